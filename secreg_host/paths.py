@@ -1,0 +1,140 @@
+"""Every path of the program. No other module holds an absolute path, so that all of it runs under any root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARE = Path(__file__).resolve().parent.parent
+"""Where templates/ and units/ lie: beside the package, in a checkout as in /usr/share/secure-registry."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The paths of one instance below `root` (`/` on a host)."""
+
+    root: Path = Path("/")
+
+    # --- what the administrator wants: /etc/secure-registry ---
+    @property
+    def etc(self) -> Path:
+        return self.root / "etc/secure-registry"
+
+    @property
+    def conf(self) -> Path:
+        return self.etc / "secure-registry.conf"
+
+    @property
+    def nginx_conf(self) -> Path:
+        return self.etc / "nginx.conf"
+
+    @property
+    def openssl_cnf(self) -> Path:
+        return self.etc / "openssl.cnf"
+
+    @property
+    def registry_yml(self) -> Path:
+        return self.etc / "docker-registry.yml"
+
+    @property
+    def crt(self) -> Path:
+        return self.etc / "docker-registry.crt"
+
+    @property
+    def key(self) -> Path:
+        return self.etc / "docker-registry.key"
+
+    @property
+    def ca_crt(self) -> Path:
+        return self.etc / "ca.crt"
+
+    @property
+    def htpasswd(self) -> Path:
+        return self.etc / ".htpasswd"
+
+    @property
+    def password(self) -> Path:
+        return self.etc / ".password"
+
+    # --- what is proven, and what belongs to the program: /var/lib/secure-registry ---
+    @property
+    def lib(self) -> Path:
+        return self.root / "var/lib/secure-registry"
+
+    @property
+    def generations(self) -> Path:
+        return self.lib / "generations"
+
+    @property
+    def current(self) -> Path:
+        return self.lib / "current"
+
+    @property
+    def state(self) -> Path:
+        """Files of the program's own that only root reads: CA key, http.secret, records."""
+        return self.lib / "state"
+
+    @property
+    def ca_key(self) -> Path:
+        return self.state / "ca.key"
+
+    @property
+    def http_secret(self) -> Path:
+        return self.state / "http.secret"
+
+    @property
+    def written(self) -> Path:
+        """Digests of the defaults that the program wrote, to tell an edited file from an untouched one."""
+        return self.state / "written.json"
+
+    @property
+    def pending(self) -> Path:
+        """Redo log of a change to several files of /etc that a crash may have cut in two."""
+        return self.state / "pending"
+
+    @property
+    def report(self) -> Path:
+        """What the last apply found: rejections, warnings; read by `status`."""
+        return self.state / "report.json"
+
+    @property
+    def storage(self) -> Path:
+        """Images, unless docker-registry.yml names another place."""
+        return self.lib / "storage"
+
+    # --- while it runs ---
+    @property
+    def run(self) -> Path:
+        return self.root / "run/secure-registry"
+
+    @property
+    def lock(self) -> Path:
+        return self.run / "lock"
+
+    @property
+    def rehearsal(self) -> Path:
+        return self.run / "rehearsal"
+
+    @property
+    def front_run(self) -> Path:
+        return self.run / "front"
+
+    @property
+    def auth_run(self) -> Path:
+        return self.run / "auth"
+
+    def registry_run(self, slot: str) -> Path:
+        return self.run / f"registry-{slot}"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "var/log/secure-registry"
+
+    @property
+    def units(self) -> Path:
+        return self.root / "etc/systemd/system"
+
+    # --- what is shipped ---
+    @property
+    def templates(self) -> Path:
+        return SHARE / "templates"

@@ -1,0 +1,93 @@
+"""The only place that runs another program."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host.errors import SecregError
+
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": SEARCH, "LANG": "C.UTF-8"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user and its primary group, as numbers and as the name that unit files use."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        return self.uid, self.gid
+
+
+def find_program(name: str) -> Path | None:
+    """The absolute path of program `name` (a name or a path), None if there is none."""
+    found = shutil.which(name, path=SEARCH)
+    return Path(found) if found else None
+
+
+def as_account(argv: Sequence[str], account: Account) -> list[str]:
+    """`argv` run as `account`, able to bind low ports and nothing else (setpriv(1)); unchanged if we are it already."""
+    if os.geteuid() == account.uid:
+        return list(argv)
+    capability = "+net_bind_service"
+    return [
+        "setpriv",
+        f"--reuid={account.uid}",
+        f"--regid={account.gid}",
+        "--init-groups",
+        f"--inh-caps=-all,{capability}",
+        f"--ambient-caps=-all,{capability}",
+        f"--bounding-set=-all,{capability}",
+        "--no-new-privs",
+        *argv,
+    ]
+
+
+def run(argv: Sequence[str], timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+    """Run `argv` to its end with a fixed environment and no input; at most `timeout` seconds.
+
+    Returns the completed process whatever its exit status, stdout and stderr as text. Raises SecregError when it
+    can't be started or doesn't end in time.
+    """
+    shown = shlex.join(argv)
+    try:
+        return subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=ENVIRONMENT,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
+    except PermissionError as error:
+        raise SecregError(f"cannot run {shown}: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise SecregError(f"{shown} did not end within {timeout:.0f} s") from error
+
+
+def spawn(argv: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start `argv` and leave it running in a process group of its own; its stdout goes to our stderr."""
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            env=ENVIRONMENT | (environment or {}),
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
