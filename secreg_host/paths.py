@@ -69,6 +69,10 @@ class Paths:
     def current(self) -> Path:
         return self.lib / "current"
 
+    def slot(self, slot: str) -> Path:
+        """Link to the directory with the docker-registry.yml that the registry of `slot` runs with."""
+        return self.lib / "slots" / slot
+
     @property
     def state(self) -> Path:
         """Files of the program's own that only root reads: CA key, http.secret, records."""

@@ -1,0 +1,110 @@
+"""Facts of the host: programs, accounts, names and addresses. Found once, handed on frozen."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+import pwd
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host.errors import SecregError
+from secreg_host.paths import Paths
+from secreg_host.process import Account, find_program
+from secreg_host.settings import Settings
+
+NGINX_NAMES = ("nginx",)
+REGISTRY_NAMES = ("docker-registry", "registry")
+"""Debian's name of distribution's registry, and everybody else's."""
+
+FRONT_USER = "secure-registry-nginx"
+AUTH_USER = "secure-registry-auth"
+REGISTRY_USER = "secure-registry"
+SIOCGIFADDR = 0x8915
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Who runs what. Three different users on a host; all the caller where it is not root."""
+
+    front: Account
+    auth: Account
+    registry: Account
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where an instance lives: its paths, and who runs its processes."""
+
+    paths: Paths
+    accounts: Accounts
+
+    @property
+    def is_system(self) -> bool:
+        """Whether this is the machine's own instance, which systemd runs."""
+        return self.paths.root == Path("/")
+
+
+def discover(paths: Paths) -> Host:
+    """The host below `paths`. Raises SecregError when we are root and the service users do not exist."""
+    if os.geteuid() != 0:
+        me = Account(str(os.geteuid()), os.geteuid(), os.getegid())
+        return Host(paths, Accounts(me, me, me))
+    return Host(paths, Accounts(_account(FRONT_USER), _account(AUTH_USER), _account(REGISTRY_USER)))
+
+
+def _account(name: str) -> Account:
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise SecregError(
+            f"the system user {name} does not exist",
+            "create it: systemd-sysusers secure-registry.conf (the package does this)",
+        ) from None
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def nginx(settings: Settings) -> Path:
+    """The nginx program. Raises SecregError when there is none."""
+    return _program(settings.nginx_binary, NGINX_NAMES, "NGINX_BINARY", "nginx")
+
+
+def registry(settings: Settings) -> Path:
+    """distribution's registry program. Raises SecregError when there is none."""
+    return _program(settings.registry_binary, REGISTRY_NAMES, "REGISTRY_BINARY", "docker-registry")
+
+
+def _program(given: str, names: tuple[str, ...], setting: str, package: str) -> Path:
+    for name in (given,) if given else names:
+        if found := find_program(name):
+            return found
+    wanted = given or " or ".join(names)
+    raise SecregError(f"program not found: {wanted}", f"apt install {package}, or set {setting} in secure-registry.conf")
+
+
+def systemd_runs() -> bool:
+    """Whether systemd is PID 1 (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def has_ipv6() -> bool:
+    return Path("/proc/net/if_inet6").exists()
+
+
+def addresses() -> tuple[str, ...]:
+    """This host's own addresses that others can reach: IPv4 first, no loopback, no link-local ones."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue  # an interface without an IPv4 address
+            found.append(ipaddress.ip_address(answer[20:24]))
+    listing = Path("/proc/net/if_inet6")
+    if listing.exists():
+        found += [ipaddress.ip_address(bytes.fromhex(line.split()[0])) for line in listing.read_text().splitlines()]
+    return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))

@@ -1,0 +1,69 @@
+"""The processes of an instance: what is run, how, as whom. Unit templates and foreground mode read it alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from secreg_host import host as hosts
+from secreg_host.host import Host
+from secreg_host.process import Account
+from secreg_host.settings import Settings
+
+SLOTS = "abcd"
+"""Instances of the registry. One serves; while docker-registry.yml changes, the next one takes over."""
+
+DRAIN_SECONDS = 3600
+"""How long a registry that was replaced may take to finish what it has begun: a slow upload is not cut."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process: its unit's name without prefix and suffix, argv, environment, account and run directory."""
+
+    name: str
+    argv: tuple[str, ...]
+    account: Account
+    run: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def front(host: Host, settings: Settings) -> Process:
+    """nginx that speaks TLS with the world."""
+    return _nginx(host, settings, "nginx", "front", host.accounts.front, host.paths.front_run)
+
+
+def auth(host: Host, settings: Settings) -> Process:
+    """nginx that checks passwords, away from the front's event loop."""
+    return _nginx(host, settings, "auth", "auth", host.accounts.auth, host.paths.auth_run)
+
+
+def _nginx(host: Host, settings: Settings, name: str, part: str, account: Account, run: Path) -> Process:
+    conf = host.paths.current / part / "nginx.conf"
+    return Process(name, nginx_argv(hosts.nginx(settings), conf), account, run)
+
+
+def nginx_argv(program: Path, conf: Path) -> tuple[str, ...]:
+    """nginx on `conf`; relative paths in it are relative to its directory. `-e`: no log file before it is read."""
+    return (str(program), "-e", "stderr", "-p", f"{conf.parent}/", "-c", str(conf))
+
+
+def registry(host: Host, settings: Settings, slot: str) -> Process:
+    """distribution's registry on a unix socket; its environment stands above docker-registry.yml (upstream's rule)."""
+    run = host.paths.registry_run(slot)
+    environment = {
+        "REGISTRY_HTTP_NET": "unix",
+        "REGISTRY_HTTP_ADDR": str(socket_of(host, slot)),
+        "REGISTRY_HTTP_RELATIVEURLS": "true",
+        "REGISTRY_HTTP_DRAINTIMEOUT": f"{DRAIN_SECONDS}s",
+        "REGISTRY_HTTP_TLS_CERTIFICATE": "",
+        "REGISTRY_HTTP_TLS_KEY": "",
+        "OTEL_TRACES_EXPORTER": "none",
+    }
+    argv = (str(hosts.registry(settings)), "serve", str(host.paths.slot(slot) / "docker-registry.yml"))
+    return Process(f"registry@{slot}", argv, host.accounts.registry, run, environment)
+
+
+def socket_of(host: Host, slot: str) -> Path:
+    """The unix socket on which the registry of `slot` listens."""
+    return host.paths.registry_run(slot) / "registry.sock"
