@@ -1,0 +1,148 @@
+"""Base trees: one Debian installation per release and flavour, built once, never written to afterwards.
+
+A tree lives under the cache directory (`SECREG_TEST_CACHE`, default /var/cache/secure-registry-tests) with a name that
+holds the digest of its recipe: another recipe is another tree, and a tree without its final name is a build that did not
+finish. Packages that the product depends on are in its apt cache, downloaded but not installed.
+
+The mirror is the one that this machine's own apt uses; `SECREG_TEST_MIRROR` overrides it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.hosts import sources
+
+RELEASES = ("bookworm", "trixie")
+FORMAT = 1  # part of the digest: raise it when `build` changes in a way that the recipe doesn't show
+
+_BASE = (
+    "systemd systemd-sysv dbus libpam-systemd iproute2 iptables curl procps ca-certificates openssl "
+    "debian-archive-keyring"
+)
+FLAVOURS = {"bare": _BASE, "docker": f"{_BASE} docker.io skopeo"}
+DOWNLOADED = (
+    "nginx docker-registry python3 python3-pydbus python3-passlib python3-watchdog python3-jinja2 "
+    "python3-cryptography python3-yaml"
+)
+_PROGRAMS = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nsenter": "util-linux", "ps": "procps"}
+
+
+class Unavailable(RuntimeError):
+    """Hosts can't be booted on this machine; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what is in a tree."""
+
+    release: str
+    flavour: str
+    packages: tuple[str, ...]
+    downloaded: tuple[str, ...]
+    sources: tuple[str, ...]
+    apt_options: tuple[str, ...]
+    format: int = FORMAT
+
+    @property
+    def name(self) -> str:
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return f"{self.release}-{self.flavour}-{digest[:12]}"
+
+
+def require() -> None:
+    """Raise Unavailable unless this machine can build and boot trees."""
+    missing = sorted({package for program, package in _PROGRAMS.items() if not shutil.which(program)})
+    if missing:
+        raise Unavailable(f"packages are missing: apt-get install {' '.join(missing)}")
+    if os.geteuid() != 0:
+        raise Unavailable("booting a host needs root")
+
+
+def cache() -> Path:
+    """The cache directory, made if need be."""
+    path = Path(os.environ.get("SECREG_TEST_CACHE") or "/var/cache/secure-registry-tests")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def recipe(release: str, flavour: str = "docker") -> Recipe:
+    """What `base(release, flavour)` is made from on this machine."""
+    if flavour not in FLAVOURS:
+        raise ValueError(f"no flavour {flavour!r}, there are {', '.join(sorted(FLAVOURS))}")
+    options = [*sources.acquire_options(), 'Acquire::Languages "none"']
+    if release in ("testing", "unstable", "sid"):
+        options.append('Acquire::Check-Valid-Until "false"')
+    return Recipe(
+        release,
+        flavour,
+        tuple(FLAVOURS[flavour].split()),
+        tuple(DOWNLOADED.split()),
+        tuple(sources.lines_for(release)),
+        tuple(dict.fromkeys(options)),
+    )
+
+
+def base(release: str, flavour: str = "docker") -> Path:
+    """The tree of `release`, built now if it isn't cached (1 to 2 minutes). Nobody may write into it."""
+    require()
+    wanted = recipe(release, flavour)
+    trees = cache() / "trees"
+    trees.mkdir(exist_ok=True)
+    path = trees / wanted.name
+    if path.is_dir():
+        return path
+    with _locked(trees / ".lock"):
+        if not path.is_dir():  # else another run built it while we waited
+            for left in trees.glob("*.part"):
+                shutil.rmtree(left)
+            part = trees / f"{wanted.name}.part"
+            _build(wanted, part)
+            part.rename(path)
+    return path
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(wanted: Recipe, path: Path) -> None:
+    download = f'chroot "$1" apt-get --download-only --yes --quiet install {" ".join(wanted.downloaded)}'
+    argv = [
+        "mmdebstrap",
+        "--mode=root",
+        "--format=directory",
+        "--variant=minbase",
+        f"--include={','.join(wanted.packages)}",
+        *(f"--aptopt={option}" for option in wanted.apt_options),
+        "--skip=cleanup/apt",  # lists and archives stay, for `apt-get install` on the booted host
+        "--skip=output/dev",
+        "--customize-hook=rm -f \"$1\"/var/cache/apt/archives/*.deb",  # those that are installed
+        f"--customize-hook={download}",
+        "--customize-hook=rm -f \"$1\"/etc/hostname \"$1\"/etc/machine-id",
+        wanted.release,
+        str(path),
+        *wanted.sources,
+    ]
+    log = path.with_suffix(".log")
+    with log.open("w") as output:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"mmdebstrap {wanted.release} failed:\n{_tail(log.read_text().splitlines())}")
+    log.unlink()
+
+
+def _tail(lines: Sequence[str], count: int = 30) -> str:
+    return "\n".join(lines[-count:])
