@@ -1,0 +1,50 @@
+"""parts -> generation: the files that are rendered around what the administrator wrote. Pure."""
+
+from __future__ import annotations
+
+from secreg_host import parts as kinds, processes, records, templating
+from secreg_host.generations import Generation
+from secreg_host.host import Host
+from secreg_host.parts import Part
+
+NO_SLOT = "none"
+"""The slot of a generation that passes requests on to a registry of somebody else's."""
+
+
+def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
+    """The generation of `parts`, with the registry in `slot`."""
+    settings = kinds.settings_of(parts[kinds.SETTINGS])
+    paths = host.paths
+    if settings.own_registry:
+        upstream = f"unix:{processes.socket_of(host, slot)}"
+    else:
+        bare = settings.registry_host
+        upstream = f"[{bare}]:{settings.registry_port}" if ":" in bare else f"{bare}:{settings.registry_port}"
+        slot = NO_SLOT
+    socket = paths.auth_run / "auth.sock"
+    front = {
+        "run": paths.front_run,
+        "auth_socket": socket,
+        "upstream": upstream,
+        "users_digest": records.digest(parts[kinds.USERS].files[kinds.HTPASSWD])[:32],
+        "registry_auth": parts[kinds.REGISTRY].facts["auth"],
+    }
+    rendered = {
+        f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
+        for name in ("main.conf", "http.conf", "registry.conf")
+    }
+    auth = {"run": paths.auth_run, "auth_socket": socket}
+    rendered["auth/nginx.conf"] = templating.render(paths.templates, "auth/nginx.conf.j2", **auth)
+    if slot != NO_SLOT:
+        rendered[f"registry/slot-{slot}"] = b""
+    return Generation(parts, slot, rendered)
+
+
+def generation_conf(name: str) -> dict[str, bytes]:
+    """The location that only generation `name` answers (204), by which the probe knows what serves."""
+    text = f"# Generated: how the probe knows which generation answers.\nlocation = {answer_path(name)} {{\n    return 204;\n}}\n"
+    return {"front/generation.conf": text.encode()}
+
+
+def answer_path(name: str) -> str:
+    return f"/_secreg/generation/{name}"

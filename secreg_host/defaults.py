@@ -1,0 +1,90 @@
+"""The files of /etc/secure-registry that the program offers: rendered from settings, never over an edit."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from secreg_host import envfile, files, host as hosts, records, templating
+from secreg_host.host import Host
+from secreg_host.records import Ledger, Write
+from secreg_host.settings import KEYS, Given, Settings
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts of the host as they were at setup. Fixed then, so that a later setup changes nothing by itself."""
+
+    hostname: str
+    addresses: tuple[str, ...]
+    ipv6: bool
+
+
+def facts(host: Host, fresh: bool = False) -> Facts:
+    """The recorded facts; gathered and recorded when there are none yet, or `fresh` ones are wanted."""
+    path = host.paths.state / "facts.json"
+    known = {} if fresh else records.load(path)
+    if set(known) == {field.name for field in fields(Facts)}:
+        return Facts(known["hostname"], tuple(known["addresses"]), known["ipv6"])
+    found = Facts(socket.gethostname(), hosts.addresses(), hosts.has_ipv6())
+    records.save(path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6})
+    return found
+
+
+def names(settings: Settings, known: Facts) -> tuple[str, ...]:
+    """Every name and address of the front, the most wanted first."""
+    return tuple(dict.fromkeys((*settings.server_names, known.hostname, "localhost")))
+
+
+def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
+    """nginx.conf, docker-registry.yml and openssl.cnf as they are for `settings`. Pure."""
+    paths = host.paths
+    variables = {
+        "paths": paths,
+        "settings": settings,
+        "host": known,
+        "names": names(settings, known),
+        "hostname": known.hostname,
+        "addresses": known.addresses,
+    }
+    return tuple(
+        Write(path, templating.render(paths.templates, f"etc/{path.name}.j2", **variables))
+        for path in (paths.nginx_conf, paths.registry_yml, paths.openssl_cnf)
+    )
+
+
+def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
+    """secure-registry.conf: every key with its default, those in `given` (but PASSWORD, a secret) set."""
+    default = Settings()
+    keys = []
+    for key in KEYS:
+        value = getattr(default, key.field)
+        shown = key.shown or (str(value) if value != () else "")
+        is_given = key.name in given and key.name != "PASSWORD"
+        line = envfile.assignment(key.name, given[key.name].value if is_given else shown)
+        keys.append({"about": key.about, "given": is_given, "assignment": line})
+    data = templating.render(host.paths.templates, "etc/secure-registry.conf.j2", keys=keys)
+    return Write(host.paths.conf, data, 0o640)
+
+
+def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, ...]:
+    """Bring unedited files up to `writes`; missing ones are made if `create`. Returns what was written.
+
+    Raises SecregError when a file can't be written; each file is then old or new, and a later run goes on.
+    """
+    ledger = Ledger(host.paths)
+    due = []
+    for write in writes:
+        now = files.read_or_none(write.path)
+        if now == write.data:
+            if not ledger.wrote(write.path, now):
+                ledger.record([write])
+        elif (now is None and create) or ledger.wrote(write.path, now):
+            due.append(write)
+    if due:
+        files.make_directory(host.paths.etc, 0o755)
+        ledger.record(due)
+        for write in due:
+            files.write(write.path, write.data, write.mode)
+    return tuple(due)

@@ -1,0 +1,138 @@
+"""The same processes under one parent, where there is no systemd: any user, any directory, one terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+
+from secreg_host import files, parts as kinds, process, processes, records
+from secreg_host.errors import SecregError
+from secreg_host.host import Host
+from secreg_host.parts import Part
+from secreg_host.processes import Process
+
+STOP_ORDER = ("nginx", "auth", "registry")
+STOP_SECONDS = 10.0
+LAST_LINES = 20
+
+
+class Child:
+    """A running process; what it says goes to our stderr, each line with its name before it."""
+
+    def __init__(self, one: Process, environment: dict[str, str]) -> None:
+        self.name = one.name
+        self.said: deque[str] = deque(maxlen=LAST_LINES)
+        self.popen = process.spawn(process.as_account(one.argv, one.account), environment)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for raw in self.popen.stderr:
+            line = raw.decode(errors="replace").rstrip()
+            self.said.append(line)
+            print(f"{self.name}: {line}", file=sys.stderr, flush=True)
+
+    @property
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+    @property
+    def obituary(self) -> str:
+        """How it ended, in one line."""
+        code = self.popen.returncode
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"{self.name} {how}"
+
+
+class ForegroundServices:
+    """`Services` by child processes."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.children: dict[str, Child] = {}
+        self.parts: Mapping[str, Part] = {}
+
+    def prepare(self, parts: Mapping[str, Part]) -> None:
+        self.parts = parts
+
+    def _process(self, name: str) -> Process:
+        settings = kinds.settings_of(self.parts[kinds.SETTINGS])
+        kind, _, slot = name.partition("@")
+        if kind == "registry":
+            return processes.registry(self.host, settings, slot)
+        return processes.front(self.host, settings) if kind == "nginx" else processes.auth(self.host, settings)
+
+    def start(self, name: str) -> None:
+        if self.running(name):
+            return
+        one = self._process(name)
+        files.make_directory(one.run, 0o750, one.account.owner)
+        for socket in one.run.glob("*.sock"):
+            socket.unlink()  # left by one that was killed; nobody else listens in our run directory
+        environment = dict(one.environment)
+        if name.startswith("registry"):
+            environment |= dict([records.environment_line(self.host.paths.http_secret)])
+        self.children[name] = Child(one, environment)
+
+    def reload(self, name: str) -> None:
+        self.children[name].popen.send_signal(signal.SIGHUP)
+
+    def stop(self, name: str, wait: bool = True) -> None:
+        child = self.children.get(name)
+        if child is None or not child.alive:
+            return
+        child.popen.terminate()
+        if not wait:
+            return
+        try:
+            child.popen.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.popen.pid, signal.SIGKILL)
+            child.popen.wait()
+        self.children.pop(name, None)
+
+    def running(self, name: str) -> bool:
+        return name in self.children and self.children[name].alive
+
+    def pids(self, name: str) -> set[int]:
+        if not self.running(name):
+            return set()
+        group = self.children[name].popen.pid
+        return {int(path.name) for path in process.PROC.glob("[0-9]*") if process.group_of(path) == group}
+
+    def last_words(self, name: str) -> str:
+        child = self.children.get(name)
+        if child is None:
+            return "it was not started"
+        if not child.alive:
+            child.reader.join(1.0)
+        return child.said[-1] if child.said else "it said nothing"
+
+    def stop_all(self) -> None:
+        """End all children: the front first, so that nobody waits for an answer that won't come."""
+        for kind in STOP_ORDER:
+            for name in [name for name in self.children if name.partition("@")[0] == kind]:
+                self.stop(name)
+
+    def wait(self, ended: threading.Event) -> Child | None:
+        """Until `ended` is set (None) or a child that should run has died (that child)."""
+        while not ended.wait(0.1):
+            for name, child in list(self.children.items()):
+                if not child.alive:
+                    return self.children.pop(name)
+        return None
+
+
+def fit(host: Host) -> None:
+    """Raise SecregError when the paths of unix sockets would be longer than the kernel takes (unix(7): 107 bytes)."""
+    longest = str(processes.socket_of(host, "a"))
+    if len(os.fsencode(longest)) > 107:
+        raise SecregError(f"--root {host.paths.root} is too long for unix sockets", "choose a shorter directory")
+
+

@@ -1,0 +1,173 @@
+"""Generations: immutable directories of proven configuration, and the link `current` to the one that serves.
+
+The name of a generation is the digest of its content: the same bytes are the same generation. Nothing here knows
+nginx or systemd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host import files, records
+from secreg_host.errors import SecregError
+from secreg_host.host import Host
+from secreg_host.parts import Part
+
+MANIFEST = "generation.json"
+KEPT = 5
+"""Generations kept for a look back; `current` is always among them."""
+
+IDENTITY = 32
+"""Hexadecimal digits of a generation's name. 128 bits: the probe's address holds it, so it must not be guessable."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generation: its name, its parts, the registry's slot, and the files rendered for it."""
+
+    parts: dict[str, Part]
+    slot: str
+    rendered: dict[str, bytes]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Every file: path below the generation's directory -> bytes."""
+        found = dict(self.rendered)
+        for part in self.parts.values():
+            found |= part.files
+        return found
+
+    @property
+    def manifest(self) -> bytes:
+        parts = {
+            name: {"files": sorted(part.files), "facts": part.facts, "sources": part.sources}
+            for name, part in self.parts.items()
+        }
+        return json.dumps({"parts": parts, "slot": self.slot}, indent=1, sort_keys=True).encode() + b"\n"
+
+    @property
+    def name(self) -> str:
+        summary = hashlib.sha256()
+        for path, data in sorted((self.files | {MANIFEST: self.manifest}).items()):
+            summary.update(f"{path}\0{len(data)}\0".encode() + data)
+        return summary.hexdigest()[:IDENTITY]
+
+    def differs(self, other: Generation | None, prefix: str) -> bool:
+        """Whether the files below `prefix` (such as `front/`) are others than in `other`."""
+        if other is None:
+            return True
+        mine, its = self.files, other.files
+        return {path: mine[path] for path in mine if path.startswith(prefix)} != {
+            path: its[path] for path in its if path.startswith(prefix)
+        }
+
+
+def owners(host: Host) -> dict[str, tuple[int, int]]:
+    """Who may read which directory of a generation: the account of the process that needs it, and root."""
+    accounts = host.accounts
+    return {
+        "front": accounts.front.owner,
+        "auth": accounts.auth.owner,
+        "registry": accounts.registry.owner,
+    }
+
+
+def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Path:
+    """Write `generation` and `extra` files (made from its name) to its directory, durably. Returns the directory.
+
+    It is built under a temporary name and renamed when complete, so that a directory with a generation's name is
+    always whole. One that exists already is left as it is.
+    """
+    target = host.paths.generations / generation.name
+    if target.is_dir():
+        return target
+    files.make_directory(host.paths.generations, 0o711)
+    with files.explained(host.paths.generations):
+        temporary = Path(tempfile.mkdtemp(prefix=".stage-", dir=host.paths.generations))
+    try:
+        for name, data in sorted({**generation.files, **extra, MANIFEST: generation.manifest}.items()):
+            owner = owners(host).get(name.split("/")[0])
+            _make_parents(temporary, Path(name).parent, owner)
+            files.create(temporary / name, data, 0o400, owner)
+        with files.explained(target):
+            temporary.chmod(0o711)
+            temporary.rename(target)
+            files.sync_directory(target.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return target
+
+
+def _make_parents(base: Path, relative: Path, owner: tuple[int, int] | None) -> None:
+    for parent in [*reversed(relative.parents), relative]:
+        if parent != Path():
+            files.make_directory(base / parent, 0o700, owner)
+
+
+def current_name(host: Host) -> str | None:
+    """The name of the generation that serves, or None."""
+    try:
+        return Path(os.readlink(host.paths.current)).name
+    except OSError:
+        return None
+
+
+def load(host: Host, name: str | None) -> Generation | None:
+    """The generation `name` as it was staged; None if there is none, or it is damaged."""
+    if name is None:
+        return None
+    directory = host.paths.generations / name
+    manifest = records.load(directory / MANIFEST)
+    if not manifest:
+        return None
+    parts = {}
+    with contextlib.suppress(OSError, KeyError):
+        for part, entry in manifest["parts"].items():
+            data = {path: (directory / path).read_bytes() for path in entry["files"]}
+            parts[part] = Part(data, entry["facts"], tuple(entry["sources"]))
+        taken = {path for part in parts.values() for path in part.files} | {MANIFEST}
+        rendered = {
+            str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+        }
+        own = {path: data for path, data in rendered.items() if path not in taken and path not in EXTRA}
+        return Generation(parts, manifest["slot"], own)
+    return None
+
+
+EXTRA = ("front/generation.conf",)
+"""Files that are made from the generation's name, and so are not part of it."""
+
+
+def flip(host: Host, name: str | None) -> None:
+    """Make `name` the current generation, atomically; None: none is."""
+    if name is None:
+        host.paths.current.unlink(missing_ok=True)
+        return
+    if not (host.paths.generations / name / MANIFEST).is_file():
+        raise SecregError(f"generation {name} is not complete", "run: secure-registry reload")
+    files.flip(host.paths.current, f"generations/{name}")
+
+
+def prune(host: Host) -> None:
+    """Remove what crashes left, and all but the newest generations."""
+    if not host.paths.generations.is_dir():
+        return
+    keep = current_name(host)
+    whole = []
+    for entry in host.paths.generations.iterdir():
+        if entry.name.startswith(".stage-"):
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != keep:
+            whole.append(entry)
+    whole.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for entry in whole[KEPT - 1 :]:
+        shutil.rmtree(entry, ignore_errors=True)

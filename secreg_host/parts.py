@@ -1,0 +1,138 @@
+"""The parts of a generation, read from /etc: settings, certificate, nginx, registry, users.
+
+Each part is good or bad by itself, so that a broken file holds back only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from secreg_host import certs, files, nginxconf, registryconf, settings as settings_module, users
+from secreg_host.errors import BadInput, Problem, SecregError
+from secreg_host.paths import Paths
+from secreg_host.settings import Settings
+
+SETTINGS, CERTIFICATE, NGINX, REGISTRY, USERS = "settings", "certificate", "nginx", "registry", "users"
+REVERTIBLE = (CERTIFICATE, NGINX, REGISTRY)
+"""Parts that go back to their last good version when they fail. Users never do."""
+
+CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
+HTPASSWD = "auth/htpasswd"
+REGISTRY_YML = "registry/docker-registry.yml"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files of a generation that stand and fall together, and facts about them.
+
+    files: path below the generation -> bytes; facts: JSON values; sources: files of /etc they were read from.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading a part gave: the part (None: it can't be used), problems, and whether half of a pair is missing."""
+
+    part: Part | None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    waiting: bool = False
+
+
+def guarded(read: Callable[[], Reading]) -> Reading:
+    """`read()`, with what it raises turned into the problems of its part."""
+    try:
+        return read()
+    except SecregError as error:
+        return Reading(None, error.problems)
+
+
+def _required(path: Path) -> bytes:
+    data = files.read_or_none(path)
+    if data is None:
+        raise BadInput([Problem(str(path), "does not exist", "bring it back, or let this write a new one: secure-registry setup")])
+    return data
+
+
+def read_settings(paths: Paths, environment: Mapping[str, str]) -> tuple[Settings, Reading]:
+    """The settings, and their part without the password."""
+    loaded = settings_module.load(paths.conf, files.read_or_none(paths.conf), environment)
+    problems = settings_module.unresolved(loaded)
+    if problems:
+        raise BadInput(problems)
+    return loaded, Reading(settings_part(loaded))
+
+
+def settings_part(settings: Settings) -> Part:
+    return Part(facts=settings.public())
+
+
+def settings_of(part: Part) -> Settings:
+    """The settings that a generation was made with (without the password)."""
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in part.facts.items()}
+    return Settings(**{name: value for name, value in known.items() if name in Settings.__dataclass_fields__})
+
+
+def read_certificate(paths: Paths, now: datetime) -> Reading:
+    """The pair docker-registry.{crt,key}; a pair that does not match is waited for, as it may change in two steps."""
+    pair = certs.KeyPair(_required(paths.crt), _required(paths.key))
+    certificate, problems = certs.check_pair(pair, str(paths.crt), str(paths.key), now)
+    sources = (str(paths.crt), str(paths.key))
+    if problems or certificate is None:
+        return Reading(None, problems, waiting=certs.is_mismatch(pair))
+    facts = {
+        "fingerprint": certificate.fingerprint,
+        "not_after": certificate.not_after.isoformat(),
+        "names": [*certificate.names, *map(str, certificate.addresses)],
+    }
+    return Reading(Part({CRT: pair.crt, KEY: pair.key}, facts, sources))
+
+
+def read_nginx(paths: Paths) -> Reading:
+    """nginx.conf and what it includes from /etc/secure-registry."""
+    found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf), files.read_or_none)
+    facts = {
+        "listens": [asdict(listen) for listen in found.listens],
+        "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
+        "own_pair": found.own_pair,
+    }
+    staged = {f"front/{name}": data for name, data in found.files.items()}
+    return Reading(Part(staged, facts, tuple(map(str, found.sources))))
+
+
+def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:
+    return tuple(nginxconf.Listen(**listen) for listen in part.facts["listens"])
+
+
+def read_registry(paths: Paths) -> Reading:
+    """docker-registry.yml."""
+    data = _required(paths.registry_yml)
+    conf = registryconf.parse(data, str(paths.registry_yml))
+    facts = {"root": str(conf.root) if conf.root else None, "auth": conf.auth}
+    return Reading(Part({REGISTRY_YML: data}, facts, (str(paths.registry_yml),)))
+
+
+def read_users(paths: Paths) -> Reading:
+    """.htpasswd. Never None: unreadable or missing admits nobody, bad lines are dropped and named."""
+    sources = (str(paths.htpasswd),)
+    try:
+        data = _required(paths.htpasswd)
+    except SecregError as error:
+        hint = "nobody can log in; make it: secure-registry htpasswd -c USER"
+        problems = tuple(Problem(problem.where, problem.what, hint) for problem in error.problems)
+        return Reading(Part({HTPASSWD: b""}, sources=sources), problems)
+    found, problems = users.parse(data, str(paths.htpasswd))
+    if not found and not problems:
+        problems = (Problem(str(paths.htpasswd), "holds no user: nobody can log in", "secure-registry htpasswd USER"),)
+    part = Part({HTPASSWD: users.render(found)}, {"count": len(found)}, sources)
+    return Reading(part, problems, users.weak(found, str(paths.htpasswd)))
+
+

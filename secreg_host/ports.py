@@ -1,0 +1,77 @@
+"""Who listens on a TCP port of this host: /proc/net/tcp{,6} and /proc/PID/fd (proc(5))."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from secreg_host.nginxconf import Listen
+
+LISTENING = "0A"
+PROC = Path("/proc")
+
+
+def _listeners() -> Iterator[tuple[str, int, str]]:
+    """(address, port, inode of the socket) of every listening TCP socket; "" and "::" stand for all addresses."""
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        listing = PROC / "net" / table
+        if not listing.exists():
+            continue
+        for line in listing.read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] != LISTENING:
+                continue
+            packed, port = columns[1].split(":")
+            words = struct.unpack(f"<{len(packed) // 8}I", bytes.fromhex(packed))  # host byte order, word by word
+            address = socket.inet_ntop(family, struct.pack(f">{len(words)}I", *words))
+            yield {"0.0.0.0": "", "::": "::"}.get(address, address), int(port, 16), columns[9]
+
+
+def holders(listen: Listen) -> tuple[str, ...]:
+    """The sockets (inodes) that keep us from listening on `listen`."""
+    same_family = {"::": lambda address: ":" in address, "": lambda address: ":" not in address}
+    found = []
+    for address, port, inode in _listeners():
+        if port != listen.port:
+            continue
+        everything = address in ("", "::") and (":" in address) == (":" in listen.host)
+        covered = same_family.get(listen.host, lambda address: address == listen.host)(address)
+        # a socket on [::] without IPV6_V6ONLY also takes IPv4; /proc does not say, so it counts
+        if everything or covered or (address == "::" and ":" not in listen.host):
+            found.append(inode)
+    return tuple(found)
+
+
+def owner(inodes: tuple[str, ...]) -> tuple[str, set[int]]:
+    """A name for the processes that hold the sockets `inodes`, such as `apache2 (process 812, apache2.service)`,
+    and their process ids. What another user runs can't be seen by all: "another process"."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    pids = {
+        int(descriptor.parts[-3])
+        for descriptor in PROC.glob("[0-9]*/fd/*")
+        for link in [_readlink(descriptor)]
+        if link in wanted
+    }
+    if not pids:
+        return "another process", set()
+    first = min(pids)
+    name = _read(PROC / str(first) / "comm").strip() or "a process"
+    units = re.findall(r"/([^/\n]+\.(?:service|socket|scope))", _read(PROC / str(first) / "cgroup"))
+    return f"{name} (process {first}{', ' + units[-1] if units else ''})", pids
+
+
+def _readlink(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(path)
+    return ""
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    return ""

@@ -1,0 +1,147 @@
+"""A candidate's nginx, tried where no client can reach it: `nginx -t` on its bytes, then a run on unix sockets.
+
+The run answers what a syntax check can't: does it present the certificate, and does it ask for a password?
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from secreg_host import assemble, files, host as hosts, nginxconf, parts as kinds, probe, process, processes
+from secreg_host.errors import Problem, SecregError
+from secreg_host.generations import Generation
+from secreg_host.host import Host
+
+SECONDS = 10.0
+MESSAGE = re.compile(r"nginx: \[(?P<level>emerg|alert|crit|error)\] (?P<text>.*?)(?: in (?P<file>/\S+?):(?P<line>\d+))?$")
+
+
+def check(host: Host, generation: Generation, staged: Path) -> tuple[Problem, ...]:
+    """Problems of the staged generation's two nginx configurations; none: it may serve."""
+    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    program = hosts.nginx(settings)
+    for part, account, run in (
+        ("auth", host.accounts.auth, host.paths.auth_run),
+        ("front", host.accounts.front, host.paths.front_run),
+    ):
+        files.make_directory(run, 0o750, account.owner)
+        argv = [*processes.nginx_argv(program, staged / part / "nginx.conf"), "-t", "-q"]
+        result = process.run(process.as_account(argv, account))
+        if result.returncode:
+            return explain(result.stderr, staged, generation)
+    return _rehearse(host, generation, staged, program)
+
+
+def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem, ...]:
+    """nginx's error output as problems that name the administrator's own file and line."""
+    origin = generation.parts[kinds.NGINX].facts["origin"]
+    found = []
+    for line in stderr.splitlines():
+        match = MESSAGE.match(line)
+        if not match or match["level"] == "alert":
+            continue
+        where, text = origin["front/nginx.conf"], match["text"]
+        for path in (match["file"], *re.findall(r"/\S+", text)):
+            inside = (path or "").removeprefix(f"{staged}/").rstrip('",)')
+            source = origin.get(inside) or (generation.parts[kinds.CERTIFICATE].sources or [None])[0] if path else None
+            if source and inside in (*origin, kinds.CRT, kinds.KEY):
+                where = f"{source}:{match['line']}" if path == match["file"] else source
+                break
+        found.append(Problem(where, text.replace(f"{staged}/front/", ""), hint_for(text)))
+    if not found:
+        said = (stderr.strip().splitlines() or ["nginx -t failed without a word"])[-1]
+        found = [Problem(origin["front/nginx.conf"], said)]
+    return tuple(found)
+
+
+def hint_for(text: str) -> str:
+    if "Permission denied" in text:
+        return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
+    if "unknown directive" in text:
+        return "correct it, or install the nginx module that knows it"
+    return "correct the line, then: systemctl reload secure-registry"
+
+
+def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -> tuple[Problem, ...]:
+    directory, account = host.paths.rehearsal, host.accounts.front
+    shutil.rmtree(directory, ignore_errors=True)
+    files.make_directory(directory, 0o700, account.owner)
+    conf = generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"]
+    try:
+        sockets = _copy(host, generation, staged, directory)
+        argv = processes.nginx_argv(program, directory / "nginx.conf")
+        with _running(process.as_account(argv, account), directory / "nginx.pid"):
+            for path, listen in sockets.items():
+                want = expectation(generation, listen, answer_generation=True)
+                wrong = probe.once(want, probe.connect_unix(path)) if listen.tls else _plain(want, path)
+                if wrong:
+                    hint = "each server { } needs: include secure-registry/registry.conf;"
+                    return (Problem(conf, f"rehearsed on port {listen.port}: {wrong}", hint),)
+    except SecregError as error:
+        return (Problem(conf, f"rehearsal: {error.message}", error.hint),)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return ()
+
+
+def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> dict[Path, nginxconf.Listen]:
+    """The front's files in `directory`, with another run directory and unix sockets for addresses."""
+    owner = host.accounts.front.owner
+    front = {path.removeprefix("front/"): data for path, data in generation.files.items() if path.startswith("front/")}
+    front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation.name).items()}
+    own = {path.removeprefix("front/") for path in generation.parts[kinds.NGINX].facts["origin"]}
+    listening = {name: data for name, data in front.items() if name in own and name.endswith((".conf", ".inc"))}
+    changed, sockets = nginxconf.on_sockets(listening, directory)
+    was, now = str(host.paths.front_run).encode(), str(directory).encode()
+    for name, data in front.items():
+        target = directory / name
+        files.make_directory(target.parent, 0o700, owner)
+        if name in nginxconf.PAIR:
+            target.symlink_to(staged / "front" / name)
+        else:
+            files.create(target, changed.get(name, data).replace(was, now), 0o400, owner)
+    return sockets
+
+
+@contextlib.contextmanager
+def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
+    """nginx while the block runs; raises SecregError with its last line if it does not come up."""
+    nginx = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                             env=process.ENVIRONMENT)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not (pid_file.exists() and pid_file.stat().st_size):
+            if nginx.poll() is not None or time.monotonic() > deadline:
+                nginx.kill()
+                said = (nginx.communicate()[1].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
+                raise SecregError(f"nginx did not start: {said}")
+            time.sleep(0.002)
+        yield
+    finally:
+        nginx.terminate()
+        nginx.communicate(timeout=SECONDS)
+
+
+def expectation(generation: Generation, listen: nginxconf.Listen, answer_generation: bool = True) -> probe.Expectation:
+    """What `listen` must answer when `generation` serves."""
+    facts = generation.parts[kinds.CERTIFICATE].facts
+    own_pair = generation.parts[kinds.NGINX].facts["own_pair"]
+    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    name = (*settings.server_names, "localhost")[0]
+    fingerprint = facts["fingerprint"] if own_pair else None
+    return probe.Expectation(listen, assemble.answer_path(generation.name), fingerprint, name)
+
+
+def _plain(want: probe.Expectation, path: Path) -> str:
+    """A port without TLS must not answer what a password guards."""
+    for guarded in probe.GUARDED:
+        with contextlib.suppress(OSError), probe.connect_unix(path)(want.listen) as link:
+            if 200 <= (status := probe.ask(link, guarded, want.server_name).status) < 300:
+                return f"{guarded} is answered without a password (HTTP {status})"
+    return ""
