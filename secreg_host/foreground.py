@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from secreg_host import files, parts as kinds, process, processes, records
+from secreg_host import files, parts as kinds, process, processes, provision
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -27,13 +27,13 @@ class Child:
     def __init__(self, one: Process, environment: dict[str, str]) -> None:
         self.name = one.name
         self.said: deque[str] = deque(maxlen=LAST_LINES)
-        self.popen = process.spawn(process.as_account(one.argv, one.account), environment)
+        self.popen = process.spawn(process.as_account(one.argv, one.account), environment, one.umask)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for raw in self.popen.stderr:
+        assert self.popen.stdout is not None
+        for raw in self.popen.stdout:
             line = raw.decode(errors="replace").rstrip()
             self.said.append(line)
             print(f"{self.name}: {line}", file=sys.stderr, flush=True)
@@ -77,7 +77,7 @@ class ForegroundServices:
             socket.unlink()  # left by one that was killed; nobody else listens in our run directory
         environment = dict(one.environment)
         if name.startswith("registry"):
-            environment |= dict([records.environment_line(self.host.paths.http_secret)])
+            environment |= provision.http_secret(self.host.paths.http_secret)
         self.children[name] = Child(one, environment)
 
     def reload(self, name: str) -> None:
@@ -103,16 +103,18 @@ class ForegroundServices:
     def pids(self, name: str) -> set[int]:
         if not self.running(name):
             return set()
-        group = self.children[name].popen.pid
-        return {int(path.name) for path in process.PROC.glob("[0-9]*") if process.group_of(path) == group}
+        return process.group_members(self.children[name].popen.pid)
 
-    def last_words(self, name: str) -> str:
+    def died(self, name: str) -> bool:
+        return not self.running(name)
+
+    def last_words(self, name: str) -> list[str]:
         child = self.children.get(name)
         if child is None:
-            return "it was not started"
+            return []
         if not child.alive:
             child.reader.join(1.0)
-        return child.said[-1] if child.said else "it said nothing"
+        return list(child.said)
 
     def stop_all(self) -> None:
         """End all children: the front first, so that nobody waits for an answer that won't come."""

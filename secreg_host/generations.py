@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import files, records
+from secreg_host import files, parts, records
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
+from secreg_host.nginxconf import Listen
 from secreg_host.parts import Part
 
 MANIFEST = "generation.json"
@@ -47,11 +48,11 @@ class Generation:
 
     @property
     def manifest(self) -> bytes:
-        parts = {
+        listing = {
             name: {"files": sorted(part.files), "facts": part.facts, "sources": part.sources}
             for name, part in self.parts.items()
         }
-        return json.dumps({"parts": parts, "slot": self.slot}, indent=1, sort_keys=True).encode() + b"\n"
+        return json.dumps({"parts": listing, "slot": self.slot}, indent=1, sort_keys=True).encode() + b"\n"
 
     @property
     def name(self) -> str:
@@ -59,6 +60,11 @@ class Generation:
         for path, data in sorted((self.files | {MANIFEST: self.manifest}).items()):
             summary.update(f"{path}\0{len(data)}\0".encode() + data)
         return summary.hexdigest()[:IDENTITY]
+
+    @property
+    def listens(self) -> tuple[Listen, ...]:
+        """Where its nginx listens."""
+        return parts.listens_of(self.parts[parts.NGINX])
 
     def differs(self, other: Generation | None, prefix: str) -> bool:
         """Whether the files below `prefix` (such as `front/`) are others than in `other`."""
@@ -129,17 +135,17 @@ def load(host: Host, name: str | None) -> Generation | None:
     manifest = records.load(directory / MANIFEST)
     if not manifest:
         return None
-    parts = {}
+    found = {}
     with contextlib.suppress(OSError, KeyError):
-        for part, entry in manifest["parts"].items():
+        for name_of_part, entry in manifest["parts"].items():
             data = {path: (directory / path).read_bytes() for path in entry["files"]}
-            parts[part] = Part(data, entry["facts"], tuple(entry["sources"]))
-        taken = {path for part in parts.values() for path in part.files} | {MANIFEST}
+            found[name_of_part] = Part(data, entry["facts"], tuple(entry["sources"]))
+        taken = {path for part in found.values() for path in part.files} | {MANIFEST}
         rendered = {
             str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
         }
         own = {path: data for path, data in rendered.items() if path not in taken and path not in EXTRA}
-        return Generation(parts, manifest["slot"], own)
+        return Generation(found, manifest["slot"], own)
     return None
 
 

@@ -17,9 +17,11 @@ from secreg_host.paths import Paths
 from secreg_host.settings import Settings
 
 SETTINGS, CERTIFICATE, NGINX, REGISTRY, USERS = "settings", "certificate", "nginx", "registry", "users"
+ALL = (SETTINGS, USERS, CERTIFICATE, NGINX, REGISTRY)
 REVERTIBLE = (CERTIFICATE, NGINX, REGISTRY)
 """Parts that go back to their last good version when they fail. Users never do."""
 
+WARN_DAYS = 14
 CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
 HTPASSWD = "auth/htpasswd"
 REGISTRY_YML = "registry/docker-registry.yml"
@@ -81,19 +83,40 @@ def settings_of(part: Part) -> Settings:
     return Settings(**{name: value for name, value in known.items() if name in Settings.__dataclass_fields__})
 
 
-def read_certificate(paths: Paths, now: datetime) -> Reading:
-    """The pair docker-registry.{crt,key}; a pair that does not match is waited for, as it may change in two steps."""
-    pair = certs.KeyPair(_required(paths.crt), _required(paths.key))
+def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Reading:
+    """The pair docker-registry.{crt,key}; a pair that does not match is waited for, as it may change in two steps.
+
+    before: the part that serves. The same bytes are not judged again: an expired certificate, or a clock set back,
+    is a warning then.
+    """
+    crt, key = _required(paths.crt), _required(paths.key)
+    if before is not None and (before.files[CRT], before.files[KEY]) == (crt, key):
+        return Reading(before, warnings=expiry(before, str(paths.crt), now))
+    pair = certs.KeyPair(crt, key)
     certificate, problems = certs.check_pair(pair, str(paths.crt), str(paths.key), now)
-    sources = (str(paths.crt), str(paths.key))
     if problems or certificate is None:
         return Reading(None, problems, waiting=certs.is_mismatch(pair))
     facts = {
         "fingerprint": certificate.fingerprint,
+        "not_before": certificate.not_before.isoformat(),
         "not_after": certificate.not_after.isoformat(),
         "names": [*certificate.names, *map(str, certificate.addresses)],
     }
-    return Reading(Part({CRT: pair.crt, KEY: pair.key}, facts, sources))
+    part = Part({CRT: crt, KEY: key}, facts, (str(paths.crt), str(paths.key)))
+    return Reading(part, warnings=expiry(part, str(paths.crt), now))
+
+
+def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
+    """A warning when the certificate that serves is expired, about to expire, or not valid by this host's clock."""
+    begins, ends = (datetime.fromisoformat(part.facts[key]) for key in ("not_before", "not_after"))
+    if now < begins:
+        hint = "set this host's clock: timedatectl"
+        return (Problem(where, f"by this host's clock ({now:%Y-%m-%d}) it is valid only from {begins:%Y-%m-%d}", hint),)
+    days = (ends - now).days
+    if days >= WARN_DAYS:
+        return ()
+    said = f"expires on {ends:%Y-%m-%d}, in {days} days" if now < ends else f"expired on {ends:%Y-%m-%d}"
+    return (Problem(where, said, "renew it (your own certificate authority), or: secure-registry gencert"),)
 
 
 def read_nginx(paths: Paths) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -79,15 +80,29 @@ def run(argv: Sequence[str], timeout: float = 30.0) -> subprocess.CompletedProce
         raise SecregError(f"{shown} did not end within {timeout:.0f} s") from error
 
 
-def spawn(argv: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start `argv` and leave it running in a process group of its own; its stdout goes to our stderr."""
+def spawn(
+    argv: Sequence[str], environment: dict[str, str] | None = None, umask: int = 0o077
+) -> subprocess.Popen[bytes]:
+    """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`."""
     try:
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=2,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             env=ENVIRONMENT | (environment or {}),
+            umask=umask,
             start_new_session=True,
         )
     except FileNotFoundError as error:
         raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
+
+
+def group_members(group: int) -> set[int]:
+    """The processes of process group `group` (proc_pid_stat(5))."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
+                found.add(int(stat.parent.name))
+    return found

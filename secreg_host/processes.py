@@ -26,6 +26,7 @@ class Process:
     account: Account
     run: Path
     environment: dict[str, str] = field(default_factory=dict)
+    umask: int = 0o027
 
 
 def front(host: Host, settings: Settings) -> Process:
@@ -61,7 +62,7 @@ def registry(host: Host, settings: Settings, slot: str) -> Process:
         "OTEL_TRACES_EXPORTER": "none",
     }
     argv = (str(hosts.registry(settings)), "serve", str(host.paths.slot(slot) / "docker-registry.yml"))
-    return Process(f"registry@{slot}", argv, host.accounts.registry, run, environment)
+    return Process(f"registry@{slot}", argv, host.accounts.registry, run, environment, umask=0o007)
 
 
 def socket_of(host: Host, slot: str) -> Path:

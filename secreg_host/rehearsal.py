@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,14 +111,13 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
 @contextlib.contextmanager
 def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
     """nginx while the block runs; raises SecregError with its last line if it does not come up."""
-    nginx = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                             env=process.ENVIRONMENT)
+    nginx = process.spawn(argv)
     try:
         deadline = time.monotonic() + SECONDS
         while not (pid_file.exists() and pid_file.stat().st_size):
             if nginx.poll() is not None or time.monotonic() > deadline:
                 nginx.kill()
-                said = (nginx.communicate()[1].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
+                said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
                 raise SecregError(f"nginx did not start: {said}")
             time.sleep(0.002)
         yield

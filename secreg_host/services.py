@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from secreg_host.errors import SecregError
 from secreg_host.parts import Part
 
 
@@ -29,5 +30,36 @@ class Services(Protocol):
     def pids(self, name: str) -> set[int]:
         """The processes of `name`."""
 
-    def last_words(self, name: str) -> str:
-        """The end of what `name` said, for an error message."""
+    def died(self, name: str) -> bool:
+        """Whether `name`, started before, has ended by itself (even if it is about to be restarted)."""
+
+    def last_words(self, name: str) -> list[str]:
+        """The last lines that `name` said, for an error message."""
+
+
+class Idle:
+    """`Services` where nothing runs and nothing may be started: configuration is only checked."""
+
+    def prepare(self, parts: Mapping[str, Part]) -> None:
+        pass
+
+    def start(self, name: str) -> None:
+        raise SecregError(f"{name} can't be started here", "secure-registry start --foreground")
+
+    def reload(self, name: str) -> None:
+        pass
+
+    def stop(self, name: str, wait: bool = True) -> None:
+        pass
+
+    def running(self, name: str) -> bool:
+        return False
+
+    def pids(self, name: str) -> set[int]:
+        return set()
+
+    def died(self, name: str) -> bool:
+        return False
+
+    def last_words(self, name: str) -> list[str]:
+        return []

@@ -113,7 +113,7 @@ class SystemdServices:
             self.systemd.call("ResetFailedUnit", unit)
             self.systemd.job("StartUnit", unit)
             if self.systemd.state(unit).active not in ("active", "activating"):
-                raise SecregError(f"{unit} did not start: {self.last_words(name)}", f"journalctl -u {unit} -n 20")
+                raise SecregError(f"{unit} did not start", f"journalctl -u {unit} -n 20")
         finally:
             if slot:
                 starting.unlink(missing_ok=True)
@@ -125,7 +125,7 @@ class SystemdServices:
         self.systemd.job("StopUnit", units.unit_of(name), wait)
 
     def running(self, name: str) -> bool:
-        return self.systemd.state(units.unit_of(name)).active in ("active", "activating", "reloading")
+        return self.systemd.state(units.unit_of(name)).active not in ("inactive", "failed")
 
     def pids(self, name: str) -> set[int]:
         unit = units.unit_of(name)
@@ -133,8 +133,11 @@ class SystemdServices:
             return {entry[1] for entry in self.systemd.call("GetUnitProcesses", unit)}
         return set()
 
-    def last_words(self, name: str) -> str:
+    def died(self, name: str) -> bool:
+        state = self.systemd.state(units.unit_of(name))
+        return state.active == "failed" or state.sub == "auto-restart"
+
+    def last_words(self, name: str) -> list[str]:
         argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
         argv.append("_TRANSPORT=stdout")
-        said = process.run(argv).stdout.strip().splitlines()
-        return said[-1] if said else "it said nothing"
+        return process.run(argv).stdout.strip().splitlines()

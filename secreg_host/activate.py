@@ -1,0 +1,190 @@
+"""Bringing a staged generation to life: the registry's slot first, then the flip, then nginx, then the proof."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from secreg_host import assemble, files, generations, parts as kinds, ports, probe, processes, rehearsal
+from secreg_host.assemble import NO_SLOT
+from secreg_host.errors import Problem, SecregError
+from secreg_host.generations import Generation
+from secreg_host.host import Host
+from secreg_host.parts import Part
+from secreg_host.report import Finding
+from secreg_host.services import Services
+
+REGISTRY_SECONDS = 20.0
+PROOF_SECONDS = 10.0
+TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
+LOGFMT_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where generations come to life: the host, and who runs its processes."""
+
+    host: Host
+    services: Services
+
+
+def slot_for(parts: dict[str, Part], current: Generation | None, running: Callable[[str], bool]) -> str:
+    """The slot of the registry for `parts`: the present one while nothing changes for it, else a free one.
+
+    Raises SecregError when every other slot still finishes what it had begun.
+    """
+    settings = kinds.settings_of(parts[kinds.SETTINGS])
+    if not settings.own_registry:
+        return NO_SLOT
+    if current is not None and current.slot != NO_SLOT:
+        before = kinds.settings_of(current.parts[kinds.SETTINGS])
+        if (
+            current.parts[kinds.REGISTRY].files == parts[kinds.REGISTRY].files
+            and before.registry_binary == settings.registry_binary
+        ):
+            return current.slot
+    taken = current.slot if current is not None else NO_SLOT
+    for slot in processes.SLOTS:
+        if slot != taken and not running(f"registry@{slot}"):
+            return slot
+    raise SecregError(
+        "every slot of the registry still finishes uploads that began before earlier changes",
+        "wait for them, or end them: systemctl stop 'secure-registry-registry@*'",
+    )
+
+
+def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ...]:
+    """Start the registry of `generation` in its slot and wait until it answers; problems if it does not."""
+    host, services = stage.host, stage.services
+    if generation.slot == NO_SLOT:
+        return ()
+    name = f"registry@{generation.slot}"
+    socket = processes.socket_of(host, generation.slot)
+    link = host.paths.slot(generation.slot)
+    if not services.running(name):
+        files.make_directory(link.parent, 0o711)
+        files.flip(link, f"../generations/{generation.name}/registry")
+        services.prepare(generation.parts)
+        services.start(name)
+    deadline = time.monotonic() + REGISTRY_SECONDS
+    while not probe.registry_answers(socket):
+        died = services.died(name)
+        if died or time.monotonic() > deadline:
+            said = reason(services.last_words(name)) if died else "it does not answer"
+            services.stop(name)
+            where = (generation.parts[kinds.REGISTRY].sources or ("docker-registry.yml",))[0]
+            said = said.replace(f"{link}/", "")
+            return (Problem(where, f"the registry does not start with it: {said}", "correct it"),)
+        time.sleep(0.01)
+    return ()
+
+
+def reason(said: list[str]) -> str:
+    """The line that tells why, among the last ones of a process."""
+    telling = [line for line in said if TELLING.search(line)] or said[-1:] or ["it said nothing"]
+    message = LOGFMT_MESSAGE.search(telling[-1])
+    return message[1].replace('\\"', '"') if message else telling[-1]
+
+
+def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
+    """An error that names who holds a port on which `generation` would listen, unless it is our own nginx."""
+    for listen in generation.listens:
+        found = ports.holders(listen)
+        if not found:
+            continue
+        who, pids = ports.owner(found)
+        if pids and pids <= stage.services.pids("nginx"):
+            continue
+        where = f"{listen.host or '*'}:{listen.port}"
+        unit = re.search(r"[\w@.-]+\.service", who)
+        stop = f"stop it: systemctl disable --now {unit[0]}" if unit else "stop it"
+        return SecregError(
+            f"port {listen.port} ({where}) is used by {who}", f"{stop}; or set PORT in secure-registry.conf to another one"
+        )
+    return None
+
+
+def activate(stage: Stage, new: Generation, current: Generation | None) -> tuple[Generation, tuple[Finding, ...]]:
+    """Let `new` (staged, rehearsed, its registry up) serve, and prove it; returns what serves then.
+
+    When it can't be proven, the parts of `current` serve again, but with the users of `new`, and the findings say
+    why. Raises SecregError when there is nothing to go back to; nothing listens then.
+    """
+    services = stage.services
+    services.prepare(new.parts)
+    if wrong := _switch(stage, new, current):
+        if current is None:
+            stop_all(stage)
+            generations.flip(stage.host, None)
+            raise SecregError(wrong, "see what it said: journalctl -u 'secure-registry*' -n 50")
+        back = _way_back(stage, new, current)
+        still_wrong = _switch(stage, back, new)
+        findings = tuple(
+            Finding("unproven", name, Problem(_place(part, name), wrong, "the last good version serves again"))
+            for name, part in new.parts.items()
+            if part != back.parts[name]
+        ) or (Finding("unproven", "service", Problem("", still_wrong or wrong, "journalctl -u 'secure-registry*' -n 50")),)
+        if still_wrong:
+            findings += (Finding("unproven", "service", Problem("", still_wrong, "secure-registry status")),)
+        _retire(stage, new, back)
+        return back, findings
+    if current is not None:
+        _retire(stage, current, new)
+    return new, ()
+
+
+def _place(part: Part, name: str) -> str:
+    return part.sources[0] if part.sources else name
+
+
+def _switch(stage: Stage, new: Generation, old: Generation | None) -> str:
+    """Flip to `new`, make every process use it, and prove it: "" or what is wrong."""
+    host, services = stage.host, stage.services
+    if not services.running("nginx") and (error := port_problem(stage, new)):
+        return f"{error.message}\n  -> {error.hint}" if old is None else error.message
+    if problems := bring_up_registry(stage, new):
+        return str(problems[0])
+    if generations.current_name(host) != new.name:
+        generations.flip(host, new.name)
+    if new.slot != NO_SLOT:
+        files.flip(host.paths.slot(new.slot), "../current/registry")
+    for name, prefix in (("auth", "auth/nginx.conf"), ("nginx", "front/")):
+        if not services.running(name):
+            services.start(name)
+        elif new.differs(old, prefix):
+            services.reload(name)
+    wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)
+    return probe.prove(wants, PROOF_SECONDS, lambda: _dead(services, new))
+
+
+def _dead(services: Services, generation: Generation) -> str:
+    names = ["nginx", "auth", *([f"registry@{generation.slot}"] if generation.slot != NO_SLOT else [])]
+    for name in names:
+        if services.died(name):
+            return f"{name} ended: {reason(services.last_words(name))}"
+    return ""
+
+
+def _way_back(stage: Stage, new: Generation, current: Generation) -> Generation:
+    parts = current.parts | {kinds.USERS: new.parts[kinds.USERS]}
+    back = assemble.assemble(stage.host, parts, current.slot)
+    generations.stage(stage.host, back, assemble.generation_conf(back.name))
+    return back
+
+
+def _retire(stage: Stage, old: Generation, new: Generation) -> None:
+    """Let the registry of `old` finish what it does and end, if `new` has another."""
+    if old.slot not in (NO_SLOT, new.slot):
+        stage.services.stop(f"registry@{old.slot}", wait=False)
+        with contextlib.suppress(OSError):
+            stage.host.paths.slot(old.slot).unlink()
+
+
+def stop_all(stage: Stage) -> None:
+    """Stop every process, the front first."""
+    for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS)):
+        if stage.services.running(name):
+            stage.services.stop(name)

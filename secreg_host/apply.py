@@ -1,0 +1,170 @@
+"""The one path on which every change travels: read /etc, check, stage, rehearse, flip, reload, prove, or go back."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from secreg_host import activate, assemble, files, generations, parts as kinds, provision, records, rehearsal
+from secreg_host import report as reports
+from secreg_host.activate import Stage
+from secreg_host.errors import BadInput, Exit, Problem, SecregError
+from secreg_host.generations import Generation
+from secreg_host.host import Host
+from secreg_host.parts import Part, Reading
+from secreg_host.provision import Provisioned
+from secreg_host.report import Finding, Report, findings
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an apply is asked for.
+
+    doing: its name, for whoever waits for the lock; environment: settings given there; create: write files of /etc
+    that are missing; restore: also bring back users that were deleted; start: start what does not run (else a stopped service is only checked).
+    """
+
+    doing: str
+    environment: Mapping[str, str]
+    create: bool = False
+    restore: bool = False
+    start: bool = False
+
+
+def apply(stage: Stage, wish: Wish) -> Report:
+    """Make what /etc says serve, as far as it is good; returns what happened.
+
+    Raises BadInput when nothing ever served and what /etc says can't, SecregError when it could not be made to
+    serve; what served before still does.
+    """
+    host = stage.host
+    with files.lock(host.paths.lock, wish.doing):
+        records.redo(host.paths)
+        current = generations.load(host, generations.current_name(host))
+        found, parts, provisioned = read(host, wish, current)
+        live = wish.start or stage.services.running("nginx")
+        chosen, failed = choose(stage, parts, current, live)
+        unproven: tuple[Finding, ...] = ()
+        if live:
+            chosen, unproven = activate.activate(stage, chosen, current)
+        before = reports.load(host.paths)
+        unchanged = current is not None and chosen.name == current.name
+        since = before.since if unchanged and before.since else time.time()
+        report = Report(chosen.name if live else "", since, (*found, *failed, *unproven), not unchanged, provisioned)
+        with contextlib.suppress(SecregError):  # a full disk must not stop what serves
+            reports.save(host.paths, report)
+            generations.prune(host)
+        return report
+
+
+def read(
+    host: Host, wish: Wish, current: Generation | None
+) -> tuple[tuple[Finding, ...], dict[str, Part], Provisioned]:
+    """What is wrong with the parts that are not good; every part as /etc has it, or else its last good version; and
+    what was written to /etc first.
+
+    Raises BadInput with all problems when a part is bad that never was good.
+    """
+    found: list[Finding] = []
+    parts: dict[str, Part] = {}
+    before = current.parts if current is not None else {}
+
+    def take(name: str, reading: Reading) -> None:
+        found.extend(findings("waiting" if reading.waiting else "rejected", name, reading.problems))
+        found.extend(findings("warning", name, reading.warnings))
+        part = reading.part or before.get(name)
+        if part is not None:
+            parts[name] = part
+
+    provisioned = Provisioned()
+    try:
+        settings, reading = kinds.read_settings(host.paths, wish.environment)
+        take(kinds.SETTINGS, reading)
+        provisioned = provision.provision(host, settings, wish.environment, wish.create, wish.restore)
+    except SecregError as error:
+        if current is None:
+            raise
+        take(kinds.SETTINGS, Reading(parts.get(kinds.SETTINGS), error.problems))
+    now = datetime.now(UTC)
+    take(kinds.USERS, kinds.read_users(host.paths))
+    take(
+        kinds.CERTIFICATE,
+        kinds.guarded(lambda: kinds.read_certificate(host.paths, now, before.get(kinds.CERTIFICATE))),
+    )
+    take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths)))
+    take(kinds.REGISTRY, kinds.guarded(lambda: _registry(host, parts[kinds.SETTINGS])))
+    if len(parts) < len(kinds.ALL):
+        raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
+    return tuple(found), parts, provisioned
+
+
+def _registry(host: Host, settings: Part) -> Reading:
+    if not kinds.settings_of(settings).own_registry:
+        return Reading(Part({}, {"root": None, "auth": True}))
+    reading = kinds.read_registry(host.paths)
+    problems = provision.storage_problems(host, reading.part) if reading.part else ()
+    return Reading(None, problems) if problems else reading
+
+
+def choose(
+    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool
+) -> tuple[Generation, tuple[Finding, ...]]:
+    """The generation with as many of `parts` as are good together, staged, its registry up; and what is not good.
+
+    Raises BadInput when there is no last good version to hold on to.
+    """
+
+    def assembled(some: dict[str, Part]) -> Generation:
+        slot = activate.slot_for(some, current, stage.services.running)
+        return assemble.assemble(stage.host, some, slot)
+
+    wanted = assembled(parts)
+    if current is not None and wanted.name == current.name:
+        return current, ()
+    problems = _check(stage, wanted, current, live)
+    if not problems:
+        return wanted, ()
+    if current is None:
+        raise BadInput(problems)
+    found: list[Finding] = []
+    base = {name: current.parts[name] if name in kinds.REVERTIBLE else part for name, part in parts.items()}
+    for name in kinds.REVERTIBLE:
+        if base[name] == parts[name]:
+            continue
+        trial = base | {name: parts[name]}
+        if problems := _check(stage, assembled(trial), current, live):
+            found += findings("rejected", name, problems)
+        else:
+            base = trial
+    chosen = assembled(base)
+    if chosen.name != current.name and (problems := _check(stage, chosen, current, live)):
+        raise BadInput(problems)
+    return chosen, tuple(found)
+
+
+def _check(stage: Stage, new: Generation, current: Generation | None, live: bool) -> tuple[Problem, ...]:
+    """Stage `new`, rehearse it and bring its registry up; its problems. A bad one is not kept."""
+    host = stage.host
+    staged = generations.stage(host, new, assemble.generation_conf(new.name))
+    problems = rehearsal.check(host, new, staged)
+    if not problems and live and current is not None and new.listens != current.listens:
+        error = activate.port_problem(stage, new)
+        origin = new.parts[kinds.NGINX].sources[0]
+        problems = (Problem(origin, error.message, error.hint),) if error else ()
+    if not problems and live:
+        problems = activate.bring_up_registry(stage, new)
+    if problems and generations.current_name(host) != new.name:
+        shutil.rmtree(staged, ignore_errors=True)
+    return problems
+
+
+def exit_code(report: Report) -> Exit:
+    """What the outcome of an apply is for a shell."""
+    kinds_found = {finding.kind for finding in report.findings}
+    if "unproven" in kinds_found:
+        return Exit.DEGRADED
+    return Exit.BAD_INPUT if kinds_found & {"rejected", "waiting"} else Exit.DONE

@@ -1,0 +1,121 @@
+"""The command: verbs, exit codes, and the only place that prints errors."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from secreg_host import __version__, verbs
+from secreg_host.errors import Exit, SecregError
+from secreg_host.journal import Level, notify, say
+from secreg_host.paths import Paths
+
+DESCRIPTION = """\
+A private Docker/OCI registry with TLS and passwords on this host, without containers: distribution's registry
+behind nginx, as systemd units that are configured by the files of /etc/secure-registry.
+"""
+
+EPILOG = """\
+files:
+  /etc/secure-registry/
+    secure-registry.conf   settings, KEY=value
+    nginx.conf             the TLS front
+    docker-registry.yml    the registry: where images are, and how
+    docker-registry.crt    the certificate and ...
+    docker-registry.key    ... its key: put your own here
+    openssl.cnf            what gencert puts into a certificate
+    ca.crt                 what clients trust
+    .htpasswd  .password   users; the password that was made up at setup
+  /var/lib/secure-registry/
+    storage/               images
+    current/               what serves now; never edit it
+
+  A change in /etc serves after: secure-registry reload. One that is bad never does: the last good version goes on.
+
+environment:
+  Every setting of secure-registry.conf may be given to setup and start: SERVER_NAME=registry.example.org PORT=8443 ...
+
+exit codes:
+  0 done   1 failed   2 bad input   3 not proven, or degraded
+
+examples:
+  secure-registry start                           set up, start, and say how to log in
+  secure-registry htpasswd alice                  add a user or change a password
+  secure-registry status                          what serves, until when, what is held back
+  secure-registry start --foreground --disposable an instance that leaves nothing behind, for a try; needs no root
+"""
+
+VERBS: dict[str, tuple[Callable[[verbs.Call], int], str]] = {
+    "start": (verbs.start, "set up, then start the registry (the default)"),
+    "setup": (verbs.setup, "write what is missing: configuration, certificate, the first user"),
+    "stop": (verbs.stop, "stop the registry"),
+    "restart": (verbs.restart, "stop and start it"),
+    "reload": (verbs.reload, "let changes of the configuration serve, without dropping a connection"),
+    "status": (verbs.status, "say what serves, until when, and what is held back"),
+    "gencert": (verbs.gencert, "issue a new certificate; replaces the present one"),
+    "htpasswd": (verbs.htpasswd, "add, change, remove or check users, with the options of Apache's htpasswd"),
+    "uninstall": (verbs.uninstall, "stop it and remove the units that were written for this host"),
+    "help": (verbs.help_, "show this help"),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--root", type=Path, metavar="DIR", default=argparse.SUPPRESS,
+                        help="work below DIR instead of /: an instance of your own")
+    parser = argparse.ArgumentParser(
+        "secure-registry", description=DESCRIPTION, epilog=EPILOG, parents=[common],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"secure-registry {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="verb", title="commands")
+    made = {
+        name: commands.add_parser(name, help=about, description=about.capitalize() + ".", parents=[common],
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+        for name, (_, about) in VERBS.items()
+    }
+    made["start"].add_argument("--foreground", action="store_true",
+                               help="run everything under this process; needs neither systemd nor root")
+    made["start"].add_argument("--disposable", action="store_true",
+                               help="with --foreground: in a temporary directory that is removed at the end")
+    made["status"].add_argument("--json", action="store_true", help="as JSON")
+    made["gencert"].add_argument("--new-ca", action="store_true",
+                                 help="make a new CA first; every client must then trust the new ca.crt")
+    made["uninstall"].add_argument("--purge", action="store_true",
+                                   help="also remove the configuration and all data but images")
+    verbs.add_htpasswd_options(made["htpasswd"])
+    apply = commands.add_parser("apply", parents=[common])  # what the units run; not shown in the list
+    apply.add_argument("--start", action="store_true")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    os.umask(0o077)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    verb = args.verb or "start"
+    if args.verb is None:
+        args = parser.parse_args([*(argv if argv is not None else sys.argv[1:]), "start"])
+    act = verbs.apply_unit if verb == "apply" else VERBS[verb][0]
+    call = verbs.Call(args, Paths(_root(args)), os.environ if environment is None else environment, parser)
+    try:
+        return int(act(call))
+    except SecregError as error:
+        say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+        notify(f"STATUS=failed: {error.problems[0].what}")
+        return int(error.code)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return int(Exit.FAILED)
+
+
+def _root(args: argparse.Namespace) -> Path:
+    root: Path = getattr(args, "root", Path("/"))
+    return Path(os.path.abspath(root))

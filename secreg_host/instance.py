@@ -1,0 +1,130 @@
+"""An instance in the foreground: set up, run, take over changes on SIGHUP, stop when a process dies or on SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from secreg_host import apply as applying
+from secreg_host import files, foreground, generations, status as looking
+from secreg_host.activate import Stage
+from secreg_host.apply import Wish
+from secreg_host.errors import Exit, SecregError
+from secreg_host.foreground import ForegroundServices
+from secreg_host.host import Host
+from secreg_host.journal import Level, say
+from secreg_host.paths import Paths
+from secreg_host.report import Report
+
+
+def run(host: Host, environment: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
+    foreground.fit(host)
+    files.make_directory(host.paths.run, 0o755)
+    if pid_of(host.paths):
+        raise SecregError(
+            f"an instance already runs below {host.paths.root} (process {pid_of(host.paths)})",
+            f"secure-registry stop --root {host.paths.root}",
+        )
+    events = _Events()
+    services = ForegroundServices(host)
+    stage = Stage(host, services)
+    try:
+        report = applying.apply(stage, Wish("start", environment, create=True, start=True))
+        _tell(host, report)
+        files.write(_pid_file(host.paths), f"{os.getpid()}\n".encode(), files.PUBLIC)
+        return _watch(stage, events)
+    finally:
+        _pid_file(host.paths).unlink(missing_ok=True)
+        services.stop_all()
+
+
+class _Events:
+    """Signals as events: `wake` is set by each of them."""
+
+    def __init__(self) -> None:
+        self.wake = threading.Event()
+        self.ended = False
+        self.reload = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._reload)
+
+    def _end(self, *_: object) -> None:
+        self.ended = True
+        self.wake.set()
+
+    def _reload(self, *_: object) -> None:
+        self.reload = True
+        self.wake.set()
+
+
+def _watch(stage: Stage, events: _Events) -> int:
+    services = stage.services
+    assert isinstance(services, ForegroundServices)
+    while True:
+        dead = services.wait(events.wake)
+        if dead is not None:
+            services.stop_all()
+            said = " | ".join(list(dead.said)[-1:])
+            say(f"secure-registry: {dead.obituary}; everything is stopped{': ' + said if said else ''}", Level.ERROR)
+            return Exit.FAILED
+        events.wake.clear()
+        if events.ended:
+            return Exit.DONE
+        if events.reload:
+            events.reload = False
+            try:
+                _tell(stage.host, applying.apply(stage, Wish("reload", {}, start=True)))
+            except SecregError as error:
+                say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+
+
+def _tell(host: Host, report: Report) -> None:
+    """Say what serves and how to log in; a new password only to a terminal."""
+    for finding in report.findings:
+        say(f"{finding.kind}: {finding.problem}", Level.ERROR if finding.kind != "warning" else Level.WARNING)
+    password = report.provisioned.password
+    if password is not None and sys.stdout.isatty():
+        print(f"PASSWORD={password}")
+    elif password is not None:
+        print(f"the password is in {host.paths.password}")
+    generation = generations.load(host, report.generation)
+    if generation is not None:
+        print(f"secure-registry {looking.one_line(report, generation)}")
+        print(f"log in with: {looking.login_hint(generation)}", flush=True)
+
+
+def _pid_file(paths: Paths) -> Path:
+    return paths.run / "foreground.pid"
+
+
+def pid_of(paths: Paths) -> int | None:
+    """The process of the instance that runs in the foreground below these paths, None if there is none."""
+    data = files.read_or_none(_pid_file(paths))
+    if not data or not data.strip().isdigit():
+        return None
+    pid = int(data)
+    command = files.read_or_none(Path(f"/proc/{pid}/cmdline")) or b""
+    return pid if b"secure-registry" in command or b"secreg_host" in command else None
+
+
+def signal_reload(paths: Paths) -> int:
+    """Let a running foreground instance take over changes; it says in its own terminal how that went."""
+    return _signal(paths, signal.SIGHUP)
+
+
+def signal_stop(paths: Paths) -> int:
+    return _signal(paths, signal.SIGTERM)
+
+
+def _signal(paths: Paths, number: signal.Signals) -> int:
+    pid = pid_of(paths)
+    if pid is None:
+        raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
+    os.kill(pid, number)
+    return Exit.DONE

@@ -1,0 +1,179 @@
+"""What a first setup makes and later ones leave alone: defaults, secrets, CA, certificate, the first user."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from secreg_host import defaults, files, records
+from secreg_host import settings as settings_module
+from secreg_host.errors import Problem, SecregError
+from secreg_host.host import Host
+from secreg_host.parts import Part
+from secreg_host.records import Ledger, Write
+from secreg_host.settings import Settings
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """What was written, and the password that was made up (None: none was)."""
+
+    written: tuple[Path, ...] = ()
+    password: str | None = None
+
+
+def provision(
+    host: Host, settings: Settings, environment: Mapping[str, str], create: bool, restore: bool = False
+) -> Provisioned:
+    """Bring the files of /etc up to `settings`; make what is missing if `create`, users that
+    were deleted too if `restore`. Safe to repeat and to kill.
+
+    Raises SecregError when something can't be written.
+    """
+    paths = host.paths
+    if create:
+        files.make_directory(paths.lib, 0o755)
+        files.make_directory(paths.state, 0o700)
+        files.make_directory(paths.etc, 0o755)
+        files.make_directory(paths.log, 0o750, host.accounts.front.owner)
+        _http_secret(paths.http_secret)
+    facts = defaults.facts(host)
+    written = list(defaults.follow(host, _defaults(host, settings, facts, environment), create))
+    password = None
+    if create:
+        written += _certificate(host, settings, facts)
+    more, password = _first_user(host, settings, create and (restore or not Ledger(paths).knows(paths.htpasswd)))
+    return Provisioned(tuple(write.path for write in (*written, *more)), password)
+
+
+def _defaults(
+    host: Host, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
+) -> tuple[Write, ...]:
+    """All defaults; secure-registry.conf carries what the environment set, so that it lasts."""
+    conf = files.read_or_none(host.paths.conf)
+    kept = settings_module.from_file(conf, str(host.paths.conf))[0] if conf else {}
+    given = kept | settings_module.from_environment(environment)
+    return (defaults.render_conf(host, given), *defaults.render(host, settings, facts))
+
+
+def defaults_only(
+    host: Host, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
+) -> tuple[Path, ...]:
+    """Bring unedited defaults up to fresh `facts`, making those that are missing; returns what was written."""
+    return tuple(write.path for write in defaults.follow(host, _defaults(host, settings, facts, environment), True))
+
+
+def _http_secret(path: Path) -> None:
+    """The registry's http.secret, shared by all slots so that an upload goes on in the next one."""
+    if files.read_or_none(path) is None:
+        files.write(path, f"REGISTRY_HTTP_SECRET={secrets.token_hex(32)}\n".encode(), files.PRIVATE)
+
+
+def http_secret(path: Path) -> dict[str, str]:
+    """The environment in `path`, for processes that systemd does not start."""
+    data = files.read_or_none(path) or b""
+    name, _, value = data.decode().strip().partition("=")
+    return {name: value} if value else {}
+
+
+def _certificate(host: Host, settings: Settings, facts: defaults.Facts) -> list[Write]:
+    """The host's CA and a certificate signed by it, where neither certificate nor key exists."""
+    from secreg_host import authority
+
+    paths = host.paths
+    written = authority.restore_ca(host)
+    if any(os.path.lexists(path) for path in (paths.crt, paths.key)):
+        return written
+    return written + authority.issue(host, settings, facts, datetime.now(UTC), new_ca=False)
+
+
+def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Write], str | None]:
+    """.htpasswd with the first user, and .password when the password is ours to keep.
+
+    An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by
+    `setup`: until then it admits nobody.
+    """
+    from secreg_host import htpasswd, users
+
+    paths = host.paths
+    ledger = Ledger(paths)
+    now = files.read_or_none(paths.htpasswd)
+    stored = (files.read_or_none(paths.password) or b"").decode(errors="replace").strip()
+    password = settings.password or stored
+    if now is None and not create:
+        return [], None
+    if now is not None and (not ledger.wrote(paths.htpasswd, now) or not password):
+        return [], None
+    stamp = _stamp(host, settings)
+    seen = records.load(paths.state / "credentials.json")
+    if now is not None and seen.get("stamp") == stamp:
+        return [], None
+    if now is not None and _says(now, settings.username, password):
+        records.save(paths.state / "credentials.json", {"stamp": stamp})
+        return [], None
+    written, made = [], None
+    if not password:
+        password = made = base64.b64encode(secrets.token_bytes(32)).decode()
+        write = Write(paths.password, f"{password}\n".encode(), files.PRIVATE)
+        files.write(write.path, write.data, write.mode)
+        written.append(write)
+    choice = htpasswd.split_options(settings.opt, "OPT")
+    line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
+    write = Write(paths.htpasswd, line.encode(), 0o640)
+    ledger.record([write])
+    files.write(write.path, write.data, write.mode)
+    records.save(paths.state / "credentials.json", {"stamp": _stamp(host, settings)})
+    return [*written, write], made
+
+
+def _says(data: bytes, username: str, password: str) -> bool:
+    """Whether .htpasswd already holds this user with this password."""
+    from secreg_host import users
+
+    found, _ = users.parse(data, "")
+    return any(user.name == username and users.verify(password, user.hash) for user in found)
+
+
+def _stamp(host: Host, settings: Settings) -> list[object]:
+    """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow."""
+    marks: list[object] = [settings.username, settings.opt]
+    for path in (host.paths.conf, host.paths.password):
+        try:
+            status = path.stat()
+        except OSError:
+            marks.append(None)
+        else:
+            marks.append([status.st_ino, status.st_mtime_ns, status.st_size])
+    return marks
+
+
+def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
+    """Make the directory of images if there is none; a problem if the registry could not write there."""
+    root = part.facts["root"]
+    if root is None:
+        return ()
+    path, account = Path(root), host.accounts.registry
+    where = part.sources[0]
+    if not path.exists():
+        try:
+            files.make_directory(path, 0o750, account.owner)
+        except SecregError as error:
+            return (Problem(where, f"rootdirectory: {error.message}", error.hint),)
+        return ()
+    if not path.is_dir():
+        return (Problem(where, f"rootdirectory {root} is not a directory", "name a directory"),)
+    status = path.stat()
+    writable = (
+        (status.st_uid == account.uid and status.st_mode & 0o200)
+        or (status.st_gid == account.gid and status.st_mode & 0o020)
+        or status.st_mode & 0o002
+    )
+    if not writable:
+        hint = f"chown -R {account.name}: {root}"
+        return (Problem(where, f"the registry (user {account.name}) can't write to rootdirectory {root}", hint),)
+    return ()

@@ -1,0 +1,45 @@
+"""Taking back what setup made on a host: units, and with purge configuration and data. Images are never removed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+
+from secreg_host import generations, parts as kinds, units
+from secreg_host.errors import SecregError
+from secreg_host.host import Host, systemd_runs
+
+
+def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
+    """Stop and disable the service, remove the rendered units; with `purge` also /etc and /var/lib but images.
+
+    Raises SecregError when systemd can't be reached or a file can't be removed.
+    """
+    if host.is_system and systemd_runs():
+        from secreg_host.systemd import Systemd
+
+        systemd = Systemd()
+        with contextlib.suppress(SecregError):  # it may not be there any more
+            systemd.job("StopUnit", units.MAIN)
+        with contextlib.suppress(SecregError):
+            systemd.call("DisableUnitFiles", [units.MAIN], False)
+        removed = units.remove(host)
+        systemd.call("Reload")
+    else:
+        removed = units.remove(host)
+    for path in removed:
+        tell(f"removed {path}")
+    generation = generations.load(host, generations.current_name(host))
+    images = generation.parts[kinds.REGISTRY].facts["root"] if generation else str(host.paths.storage)
+    shutil.rmtree(host.paths.run, ignore_errors=True)
+    if purge:
+        for path in (host.paths.etc, host.paths.log):
+            shutil.rmtree(path, ignore_errors=True)
+            tell(f"removed {path}")
+        for path in host.paths.lib.glob("*"):
+            if path != host.paths.storage:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink()
+    else:
+        tell(f"kept {host.paths.etc} and {host.paths.lib}")
+    tell(f"images stay in {images}")

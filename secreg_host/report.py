@@ -1,0 +1,70 @@
+"""What the last apply found, kept for `status`: what is held back, what is waited for, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from secreg_host import records
+from secreg_host.errors import Problem
+from secreg_host.paths import Paths
+from secreg_host.provision import Provisioned
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of one part. kind: `rejected`, `waiting` or `warning`."""
+
+    kind: str
+    part: str
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of one apply.
+
+    generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); changed:
+    whether this apply changed it; provisioned: what it wrote to /etc.
+    """
+
+    generation: str = ""
+    since: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    changed: bool = False
+    provisioned: Provisioned = Provisioned()
+
+    @property
+    def rejected(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.kind != "warning")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.kind == "warning")
+
+
+def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:
+    return tuple(Finding(kind, part, problem) for problem in problems)
+
+
+def save(paths: Paths, report: Report) -> None:
+    """Keep `report`; best effort, as a full disk must not stop what serves."""
+    record: dict[str, Any] = {
+        "generation": report.generation,
+        "since": report.since,
+        "findings": [asdict(finding) for finding in report.findings],
+    }
+    records.save(paths.report, record)
+
+
+def load(paths: Paths) -> Report:
+    """The report of the last apply; an empty one when there was none."""
+    found = records.load(paths.report)
+    try:
+        items = tuple(
+            Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
+        )
+        return Report(found.get("generation", ""), float(found.get("since", 0)), items)
+    except (KeyError, TypeError, ValueError):
+        return Report()

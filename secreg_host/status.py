@@ -1,0 +1,141 @@
+"""What serves, since when, until when the certificate lasts, and what is held back: for people and as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from secreg_host import generations, parts as kinds, probe, rehearsal, report as reports
+from secreg_host.errors import Exit, SecregError
+from secreg_host.generations import Generation
+from secreg_host.host import Host, systemd_runs
+from secreg_host.nginxconf import Listen
+from secreg_host.report import Report
+
+
+@dataclass(frozen=True)
+class Status:
+    """A look at the instance. down: "" while it serves, else why it does not."""
+
+    host: Host
+    generation: Generation | None
+    report: Report
+    down: str
+    unit: str
+
+    @property
+    def code(self) -> Exit:
+        return Exit.DEGRADED if self.down or self.report.rejected else Exit.DONE
+
+
+def look(host: Host) -> Status:
+    """Ask the world, systemd and the last report. Raises SecregError when the state can't be read."""
+    generation = generations.load(host, generations.current_name(host))
+    report = reports.load(host.paths)
+    unit = ""
+    if host.is_system and systemd_runs():
+        from secreg_host import systemd, units
+
+        with contextlib.suppress(SecregError):
+            state = systemd.Systemd().state(units.MAIN)
+            unit = f"{state.active} ({state.sub})"
+    if generation is None:
+        return Status(host, None, report, "nothing was ever set up: secure-registry start", unit)
+    down = ""
+    for listen in generation.listens:
+        if listen.tls and not down and (wrong := probe.once(rehearsal.expectation(generation, listen))):
+            down = f"{urls(generation, listen)[0]}: {wrong}"
+    return Status(host, generation, report, down, unit)
+
+
+def urls(generation: Generation, listen: Listen) -> list[str]:
+    """Addresses (https://…) under which `listen` is reached; the best one first."""
+    names = [str(name) for name in generation.parts[kinds.CERTIFICATE].facts["names"]]
+    if listen.host not in ("", "::"):
+        names = [listen.host]
+    port = "" if listen.port == 443 else f":{listen.port}"
+    return [f"https://{f'[{name}]' if ':' in name else name}{port}" for name in names or ["localhost"]]
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """The status as JSON values; times in ISO 8601, UTC."""
+    found: dict[str, Any] = {
+        "serving": not status.down,
+        "down": status.down,
+        "unit": status.unit,
+        "generation": status.generation.name if status.generation else None,
+        "since": _iso(status.report.since),
+        "rejected": [_finding(finding) for finding in status.report.rejected],
+        "warnings": [_finding(finding) for finding in status.report.warnings],
+    }
+    if status.generation:
+        parts = status.generation.parts
+        facts = parts[kinds.CERTIFICATE].facts
+        found["urls"] = sorted({url for at in status.generation.listens if at.tls for url in urls(status.generation, at)})
+        found["certificate"] = {key: facts[key] for key in ("fingerprint", "not_before", "not_after", "names")}
+        found["users"] = parts[kinds.USERS].facts.get("count", 0)
+        found["storage"] = parts[kinds.REGISTRY].facts["root"]
+        found["slot"] = status.generation.slot
+    return found
+
+
+def _finding(finding: reports.Finding) -> dict[str, str]:
+    problem = finding.problem
+    return {"kind": finding.kind, "part": finding.part, "where": problem.where, "what": problem.what, "hint": problem.hint}
+
+
+def _iso(seconds: float) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+
+
+def as_text(status: Status) -> str:
+    """The status in a few lines for people."""
+    lines = []
+    if status.down:
+        lines.append(f"secure-registry does not serve: {status.down}")
+    else:
+        since = datetime.fromtimestamp(status.report.since or time.time()).strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(f"secure-registry serves since {since}")
+    if status.generation:
+        lines += _about(status, status.generation)
+    for finding in (*status.report.rejected, *status.report.warnings):
+        lines += [f"  {finding.kind:<12} {line}" if not number else f"  {'':<12} {line}"
+                  for number, line in enumerate(str(finding.problem).splitlines())]
+    return "\n".join(lines)
+
+
+def _about(status: Status, generation: Generation) -> list[str]:
+    facts = generation.parts[kinds.CERTIFICATE].facts
+    ends = datetime.fromisoformat(facts["not_after"])
+    days = (ends - datetime.now(UTC)).days
+    addresses = [url for at in generation.listens if at.tls for url in urls(generation, at)]
+    rows = {
+        "address": ", ".join(list(dict.fromkeys(addresses))[:4]),
+        "certificate": f"until {ends:%Y-%m-%d} ({days} days), SHA-256 {facts['fingerprint'][:16]}…",
+        "users": str(generation.parts[kinds.USERS].facts.get("count", 0)),
+        "images": str(generation.parts[kinds.REGISTRY].facts["root"] or "not on this host's file system"),
+        "generation": f"{generation.name[:12]}, registry in slot {generation.slot}",
+    }
+    return [f"  {name:<12} {value}" for name, value in rows.items()]
+
+
+def login_hint(generation: Generation) -> str:
+    """The command with which a client logs in here."""
+    listen = next(at for at in generation.listens if at.tls)
+    address = urls(generation, listen)[0].removeprefix("https://")
+    return f"docker login {address}"
+
+
+def one_line(report: Report, generation: Generation | None) -> str:
+    """The status line of the unit (sd_notify): what serves, until when, what is held back."""
+    if generation is None:
+        return "nothing serves"
+    ends = datetime.fromisoformat(generation.parts[kinds.CERTIFICATE].facts["not_after"])
+    listen = next(at for at in generation.listens if at.tls)
+    said = f"serves {urls(generation, listen)[0]}, certificate until {ends:%Y-%m-%d}"
+    for finding in report.rejected:
+        said += f"; {finding.kind}: {finding.problem.where}: {finding.problem.what}"
+    return said

@@ -1,0 +1,242 @@
+"""What each command does: puts the pieces together, says what happened, returns the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from secreg_host import apply as applying
+from secreg_host import defaults, files, generations, host as hosts, instance, records, status as looking
+from secreg_host import parts as kinds
+from secreg_host.activate import Stage
+from secreg_host.apply import Wish
+from secreg_host.errors import Exit, SecregError, bad_input
+from secreg_host.host import Host
+from secreg_host.journal import Level, notify, say
+from secreg_host.paths import Paths
+from secreg_host.report import Report
+from secreg_host.services import Idle, Services
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the command: its arguments, paths and environment."""
+
+    args: argparse.Namespace
+    paths: Paths
+    environment: Mapping[str, str]
+    parser: argparse.ArgumentParser
+
+
+def _host(call: Call) -> Host:
+    """The host, if we may change it."""
+    if os.geteuid() != 0 and call.paths.root == Path("/"):
+        raise bad_input(
+            "", "this needs root", "run it with sudo; or an instance of your own: start --foreground --root DIR"
+        )
+    return hosts.discover(call.paths)
+
+
+def _services(host: Host) -> Services:
+    """Whoever runs this host's processes: systemd; nobody for an instance that another process runs."""
+    if host.is_system and hosts.systemd_runs():
+        from secreg_host.systemd import SystemdServices
+
+        return SystemdServices(host)
+    return Idle()
+
+
+def _print_findings(report: Report) -> None:
+    for finding in report.findings:
+        level = Level.WARNING if finding.kind == "warning" else Level.ERROR
+        say(f"{finding.kind}: {finding.problem}", level)
+
+
+def _print_provisioned(host: Host, report: Report) -> None:
+    for path in report.provisioned.written:
+        print(f"wrote {path}")
+    password = report.provisioned.password
+    if password is not None and sys.stdout.isatty():
+        print(f"PASSWORD={password}")
+    elif password is not None:
+        print(f"the password is in {host.paths.password}")
+
+
+def help_(call: Call) -> int:
+    """Print the help."""
+    call.parser.print_help()
+    return Exit.DONE
+
+
+def setup(call: Call) -> int:
+    """Write what is missing and check everything; nothing is started."""
+    host = _host(call)
+    report = applying.apply(Stage(host, _services(host)), Wish("setup", call.environment, create=True, restore=True))
+    _print_provisioned(host, report)
+    _print_findings(report)
+    return applying.exit_code(report)
+
+
+def apply_unit(call: Call) -> int:
+    """What the units run: one apply. A start that serves has succeeded, whatever is held back."""
+    host = _host(call)
+    start = call.args.start
+    report = applying.apply(Stage(host, _services(host)), Wish("apply", {}, create=start, start=start))
+    _print_findings(report)
+    generation = generations.load(host, report.generation or None)
+    line = looking.one_line(report, generation)
+    notify(f"STATUS={line}")
+    if report.changed:
+        say(line)
+    return Exit.DONE if start else applying.exit_code(report)
+
+
+def start(call: Call) -> int:
+    """Set up, start, and say how to log in."""
+    args = call.args
+    if args.disposable and not args.foreground:
+        raise bad_input("", "--disposable goes with --foreground", "secure-registry start --foreground --disposable")
+    if args.disposable:
+        with tempfile.TemporaryDirectory(prefix="secure-registry-") as directory:
+            Path(directory).chmod(0o711)
+            return instance.run(hosts.discover(Paths(Path(directory))), call.environment)
+    if args.foreground:
+        return instance.run(_host(call), call.environment)
+    host = _system(call)
+    report = applying.apply(Stage(host, _services(host)), Wish("start", call.environment, create=True))
+    _print_provisioned(host, report)
+    _print_findings(report)
+    _unit_job("StartUnit")
+    return _say_serving(host)
+
+
+def _system(call: Call) -> Host:
+    """The machine's own instance, run by systemd."""
+    host = _host(call)
+    if not host.is_system:
+        raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
+    if not hosts.systemd_runs():
+        raise bad_input("", "systemd does not run here", "use: secure-registry start --foreground")
+    return host
+
+
+def _unit_job(method: str) -> None:
+    """Let systemd start, stop or restart the service; raises SecregError with the unit's own words."""
+    from secreg_host import systemd, units
+
+    manager = systemd.Systemd()
+    manager.job(method, units.MAIN)
+    state = manager.state(units.MAIN)
+    if method != "StopUnit" and state.active != "active":
+        said = state.status_text.removeprefix("failed: ") or f"the service is {state.active} ({state.result})"
+        raise SecregError(said, f"journalctl -u {units.MAIN} -n 30")
+
+
+def _say_serving(host: Host) -> int:
+    found = looking.look(host)
+    print(looking.as_text(found))
+    if found.generation is not None and not found.down:
+        print(f"log in with: {looking.login_hint(found.generation)}")
+    return found.code
+
+
+def stop(call: Call) -> int:
+    """Stop the registry."""
+    if call.paths.root != Path("/") or not hosts.systemd_runs():
+        return instance.signal_stop(call.paths)
+    _system(call)
+    _unit_job("StopUnit")
+    return Exit.DONE
+
+
+def restart(call: Call) -> int:
+    """Stop and start."""
+    host = _system(call)
+    _unit_job("RestartUnit")
+    return _say_serving(host)
+
+
+def reload(call: Call) -> int:
+    """Let changes serve; problems are printed here."""
+    if call.paths.root != Path("/") or not hosts.systemd_runs():
+        return instance.signal_reload(call.paths)
+    host = _system(call)
+    services = _services(host)
+    if not services.running("nginx"):
+        raise SecregError("it does not run", "secure-registry start")
+    return _apply_now(host, services, "reload")
+
+
+def _apply_now(host: Host, services: Services, doing: str) -> int:
+    report = applying.apply(Stage(host, services), Wish(doing, {}, start=services.running("nginx")))
+    _print_findings(report)
+    if report.changed:
+        print("the changes serve" if report.generation else "the changes are good; start it: secure-registry start")
+    else:
+        print("nothing to change")
+    return applying.exit_code(report)
+
+
+def status(call: Call) -> int:
+    """Say what serves."""
+    found = looking.look(_host(call))
+    print(json.dumps(looking.as_json(found), indent=2) if call.args.json else looking.as_text(found))
+    return found.code
+
+
+def gencert(call: Call) -> int:
+    """Issue a new certificate, and let it serve."""
+    from secreg_host import authority, provision
+
+    host = _host(call)
+    with files.lock(host.paths.lock, "gencert"):
+        records.redo(host.paths)
+        settings, _ = kinds.read_settings(host.paths, call.environment)
+        facts = defaults.facts(host, fresh=True)
+        made = provision.defaults_only(host, settings, facts, call.environment)
+        written = authority.issue(host, settings, facts, datetime.now(UTC), call.args.new_ca)
+    for path in (*made, *(write.path for write in written)):
+        print(f"wrote {path}")
+    return _take_over(call, host, "gencert")
+
+
+def _take_over(call: Call, host: Host, doing: str) -> int:
+    """Let what was just written serve, if it runs."""
+    if host.is_system and hosts.systemd_runs():
+        services = _services(host)
+        return _apply_now(host, services, doing) if services.running("nginx") else Exit.DONE
+    return instance.signal_reload(call.paths) if instance.pid_of(call.paths) else Exit.DONE
+
+
+def add_htpasswd_options(parser: argparse.ArgumentParser) -> None:
+    from secreg_host import htpasswd as tool
+
+    tool.build_parser(parser)
+
+
+def htpasswd(call: Call) -> int:
+    """Change users; the change serves at once."""
+    from secreg_host import htpasswd as tool
+
+    host = _host(call)
+    before = files.read_or_none(host.paths.htpasswd)
+    code = tool.run(call.args, host.paths.htpasswd, sys.stdin, sys.stdout, sys.stderr)
+    if code == Exit.DONE and files.read_or_none(host.paths.htpasswd) != before:
+        return _take_over(call, host, "htpasswd")
+    return code
+
+
+def uninstall(call: Call) -> int:
+    """Stop everything and remove the rendered units; with --purge also configuration and data, never images."""
+    from secreg_host import removal
+
+    host = _host(call)
+    removal.uninstall(host, purge=call.args.purge, tell=print)
+    return Exit.DONE
