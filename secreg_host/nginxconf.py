@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from secreg_host.errors import BadInput, Problem
+from secreg_host.errors import BadInput, Problem, bad_input
 
 UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
 """Main-context directives that belong to the unit: dropped from the administrator's file."""
@@ -77,30 +77,32 @@ def parse(text: str, where: str) -> tuple[Directive, ...]:
     while at < len(text):
         match = TOKEN.match(text, at)
         if match is None:
-            raise BadInput([Problem(f"{where}:{line}", "a quote or an escape is not closed", "close it")])
+            raise bad_input(f"{where}:{line}", "a quote or an escape is not closed", "close it")
         kind, start, at = match.lastgroup, at, match.end()
         if kind == "sign":
-            _sign(match["sign"], found, words, blocks, at, f"{where}:{line}")
+            _sign(match["sign"], found, words, blocks, at, where, line)
         elif kind in ("double", "single", "word"):
             words.append(Word(re.sub(r"\\(.)", r"\1", match[kind], flags=re.DOTALL), start, at, line))
         line += text.count("\n", start, at)
     if words:
-        raise BadInput([Problem(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")])
+        raise bad_input(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")
     if blocks:
-        raise BadInput([Problem(f"{where}:{blocks[-1].line}", f"{blocks[-1].text} {{ is never closed", "add a }")])
+        raise bad_input(f"{where}:{blocks[-1].line}", f"{blocks[-1].text} {{ is never closed", "add a }")
     return tuple(found)
 
 
-def _sign(sign: str, found: list[Directive], words: list[Word], blocks: list[Word], end: int, where: str) -> None:
+def _sign(
+    sign: str, found: list[Directive], words: list[Word], blocks: list[Word], end: int, where: str, line: int
+) -> None:
     if sign == "}":
         if words:
-            raise BadInput([Problem(where, f"no ';' after {words[0].text!r}", "end it with ;")])
+            raise bad_input(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")
         if not blocks:
-            raise BadInput([Problem(where, "a } too many", "remove it")])
+            raise bad_input(f"{where}:{line}", "a } too many", "remove it")
         blocks.pop()
         return
     if not words:
-        raise BadInput([Problem(where, f"unexpected {sign!r}", "remove it, or put a directive before it")])
+        raise bad_input(f"{where}:{line}", f"unexpected {sign!r}", "remove it, or put a directive before it")
     found.append(Directive(tuple(words), tuple(block.text for block in blocks), sign == "{", end))
     if sign == "{":
         blocks.append(words[0])
@@ -192,7 +194,7 @@ class _Bundler:
             raise BadInput(problems)
         listens = tuple(dict.fromkeys(self.listens))
         if not any(listen.tls for listen in listens):
-            raise BadInput([Problem(str(conf), "no 'listen ... ssl': nothing would speak TLS", "add: listen 443 ssl;")])
+            raise bad_input(str(conf), "no 'listen ... ssl': nothing would speak TLS", "add: listen 443 ssl;")
         return Bundle(self.files, tuple(self.sources), listens, self.origin, self.own_pair)
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
@@ -200,7 +202,7 @@ class _Bundler:
             text = data.decode()
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
-            raise BadInput([Problem(f"{source}:{line}", "not UTF-8 text", "save the file as UTF-8")]) from None
+            raise bad_input(f"{source}:{line}", "not UTF-8 text", "save the file as UTF-8") from None
         self.files[name] = b""  # an include of itself ends here
         self.origin[name] = source
         self.sources.append(source)
@@ -249,11 +251,11 @@ class _Bundler:
         names = sorted(glob.glob(word, root_dir=self.etc)) if wild else [word]
         for name in names:
             if ".." in PurePosixPath(name).parts:
-                raise BadInput([Problem(where, f"{word} leaves {self.etc}", "include it by its absolute path")])
+                raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
             if name not in self.files:
                 data = self.read(self.etc / name)
                 if data is None:
-                    raise BadInput([Problem(where, f"included file {self.etc / name} does not exist", "create it")])
+                    raise bad_input(where, f"included file {self.etc / name} does not exist", "create it")
                 self.add(name, self.etc / name, data, context)
 
     def copy(self, name: str, where: str) -> None:
@@ -263,7 +265,7 @@ class _Bundler:
             return
         data = self.read(self.etc / name)
         if data is None:
-            raise BadInput([Problem(where, f"{self.etc / name} does not exist", "create it, or correct the path")])
+            raise bad_input(where, f"{self.etc / name} does not exist", "create it, or correct the path")
         self.files[name] = data
         self.origin[name] = self.etc / name
         self.sources.append(self.etc / name)

@@ -1,0 +1,64 @@
+"""Rules for every test: no subprocess and no bus without the mark that says so; nothing may be skipped in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secreg_host import process
+from secreg_host.host import Accounts, Host
+from secreg_host.paths import Paths
+from secreg_host.process import Account
+
+#pytest_plugins = ["tests.hosts.fixtures"]
+
+IN_CI = bool(os.environ.get("CI"))
+
+
+class Banned(BaseException):
+    """Not an Exception, so that no handler of the program swallows it."""
+
+
+@pytest.fixture(autouse=True)
+def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs and the bus are banned for tests without the marks `real` or `host`."""
+    if request.node.get_closest_marker("real") or request.node.get_closest_marker("host"):
+        return
+
+    def banned(*args: object, **_: object) -> None:
+        raise Banned(f"a unit test wanted to run {args}: mark it real")
+
+    monkeypatch.setattr(process, "run", banned)
+    monkeypatch.setattr(process, "spawn", banned)
+    #monkeypatch.setattr("secreg_host.systemd.Systemd.__init__", banned)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a skipped test is a failed one."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped; nothing may be skipped in CI"
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A directory with a short name: unix sockets below it have 107 bytes at the most."""
+    directory = Path(tempfile.mkdtemp(prefix="sr-", dir="/tmp"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def host(root: Path) -> Host:
+    """A host below a temporary root, all of whose accounts are the one that runs the test."""
+    me = Account(str(os.geteuid()), os.geteuid(), os.getegid())
+    return Host(Paths(root), Accounts(me, me, me))

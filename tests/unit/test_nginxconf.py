@@ -1,0 +1,110 @@
+"""nginx.conf: read with its includes, made relative, its addresses known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secreg_host import nginxconf
+from secreg_host.errors import BadInput
+from secreg_host.nginxconf import Bundle, Listen
+
+CONF = Path("/etc/secure-registry/nginx.conf")
+NEEDED = "include secure-registry/main.conf;\nhttp {\n include secure-registry/http.conf;\n"
+SERVER = " server {\n  include secure-registry/registry.conf;\n  listen 443 ssl;\n"
+
+
+def bundle(text: str, **others: str) -> Bundle:
+    files = {CONF.parent / name.replace("__", "/").replace("_", "."): data.encode() for name, data in others.items()}
+    return nginxconf.bundle(CONF, text.encode(), files.get)
+
+
+def problem(text: str, **others: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        bundle(text, **others)
+    return str(caught.value.problems[0])
+
+
+def test_files_below_our_directory_are_copied_and_become_relative() -> None:
+    found = bundle(
+        NEEDED + SERVER + "  ssl_certificate /etc/secure-registry/docker-registry.crt;\n"
+        "  ssl_dhparam '/etc/secure-registry/dh.pem';\n  include /etc/nginx/mime.types;\n  include more.conf;\n }\n}\n",
+        dh_pem="DH", more_conf="include deep__x.conf;".replace("__", "/"), deep__x_conf="gzip off;",
+    )
+    text = found.files["nginx.conf"].decode()
+    assert 'ssl_certificate "docker-registry.crt";' in text
+    assert 'ssl_dhparam "dh.pem";' in text
+    assert "/etc/nginx/mime.types" in text
+    assert set(found.files) == {"nginx.conf", "dh.pem", "more.conf", "deep/x.conf"}
+    assert found.own_pair
+    assert [str(path) for path in found.sources][1:] == [
+        f"/etc/secure-registry/{name}" for name in ("dh.pem", "more.conf", "deep/x.conf")]
+
+
+def test_lines_keep_their_numbers_and_what_the_unit_owns_is_dropped() -> None:
+    found = bundle("user www-data;\ndaemon on;\n" + NEEDED + SERVER + "}}\n")
+    assert found.files["nginx.conf"].decode().splitlines()[2] == "include secure-registry/main.conf;"
+    assert b"daemon" not in found.files["nginx.conf"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "what"),
+    [
+        ("a b\nc }", ":1", "no ';'"),
+        ("a { b;", ":1", "never closed"),
+        ("a;\n}", ":2", "too many"),
+        ("a 'x;\n", ":1", "not closed"),
+        ("a;\n;", ":2", "unexpected"),
+        (NEEDED + SERVER + "include gone.conf; }}", ":7", "gone.conf does not exist"),
+        (NEEDED + SERVER + "include ../x.conf; }}", ":7", "leaves"),
+        (NEEDED + "}", "", "registry.conf;' is missing"),
+        (NEEDED + SERVER.replace(" ssl", "") + "}}", "", "speak TLS"),
+    ],
+)
+def test_errors_name_the_line(text: str, place: str, what: str) -> None:
+    found = problem(text)
+    assert found.startswith(f"{CONF}{place}: ") and what in found
+
+
+@pytest.mark.parametrize(
+    ("args", "listen"),
+    [
+        ("443 ssl", Listen("", 443)),
+        ("*:443 ssl", Listen("", 443)),
+        ("0.0.0.0:443 ssl", Listen("", 443)),
+        ("192.0.2.1:8443 ssl http2", Listen("192.0.2.1", 8443)),
+        ("[::]:443 ssl ipv6only=on", Listen("::", 443)),
+        ("[2001:db8::1] ssl", Listen("2001:db8::1", 80)),
+        ("localhost:80", Listen("localhost", 80, tls=False)),
+        ("443 ssl proxy_protocol", Listen("", 443, proxy_protocol=True)),
+        ("unix:/run/x.sock ssl", None),
+        ("[garbage]:1", None),
+    ],
+)
+def test_listen(args: str, listen: Listen | None) -> None:
+    assert nginxconf.listen_of(args.split()) == listen
+
+
+def test_the_same_address_is_the_same_socket_in_a_rehearsal() -> None:
+    files = {"nginx.conf": b"server { listen 443 ssl; listen [::]:443 ssl ipv6only=on; }\nserver { listen 443 ssl; }"}
+    changed, sockets = nginxconf.on_sockets(files, Path("/r"))
+    assert changed["nginx.conf"] == (
+        b"server { listen unix:/r/0.sock ssl; listen unix:/r/1.sock ssl; }\nserver { listen unix:/r/0.sock ssl; }")
+    assert sockets == {Path("/r/0.sock"): Listen("", 443), Path("/r/1.sock"): Listen("::", 443)}
+
+
+@given(st.text())
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    try:
+        nginxconf.parse(text, "f")
+    except BadInput as error:
+        assert error.problems[0].where.startswith("f:")
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=5))
+def test_quoted_words_read_back(words: list[str]) -> None:
+    text = " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words) + ";"
+    assert [word.text for word in nginxconf.parse(text, "f")[0].words] == words

@@ -1,0 +1,99 @@
+"""Settings: all problems at once, with lines; environment and file never disagree in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from secreg_host import settings
+from secreg_host.errors import BadInput
+from secreg_host.settings import Settings
+
+CONF = Path("/etc/secure-registry/secure-registry.conf")
+
+
+def load(text: str | None, **environment: str) -> Settings:
+    return settings.load(CONF, text.encode() if text is not None else None, environment)
+
+
+def problems(text: str | None, **environment: str) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        load(text, **environment)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_defaults_are_those_of_the_original() -> None:
+    assert load(None) == load("") == Settings()
+    found = Settings()
+    assert (found.username, found.c, found.st, found.l, found.o, found.port) == (
+        "docker", "AU", "Queensland", "Brisbane", "Void", 443)
+
+
+def test_every_key_from_the_file_and_from_the_environment() -> None:
+    given = {
+        "SERVER_NAME": "a.example b.example", "SERVER_IP": "192.0.2.1,2001:db8::1", "PORT": "8443", "USERNAME": "crazy",
+        "PASSWORD": "fool", "C": "de", "ST": "Berlin", "L": "Mitte", "O": "Me", "CN": "cn.example",
+        "KEY_TYPE": "RSA-4096", "CERT_DAYS": "30", "REGISTRY_HOST": "localhost", "REGISTRY_PORT": "5001",
+        "NGINX_BINARY": "/opt/nginx", "REGISTRY_BINARY": "/opt/registry",
+    }
+    found = load("".join(f"{key}={value}\n" for key, value in given.items()))
+    assert found == settings.load(CONF, None, given)
+    assert found.server_names == ("a.example", "b.example")
+    assert found.server_ips == ("192.0.2.1", "2001:db8::1")
+    assert (found.port, found.username, found.password, found.c) == (8443, "crazy", "fool", "DE")
+    assert not found.own_registry
+    assert "fool" not in str(found.public())
+
+
+def test_all_problems_at_once_in_order_with_lines() -> None:
+    found = problems("PORT=0\nPROT=1\nSERVER_IP=300.1.1.1\nnonsense\nC=AUS\nKEY_TYPE=DSA\nPORT=2\nCERT_DAYS=x\n")
+    assert [line.split(": ")[0] for line in found] == [f"{CONF}:{number}" for number in range(1, 9)]
+    assert "did you mean PORT?" in found[1]
+    assert "first at" in found[6]
+
+
+@pytest.mark.parametrize("value", ["-x", "a b;c", "x_y..z", "é", "a/b", "$(x)"])
+def test_bad_server_names(value: str) -> None:
+    assert "SERVER_NAME" in problems(f"SERVER_NAME='{value}'\n")[0]
+
+
+@pytest.mark.parametrize("text", ["O='x;y'", "L=a{b", 'ST="a\\"b"', "CN='$x'", "O=" + "x" * 65])
+def test_what_would_break_a_template_is_refused(text: str) -> None:
+    assert len(problems(text + "\n")) == 1
+
+
+def test_a_conflict_between_file_and_environment_is_named() -> None:
+    found = problems("PORT=443\n", PORT="8443")
+    assert "environment variable PORT" in found[0] and f"{CONF}:1" in found[0]
+    assert load("PORT=8443\n", PORT="8443").port == 8443
+
+
+def test_a_password_is_never_part_of_a_message() -> None:
+    found = problems("PASSWORD='geheim\tx'\nPORT=x\n")
+    assert not any("geheim" in line for line in found)
+
+
+def test_username_of_a_desktop_login_does_not_count() -> None:
+    assert load(None, USERNAME="alice", USER="alice").username == "docker"
+    assert load(None, USERNAME="alice", SUDO_USER="alice", USER="root").username == "docker"
+    assert load(None, USERNAME="crazy", USER="alice").username == "crazy"
+    assert load(None, USERNAME="alice", USER="alice", PASSWORD="x").username == "alice"
+
+
+def test_a_file_that_is_not_text() -> None:
+    with pytest.raises(BadInput) as caught:
+        settings.load(CONF, b"PORT=443\n\xff\xfe", {})
+    assert caught.value.problems[0].where == f"{CONF}:2"
+
+
+def test_opts_is_opt() -> None:
+    assert load("OPTS='-B -C 5'\n").opt == "-B -C 5"
+    assert "OPT" in problems("OPT='--nonsense'\n")[0]
+
+
+def test_an_unknown_registry_host_is_named() -> None:
+    found = settings.unresolved(Settings(registry_host="does-not-exist.invalid"))
+    assert "does-not-exist.invalid" in found[0].what
+    assert settings.unresolved(Settings(registry_host="127.0.0.1")) == ()
+    assert settings.unresolved(Settings()) == ()
