@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    os.umask(0o077)
+    os.umask(0o022)
     parser = build_parser()
     args = parser.parse_args(argv)
     verb = args.verb or "start"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from secreg_host import envfile, files, host as hosts, records, templating
 from secreg_host.host import Host
 from secreg_host.records import Ledger, Write
+from secreg_host import settings as settings_module
 from secreg_host.settings import KEYS, Given, Settings
 
 
@@ -56,7 +57,7 @@ def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
 
 def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
     """secure-registry.conf: every key with its default, those in `given` (but PASSWORD, a secret) set."""
-    default = Settings()
+    default = settings_module.default()
     keys = []
     for key in KEYS:
         value = getattr(default, key.field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -21,9 +22,13 @@ from secreg_host.paths import Paths
 from secreg_host.report import Report
 
 
+OPEN_FILES = 65536
+
+
 def run(host: Host, environment: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
     foreground.fit(host)
+    _raise_file_limit()
     files.make_directory(host.paths.run, 0o755)
     if pid_of(host.paths):
         raise SecregError(
@@ -41,6 +46,13 @@ def run(host: Host, environment: Mapping[str, str]) -> int:
     finally:
         _pid_file(host.paths).unlink(missing_ok=True)
         services.stop_all()
+
+
+def _raise_file_limit() -> None:
+    """As many open files as we may have, up to what the units give nginx (LimitNOFILE=)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 class _Events:

@@ -18,7 +18,10 @@ from secreg_host.generations import Generation
 from secreg_host.host import Host
 
 SECONDS = 10.0
-MESSAGE = re.compile(r"nginx: \[(?P<level>emerg|alert|crit|error)\] (?P<text>.*?)(?: in (?P<file>/\S+?):(?P<line>\d+))?$")
+MESSAGE = re.compile(
+    r"(nginx: |[\d/]+ [\d:]+ )\[(?P<level>emerg|alert|crit|error)\] (\d+\#\d+: )?"
+    r"(?P<text>.*?)(?: in (?P<file>/\S+?):(?P<line>\d+))?$"
+)
 
 
 def check(host: Host, generation: Generation, staged: Path) -> tuple[Problem, ...]:
@@ -30,7 +33,7 @@ def check(host: Host, generation: Generation, staged: Path) -> tuple[Problem, ..
         ("front", host.accounts.front, host.paths.front_run),
     ):
         files.make_directory(run, 0o750, account.owner)
-        argv = [*processes.nginx_argv(program, staged / part / "nginx.conf"), "-t", "-q"]
+        argv = [*processes.nginx_argv(program, staged / part / "nginx.conf"), "-t"]
         result = process.run(process.as_account(argv, account))
         if result.returncode:
             return explain(result.stderr, staged, generation)

@@ -7,6 +7,7 @@ line; nothing behind this module sees a raw string.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -52,6 +53,13 @@ class Settings:
     def public(self) -> dict[str, object]:
         """All settings but the password, for records and digests."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "password"}
+
+
+def default() -> Settings:
+    """The defaults for whoever runs this: without the right to bind port 443, the port is 8443."""
+    lowest = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    may_bind = os.geteuid() == 0 or (lowest.exists() and int(lowest.read_text()) <= Settings.port)
+    return Settings() if may_bind else Settings(port=8443)
 
 
 class _Invalid(Exception):
@@ -257,7 +265,7 @@ def parse(given: Mapping[str, Given]) -> Settings:
             problems.append(Problem(item.where, f"{name}: {error}", f"see {name} in secure-registry.conf(5)"))
     if problems:
         raise BadInput(problems)
-    return replace(Settings(), **values)  # type: ignore[arg-type]
+    return replace(default(), **values)  # type: ignore[arg-type]
 
 
 def load(conf: Path, data: bytes | None, environment: Mapping[str, str]) -> Settings:
