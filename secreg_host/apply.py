@@ -128,6 +128,7 @@ def choose(
     problems = _check(stage, wanted, current, live)
     if not problems:
         return wanted, ()
+    known = {wanted.name: problems}
     if current is None:
         raise BadInput(problems)
     found: list[Finding] = []
@@ -135,11 +136,13 @@ def choose(
     for name in kinds.REVERTIBLE:
         if base[name] == parts[name]:
             continue
-        trial = base | {name: parts[name]}
-        if problems := _check(stage, assembled(trial), current, live):
+        trial = assembled(base | {name: parts[name]})
+        if trial.name not in known:
+            known[trial.name] = _check(stage, trial, current, live)
+        if problems := known[trial.name]:
             found += findings("rejected", name, problems)
         else:
-            base = trial
+            base = trial.parts
     chosen = assembled(base)
     if chosen.name != current.name and (problems := _check(stage, chosen, current, live)):
         raise BadInput(problems)

@@ -56,6 +56,7 @@ class ForegroundServices:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.children: dict[str, Child] = {}
+        self.leaving: dict[str, Child] = {}  # asked to end; they finish what they have begun
         self.parts: Mapping[str, Part] = {}
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
@@ -84,29 +85,29 @@ class ForegroundServices:
         self.children[name].popen.send_signal(signal.SIGHUP)
 
     def stop(self, name: str, wait: bool = True) -> None:
-        child = self.children.get(name)
+        child = self.children.pop(name, None)
         if child is None or not child.alive:
             return
         child.popen.terminate()
         if not wait:
+            self.leaving[name] = child
             return
         try:
             child.popen.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(child.popen.pid, signal.SIGKILL)
             child.popen.wait()
-        self.children.pop(name, None)
 
     def running(self, name: str) -> bool:
-        return name in self.children and self.children[name].alive
+        return any(name in some and some[name].alive for some in (self.children, self.leaving))
 
     def pids(self, name: str) -> set[int]:
-        if not self.running(name):
+        if name not in self.children:
             return set()
         return process.group_members(self.children[name].popen.pid)
 
     def died(self, name: str) -> bool:
-        return not self.running(name)
+        return name not in self.children or not self.children[name].alive
 
     def last_words(self, name: str) -> list[str]:
         child = self.children.get(name)
@@ -121,6 +122,8 @@ class ForegroundServices:
         for kind in STOP_ORDER:
             for name in [name for name in self.children if name.partition("@")[0] == kind]:
                 self.stop(name)
+        for child in self.leaving.values():
+            child.popen.wait()
 
     def wait(self, ended: threading.Event) -> Child | None:
         """Until `ended` is set (None) or a child that should run has died (that child)."""
