@@ -99,7 +99,10 @@ def _resolved(uri: str) -> str:
 def acquire_options() -> list[str]:
     """This machine's apt options that decide whether a mirror can be reached at all, as `--aptopt` takes them."""
     dump = subprocess.run(
-        ["apt-config", "dump", "--no-empty", "--format", "%f %v%n", "Acquire"], capture_output=True, text=True, check=True
+        ["apt-config", "dump", "--no-empty", "--format", "%f %v%n", "Acquire"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     pairs = (line.partition(" ") for line in dump.stdout.splitlines())
     return [f'{key} "{value}"' for key, _, value in pairs if _OPTION.fullmatch(key)]

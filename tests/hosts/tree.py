@@ -1,7 +1,7 @@
 """Base trees: one Debian installation per release and flavour, built once, never written to afterwards.
 
 A tree lives under the cache directory (`SECREG_TEST_CACHE`, default /var/cache/secure-registry-tests) with a name that
-holds the digest of its recipe: another recipe is another tree, and a tree without its final name is a build that did not
+holds the digest of its recipe: another recipe is another tree, and what has not its final name is a build that did not
 finish. Packages that the product depends on are in its apt cache, downloaded but not installed.
 
 The mirror is the one that this machine's own apt uses; `SECREG_TEST_MIRROR` overrides it.
@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.hosts import sources
 
 RELEASES = ("bookworm", "trixie")
-FORMAT = 1  # part of the digest: raise it when `build` changes in a way that the recipe doesn't show
+FORMAT = 2  # part of the digest: raise it when `build` changes in a way that the recipe doesn't show
 
 _BASE = (
     "systemd systemd-sysv dbus libpam-systemd iproute2 iptables curl procps ca-certificates openssl "
@@ -82,10 +82,13 @@ def recipe(release: str, flavour: str = "docker") -> Recipe:
     options = [*sources.acquire_options(), 'Acquire::Languages "none"']
     if release in ("testing", "unstable", "sid"):
         options.append('Acquire::Check-Valid-Until "false"')
+    packages = FLAVOURS[flavour].split()
+    if "docker.io" in packages and release != "bookworm":
+        packages.append("docker-cli")  # only recommended there; in bookworm docker.io has it
     return Recipe(
         release,
         flavour,
-        tuple(FLAVOURS[flavour].split()),
+        tuple(packages),
         tuple(DOWNLOADED.split()),
         tuple(sources.lines_for(release)),
         tuple(dict.fromkeys(options)),
@@ -128,10 +131,11 @@ def _build(wanted: Recipe, path: Path) -> None:
         f"--include={','.join(wanted.packages)}",
         *(f"--aptopt={option}" for option in wanted.apt_options),
         "--skip=cleanup/apt",  # lists and archives stay, for `apt-get install` on the booted host
-        "--skip=output/dev",
-        "--customize-hook=rm -f \"$1\"/var/cache/apt/archives/*.deb",  # those that are installed
+        '--customize-hook=rm -f "$1"/var/cache/apt/archives/*.deb',  # those that are installed
         f"--customize-hook={download}",
-        "--customize-hook=rm -f \"$1\"/etc/hostname \"$1\"/etc/machine-id",
+        '--customize-hook=systemctl --root="$1" mask apt-daily.timer apt-daily-upgrade.timer',  # they take apt's lock
+        # empty, not missing: a host of its own at every start of it, but no "first boot" that applies all presets
+        '--customize-hook=rm -f "$1"/etc/hostname && : >"$1"/etc/machine-id',
         wanted.release,
         str(path),
         *wanted.sources,
@@ -140,9 +144,6 @@ def _build(wanted: Recipe, path: Path) -> None:
     with log.open("w") as output:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"mmdebstrap {wanted.release} failed:\n{_tail(log.read_text().splitlines())}")
+        said = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        raise RuntimeError(f"mmdebstrap {wanted.release} failed:\n{said}")
     log.unlink()
-
-
-def _tail(lines: Sequence[str], count: int = 30) -> str:
-    return "\n".join(lines[-count:])
