@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from secreg_host import assemble, files, generations, parts as kinds, ports, probe, processes, rehearsal
 from secreg_host.assemble import NO_SLOT
-from secreg_host.errors import Problem, SecregError
+from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -91,19 +91,16 @@ def reason(said: list[str]) -> str:
 
 def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
     """An error that names who holds a port on which `generation` would listen, unless it is our own nginx."""
+    own = ports.sockets_of(stage.services.pids("nginx"))
     for listen in generation.listens:
-        found = ports.holders(listen)
-        if not found:
+        foreign = [inode for inode in ports.holders(listen) if inode not in own]
+        if not foreign:
             continue
-        who, pids = ports.owner(found)
-        if pids and pids <= stage.services.pids("nginx"):
-            continue
-        where = f"{listen.host or '*'}:{listen.port}"
+        who = ports.owner(foreign[0])
         unit = re.search(r"[\w@.-]+\.service", who)
         stop = f"stop it: systemctl disable --now {unit[0]}" if unit else "stop it"
-        return SecregError(
-            f"port {listen.port} ({where}) is used by {who}", f"{stop}; or set PORT in secure-registry.conf to another one"
-        )
+        hint = f"{stop}; or set PORT in secure-registry.conf to another one"
+        return SecregError(f"port {listen.port} ({listen.host or '*'}:{listen.port}) is used by {who}", hint)
     return None
 
 
@@ -111,26 +108,21 @@ def activate(stage: Stage, new: Generation, current: Generation | None) -> tuple
     """Let `new` (staged, rehearsed, its registry up) serve, and prove it; returns what serves then.
 
     When it can't be proven, the parts of `current` serve again, but with the users of `new`, and the findings say
-    why. Raises SecregError when there is nothing to go back to; nothing listens then.
+    why. Raises SecregError when there is nothing to go back to.
     """
-    services = stage.services
-    services.prepare(new.parts)
-    if wrong := _switch(stage, new, current):
-        if current is None:
-            stop_all(stage)
-            generations.flip(stage.host, None)
-            raise SecregError(wrong, "see what it said: journalctl -u 'secure-registry*' -n 50")
+    stage.services.prepare(new.parts)
+    try:
+        _switch(stage, new, current)
+    except SecregError as error:
+        if current is None or current.name == new.name:
+            raise
         back = _way_back(stage, new, current)
-        still_wrong = _switch(stage, back, new)
-        findings = tuple(
-            Finding("unproven", name, Problem(_place(part, name), wrong, "the last good version serves again"))
-            for name, part in new.parts.items()
-            if part != back.parts[name]
-        ) or (Finding("unproven", "service", Problem("", still_wrong or wrong, "journalctl -u 'secure-registry*' -n 50")),)
-        if still_wrong:
-            findings += (Finding("unproven", "service", Problem("", still_wrong, "secure-registry status")),)
+        _switch(stage, back, new)
         _retire(stage, new, back)
-        return back, findings
+        changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
+        return back, tuple(
+            Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint)) for name in changed
+        )
     if current is not None:
         _retire(stage, current, new)
     return new, ()
@@ -140,13 +132,13 @@ def _place(part: Part, name: str) -> str:
     return part.sources[0] if part.sources else name
 
 
-def _switch(stage: Stage, new: Generation, old: Generation | None) -> str:
-    """Flip to `new`, make every process use it, and prove it: "" or what is wrong."""
+def _switch(stage: Stage, new: Generation, old: Generation | None) -> None:
+    """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
     host, services = stage.host, stage.services
-    if not services.running("nginx") and (error := port_problem(stage, new)):
-        return f"{error.message}\n  -> {error.hint}" if old is None else error.message
+    if error := port_problem(stage, new):
+        raise error
     if problems := bring_up_registry(stage, new):
-        return str(problems[0])
+        raise BadInput(problems)
     if generations.current_name(host) != new.name:
         generations.flip(host, new.name)
     if new.slot != NO_SLOT:
@@ -157,7 +149,8 @@ def _switch(stage: Stage, new: Generation, old: Generation | None) -> str:
         elif new.differs(old, prefix):
             services.reload(name)
     wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)
-    return probe.prove(wants, PROOF_SECONDS, lambda: _dead(services, new))
+    if wrong := probe.prove(wants, PROOF_SECONDS, lambda: _dead(services, new)):
+        raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
 
 
 def _dead(services: Services, generation: Generation) -> str:
@@ -181,6 +174,12 @@ def _retire(stage: Stage, old: Generation, new: Generation) -> None:
         stage.services.stop(f"registry@{old.slot}", wait=False)
         with contextlib.suppress(OSError):
             stage.host.paths.slot(old.slot).unlink()
+
+
+def serves(generation: Generation) -> bool:
+    """Whether the world gets the answers of `generation` right now."""
+    wants = [rehearsal.expectation(generation, listen) for listen in generation.listens if listen.tls]
+    return not any(probe.once(want) for want in wants)
 
 
 def stop_all(stage: Stage) -> None:

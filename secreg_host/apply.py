@@ -50,7 +50,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
         chosen, failed = choose(stage, parts, current, live)
         unproven: tuple[Finding, ...] = ()
         if live:
-            chosen, unproven = activate.activate(stage, chosen, current)
+            chosen, unproven = _activate(stage, chosen, current)
         before = reports.load(host.paths)
         unchanged = current is not None and chosen.name == current.name
         since = before.since if unchanged and before.since else time.time()
@@ -59,6 +59,21 @@ def apply(stage: Stage, wish: Wish) -> Report:
             reports.save(host.paths, report)
             generations.prune(host)
         return report
+
+
+def _activate(
+    stage: Stage, chosen: Generation, current: Generation | None
+) -> tuple[Generation, tuple[Finding, ...]]:
+    """`activate`; a start that fails leaves nothing half-running behind."""
+    served = current is not None and activate.serves(current)
+    try:
+        return activate.activate(stage, chosen, current)
+    except SecregError:
+        if not served:
+            activate.stop_all(stage)
+            if current is None:
+                generations.flip(stage.host, None)
+        raise
 
 
 def read(

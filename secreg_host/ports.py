@@ -47,22 +47,28 @@ def holders(listen: Listen) -> tuple[str, ...]:
     return tuple(found)
 
 
-def owner(inodes: tuple[str, ...]) -> tuple[str, set[int]]:
-    """A name for the processes that hold the sockets `inodes`, such as `apache2 (process 812, apache2.service)`,
-    and their process ids. What another user runs can't be seen by all: "another process"."""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    pids = {
-        int(descriptor.parts[-3])
-        for descriptor in PROC.glob("[0-9]*/fd/*")
-        for link in [_readlink(descriptor)]
-        if link in wanted
-    }
-    if not pids:
-        return "another process", set()
-    first = min(pids)
-    name = _read(PROC / str(first) / "comm").strip() or "a process"
-    units = re.findall(r"/([^/\n]+\.(?:service|socket|scope))", _read(PROC / str(first) / "cgroup"))
-    return f"{name} (process {first}{', ' + units[-1] if units else ''})", pids
+def sockets_of(pids: set[int]) -> set[str]:
+    """The inodes of all sockets that the processes `pids` hold."""
+    found = set()
+    for pid in pids:
+        for descriptor in (PROC / str(pid) / "fd").glob("*"):
+            if (link := _readlink(descriptor)).startswith("socket:["):
+                found.add(link[len("socket:[") : -1])
+    return found
+
+
+def owner(inode: str) -> str:
+    """A name for the process that holds socket `inode`, such as `apache2 (process 812, apache2.service)`.
+
+    What another user runs can't be seen by all: "another process".
+    """
+    for descriptor in PROC.glob("[0-9]*/fd/*"):
+        if _readlink(descriptor) == f"socket:[{inode}]":
+            process = descriptor.parent.parent
+            name = _read(process / "comm").strip() or "a process"
+            units = re.findall(r"/([^/\n]+\.(?:service|socket|scope))", _read(process / "cgroup"))
+            return f"{name} (process {process.name}{', ' + units[-1] if units else ''})"
+    return "another process"
 
 
 def _readlink(path: Path) -> str:

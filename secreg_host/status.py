@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host import generations, parts as kinds, probe, rehearsal, report as reports
+from secreg_host import generations, parts as kinds, probe, rehearsal, report as reports, units
 from secreg_host.errors import Exit, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host, systemd_runs
@@ -37,14 +37,14 @@ def look(host: Host) -> Status:
     report = reports.load(host.paths)
     unit = ""
     if host.is_system and systemd_runs():
-        from secreg_host import systemd, units
+        from secreg_host import systemd
 
         with contextlib.suppress(SecregError):
             state = systemd.Systemd().state(units.MAIN)
             unit = f"{state.active} ({state.sub})"
     if generation is None:
         return Status(host, None, report, "nothing was ever set up: secure-registry start", unit)
-    down = ""
+    down = "" if unit in ("", "active (exited)") else f"{units.MAIN} is {unit}; start it: systemctl start secure-registry"
     for listen in generation.listens:
         if listen.tls and not down and (wrong := probe.once(rehearsal.expectation(generation, listen))):
             down = f"{urls(generation, listen)[0]}: {wrong}"
