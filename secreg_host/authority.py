@@ -41,7 +41,7 @@ def issue(host: Host, settings: Settings, facts: defaults.Facts, now: datetime, 
             Write(_kept_ca(host), ca.crt),
             Write(paths.ca_crt, ca.crt),
         ]
-    elif outside := certs.permitted_by(ca.crt, request.dns_names, request.addresses):
+    elif outside := certs.outside(ca.crt, request.dns_names, request.addresses):
         raise BadInput(
             [
                 Problem(
@@ -52,8 +52,7 @@ def issue(host: Host, settings: Settings, facts: defaults.Facts, now: datetime, 
                 )
             ]
         )
-    key_type = request.key_type or settings.key_type
-    pair = certs.issue(ca, request, key_type, settings.cert_days, now)
+    pair = certs.issue(ca, request, settings.key_type, settings.cert_days, now)
     writes += [Write(paths.key, pair.key, files.PRIVATE), Write(paths.crt, pair.crt)]
     Ledger(paths).record([write for write in writes if write.path.parent == paths.etc])
     records.write_together(paths, writes)

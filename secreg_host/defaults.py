@@ -34,8 +34,19 @@ def facts(host: Host, fresh: bool = False) -> Facts:
 
 
 def names(settings: Settings, known: Facts) -> tuple[str, ...]:
-    """Every name and address of the front, the most wanted first."""
-    return tuple(dict.fromkeys((*settings.server_names, known.hostname, "localhost")))
+    """Every name of the front, the most wanted first."""
+    given = [name for name in settings.server_names if not _is_address(name)]
+    return tuple(dict.fromkeys((*given, known.hostname, "localhost")))
+
+
+def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:
+    """Every address of the front, the most wanted first."""
+    given = [name for name in settings.server_names if _is_address(name)]
+    return tuple(dict.fromkeys((*settings.server_ips, *given, *known.addresses, "127.0.0.1", "::1")))
+
+
+def _is_address(name: str) -> bool:
+    return ":" in name or name.replace(".", "").isdigit()
 
 
 def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
@@ -46,8 +57,7 @@ def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
         "settings": settings,
         "host": known,
         "names": names(settings, known),
-        "hostname": known.hostname,
-        "addresses": known.addresses,
+        "ip_addresses": addresses(settings, known),
     }
     return tuple(
         Write(path, templating.render(paths.templates, f"etc/{path.name}.j2", **variables))

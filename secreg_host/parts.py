@@ -93,9 +93,10 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     if before is not None and (before.files[CRT], before.files[KEY]) == (crt, key):
         return Reading(before, warnings=expiry(before, str(paths.crt), now))
     pair = certs.KeyPair(crt, key)
-    certificate, problems = certs.check_pair(pair, str(paths.crt), str(paths.key), now)
-    if problems or certificate is None:
-        return Reading(None, problems, waiting=certs.is_mismatch(pair))
+    judged = certs.judge(pair, str(paths.crt), str(paths.key), now)
+    certificate = judged.certificate
+    if certificate is None:
+        return Reading(None, judged.problems, waiting=judged.mismatch)
     facts = {
         "fingerprint": certificate.fingerprint,
         "not_before": certificate.not_before.isoformat(),

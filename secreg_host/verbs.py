@@ -227,7 +227,9 @@ def htpasswd(call: Call) -> int:
 
     host = _host(call)
     before = files.read_or_none(host.paths.htpasswd)
-    code = tool.run(call.args, host.paths.htpasswd, sys.stdin, sys.stdout, sys.stderr)
+    settings, _ = kinds.read_settings(host.paths, call.environment)
+    request = tool.request_of(call.args, host.paths.htpasswd, settings.username, settings.password)
+    code = tool.run(call.args, request, tool.split_options(settings.opt, "OPT"), sys.stdin, sys.stdout)
     if code == Exit.DONE and files.read_or_none(host.paths.htpasswd) != before:
         return _take_over(call, host, "htpasswd")
     return code

@@ -1,0 +1,276 @@
+"""Certificates by the cryptography library: the host's own CA, server certificates, and a judge of pairs (RFC 5280)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from secreg_host.errors import Problem
+from secreg_host.opensslcnf import IPAddress, Request
+
+CA_DAYS = 3653
+SKEW = timedelta(days=1)
+"""Certificates are valid from a day ago: the clocks of clients differ."""
+
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+                    "::1/128", "fc00::/7", "fe80::/10")
+"""Networks that only this site reaches (RFC 1918, 3927, 4193, 4291): the CA may sign any address in them."""
+
+ATTRIBUTES = {
+    "C": NameOID.COUNTRY_NAME, "ST": NameOID.STATE_OR_PROVINCE_NAME, "L": NameOID.LOCALITY_NAME,
+    "O": NameOID.ORGANIZATION_NAME, "OU": NameOID.ORGANIZATIONAL_UNIT_NAME, "CN": NameOID.COMMON_NAME,
+    "emailAddress": NameOID.EMAIL_ADDRESS,
+}
+USAGES = {
+    "digitalSignature": "digital_signature", "nonRepudiation": "content_commitment",
+    "keyEncipherment": "key_encipherment", "dataEncipherment": "data_encipherment",
+    "keyAgreement": "key_agreement", "keyCertSign": "key_cert_sign", "cRLSign": "crl_sign",
+    "encipherOnly": "encipher_only", "decipherOnly": "decipher_only",
+}
+EXTENDED_USAGES = {"serverAuth": ExtendedKeyUsageOID.SERVER_AUTH, "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH}
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """crt: a PEM chain, leaf first; key: the leaf's private key, PEM."""
+
+    crt: bytes
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a certificate says. fingerprint: SHA-256 of its DER form, hexadecimal; times in UTC."""
+
+    subject: str
+    names: tuple[str, ...]
+    addresses: tuple[IPAddress, ...]
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+    issuer: str
+
+
+def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+def _usage(names: Iterable[str]) -> x509.KeyUsage:
+    given = set(names)
+    return x509.KeyUsage(**{field: name in given for name, field in USAGES.items()})
+
+
+def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+    """Not before and not after in UTC; cryptography before 42 knows them only without a time zone."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate.not_valid_before.replace(tzinfo=UTC), certificate.not_valid_after.replace(tzinfo=UTC)
+
+
+def make_ca(names: Sequence[str], addresses: Sequence[IPAddress], now: datetime, organization: str, host: str) -> KeyPair:
+    """A CA of ten years that may sign `names`, their subdomains, localhost, `addresses` and private addresses only.
+
+    The limits are critical name constraints (RFC 5280, 4.2.1.10): a stolen CA key is of no use for other names.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    allowed = dict.fromkeys([*(name.removeprefix("*.") for name in names), "localhost"])
+    networks = dict.fromkeys([*map(ipaddress.ip_network, PRIVATE_NETWORKS), *map(ipaddress.ip_network, addresses)])
+    permitted = [*(x509.DNSName(name) for name in allowed), *(x509.IPAddress(network) for network in networks)]
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization or "secure-registry"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"secure-registry CA of {host}"[:64]),
+        ]
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + timedelta(days=CA_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(["keyCertSign", "cRLSign"]), critical=True)
+        .add_extension(x509.NameConstraints(permitted, None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def outside(ca_crt: bytes, names: Iterable[str], addresses: Iterable[IPAddress]) -> tuple[str, ...]:
+    """Which of `names` and `addresses` the CA's name constraints do not let it sign."""
+    ca = x509.load_pem_x509_certificate(ca_crt)
+    try:
+        permitted = ca.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
+    except x509.ExtensionNotFound:
+        return ()
+    domains = [str(item.value).lower() for item in permitted if isinstance(item, x509.DNSName)]
+    networks = [item.value for item in permitted if isinstance(item, x509.IPAddress)]
+    return (
+        *(name for name in names if not any(_within(name, domain) for domain in domains)),
+        *(str(address) for address in addresses if not any(address in network for network in networks)),
+    )
+
+
+def _within(name: str, domain: str) -> bool:
+    bare = name.lower().removeprefix("*.")
+    return bare == domain or bare.endswith(f".{domain}")
+
+
+def issue(ca: KeyPair, request: Request, key_type: str, days: int, now: datetime) -> KeyPair:
+    """A server certificate for `request`, signed by `ca`, with a new key of `key_type` (P-256 or RSA-4096).
+
+    It is valid for `days`, but within the CA's own life. The chain holds the leaf alone: clients have the CA.
+    """
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    if key_type == "P-256":
+        key = ec.generate_private_key(ec.SECP256R1())
+    else:
+        key = rsa.generate_private_key(65537, request.rsa_bits or 4096)
+    issuer = x509.load_pem_x509_certificate(ca.crt)
+    signer = serialization.load_pem_private_key(ca.key, None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    begins, ends = _validity(issuer)
+    sans = [*(x509.DNSName(name) for name in request.dns_names), *(x509.IPAddress(ip) for ip in request.addresses)]
+    extended = [EXTENDED_USAGES[name] for name in request.extended_key_usage]
+    usage = set(request.key_usage) - ({"keyEncipherment"} if key_type == "P-256" else set())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(ATTRIBUTES[short], value) for short, value in request.subject]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(max(now - SKEW, begins))
+        .not_valid_after(min(max(now - SKEW, begins) + SKEW + timedelta(days=days), ends))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(usage), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+        .add_extension(x509.SubjectAlternativeName(sans), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
+        .sign(signer, hashes.SHA256())
+    )
+    return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def chain(crt: bytes) -> list[x509.Certificate]:
+    """All certificates of a PEM file, in order. Raises ValueError when one of them is damaged."""
+    end = b"-----END CERTIFICATE-----"
+    return [x509.load_pem_x509_certificate(piece + end) for piece in crt.split(end)[:-1]]
+
+
+def describe(leaf: x509.Certificate) -> Certificate:
+    """What `leaf` says."""
+    names: list[str] = []
+    addresses: list[IPAddress] = []
+    try:
+        sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = sans.get_values_for_type(x509.DNSName)
+        addresses = sans.get_values_for_type(x509.IPAddress)  # type: ignore[assignment]
+    except (x509.ExtensionNotFound, ValueError):
+        pass
+    begins, ends = _validity(leaf)
+    fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
+    return Certificate(
+        leaf.subject.rfc4514_string(), tuple(names), tuple(addresses), begins, ends, fingerprint,
+        leaf.issuer.rfc4514_string(),
+    )
+
+
+def is_issued_by(crt: bytes, ca_crt: bytes) -> bool:
+    """Whether the leaf of `crt` carries the CA's signature."""
+    try:
+        leaf, ca = chain(crt)[0], x509.load_pem_x509_certificate(ca_crt)
+        key = ca.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        key.verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm or hashes.SHA256()))
+    except (ValueError, IndexError, AssertionError, InvalidSignature):
+        return False
+    return leaf.issuer == ca.subject
+
+
+def _public(key: object) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.DER, form)  # type: ignore[attr-defined, no-any-return]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What there is to say of a pair. certificate: None if it can't be used; mismatch: both are fine, but not a pair."""
+
+    certificate: Certificate | None
+    problems: tuple[Problem, ...] = ()
+    mismatch: bool = False
+
+
+def judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime) -> Judgement:
+    """Whether nginx could serve `pair` at time `now`; if not, why, and what to do."""
+    problems: list[Problem] = []
+    certificates = _certificates(pair.crt, crt_where, problems)
+    key = _key(pair.key, key_where, problems)
+    if not certificates or key is None:
+        return Judgement(None, tuple(problems))
+    leaf = certificates[0]
+    own = _public(key.public_key())
+    if _public(leaf.public_key()) != own:
+        if any(_public(other.public_key()) == own for other in certificates[1:]):
+            hint = "the server's own certificate must come first in the file, its issuers after it"
+        else:
+            hint = f"bring the {key_where.rpartition('/')[2]} that belongs to it, or: secure-registry gencert"
+        return Judgement(None, (Problem(crt_where, f"it does not belong to the key in {key_where}", hint),), True)
+    found = describe(leaf)
+    if now >= found.not_after:
+        what, hint = f"it expired on {found.not_after:%Y-%m-%d}", "bring a renewed one, or: secure-registry gencert"
+        problems.append(Problem(crt_where, what, hint))
+    elif now < found.not_before:
+        what = f"it is valid only from {found.not_before:%Y-%m-%d}; this host's clock says {now:%Y-%m-%d}"
+        problems.append(Problem(crt_where, what, "set the clock (timedatectl), or bring another one"))
+    return Judgement(None if problems else found, tuple(problems))
+
+
+def _certificates(data: bytes, where: str, problems: list[Problem]) -> list[x509.Certificate]:
+    try:
+        found = chain(data)
+    except ValueError:
+        problems.append(Problem(where, "a certificate in it is damaged (PEM)", "copy it again, whole"))
+        return []
+    if not found:
+        if b"PRIVATE KEY-----" in data:
+            problems.append(Problem(where, "it holds a private key where the certificate belongs", "swap the two files"))
+        else:
+            problems.append(Problem(where, "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
+                                    "from DER: openssl x509 -inform DER -in FILE"))
+    return found
+
+
+def _key(data: bytes, where: str, problems: list[Problem]) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None:
+    hint = "copy it again, whole"
+    try:
+        key = serialization.load_pem_private_key(data, None)
+        if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            return key
+        what, hint = "clients of registries know RSA and ECDSA keys only", "bring an RSA or a P-256 key"
+    except TypeError:
+        what, hint = "the key has a passphrase, and nobody is there to type it", f"openssl pkey -in {where} -out {where}.open"
+    except Exception:  # the library raises half a dozen types for a damaged key, ValueError among them
+        what = "it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
+        if b"BEGIN CERTIFICATE" in data and b"PRIVATE KEY" not in data:
+            what, hint = "it holds a certificate where the private key belongs", "swap the two files"
+    problems.append(Problem(where, what, hint))
+    return None

@@ -1,0 +1,223 @@
+"""The htpasswd command: the options of Apache's htpasswd(1), on this registry's users."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from secreg_host import files, users
+from secreg_host.errors import Exit, SecregError, bad_input
+from secreg_host.users import Scheme
+
+DESCRIPTION = """\
+Add a user or change a password, with the options of Apache's htpasswd. Without FILE it is the registry's own
+.htpasswd, and the change serves at once. Without -b and -i the password is asked for twice on a terminal, and read
+from standard input elsewhere.
+"""
+
+MODE = 0o640
+
+
+@dataclass(frozen=True)
+class HashChoice:
+    """How a password is to be hashed. cost: rounds, or bcrypt's log2 of rounds; None: our default."""
+
+    scheme: Scheme = Scheme.SHA512
+    cost: int | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the file (None: print only), the user, and the password if it was given in the call."""
+
+    file: Path | None
+    user: str
+    password: str | None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise bad_input("OPT", message)
+
+
+def _add_hash_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("hash").add_mutually_exclusive_group()
+    for flag, scheme, about in (
+        ("-5", Scheme.SHA512, "sha512-crypt (the default)"),
+        ("-2", Scheme.SHA256, "sha256-crypt"),
+        ("-B", Scheme.BCRYPT, "bcrypt"),
+        ("-m", Scheme.APR1, "Apache's MD5; weak"),
+        ("-s", Scheme.SHA, "SHA-1 without salt; weak"),
+        ("-d", Scheme.CRYPT, "DES crypt, 8 characters; weak"),
+    ):
+        group.add_argument(flag, dest="scheme", action="store_const", const=scheme, help=about)
+    group.add_argument("-p", dest="plain", action="store_true", help="plain text: refused")
+    parser.add_argument("-C", dest="cost", type=int, metavar="COST", help="cost of bcrypt, 4 to 17")
+    parser.add_argument("-r", dest="rounds", type=int, metavar="ROUNDS", help="rounds of -2 and -5, 1000 to 999999999")
+
+
+def build_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of htpasswd to `parser`."""
+    parser.description = DESCRIPTION
+    parser.usage = (
+        "secure-registry htpasswd [-cinDv] [-5|-2|-B|-m|-s|-d] [-C COST] [-r ROUNDS] [FILE] USER\n"
+        "       secure-registry htpasswd -b [-cnDv] [...] [FILE] USER PASSWORD"
+    )
+    parser.add_argument("words", nargs="*", metavar="[FILE] USER [PASSWORD]", help=argparse.SUPPRESS)
+    parser.add_argument("-c", dest="create", action="store_true", help="begin a new file; one that exists is lost")
+    parser.add_argument("-n", dest="show", action="store_true", help="print the line, change no file")
+    parser.add_argument("-b", dest="batch", action="store_true",
+                        help="password on the command line, where everybody on this host can see it")
+    parser.add_argument("-i", dest="stdin", action="store_true", help="password from standard input, without asking")
+    parser.add_argument("-D", dest="delete", action="store_true", help="remove the user")
+    parser.add_argument("-v", dest="verify", action="store_true", help="check the password, change nothing")
+    _add_hash_options(parser)
+
+
+def choice_of(args: argparse.Namespace) -> HashChoice:
+    """The hash that the options ask for. Raises BadInput for a bad cost, and for plain text."""
+    scheme = args.scheme or Scheme.SHA512
+    if args.plain:
+        raise bad_input("-p", "passwords are never stored in plain text", "leave -p out")
+    if args.cost is not None:
+        if scheme is not Scheme.BCRYPT:
+            raise bad_input("-C", "it goes with -B", "for -5 and -2: -r ROUNDS")
+        if not 4 <= args.cost <= 17:
+            raise bad_input("-C", f"cost {args.cost} is not from 4 to 17")
+        return HashChoice(scheme, args.cost)
+    if args.rounds is not None:
+        if scheme not in (Scheme.SHA512, Scheme.SHA256):
+            raise bad_input("-r", "it goes with -5 or -2", "for -B: -C COST")
+        if not 1000 <= args.rounds <= 999_999_999:
+            raise bad_input("-r", f"{args.rounds} rounds are not from 1000 to 999999999")
+        return HashChoice(scheme, args.rounds)
+    return HashChoice(scheme)
+
+
+def split_options(opt: str, where: str) -> HashChoice:
+    """The hash that the setting OPT asks for, such as `-B -C 12`. Raises BadInput."""
+    parser = _Parser(add_help=False)
+    _add_hash_options(parser)
+    parser.add_argument("-b", action="store_true")  # the original's OPT may hold them; a setup knows what to do
+    parser.add_argument("-c", action="store_true")
+    try:
+        return choice_of(parser.parse_args(shlex.split(opt)))
+    except ValueError as error:
+        raise bad_input(where, str(error)) from None
+
+
+def request_of(args: argparse.Namespace, default_file: Path, username: str, password: str) -> Request:
+    """FILE, USER and PASSWORD from the words of the call: their number tells which is which.
+
+    Without words the user is `username` and the password `password` (settings), as in the original.
+    """
+    words = list(args.words)
+    if not words and username:
+        return Request(None if args.show else default_file, username, password or None)
+    needed = 2 if args.batch else 1
+    given = words.pop() if args.batch and len(words) >= needed else None
+    if len(words) == 1 and (given is not None) == bool(args.batch):
+        return Request(None if args.show else default_file, words[0], given)
+    if len(words) == 2 and (given is not None) == bool(args.batch):
+        if args.show:
+            raise bad_input("-n", "it prints the line, so no FILE is needed", "leave FILE out")
+        return Request(Path(words[0]), words[1], given)
+    said = "PASSWORD goes with -b" if len(args.words) > 2 or args.batch else "USER is missing"
+    raise bad_input("htpasswd", said, "secure-registry htpasswd [FILE] USER; see: secure-registry htpasswd --help")
+
+
+def ask(stdin: TextIO, twice: bool, prompt: Callable[[str], str] = getpass.getpass) -> str:
+    """A password from the terminal, asked for once or twice; elsewhere the first line of standard input."""
+    if not stdin.isatty():
+        return stdin.readline().rstrip("\r\n")
+    password = prompt("New password: " if twice else "Enter password: ")
+    if twice and prompt("Re-type new password: ") != password:
+        raise bad_input("password", "the two passwords differ", "nothing was changed; try again")
+    return password
+
+
+def run(args: argparse.Namespace, request: Request, default: HashChoice, stdin: TextIO, stdout: TextIO) -> Exit:
+    """Do what the call asks for; returns the exit code. Raises BadInput and SecregError; a file is then unchanged."""
+    if wrong := users.name_problem(request.user):
+        raise bad_input("USER", wrong)
+    if request.file is not None and not args.create and not args.delete and not args.verify:
+        _require(request.file)
+    if args.delete:
+        return _delete(request, stdout)
+    password = request.password if request.password is not None else ask(stdin, not args.verify and not args.stdin)
+    if args.verify:
+        return _verify(request, password, stdout)
+    chosen = choice_of(args) if args.scheme or args.plain or args.cost is not None or args.rounds is not None else default
+    line = f"{request.user}:{users.make_hash(password, chosen.scheme, chosen.cost)}"
+    if request.file is None:
+        print(line, file=stdout)
+        return Exit.DONE
+    before = b"" if args.create else files.read_or_none(request.file) or b""
+    known = any(_names(raw, request.user) for raw in before.split(b"\n"))
+    _save(request.file, edited(before, request.user, line.encode()))
+    print(f"{'Updating' if known else 'Adding'} password for user {request.user}", file=stdout)
+    return Exit.DONE
+
+
+def edited(data: bytes, user: str, line: bytes | None) -> bytes:
+    """`data` with the user's line replaced by `line`, or added at the end, or removed (None); other lines as they are."""
+    kept: list[bytes] = []
+    for raw in data.split(b"\n"):
+        if not _names(raw, user):
+            kept.append(raw)
+        elif line is not None:
+            kept.append(line)
+            line = None
+    if line is not None:
+        if kept and not kept[-1].strip():
+            kept.pop()
+        kept += [line, b""]
+    return b"\n".join(kept)
+
+
+def _names(raw: bytes, user: str) -> bool:
+    return raw.removeprefix(b"\xef\xbb\xbf").startswith(user.encode() + b":")
+
+
+def _require(path: Path) -> None:
+    if files.read_or_none(path) is None:
+        raise SecregError(f"{path} does not exist", "begin it with -c")
+
+
+def _save(path: Path, data: bytes) -> None:
+    """Write the file; it keeps its mode and owner."""
+    if path.exists():
+        status = path.stat()
+        files.write(path, data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
+    else:
+        files.write(path, data, MODE)
+
+
+def _delete(request: Request, stdout: TextIO) -> Exit:
+    if request.file is None:
+        raise bad_input("-D", "it does not go with -n")
+    data = files.read_or_none(request.file) or b""
+    after = edited(data, request.user, None)
+    if after == data:
+        raise SecregError(f"user {request.user} is not in {request.file}")
+    _save(request.file, after)
+    print(f"Deleting password for user {request.user}", file=stdout)
+    return Exit.DONE
+
+
+def _verify(request: Request, password: str, stdout: TextIO) -> Exit:
+    if request.file is None:
+        raise bad_input("-v", "it does not go with -n")
+    found, _ = users.parse(files.read_or_none(request.file) or b"", str(request.file))
+    user = next((user for user in found if user.name == request.user), None)
+    if user is None:
+        raise SecregError(f"user {request.user} is not in {request.file}")
+    if not users.verify(password, user.hash):
+        raise SecregError("password verification failed")
+    print(f"Password for user {request.user} correct.", file=stdout)
+    return Exit.DONE

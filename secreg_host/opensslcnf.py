@@ -1,0 +1,217 @@
+"""openssl.cnf: what gencert puts into a certificate. The subset of OpenSSL's config(5) and x509v3_config(5) that
+request files use: sections, variables, [req], the distinguished name, extensions, alternative names.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from secreg_host.errors import BadInput, Problem
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+DNS_NAME = re.compile(r"(\*\.)?(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
+
+SUBJECT = {
+    "C": ("C", "countryName"), "ST": ("ST", "stateOrProvinceName"), "L": ("L", "localityName"),
+    "O": ("O", "organizationName"), "OU": ("OU", "organizationalUnitName"), "CN": ("CN", "commonName"),
+    "emailAddress": ("emailAddress",),
+}
+"""Short names of subject attributes (RFC 4519) -> how openssl.cnf spells them."""
+
+KEY_USAGES = ("digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement",
+              "keyCertSign", "cRLSign", "encipherOnly", "decipherOnly")
+EXTENDED = ("serverAuth", "clientAuth")
+IGNORED = {"subjectKeyIdentifier", "authorityKeyIdentifier", "nsComment", "nsCertType"}
+"""Extensions that gencert sets by itself, or that nobody reads any more."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What openssl.cnf asks for. subject: (short name, value); key_usage and extended_key_usage: OpenSSL's names."""
+
+    subject: tuple[tuple[str, str], ...]
+    dns_names: tuple[str, ...]
+    addresses: tuple[IPAddress, ...]
+    key_usage: tuple[str, ...]
+    extended_key_usage: tuple[str, ...]
+    rsa_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value, and the place that it stands at."""
+
+    text: str
+    where: str
+
+
+Sections = dict[str, dict[str, Value]]
+
+
+def sections(text: str, where: str) -> tuple[Sections, list[Problem]]:
+    """The sections of `text` with variables replaced, and the lines that can't be read. "": before any section."""
+    found: Sections = {"": {}}
+    problems: list[Problem] = []
+    current = found[""]
+    lines = text.removeprefix("\ufeff").splitlines()
+    number = 0
+    while number < len(lines):
+        line, place = lines[number], f"{where}:{number + 1}"
+        number += 1
+        while line.endswith("\\") and number < len(lines):
+            line = line[:-1] + lines[number]
+            number += 1
+        line = re.sub(r"(?<!\\)#.*", "", line).strip()
+        if not line or line.startswith("."):  # .include and .pragma: nothing that a request needs
+            continue
+        if header := re.fullmatch(r"\[\s*([^\]]+?)\s*\]", line):
+            current = found.setdefault(header[1], {})
+            continue
+        key, equals, value = line.partition("=")
+        if not equals:
+            problems.append(Problem(place, f"{line[:40]!r} is neither [section] nor name = value", "correct the line"))
+            continue
+        current[key.strip()] = Value(_expand(value.strip(), current, found, place, problems), place)
+    return found, problems
+
+
+def _expand(text: str, own: Mapping[str, Value], all_: Sections, place: str, problems: list[Problem]) -> str:
+    """`text` without quotes and escapes, its `$var`, `${var}`, `$(section::var)` replaced."""
+
+    def replaced(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return match["escaped"]
+        name = match["name"] or match["braced"]
+        section, _, key = name.rpartition("::")
+        value = all_.get(section, {}).get(key) if section else own.get(key) or all_[""].get(key)
+        if value is None:
+            problems.append(Problem(place, f"the variable {name!r} is not set above", "set it, or write the value"))
+            return ""
+        return value.text
+
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    pattern = r"\\(?P<escaped>.)|\$(?:\{(?P<braced>[\w:]+)\}|(?P<name>\w+(?:::\w+)?))"
+    return re.sub(pattern, replaced, text)
+
+
+def parse(text: str, where: str) -> Request:
+    """What `text` asks for. Raises BadInput with every problem, each with `where` and its line."""
+    found, problems = sections(text, where)
+    reader = _Reader(found, where, problems)
+    request = reader.request()
+    if problems:
+        raise BadInput(problems)
+    return request
+
+
+class _Reader:
+    def __init__(self, found: Sections, where: str, problems: list[Problem]) -> None:
+        self.sections = found
+        self.where = where
+        self.problems = problems
+
+    def wrong(self, value: Value, what: str, hint: str = "correct the line") -> None:
+        self.problems.append(Problem(value.where, what, hint))
+
+    def request(self) -> Request:
+        req = self.sections.get("req", {})
+        bits = req.get("default_bits")
+        if bits and not (bits.text.isdecimal() and 2048 <= int(bits.text) <= 8192):
+            self.wrong(bits, f"default_bits {bits.text!r} is not a number from 2048 to 8192")
+            bits = None
+        extensions = {}
+        for option in ("req_extensions", "x509_extensions"):
+            if option in req:
+                extensions |= self.section(req[option])
+        dns, ips = self.alternative_names(extensions)
+        return Request(
+            self.subject(req.get("distinguished_name")),
+            dns,
+            ips,
+            self.usages(extensions, "keyUsage", KEY_USAGES, ("digitalSignature", "keyEncipherment")),
+            self.usages(extensions, "extendedKeyUsage", EXTENDED, ("serverAuth",)),
+            int(bits.text) if bits else None,
+        )
+
+    def section(self, name: Value) -> dict[str, Value]:
+        if name.text not in self.sections:
+            self.wrong(name, f"there is no section [{name.text}]", "add it, or correct the name")
+        return self.sections.get(name.text, {})
+
+    def subject(self, name: Value | None) -> tuple[tuple[str, str], ...]:
+        given = self.section(name) if name else self.sections.get("req_distinguished_name", {})
+        prompting = self.sections.get("req", {}).get("prompt", Value("yes", "")).text != "no"
+        attributes = []
+        for short, spellings in SUBJECT.items():
+            for spelling in spellings:
+                value = given.get(f"{spelling}_default") if prompting else given.get(spelling)
+                if value is None or not value.text:
+                    continue
+                limit = 2 if short == "C" else 64 if short != "emailAddress" else 255
+                if len(value.text) > limit or (short == "C" and not re.fullmatch("[A-Z]{2}", value.text)):
+                    self.wrong(value, f"{spelling} {value.text!r} is not "
+                               + ("a country code of two capital letters" if short == "C" else f"at most {limit} characters"))
+                    continue
+                attributes.append((short, value.text))
+                break
+        return tuple(attributes)
+
+    def alternative_names(self, extensions: Mapping[str, Value]) -> tuple[tuple[str, ...], tuple[IPAddress, ...]]:
+        entries: list[Value] = []
+        for key, value in extensions.items():
+            if key in IGNORED or key in ("keyUsage", "extendedKeyUsage", "basicConstraints"):
+                if key == "basicConstraints" and "CA:TRUE" in value.text.upper().replace(" ", ""):
+                    self.wrong(value, "a server certificate is no CA", "write: basicConstraints = CA:FALSE")
+            elif key != "subjectAltName":
+                self.wrong(value, f"the extension {key} is not known here", "remove the line")
+            else:
+                for item in value.text.split(","):
+                    entries += self.entries(Value(item.strip(), value.where))
+        if not any(key == "subjectAltName" for key in extensions):
+            entries = self.entries(Value("@alt_names", self.where))
+        dns: dict[str, None] = {}
+        ips: dict[IPAddress, None] = {}
+        for entry in entries:
+            self.alternative_name(entry, dns, ips)
+        if not dns and not ips and not self.problems:
+            self.problems.append(Problem(self.where, "no alternative name: no client would accept it",
+                                         "add DNS.1 = NAME to [alt_names]"))
+        return tuple(dns), tuple(ips)
+
+    def entries(self, item: Value) -> list[Value]:
+        """`@section` as its entries `kind:value`, anything else as itself."""
+        if not item.text.startswith("@"):
+            return [item]
+        section = self.section(Value(item.text[1:], item.where))
+        return [Value(f"{key.split('.')[0]}:{value.text}", value.where) for key, value in section.items()]
+
+    def alternative_name(self, entry: Value, dns: dict[str, None], ips: dict[IPAddress, None]) -> None:
+        kind, _, text = entry.text.partition(":")
+        if kind == "DNS" and DNS_NAME.fullmatch(text) and len(text) <= 253:
+            dns[text.lower()] = None
+        elif kind == "DNS":
+            self.wrong(entry, f"{text!r} is not a host name", "an address goes into IP.n")
+        elif kind == "IP":
+            try:
+                ips[ipaddress.ip_address(text)] = None
+            except ValueError:
+                self.wrong(entry, f"{text!r} is not an IP address", "a name goes into DNS.n")
+        elif kind not in ("critical", "email", "URI"):
+            self.wrong(entry, f"{entry.text[:40]!r} is neither DNS:… nor IP:…")
+
+    def usages(
+        self, extensions: Mapping[str, Value], key: str, known: tuple[str, ...], default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        if key not in extensions:
+            return default
+        words = [word.strip() for word in extensions[key].text.split(",")]
+        words = [word for word in words if word and word != "critical"]
+        for word in words:
+            if word not in known:
+                self.wrong(extensions[key], f"{key} {word!r} is not known", f"known: {', '.join(known)}")
+        return tuple(words)
