@@ -1,0 +1,107 @@
+# secure-registry: what can be done from a checkout. `make help` lists it.
+SHELL       := /bin/bash
+PYTHON      := /usr/bin/python3
+VENV        := build/venv
+RUN         := $(VENV)/bin/python
+ROOT        ?= $(CURDIR)/config
+COMMAND     := $(PYTHON) -B -m secreg_host
+VERSION     := $(shell sed -n 's/^version *= *//p' setup.cfg)
+DEB         := dist/secure-registry_$(VERSION)_all.deb
+
+RUNTIME_PACKAGES := nginx docker-registry python3 python3-bcrypt python3-cryptography python3-jinja2 python3-passlib \
+                    python3-pydbus python3-watchdog python3-yaml
+BUILD_PACKAGES   := debhelper dh-python dpkg-dev git
+TEST_PACKAGES    := $(RUNTIME_PACKAGES) $(BUILD_PACKAGES) lintian python3-venv python3-dev gcc apache2-utils openssl curl \
+                    skopeo systemd systemd-container mmdebstrap util-linux procps iproute2 iptables shellcheck wrk
+
+# Packages that are missing are installed; a machine that has them all is left alone.
+missing = $(shell dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | sed -n 's/ installed$$//p' | sort > /tmp/.secreg-have.$$$$; printf '%s\n' $(1) | sort | comm -23 - /tmp/.secreg-have.$$$$; rm -f /tmp/.secreg-have.$$$$)
+define need
+	@missing="$(call missing,$(1))"; if [ -n "$$missing" ]; then \
+		echo "installing $$missing"; \
+		[ "$$(id -u)" = 0 ] || { echo "run this as root, or install them first: apt-get install $$missing"; exit 1; }; \
+		packaging/quiet-install $$missing; fi
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help build deb install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast lint \
+        bench host venv need-run need-build need-test
+
+help:                   ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: deb              ## Build the package (the same as deb)
+
+deb: need-build         ## Build dist/secure-registry_VERSION_all.deb
+	$(MAKE) --no-print-directory -f packaging/Makefile deb
+
+install:                ## Install into this machine, or below DESTDIR
+	$(MAKE) --no-print-directory -f packaging/Makefile install
+
+clean:                  ## Remove what was built, and the instance of start-fg (config/)
+	rm -rf build dist config *.egg-info
+
+start:                  ## Bring the registry up on this machine and say how to log in (systemd or not)
+	@$(MAKE) --no-print-directory deb
+	@packaging/start $(DEB)
+
+start-fg: need-run      ## An instance below ROOT (config/), in the foreground
+	@mkdir -p $(ROOT)
+	$(COMMAND) start --foreground --root $(ROOT)
+
+test: need-run          ## A disposable instance, detached; nothing is kept
+	@packaging/detached $(COMMAND) start --foreground --disposable
+
+test-fg: need-run       ## A disposable instance in the foreground
+	$(COMMAND) start --foreground --disposable
+
+stop:                   ## Stop what start or start-fg started
+	@if [ -d /run/systemd/system ] || [ ! -d $(ROOT) ]; then $(COMMAND) stop; else $(COMMAND) stop --root $(ROOT); fi
+
+setup gencert: need-run ## Write the configuration of ROOT; issue a new certificate for it
+	@mkdir -p $(ROOT)
+	$(COMMAND) $@ --root $(ROOT)
+
+htpasswd: need-run      ## Set a password below ROOT: make htpasswd USERNAME=name
+	$(COMMAND) htpasswd --root $(ROOT) $(OPT) $(USERNAME)
+
+shell: need-run         ## A shell in which secure-registry is this checkout's
+	@mkdir -p build/bin && printf '#!/bin/sh\nPYTHONPATH=%s exec %s "$$@"\n' "$(CURDIR)" "$(COMMAND)" > build/bin/secure-registry
+	@chmod +x build/bin/secure-registry
+	PATH="$(CURDIR)/build/bin:$$PATH" $${SHELL:-bash}
+
+check: need-test venv lint deb ## The whole test suite: lint, unit, real processes, booted hosts (root)
+	lintian --fail-on error,warning --info --display-info --pedantic $(DEB)
+	SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest tests
+
+check-fast: venv lint   ## Lint and unit tests
+	$(RUN) -m pytest -q tests/unit
+
+lint: venv              ## Style, types, units, scripts
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	shellcheck packaging/start packaging/detached packaging/quiet-install packaging/debian/secure-registry.*[!e]
+	@grep -qx '__version__ = "$(VERSION)"' secreg_host/__init__.py || { echo "setup.cfg and __init__.py differ in version"; exit 1; }
+	@grep -q '($(VERSION))' packaging/debian/changelog || { echo "packaging/debian/changelog is not at $(VERSION)"; exit 1; }
+
+bench: need-test venv   ## Measure; print the numbers of the README
+	$(RUN) -m bench
+
+host: venv deb          ## A shell on a booted host with the package installed
+	$(RUN) -m tests.hosts.shell --deb $(DEB)
+
+venv: $(VENV)/ready
+
+$(VENV)/ready: setup.cfg
+	$(PYTHON) -m venv --clear --system-site-packages $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
+		$$($(PYTHON) -c 'import configparser as c; p = c.ConfigParser(); p.read("setup.cfg"); print(p["options.extras_require"]["dev"])')
+	touch $@
+
+need-run:
+	$(call need,$(RUNTIME_PACKAGES))
+need-build:
+	$(call need,$(BUILD_PACKAGES))
+need-test:
+	$(call need,$(TEST_PACKAGES))
+$(VENV)/ready lint: | need-test
