@@ -22,7 +22,8 @@ def make_image(machine: Commands, ref: str, layers: Sequence[tuple[int, int]] = 
     """Load an image called `ref` into dockerd; returns its id.
 
     Each layer is (size in bytes, seed): one file of incompressible data that only depends on the seed. Streams, so that
-    gigabytes need no memory; about 150 MB/s. It has no program in it: it can be pushed and pulled, not run.
+    gigabytes need no memory; about 100 MB/s (`docker push` compresses at 40 MB/s, `docker pull` does 100). It has no
+    program in it: it can be pushed and pulled, not run.
     """
     tagged = ref if ":" in ref.rpartition("/")[2] else f"{ref}:latest"
     argv = machine.command("docker", "load", "--quiet")

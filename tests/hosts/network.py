@@ -32,8 +32,8 @@ class Port:
     def plug(self) -> None:
         """Make the namespace, with a cable to the bridge; whatever was in an earlier one is gone."""
         self.unplug()
+        _sweep()
         if not (_NAMESPACES / self._lan).exists():
-            _sweep()
             _ip("netns", "add", self._lan)
             _ip("-n", self._lan, "link", "add", "br0", "type", "bridge")
             _ip("-n", self._lan, "link", "set", "br0", "up")

@@ -23,7 +23,7 @@ _FLAGS = (
     "--system-call-filter=@keyring bpf",  # dockerd
     "--resolv-conf=copy-host",  # for commands that run in this computer's network
     "--console=pipe",
-    "--rlimit=NOFILE=1024:524288",  # as systemd has it on hardware, instead of ours
+    "--rlimit=NOFILE=1024:524288",  # as on hardware; less where we may not raise ours
 )
 _ENVIRONMENT = {
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # systemd 258 and later need it

@@ -73,7 +73,7 @@ def test_listing_shows_what_changed_and_nothing_else(booted_host: Machine) -> No
 
 def test_journal(booted_host: Machine) -> None:
     end = booted_host.journal_end()
-    booted_host.unit_run("sh", "-c", "echo '<4>first'; echo '<6>second'", properties=["StandardOutput=journal"])
+    booted_host.run("systemd-run", "--wait", "--quiet", "sh", "-c", "echo '<4>first'; echo '<6>second'")
     booted_host.run("journalctl", "--sync")
     found = [entry for entry in booted_host.journal(after=end) if entry.get("SYSLOG_IDENTIFIER") == "sh"]
     assert [(entry["PRIORITY"], entry["MESSAGE"]) for entry in found] == [("4", "first"), ("6", "second")]
@@ -84,8 +84,10 @@ def test_journal(booted_host: Machine) -> None:
 
 
 def test_wait_unit_says_why(booted_host: Machine) -> None:
-    booted_host.write("/run/systemd/system/bad.service", "[Service]\nExecStart=sh -c 'echo because; exit 1'\n")
-    booted_host.run("systemctl", "start", "bad.service")
+    booted_host.write(
+        "/run/systemd/system/bad.service", "[Service]\nType=oneshot\nExecStart=sh -c 'echo because; exit 1'\n"
+    )
+    booted_host.run("systemctl", "start", "bad.service", check=False)
     with pytest.raises(AssertionError, match=r"(?s)bad\.service is failed, not active.*because"):
         booted_host.wait_unit("bad.service")
     booted_host.wait_unit("bad.service", "failed")
@@ -186,9 +188,9 @@ def test_a_killed_run_is_cleaned_up_by_the_next(base_tree: Path) -> None:
     namespaces = Path("/run/netns")
     assert Path(folder).exists()
     assert Path(f"/proc/{leader}").exists()
-    with Machine.boot(base_tree, "next", docker=False):
+    with Machine.boot(base_tree, "next", docker=False) as machine:
         assert not Path(folder).exists()
-        assert not Path(f"/proc/{leader}").exists()
+        machine.wait_for("the end of the other host", lambda: not Path(f"/proc/{leader}").exists(), timeout=5)
         assert not list(namespaces.glob(f"secreg-{run.pid}-*"))
 
 
