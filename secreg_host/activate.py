@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from secreg_host import assemble, files, generations, parts as kinds, ports, probe, processes, rehearsal
+from secreg_host import assemble, files, generations, ports, probe, processes, rehearsal
+from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.generations import Generation
@@ -121,7 +122,8 @@ def activate(stage: Stage, new: Generation, current: Generation | None) -> tuple
         _retire(stage, new, back)
         changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
         return back, tuple(
-            Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint)) for name in changed
+            Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint))
+            for name in changed
         )
     if current is not None:
         _retire(stage, current, new)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from secreg_host import activate, assemble, files, generations, parts as kinds, provision, records, rehearsal
+from secreg_host import activate, assemble, files, generations, provision, records, rehearsal
+from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
 from secreg_host.errors import BadInput, Exit, Problem, SecregError
@@ -25,7 +26,8 @@ class Wish:
     """What an apply is asked for.
 
     doing: its name, for whoever waits for the lock; environment: settings given there; create: write files of /etc
-    that are missing; restore: also bring back users that were deleted; start: start what does not run (else a stopped service is only checked).
+    that are missing; restore: also bring back users that were deleted; start: start what does not run (else a
+    stopped service is only checked).
     """
 
     doing: str
@@ -61,9 +63,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
         return report
 
 
-def _activate(
-    stage: Stage, chosen: Generation, current: Generation | None
-) -> tuple[Generation, tuple[Finding, ...]]:
+def _activate(stage: Stage, chosen: Generation, current: Generation | None) -> tuple[Generation, tuple[Finding, ...]]:
     """`activate`; a start that fails leaves nothing half-running behind."""
     served = current is not None and activate.serves(current)
     try:

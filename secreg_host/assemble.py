@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from secreg_host import parts as kinds, processes, records, templating
+from secreg_host import parts as kinds
+from secreg_host import processes, records, templating
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -42,7 +43,12 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
 
 def generation_conf(name: str) -> dict[str, bytes]:
     """The location that only generation `name` answers (204), by which the probe knows what serves."""
-    text = f"# Generated: how the probe knows which generation answers.\nlocation = {answer_path(name)} {{\n    return 204;\n}}\n"
+    text = f"""\
+# Generated: how the probe knows which generation answers.
+location = {answer_path(name)} {{
+    return 204;
+}}
+"""
     return {"front/generation.conf": text.encode()}
 
 

@@ -20,20 +20,37 @@ CA_DAYS = 3653
 SKEW = timedelta(days=1)
 """Certificates are valid from a day ago: the clocks of clients differ."""
 
-PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
-                    "::1/128", "fc00::/7", "fe80::/10")
+PRIVATE_NETWORKS = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+)
 """Networks that only this site reaches (RFC 1918, 3927, 4193, 4291): the CA may sign any address in them."""
 
 ATTRIBUTES = {
-    "C": NameOID.COUNTRY_NAME, "ST": NameOID.STATE_OR_PROVINCE_NAME, "L": NameOID.LOCALITY_NAME,
-    "O": NameOID.ORGANIZATION_NAME, "OU": NameOID.ORGANIZATIONAL_UNIT_NAME, "CN": NameOID.COMMON_NAME,
+    "C": NameOID.COUNTRY_NAME,
+    "ST": NameOID.STATE_OR_PROVINCE_NAME,
+    "L": NameOID.LOCALITY_NAME,
+    "O": NameOID.ORGANIZATION_NAME,
+    "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "CN": NameOID.COMMON_NAME,
     "emailAddress": NameOID.EMAIL_ADDRESS,
 }
 USAGES = {
-    "digitalSignature": "digital_signature", "nonRepudiation": "content_commitment",
-    "keyEncipherment": "key_encipherment", "dataEncipherment": "data_encipherment",
-    "keyAgreement": "key_agreement", "keyCertSign": "key_cert_sign", "cRLSign": "crl_sign",
-    "encipherOnly": "encipher_only", "decipherOnly": "decipher_only",
+    "digitalSignature": "digital_signature",
+    "nonRepudiation": "content_commitment",
+    "keyEncipherment": "key_encipherment",
+    "dataEncipherment": "data_encipherment",
+    "keyAgreement": "key_agreement",
+    "keyCertSign": "key_cert_sign",
+    "cRLSign": "crl_sign",
+    "encipherOnly": "encipher_only",
+    "decipherOnly": "decipher_only",
 }
 EXTENDED_USAGES = {"serverAuth": ExtendedKeyUsageOID.SERVER_AUTH, "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH}
 
@@ -72,11 +89,13 @@ def _usage(names: Iterable[str]) -> x509.KeyUsage:
 def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     """Not before and not after in UTC; cryptography before 42 knows them only without a time zone."""
     if hasattr(certificate, "not_valid_before_utc"):
-        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc  # type: ignore[attr-defined]
     return certificate.not_valid_before.replace(tzinfo=UTC), certificate.not_valid_after.replace(tzinfo=UTC)
 
 
-def make_ca(names: Sequence[str], addresses: Sequence[IPAddress], now: datetime, organization: str, host: str) -> KeyPair:
+def make_ca(
+    names: Sequence[str], addresses: Sequence[IPAddress], now: datetime, organization: str, host: str
+) -> KeyPair:
     """A CA of ten years that may sign `names`, their subdomains, localhost, `addresses` and private addresses only.
 
     The limits are critical name constraints (RFC 5280, 4.2.1.10): a stolen CA key is of no use for other names.
@@ -116,7 +135,7 @@ def outside(ca_crt: bytes, names: Iterable[str], addresses: Iterable[IPAddress])
     except x509.ExtensionNotFound:
         return ()
     domains = [str(item.value).lower() for item in permitted if isinstance(item, x509.DNSName)]
-    networks = [item.value for item in permitted if isinstance(item, x509.IPAddress)]
+    networks = [ipaddress.ip_network(str(item.value)) for item in permitted if isinstance(item, x509.IPAddress)]
     return (
         *(name for name in names if not any(_within(name, domain) for domain in domains)),
         *(str(address) for address in addresses if not any(address in network for network in networks)),
@@ -188,7 +207,12 @@ def describe(leaf: x509.Certificate) -> Certificate:
     begins, ends = _validity(leaf)
     fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
     return Certificate(
-        leaf.subject.rfc4514_string(), tuple(names), tuple(addresses), begins, ends, fingerprint,
+        leaf.subject.rfc4514_string(),
+        tuple(names),
+        tuple(addresses),
+        begins,
+        ends,
+        fingerprint,
         leaf.issuer.rfc4514_string(),
     )
 
@@ -199,7 +223,9 @@ def is_issued_by(crt: bytes, ca_crt: bytes) -> bool:
         leaf, ca = chain(crt)[0], x509.load_pem_x509_certificate(ca_crt)
         key = ca.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
-        key.verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm or hashes.SHA256()))
+        key.verify(
+            leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm or hashes.SHA256())
+        )
     except (ValueError, IndexError, AssertionError, InvalidSignature):
         return False
     return leaf.issuer == ca.subject
@@ -212,7 +238,10 @@ def _public(key: object) -> bytes:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What there is to say of a pair. certificate: None if it can't be used; mismatch: both are fine, but not a pair."""
+    """What there is to say of a pair.
+
+    certificate: None if it can't be used; mismatch: both files are fine, but they are not a pair.
+    """
 
     certificate: Certificate | None
     problems: tuple[Problem, ...] = ()
@@ -252,10 +281,17 @@ def _certificates(data: bytes, where: str, problems: list[Problem]) -> list[x509
         return []
     if not found:
         if b"PRIVATE KEY-----" in data:
-            problems.append(Problem(where, "it holds a private key where the certificate belongs", "swap the two files"))
+            problems.append(
+                Problem(where, "it holds a private key where the certificate belongs", "swap the two files")
+            )
         else:
-            problems.append(Problem(where, "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
-                                    "from DER: openssl x509 -inform DER -in FILE"))
+            problems.append(
+                Problem(
+                    where,
+                    "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
+                    "from DER: openssl x509 -inform DER -in FILE",
+                )
+            )
     return found
 
 
@@ -267,7 +303,10 @@ def _key(data: bytes, where: str, problems: list[Problem]) -> ec.EllipticCurvePr
             return key
         what, hint = "clients of registries know RSA and ECDSA keys only", "bring an RSA or a P-256 key"
     except TypeError:
-        what, hint = "the key has a passphrase, and nobody is there to type it", f"openssl pkey -in {where} -out {where}.open"
+        what, hint = (
+            "the key has a passphrase, and nobody is there to type it",
+            f"openssl pkey -in {where} -out {where}.open",
+        )
     except Exception:  # the library raises half a dozen types for a damaged key, ValueError among them
         what = "it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
         if b"BEGIN CERTIFICATE" in data and b"PRIVATE KEY" not in data:

@@ -65,28 +65,47 @@ VERBS: dict[str, tuple[Callable[[verbs.Call], int], str]] = {
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--root", type=Path, metavar="DIR", default=argparse.SUPPRESS,
-                        help="work below DIR instead of /: an instance of your own")
+    common.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="work below DIR instead of /: an instance of your own",
+    )
     parser = argparse.ArgumentParser(
-        "secure-registry", description=DESCRIPTION, epilog=EPILOG, parents=[common],
+        "secure-registry",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        parents=[common],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"secure-registry {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="verb", title="commands")
     made = {
-        name: commands.add_parser(name, help=about, description=about.capitalize() + ".", parents=[common],
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+        name: commands.add_parser(
+            name,
+            help=about,
+            description=about.capitalize() + ".",
+            parents=[common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         for name, (_, about) in VERBS.items()
     }
-    made["start"].add_argument("--foreground", action="store_true",
-                               help="run everything under this process; needs neither systemd nor root")
-    made["start"].add_argument("--disposable", action="store_true",
-                               help="with --foreground: in a temporary directory that is removed at the end")
+    made["start"].add_argument(
+        "--foreground", action="store_true", help="run everything under this process; needs neither systemd nor root"
+    )
+    made["start"].add_argument(
+        "--disposable",
+        action="store_true",
+        help="with --foreground: in a temporary directory that is removed at the end",
+    )
     made["status"].add_argument("--json", action="store_true", help="as JSON")
-    made["gencert"].add_argument("--new-ca", action="store_true",
-                                 help="make a new CA first; every client must then trust the new ca.crt")
-    made["uninstall"].add_argument("--purge", action="store_true",
-                                   help="also remove the configuration and all data but images")
+    made["gencert"].add_argument(
+        "--new-ca", action="store_true", help="make a new CA first; every client must then trust the new ca.crt"
+    )
+    made["uninstall"].add_argument(
+        "--purge", action="store_true", help="also remove the configuration and all data but images"
+    )
     verbs.add_htpasswd_options(made["htpasswd"])
     apply = commands.add_parser("apply", parents=[common])  # what the units run; not shown in the list
     apply.add_argument("--start", action="store_true")
@@ -118,4 +137,4 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
 
 def _root(args: argparse.Namespace) -> Path:
     root: Path = getattr(args, "root", Path("/"))
-    return Path(os.path.abspath(root))
+    return root.absolute()

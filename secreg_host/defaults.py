@@ -6,10 +6,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from secreg_host import envfile, files, host as hosts, records, templating
+from secreg_host import envfile, files, records, templating
+from secreg_host import host as hosts
+from secreg_host import settings as settings_module
 from secreg_host.host import Host
 from secreg_host.records import Ledger, Write
-from secreg_host import settings as settings_module
 from secreg_host.settings import KEYS, Given, Settings
 
 

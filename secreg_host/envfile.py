@@ -39,7 +39,9 @@ def parse(text: str, where: str) -> tuple[tuple[Assignment, ...], tuple[Problem,
             continue
         key = reader.until("=\n").strip()
         if reader.take() != "=":
-            problems.append(Problem(f"{where}:{line}", f"no '=' in {key[:40]!r}", "write KEY=value, or # before a remark"))
+            problems.append(
+                Problem(f"{where}:{line}", f"no '=' in {key[:40]!r}", "write KEY=value, or # before a remark")
+            )
             continue
         value = reader.value()
         if value is None:

@@ -10,7 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from secreg_host import files, parts as kinds, process, processes, provision
+from secreg_host import files, process, processes, provision
+from secreg_host import parts as kinds
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -139,5 +140,3 @@ def fit(host: Host) -> None:
     longest = str(processes.socket_of(host, "a"))
     if len(os.fsencode(longest)) > 107:
         raise SecregError(f"--root {host.paths.root} is too long for unix sockets", "choose a shorter directory")
-
-

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -122,7 +121,7 @@ def _make_parents(base: Path, relative: Path, owner: tuple[int, int] | None) -> 
 def current_name(host: Host) -> str | None:
     """The name of the generation that serves, or None."""
     try:
-        return Path(os.readlink(host.paths.current)).name
+        return host.paths.current.readlink().name
     except OSError:
         return None
 

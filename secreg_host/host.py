@@ -82,7 +82,9 @@ def _program(given: str, names: tuple[str, ...], setting: str, package: str) -> 
         if found := find_program(name):
             return found
     wanted = given or " or ".join(names)
-    raise SecregError(f"program not found: {wanted}", f"apt install {package}, or set {setting} in secure-registry.conf")
+    raise SecregError(
+        f"program not found: {wanted}", f"apt install {package}, or set {setting} in secure-registry.conf"
+    )
 
 
 def systemd_runs() -> bool:

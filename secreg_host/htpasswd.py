@@ -71,8 +71,12 @@ def build_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="[FILE] USER [PASSWORD]", help=argparse.SUPPRESS)
     parser.add_argument("-c", dest="create", action="store_true", help="begin a new file; one that exists is lost")
     parser.add_argument("-n", dest="show", action="store_true", help="print the line, change no file")
-    parser.add_argument("-b", dest="batch", action="store_true",
-                        help="password on the command line, where everybody on this host can see it")
+    parser.add_argument(
+        "-b",
+        dest="batch",
+        action="store_true",
+        help="password on the command line, where everybody on this host can see it",
+    )
     parser.add_argument("-i", dest="stdin", action="store_true", help="password from standard input, without asking")
     parser.add_argument("-D", dest="delete", action="store_true", help="remove the user")
     parser.add_argument("-v", dest="verify", action="store_true", help="check the password, change nothing")
@@ -152,7 +156,9 @@ def run(args: argparse.Namespace, request: Request, default: HashChoice, stdin: 
     password = request.password if request.password is not None else ask(stdin, not args.verify and not args.stdin)
     if args.verify:
         return _verify(request, password, stdout)
-    chosen = choice_of(args) if args.scheme or args.plain or args.cost is not None or args.rounds is not None else default
+    chosen = (
+        choice_of(args) if args.scheme or args.plain or args.cost is not None or args.rounds is not None else default
+    )
     line = f"{request.user}:{users.make_hash(password, chosen.scheme, chosen.cost)}"
     if request.file is None:
         print(line, file=stdout)
@@ -165,7 +171,10 @@ def run(args: argparse.Namespace, request: Request, default: HashChoice, stdin: 
 
 
 def edited(data: bytes, user: str, line: bytes | None) -> bytes:
-    """`data` with the user's line replaced by `line`, or added at the end, or removed (None); other lines as they are."""
+    """`data` with the user's line replaced by `line`, or added at the end, or removed (None).
+
+    Other lines stay as they are.
+    """
     kept: list[bytes] = []
     for raw in data.split(b"\n"):
         if not _names(raw, user):

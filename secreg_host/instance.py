@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import files, foreground, generations, status as looking
+from secreg_host import files, foreground, generations
+from secreg_host import status as looking
 from secreg_host.activate import Stage
 from secreg_host.apply import Wish
 from secreg_host.errors import Exit, SecregError
@@ -20,7 +21,6 @@ from secreg_host.host import Host
 from secreg_host.journal import Level, say
 from secreg_host.paths import Paths
 from secreg_host.report import Report
-
 
 OPEN_FILES = 65536
 

@@ -186,7 +186,7 @@ class _Bundler:
             Problem(
                 str(conf),
                 f"'include {GENERATED}/{name};' is missing",
-                f"put it into {NEEDED[name]}; a fresh example: {self.etc}/nginx.conf removed, then secure-registry setup",
+                f"put it into {NEEDED[name]}; for a fresh file: remove this one, then secure-registry setup",
             )
             for name in missing
         ]
@@ -248,7 +248,7 @@ class _Bundler:
             self.includes.add(PurePosixPath(word).name)
             return
         wild = glob.has_magic(word)
-        names = sorted(glob.glob(word, root_dir=self.etc)) if wild else [word]
+        names = sorted(str(path.relative_to(self.etc)) for path in self.etc.glob(word)) if wild else [word]
         for name in names:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
@@ -283,7 +283,9 @@ def on_sockets(staged: Mapping[str, bytes], directory: Path) -> tuple[dict[str, 
         for directive in parse(text, name):
             if directive.name != "listen" or not directive.args:
                 continue
-            path, _ = sockets.setdefault(directive.args[0], (directory / f"{len(sockets)}.sock", listen_of(directive.args)))
+            path, _ = sockets.setdefault(
+                directive.args[0], (directory / f"{len(sockets)}.sock", listen_of(directive.args))
+            )
             kept = [word for word in directive.args[1:] if word in ("ssl", "http2", "default_server")]
             pieces += [text[at : directive.words[1].start], " ".join([f"unix:{path}", *kept])]
             at = directive.words[-1].end

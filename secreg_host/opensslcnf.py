@@ -16,14 +16,27 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 DNS_NAME = re.compile(r"(\*\.)?(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
 
 SUBJECT = {
-    "C": ("C", "countryName"), "ST": ("ST", "stateOrProvinceName"), "L": ("L", "localityName"),
-    "O": ("O", "organizationName"), "OU": ("OU", "organizationalUnitName"), "CN": ("CN", "commonName"),
+    "C": ("C", "countryName"),
+    "ST": ("ST", "stateOrProvinceName"),
+    "L": ("L", "localityName"),
+    "O": ("O", "organizationName"),
+    "OU": ("OU", "organizationalUnitName"),
+    "CN": ("CN", "commonName"),
     "emailAddress": ("emailAddress",),
 }
 """Short names of subject attributes (RFC 4519) -> how openssl.cnf spells them."""
 
-KEY_USAGES = ("digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement",
-              "keyCertSign", "cRLSign", "encipherOnly", "decipherOnly")
+KEY_USAGES = (
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
 EXTENDED = ("serverAuth", "clientAuth")
 IGNORED = {"subjectKeyIdentifier", "authorityKeyIdentifier", "nsComment", "nsCertType"}
 """Extensions that gencert sets by itself, or that nobody reads any more."""
@@ -124,7 +137,7 @@ class _Reader:
         if bits and not (bits.text.isdecimal() and 2048 <= int(bits.text) <= 8192):
             self.wrong(bits, f"default_bits {bits.text!r} is not a number from 2048 to 8192")
             bits = None
-        extensions = {}
+        extensions: dict[str, Value] = {}
         for option in ("req_extensions", "x509_extensions"):
             if option in req:
                 extensions |= self.section(req[option])
@@ -154,8 +167,11 @@ class _Reader:
                     continue
                 limit = 2 if short == "C" else 64 if short != "emailAddress" else 255
                 if len(value.text) > limit or (short == "C" and not re.fullmatch("[A-Z]{2}", value.text)):
-                    self.wrong(value, f"{spelling} {value.text!r} is not "
-                               + ("a country code of two capital letters" if short == "C" else f"at most {limit} characters"))
+                    self.wrong(
+                        value,
+                        f"{spelling} {value.text!r} is not "
+                        + ("a country code of two capital letters" if short == "C" else f"at most {limit} characters"),
+                    )
                     continue
                 attributes.append((short, value.text))
                 break
@@ -179,8 +195,9 @@ class _Reader:
         for entry in entries:
             self.alternative_name(entry, dns, ips)
         if not dns and not ips and not self.problems:
-            self.problems.append(Problem(self.where, "no alternative name: no client would accept it",
-                                         "add DNS.1 = NAME to [alt_names]"))
+            self.problems.append(
+                Problem(self.where, "no alternative name: no client would accept it", "add DNS.1 = NAME to [alt_names]")
+            )
         return tuple(dns), tuple(ips)
 
     def entries(self, item: Value) -> list[Value]:

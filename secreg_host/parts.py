@@ -6,12 +6,13 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import certs, files, nginxconf, registryconf, settings as settings_module, users
+from secreg_host import certs, files, nginxconf, registryconf, users
+from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.paths import Paths
 from secreg_host.settings import Settings
@@ -60,7 +61,9 @@ def guarded(read: Callable[[], Reading]) -> Reading:
 def _required(path: Path) -> bytes:
     data = files.read_or_none(path)
     if data is None:
-        raise BadInput([Problem(str(path), "does not exist", "bring it back, or let this write a new one: secure-registry setup")])
+        raise BadInput(
+            [Problem(str(path), "does not exist", "bring it back, or let this write a new one: secure-registry setup")]
+        )
     return data
 
 
@@ -80,7 +83,9 @@ def settings_part(settings: Settings) -> Part:
 def settings_of(part: Part) -> Settings:
     """The settings that a generation was made with (without the password)."""
     known = {name: tuple(value) if isinstance(value, list) else value for name, value in part.facts.items()}
-    return Settings(**{name: value for name, value in known.items() if name in Settings.__dataclass_fields__})
+    return replace(
+        Settings(), **{name: value for name, value in known.items() if name in Settings.__dataclass_fields__}
+    )
 
 
 def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Reading:
@@ -158,5 +163,3 @@ def read_users(paths: Paths) -> Reading:
         problems = (Problem(str(paths.htpasswd), "holds no user: nobody can log in", "secure-registry htpasswd USER"),)
     part = Part({HTPASSWD: users.render(found)}, {"count": len(found)}, sources)
     return Reading(part, problems, users.weak(found, str(paths.htpasswd)))
-
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import socket
 import struct
@@ -34,13 +33,12 @@ def _listeners() -> Iterator[tuple[str, int, str]]:
 
 def holders(listen: Listen) -> tuple[str, ...]:
     """The sockets (inodes) that keep us from listening on `listen`."""
-    same_family = {"::": lambda address: ":" in address, "": lambda address: ":" not in address}
     found = []
     for address, port, inode in _listeners():
         if port != listen.port:
             continue
         everything = address in ("", "::") and (":" in address) == (":" in listen.host)
-        covered = same_family.get(listen.host, lambda address: address == listen.host)(address)
+        covered = address == listen.host or (listen.host in ("", "::") and (":" in address) == (":" in listen.host))
         # a socket on [::] without IPV6_V6ONLY also takes IPv4; /proc does not say, so it counts
         if everything or covered or (address == "::" and ":" not in listen.host):
             found.append(inode)
@@ -73,7 +71,7 @@ def owner(inode: str) -> str:
 
 def _readlink(path: Path) -> str:
     with contextlib.suppress(OSError):
-        return os.readlink(path)
+        return str(path.readlink())
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Reading docker-registry.yml: is it a configuration that distribution's registry can start with, and where are images?"""
+"""Reading docker-registry.yml: could distribution's registry start with it, and where are the images?"""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ class RegistryConf:
 def parse(data: bytes, where: str) -> RegistryConf:
     """The configuration in `data`. Raises BadInput with `file:line` for what is not YAML or of the wrong shape."""
     try:
-        document = yaml.load(data, Loader=LOADER)  # noqa: S506 - a safe loader, by either name
+        document = yaml.load(data, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadInput([Problem(f"{where}:{line}", f"not YAML: {error.problem}", "mind the indentation")]) from None
     except yaml.YAMLError as error:
-        raise BadInput([Problem(where, f"not YAML: {str(error).splitlines()[0]}", "save the file as UTF-8 text")]) from None
+        raise BadInput(
+            [Problem(where, f"not YAML: {str(error).splitlines()[0]}", "save the file as UTF-8 text")]
+        ) from None
     problems: list[Problem] = []
     if not isinstance(document, dict):
         hint = "it begins with: version: 0.1 (secure-registry setup writes a new one when the file is removed)"
@@ -54,7 +56,9 @@ def parse(data: bytes, where: str) -> RegistryConf:
     for section in ("log", "http", "auth", "health", "middleware", "notifications", "proxy"):
         value = document.get(section)
         if value is not None and not isinstance(value, dict):
-            problems.append(Problem(where, f"{section} must be a mapping, not {type(value).__name__}", "indent its keys"))
+            problems.append(
+                Problem(where, f"{section} must be a mapping, not {type(value).__name__}", "indent its keys")
+            )
     root = _root(storage, where, problems) if drivers == ["filesystem"] else None
     if problems:
         raise BadInput(problems)

@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from secreg_host import assemble, files, host as hosts, nginxconf, parts as kinds, probe, process, processes
+from secreg_host import assemble, files, nginxconf, probe, process, processes
+from secreg_host import host as hosts
+from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host

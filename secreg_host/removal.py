@@ -6,7 +6,8 @@ import contextlib
 import shutil
 from collections.abc import Callable
 
-from secreg_host import generations, parts as kinds, units
+from secreg_host import generations, units
+from secreg_host import parts as kinds
 from secreg_host.errors import SecregError
 from secreg_host.host import Host, systemd_runs
 

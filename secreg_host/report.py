@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from secreg_host import records
@@ -33,7 +33,7 @@ class Report:
     since: float = 0.0
     findings: tuple[Finding, ...] = ()
     changed: bool = False
-    provisioned: Provisioned = Provisioned()
+    provisioned: Provisioned = field(default_factory=Provisioned)
 
     @property
     def rejected(self) -> tuple[Finding, ...]:

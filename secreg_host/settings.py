@@ -161,16 +161,36 @@ class Key:
 
 
 KEYS = (
-    Key("SERVER_NAME", "server_names", _names, "Names under which clients reach the registry (several: separate by "
-        "blanks).\nThey go into the certificate. Default: this host's name.", "registry.example.org"),
-    Key("SERVER_IP", "server_ips", _addresses, "Addresses for the certificate, IPv4 and IPv6, besides localhost and "
-        "this host's own.", "192.0.2.10"),
+    Key(
+        "SERVER_NAME",
+        "server_names",
+        _names,
+        "Names under which clients reach the registry (several: separate by "
+        "blanks).\nThey go into the certificate. Default: this host's name.",
+        "registry.example.org",
+    ),
+    Key(
+        "SERVER_IP",
+        "server_ips",
+        _addresses,
+        "Addresses for the certificate, IPv4 and IPv6, besides localhost and this host's own.",
+        "192.0.2.10",
+    ),
     Key("PORT", "port", _number(1, 65535), "The port on which the registry answers (TLS)."),
     Key("USERNAME", "username", _username, "The first user, made with .htpasswd."),
-    Key("PASSWORD", "password", _password, "Its password. Default: the content of .password, else a random one that "
-        "is stored there."),
-    Key("OPT", "opt", _options, "Options of the htpasswd command when it makes .htpasswd, such as -B -C 12; "
-        "also spelled OPTS.", "-5"),
+    Key(
+        "PASSWORD",
+        "password",
+        _password,
+        "Its password. Default: the content of .password, else a random one that is stored there.",
+    ),
+    Key(
+        "OPT",
+        "opt",
+        _options,
+        "Options of the htpasswd command when it makes .htpasswd, such as -B -C 12; also spelled OPTS.",
+        "-5",
+    ),
     Key("C", "c", _country, "The certificate's subject, see openssl.cnf: country (two letters), ..."),
     Key("ST", "st", _text, "... state or province, ..."),
     Key("L", "l", _text, "... locality, ..."),
@@ -178,12 +198,23 @@ KEYS = (
     Key("CN", "cn", _text, "... and common name. Default: the first SERVER_NAME.", "registry.example.org"),
     Key("KEY_TYPE", "key_type", _key_type, "Key of the server certificate: P-256, or RSA-4096 for very old clients."),
     Key("CERT_DAYS", "cert_days", _number(1, 3650), "Days for which the server certificate is valid."),
-    Key("REGISTRY_HOST", "registry_host", _host, "Pass requests on to a registry that runs elsewhere. Default: the "
-        "registry that this\npackage runs itself, over a unix socket.", "127.0.0.1"),
+    Key(
+        "REGISTRY_HOST",
+        "registry_host",
+        _host,
+        "Pass requests on to a registry that runs elsewhere. Default: the "
+        "registry that this\npackage runs itself, over a unix socket.",
+        "127.0.0.1",
+    ),
     Key("REGISTRY_PORT", "registry_port", _number(1, 65535), "The port of REGISTRY_HOST."),
     Key("NGINX_BINARY", "nginx_binary", _program, "The nginx to run. Default: found in PATH.", "/usr/sbin/nginx"),
-    Key("REGISTRY_BINARY", "registry_binary", _program, "distribution's registry to run. Default: docker-registry or "
-        "registry, found in PATH.", "/usr/local/bin/registry"),
+    Key(
+        "REGISTRY_BINARY",
+        "registry_binary",
+        _program,
+        "distribution's registry to run. Default: docker-registry or registry, found in PATH.",
+        "/usr/local/bin/registry",
+    ),
 )
 BY_NAME = {key.name: key for key in KEYS}
 ALIASES = {"OPTS": "OPT"}

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host import generations, parts as kinds, probe, rehearsal, report as reports, units
+from secreg_host import generations, probe, rehearsal, units
+from secreg_host import parts as kinds
+from secreg_host import report as reports
 from secreg_host.errors import Exit, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host, systemd_runs
@@ -44,7 +46,9 @@ def look(host: Host) -> Status:
             unit = f"{state.active} ({state.sub})"
     if generation is None:
         return Status(host, None, report, "nothing was ever set up: secure-registry start", unit)
-    down = "" if unit in ("", "active (exited)") else f"{units.MAIN} is {unit}; start it: systemctl start secure-registry"
+    down = (
+        "" if unit in ("", "active (exited)") else f"{units.MAIN} is {unit}; start it: systemctl start secure-registry"
+    )
     for listen in generation.listens:
         if listen.tls and not down and (wrong := probe.once(rehearsal.expectation(generation, listen))):
             down = f"{urls(generation, listen)[0]}: {wrong}"
@@ -74,7 +78,9 @@ def as_json(status: Status) -> dict[str, Any]:
     if status.generation:
         parts = status.generation.parts
         facts = parts[kinds.CERTIFICATE].facts
-        found["urls"] = sorted({url for at in status.generation.listens if at.tls for url in urls(status.generation, at)})
+        found["urls"] = sorted(
+            {url for at in status.generation.listens if at.tls for url in urls(status.generation, at)}
+        )
         found["certificate"] = {key: facts[key] for key in ("fingerprint", "not_before", "not_after", "names")}
         found["users"] = parts[kinds.USERS].facts.get("count", 0)
         found["storage"] = parts[kinds.REGISTRY].facts["root"]
@@ -84,7 +90,13 @@ def as_json(status: Status) -> dict[str, Any]:
 
 def _finding(finding: reports.Finding) -> dict[str, str]:
     problem = finding.problem
-    return {"kind": finding.kind, "part": finding.part, "where": problem.where, "what": problem.what, "hint": problem.hint}
+    return {
+        "kind": finding.kind,
+        "part": finding.part,
+        "where": problem.where,
+        "what": problem.what,
+        "hint": problem.hint,
+    }
 
 
 def _iso(seconds: float) -> str | None:
@@ -102,8 +114,10 @@ def as_text(status: Status) -> str:
     if status.generation:
         lines += _about(status, status.generation)
     for finding in (*status.report.rejected, *status.report.warnings):
-        lines += [f"  {finding.kind:<12} {line}" if not number else f"  {'':<12} {line}"
-                  for number, line in enumerate(str(finding.problem).splitlines())]
+        lines += [
+            f"  {finding.kind:<12} {line}" if not number else f"  {'':<12} {line}"
+            for number, line in enumerate(str(finding.problem).splitlines())
+        ]
     return "\n".join(lines)
 
 

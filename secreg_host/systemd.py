@@ -74,7 +74,9 @@ class Systemd:
         deadline = time.monotonic() + JOB_SECONDS
         while wait and self.unit(unit)["Job"][1] == job:
             if time.monotonic() > deadline:
-                raise SecregError(f"{method} {unit} is not through after {JOB_SECONDS:.0f} s", f"systemctl status {unit}")
+                raise SecregError(
+                    f"{method} {unit} is not through after {JOB_SECONDS:.0f} s", f"systemctl status {unit}"
+                )
             time.sleep(0.01)
 
 
@@ -88,7 +90,9 @@ def _explained(doing: str) -> Iterator[None]:
         if not type(error).__module__.startswith(("gi", "pydbus")) and not isinstance(error, KeyError):
             raise
         said = getattr(error, "message", str(error))
-        hint = "run this as root (sudo)" if "AccessDenied" in said or "authentication" in said else "is systemd running?"
+        hint = (
+            "run this as root (sudo)" if "AccessDenied" in said or "authentication" in said else "is systemd running?"
+        )
         raise SecregError(f"cannot {doing}: {said.split(': ', 1)[-1]}", hint) from error
 
 

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from secreg_host import files, parts as kinds, processes, templating
+from secreg_host import files, processes, templating
+from secreg_host import parts as kinds
 from secreg_host.host import Host
 from secreg_host.parts import Part
 

@@ -156,8 +156,13 @@ def make_hash(password: str, scheme: Scheme = Scheme.SHA512, cost: int | None = 
     if scheme is Scheme.BCRYPT:
         value = _bcrypt(password, cost or BCRYPT_COST)
     else:
-        names = {Scheme.SHA512: "sha512_crypt", Scheme.SHA256: "sha256_crypt", Scheme.APR1: "apr_md5_crypt",
-                 Scheme.SHA: "ldap_sha1", Scheme.CRYPT: "des_crypt"}
+        names = {
+            Scheme.SHA512: "sha512_crypt",
+            Scheme.SHA256: "sha256_crypt",
+            Scheme.APR1: "apr_md5_crypt",
+            Scheme.SHA: "ldap_sha1",
+            Scheme.CRYPT: "des_crypt",
+        }
         handler = _handler(names[scheme])
         if scheme in (Scheme.SHA512, Scheme.SHA256):
             handler = handler.using(rounds=cost or ROUNDS)

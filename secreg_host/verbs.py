@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import defaults, files, generations, host as hosts, instance, records, status as looking
+from secreg_host import defaults, files, generations, instance, records
+from secreg_host import host as hosts
 from secreg_host import parts as kinds
+from secreg_host import status as looking
 from secreg_host.activate import Stage
 from secreg_host.apply import Wish
 from secreg_host.errors import Exit, SecregError, bad_input
