@@ -82,10 +82,12 @@ def settings_part(settings: Settings) -> Part:
 
 def settings_of(part: Part) -> Settings:
     """The settings that a generation was made with (without the password)."""
-    known = {name: tuple(value) if isinstance(value, list) else value for name, value in part.facts.items()}
-    return replace(
-        Settings(), **{name: value for name, value in known.items() if name in Settings.__dataclass_fields__}
-    )
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in part.facts.items()
+        if name in Settings.__dataclass_fields__
+    }
+    return replace(Settings(), **known)
 
 
 def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Reading:

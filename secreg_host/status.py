@@ -20,13 +20,18 @@ from secreg_host.report import Report
 
 @dataclass(frozen=True)
 class Status:
-    """A look at the instance. down: "" while it serves, else why it does not."""
+    """A look at the instance.
+
+    down: "" while it serves, else why it does not; unit: the state of nginx's unit; since: when what serves began to
+    (seconds since the epoch).
+    """
 
     host: Host
     generation: Generation | None
     report: Report
     down: str
     unit: str
+    since: float
 
     @property
     def code(self) -> Exit:
@@ -37,22 +42,20 @@ def look(host: Host) -> Status:
     """Ask the world, systemd and the last report. Raises SecregError when the state can't be read."""
     generation = generations.load(host, generations.current_name(host))
     report = reports.load(host.paths)
-    unit = ""
+    unit, since = "", report.since
     if host.is_system and systemd_runs():
         from secreg_host import systemd
 
         with contextlib.suppress(SecregError):
-            state = systemd.Systemd().state(units.MAIN)
-            unit = f"{state.active} ({state.sub})"
+            state = systemd.Systemd().state(units.unit_of("nginx"))
+            unit, since = f"{state.active} ({state.sub})", max(since, state.since)
     if generation is None:
-        return Status(host, None, report, "nothing was ever set up: secure-registry start", unit)
-    down = (
-        "" if unit in ("", "active (exited)") else f"{units.MAIN} is {unit}; start it: systemctl start secure-registry"
-    )
+        return Status(host, None, report, "nothing was ever set up: secure-registry start", unit, since)
+    down = "" if unit in ("", "active (running)") else "it is stopped; start it: systemctl start secure-registry"
     for listen in generation.listens:
         if listen.tls and not down and (wrong := probe.once(rehearsal.expectation(generation, listen))):
             down = f"{urls(generation, listen)[0]}: {wrong}"
-    return Status(host, generation, report, down, unit)
+    return Status(host, generation, report, down, unit, since)
 
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
@@ -71,7 +74,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "down": status.down,
         "unit": status.unit,
         "generation": status.generation.name if status.generation else None,
-        "since": _iso(status.report.since),
+        "since": _iso(status.since),
         "rejected": [_finding(finding) for finding in status.report.rejected],
         "warnings": [_finding(finding) for finding in status.report.warnings],
     }
@@ -109,7 +112,7 @@ def as_text(status: Status) -> str:
     if status.down:
         lines.append(f"secure-registry does not serve: {status.down}")
     else:
-        since = datetime.fromtimestamp(status.report.since or time.time()).strftime("%Y-%m-%d %H:%M:%S")
+        since = datetime.fromtimestamp(status.since or time.time()).strftime("%Y-%m-%d %H:%M:%S")
         lines.append(f"secure-registry serves since {since}")
     if status.generation:
         lines += _about(status, status.generation)

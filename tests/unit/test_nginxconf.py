@@ -32,7 +32,9 @@ def test_files_below_our_directory_are_copied_and_become_relative() -> None:
     found = bundle(
         NEEDED + SERVER + "  ssl_certificate /etc/secure-registry/docker-registry.crt;\n"
         "  ssl_dhparam '/etc/secure-registry/dh.pem';\n  include /etc/nginx/mime.types;\n  include more.conf;\n }\n}\n",
-        dh_pem="DH", more_conf="include deep__x.conf;".replace("__", "/"), deep__x_conf="gzip off;",
+        dh_pem="DH",
+        more_conf="include deep__x.conf;".replace("__", "/"),
+        deep__x_conf="gzip off;",
     )
     text = found.files["nginx.conf"].decode()
     assert 'ssl_certificate "docker-registry.crt";' in text
@@ -41,7 +43,8 @@ def test_files_below_our_directory_are_copied_and_become_relative() -> None:
     assert set(found.files) == {"nginx.conf", "dh.pem", "more.conf", "deep/x.conf"}
     assert found.own_pair
     assert [str(path) for path in found.sources][1:] == [
-        f"/etc/secure-registry/{name}" for name in ("dh.pem", "more.conf", "deep/x.conf")]
+        f"/etc/secure-registry/{name}" for name in ("dh.pem", "more.conf", "deep/x.conf")
+    ]
 
 
 def test_lines_keep_their_numbers_and_what_the_unit_owns_is_dropped() -> None:
@@ -92,7 +95,8 @@ def test_the_same_address_is_the_same_socket_in_a_rehearsal() -> None:
     files = {"nginx.conf": b"server { listen 443 ssl; listen [::]:443 ssl ipv6only=on; }\nserver { listen 443 ssl; }"}
     changed, sockets = nginxconf.on_sockets(files, Path("/r"))
     assert changed["nginx.conf"] == (
-        b"server { listen unix:/r/0.sock ssl; listen unix:/r/1.sock ssl; }\nserver { listen unix:/r/0.sock ssl; }")
+        b"server { listen unix:/r/0.sock ssl; listen unix:/r/1.sock ssl; }\nserver { listen unix:/r/0.sock ssl; }"
+    )
     assert sockets == {Path("/r/0.sock"): Listen("", 443), Path("/r/1.sock"): Listen("::", 443)}
 
 

@@ -27,15 +27,33 @@ def test_defaults_are_those_of_the_original() -> None:
     assert load(None) == load("") == Settings()
     found = Settings()
     assert (found.username, found.c, found.st, found.l, found.o, found.port) == (
-        "docker", "AU", "Queensland", "Brisbane", "Void", 443)
+        "docker",
+        "AU",
+        "Queensland",
+        "Brisbane",
+        "Void",
+        443,
+    )
 
 
 def test_every_key_from_the_file_and_from_the_environment() -> None:
     given = {
-        "SERVER_NAME": "a.example b.example", "SERVER_IP": "192.0.2.1,2001:db8::1", "PORT": "8443", "USERNAME": "crazy",
-        "PASSWORD": "fool", "C": "de", "ST": "Berlin", "L": "Mitte", "O": "Me", "CN": "cn.example",
-        "KEY_TYPE": "RSA-4096", "CERT_DAYS": "30", "REGISTRY_HOST": "localhost", "REGISTRY_PORT": "5001",
-        "NGINX_BINARY": "/opt/nginx", "REGISTRY_BINARY": "/opt/registry",
+        "SERVER_NAME": "a.example b.example",
+        "SERVER_IP": "192.0.2.1,2001:db8::1",
+        "PORT": "8443",
+        "USERNAME": "crazy",
+        "PASSWORD": "fool",
+        "C": "de",
+        "ST": "Berlin",
+        "L": "Mitte",
+        "O": "Me",
+        "CN": "cn.example",
+        "KEY_TYPE": "RSA-4096",
+        "CERT_DAYS": "30",
+        "REGISTRY_HOST": "localhost",
+        "REGISTRY_PORT": "5001",
+        "NGINX_BINARY": "/opt/nginx",
+        "REGISTRY_BINARY": "/opt/registry",
     }
     found = load("".join(f"{key}={value}\n" for key, value in given.items()))
     assert found == settings.load(CONF, None, given)
