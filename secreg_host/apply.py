@@ -105,7 +105,7 @@ def read(
             raise
         take(kinds.SETTINGS, Reading(parts.get(kinds.SETTINGS), error.problems))
     now = datetime.now(UTC)
-    take(kinds.USERS, kinds.read_users(host.paths))
+    take(kinds.USERS, kinds.read_users(host.paths, before.get(kinds.USERS)))
     take(
         kinds.CERTIFICATE,
         kinds.guarded(lambda: kinds.read_certificate(host.paths, now, before.get(kinds.CERTIFICATE))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secreg_host import parts as kinds
-from secreg_host import processes, records, templating
+from secreg_host import processes, templating
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -27,7 +27,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "run": paths.front_run,
         "auth_socket": socket,
         "upstream": upstream,
-        "users_digest": records.digest(parts[kinds.USERS].files[kinds.HTPASSWD])[:32],
+        "users_epoch": parts[kinds.USERS].facts["epoch"],
         "registry_auth": parts[kinds.REGISTRY].facts["auth"],
     }
     rendered = {

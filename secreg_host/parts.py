@@ -5,6 +5,7 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -151,17 +152,27 @@ def read_registry(paths: Paths) -> Reading:
     return Reading(Part({REGISTRY_YML: data}, facts, (str(paths.registry_yml),)))
 
 
-def read_users(paths: Paths) -> Reading:
-    """.htpasswd. Never None: unreadable or missing admits nobody, bad lines are dropped and named."""
+def read_users(paths: Paths, before: Part | None) -> Reading:
+    """.htpasswd. Never None: unreadable or missing admits nobody, bad lines are dropped and named.
+
+    The fact `epoch` is another one after every change, and never the same again: answers remembered for one set of
+    users must not count for another, not even when an earlier set comes back.
+    """
     sources = (str(paths.htpasswd),)
+    found: tuple[users.User, ...] = ()
+    problems: tuple[Problem, ...] = ()
     try:
         data = _required(paths.htpasswd)
     except SecregError as error:
         hint = "nobody can log in; make it: secure-registry htpasswd -c USER"
         problems = tuple(Problem(problem.where, problem.what, hint) for problem in error.problems)
-        return Reading(Part({HTPASSWD: b""}, sources=sources), problems)
-    found, problems = users.parse(data, str(paths.htpasswd))
-    if not found and not problems:
-        problems = (Problem(str(paths.htpasswd), "holds no user: nobody can log in", "secure-registry htpasswd USER"),)
-    part = Part({HTPASSWD: users.render(found)}, {"count": len(found)}, sources)
+    else:
+        found, problems = users.parse(data, str(paths.htpasswd))
+        if not found and not problems:
+            hint = "nobody can log in; add one: secure-registry htpasswd USER"
+            problems = (Problem(str(paths.htpasswd), "holds no user", hint),)
+    staged = {HTPASSWD: users.render(found)}
+    same = before is not None and before.files == staged
+    epoch = before.facts["epoch"] if same and before is not None else secrets.token_hex(8)
+    part = Part(staged, {"count": len(found), "epoch": epoch}, sources)
     return Reading(part, problems, users.weak(found, str(paths.htpasswd)))

@@ -163,7 +163,8 @@ def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
         try:
             files.make_directory(path, 0o750, account.owner)
         except SecregError as error:
-            return (Problem(where, f"rootdirectory: {error.message}", error.hint),)
+            hint = error.hint or "correct the path, or create the directory"
+            return (Problem(where, f"rootdirectory: {error.message}", hint),)
         return ()
     if not path.is_dir():
         return (Problem(where, f"rootdirectory {root} is not a directory", "name a directory"),)

@@ -1,0 +1,291 @@
+"""Edits of /etc: a good one serves, a bad one is named with file and line, and what served before still does."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.real.program import NOBODY, Instance
+
+OPEN = "location /v2/_catalog { proxy_pass http://secreg_registry; } include secure-registry/registry.conf;"
+REGISTRY = "include secure-registry/registry.conf;"
+
+
+def still_serves(instance: Instance, fingerprint: str) -> None:
+    assert instance.ask("/v2/").status == 401
+    assert instance.ask("/v2/_catalog", user="docker").status == 200
+    assert instance.served_fingerprint() == fingerprint
+
+
+def openssl(*args: str | Path) -> None:
+    subprocess.run(["openssl", *args], check=True, capture_output=True)
+
+
+def self_signed(where: Path, *options: str) -> tuple[bytes, bytes]:
+    """A certificate of somebody else's, and its key."""
+    crt, key = where / "crt", where / "key"
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost"]
+    openssl("req", "-x509", *new, "-keyout", key, "-out", crt, *options)
+    return crt.read_bytes(), key.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("nginx.conf", "server_name", "server_nam", 'nginx.conf:{line}: unknown directive "server_nam"'),
+        ("nginx.conf", "keepalive_timeout    75s", "keepalive_timeout 75s 1s 1s", "nginx.conf:{line}: invalid number"),
+        ("nginx.conf", "server {", "server", "nginx.conf:"),
+        ("nginx.conf", REGISTRY, "", "registry.conf;' is missing"),
+        ("nginx.conf", REGISTRY, OPEN, "/v2/_catalog is answered without a password"),
+        ("nginx.conf", REGISTRY, "auth_request off; " + OPEN, "answered without a password"),
+        ("nginx.conf", REGISTRY, "include gone.conf; " + REGISTRY, "gone.conf does not exist"),
+        ("nginx.conf", REGISTRY, "include /nowhere/gone.conf; " + REGISTRY, "nginx.conf:{line}: "),
+        ("docker-registry.yml", "version: 0.1", "version: 0.1\n x: [", "docker-registry.yml:"),
+        ("docker-registry.yml", "version: 0.1", "version: 7", "version is 7"),
+        ("docker-registry.yml", "filesystem:", "floppy:", "does not start with it"),
+        ("docker-registry.yml", "level: warn", "level: shout", "invalid loglevel shout"),
+        ("docker-registry.yml", "storage:", "stora:", "names no driver"),
+        ("docker-registry.yml", "rootdirectory: ", "rootdirectory: /proc", "rootdirectory"),
+        ("secure-registry.conf", "#CERT_DAYS=397", "CERT_DAYS=0\nCERT_DAY=1", "secure-registry.conf:{line}: CERT_DAYS"),
+    ],
+)  # fmt: skip
+def test_a_bad_line_holds_back_its_file_only(serving: Instance, name: str, old: str, new: str, said: str) -> None:
+    fingerprint = serving.served_fingerprint()
+    before = serving.edit(name, old, new)
+    line = before[: before.index(old)].count("\n") + 1
+    answer = serving.reload()
+    assert f"{serving.etc}/{name}" in answer and said.format(line=line) in answer, answer
+    assert "\n  -> " in answer
+    still_serves(serving, fingerprint)
+    status = serving.run("status")
+    assert status.returncode == 3 and said.format(line=line) in status.stdout
+    serving.write(name, before)
+    assert "rejected" not in serving.reload()
+    assert serving.run("status").returncode == 0
+
+
+def test_a_bad_nginx_conf_does_not_block_a_new_certificate(serving: Instance, tmp_path: Path) -> None:
+    crt, key = self_signed(tmp_path, "-days", "90")
+    serving.edit("nginx.conf", "server_name", "nonsense")
+    serving.write("docker-registry.crt", crt)
+    serving.write("docker-registry.key", key)
+    said = serving.reload()
+    assert "nonsense" in said
+    der = subprocess.run(["openssl", "x509", "-outform", "DER"], input=crt, capture_output=True, check=True).stdout
+    import hashlib
+
+    assert serving.served_fingerprint() == hashlib.sha256(der).hexdigest()
+
+
+def test_an_edited_nginx_conf_serves(serving: Instance) -> None:
+    serving.write("extra.conf", "add_header X-Mine $server_port always;\n")
+    serving.edit("nginx.conf", "server_name", "include /etc/secure-registry/extra.conf;\n server_name".replace(
+        "/etc/secure-registry", str(serving.etc)))  # fmt: skip
+    assert "rejected" not in serving.reload()
+    assert serving.ask("/").headers["X-Mine"] == str(serving.port)
+
+
+def test_the_main_directives_of_a_foreign_nginx_conf_do_no_harm(serving: Instance) -> None:
+    serving.edit("nginx.conf", "worker_processes", "user www-data;\ndaemon on;\npid /run/x.pid;\nworker_processes")
+    assert "rejected" not in serving.reload()
+    assert serving.ask("/v2/").status == 401
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("crt of another key", "does not belong to the key"),
+        ("garbage crt", "no certificate in PEM form"),
+        ("cut crt", "no certificate in PEM form"),
+        ("damaged crt", "damaged"),
+        ("garbage key", "no private key in PEM form"),
+        ("swapped", "swap the two files"),
+        ("passphrase", "has a passphrase"),
+        ("expired", "it expired on"),
+        ("not yet valid", "valid only from"),
+        ("missing key", "docker-registry.key: does not exist"),
+        ("ed25519", "RSA and ECDSA keys only"),
+    ],
+)
+def test_a_bad_pair_is_named_and_not_served(serving: Instance, tmp_path: Path, what: str, said: str) -> None:
+    fingerprint = serving.served_fingerprint()
+    crt, key = self_signed(tmp_path)
+    if what == "crt of another key":
+        key = (serving.etc / "docker-registry.key").read_bytes()
+    elif what == "garbage crt":
+        crt = b"nonsense\n"
+    elif what == "cut crt":
+        crt = crt[: len(crt) // 2]
+    elif what == "damaged crt":
+        crt = crt.replace(crt.splitlines()[2], b"A" * len(crt.splitlines()[2]))
+    elif what == "garbage key":
+        key = b"nonsense\n"
+    elif what == "swapped":
+        crt, key = key, crt
+    elif what == "passphrase":
+        openssl("pkey", "-in", tmp_path / "key", "-out", tmp_path / "locked", "-aes256", "-passout", "pass:x")
+        key = (tmp_path / "locked").read_bytes()
+    elif what in ("expired", "not yet valid"):
+        crt, key = _dated(tmp_path, -10 if what == "expired" else 10)
+    elif what == "ed25519":
+        options = [
+            "-newkey",
+            "ed25519",
+            "-nodes",
+            "-subj",
+            "/CN=x",
+            "-keyout",
+            tmp_path / "key",
+            "-out",
+            tmp_path / "crt",
+        ]
+        openssl("req", "-x509", *options)
+        crt, key = (tmp_path / "crt").read_bytes(), (tmp_path / "key").read_bytes()
+    serving.write("docker-registry.crt", crt)
+    serving.write("docker-registry.key", key)
+    if what == "missing key":
+        (serving.etc / "docker-registry.key").unlink()
+    answer = serving.reload()
+    assert said in answer and "\n  -> " in answer, answer
+    assert ("waiting" if what == "crt of another key" else "rejected") in answer
+    still_serves(serving, fingerprint)
+
+
+def _dated(where: Path, days: int) -> tuple[bytes, bytes]:
+    """A pair that is valid for a day, `days` from now."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+    begin = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8
+    pem = serialization.Encoding.PEM
+    return certificate.public_bytes(pem), key.private_bytes(pem, form, serialization.NoEncryption())
+
+
+def test_an_expired_certificate_goes_on_while_nothing_replaces_it(serving: Instance) -> None:
+    """The clock moves on, or back: the same bytes are not judged again. (Checked by the same bytes of both files.)"""
+    assert "rejected" not in serving.reload()
+    fingerprint = serving.served_fingerprint()
+    for name in ("docker-registry.crt", "docker-registry.key"):
+        serving.write(name, (serving.etc / name).read_bytes())
+    assert "rejected" not in serving.reload()
+    assert serving.served_fingerprint() == fingerprint
+
+
+def test_a_removed_user_is_out_at_once_whatever_else_is_broken(serving: Instance) -> None:
+    assert serving.run("htpasswd", "-i", "alice", input="secret-of-alice\n").returncode == 0
+    serving.wait_for("alice", lambda: serving.ask("/v2/", user="alice", password="secret-of-alice").status == 200)
+    serving.edit("nginx.conf", "server_name", "nonsense")
+    assert serving.run("htpasswd", "-D", "alice").returncode == 0
+    serving.wait_for(
+        "her end", lambda: serving.ask("/v2/", user="alice", password="secret-of-alice").status == 401, timeout=5
+    )
+    assert serving.ask("/v2/", user="docker").status == 200
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "unreadable"])
+def test_without_users_nobody_gets_in(serving: Instance, how: str) -> None:
+    assert serving.ask("/v2/", user="docker").status == 200
+    path = serving.etc / ".htpasswd"
+    if how == "missing":
+        path.unlink()
+    elif how == "empty":
+        serving.write(".htpasswd", "")
+    elif os.geteuid() == 0:
+        os.chown(path, 0, 0)
+        path.chmod(0o600)
+    else:
+        path.chmod(0)
+    said = serving.reload()
+    assert str(path) in said
+    assert serving.ask("/v2/", user="docker").status == 401
+    if how == "unreadable" and os.geteuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+
+
+def test_broken_lines_are_dropped_and_named(serving: Instance) -> None:
+    good = (serving.etc / ".htpasswd").read_text()
+    serving.write(".htpasswd", "plainpassword\n" + good + "eve:geheim\n:x\nmallory:\n")
+    said = serving.reload()
+    for line in (1, 3, 4, 5):
+        assert f"{serving.etc}/.htpasswd:{line}: " in said
+    assert "plainpassword" not in said and "geheim" not in said
+    assert serving.ask("/v2/", user="docker").status == 200
+    assert serving.ask("/v2/", user="eve", password="geheim").status == 401
+    assert serving.ask("/v2/", user="mallory", password="").status == 401
+
+
+def test_apaches_own_files_are_accepted(serving: Instance) -> None:
+    lines = []
+    for flag in ("-B", "-m", "-5", "-2", "-s", "-d"):
+        made = subprocess.run(
+            ["htpasswd", "-nb", flag, f"user{flag}", "secret12"], capture_output=True, text=True, check=True
+        )
+        lines.append(made.stdout.strip())
+    serving.write(".htpasswd", "\n".join(lines))
+    assert "rejected" not in serving.reload()
+    for line in lines:
+        name = line.split(":")[0]
+        assert serving.ask("/v2/", user=name, password="secret12").status == 200, name
+        assert serving.ask("/v2/", user=name, password="secret13").status == 401, name
+    serving.write(".htpasswd", (serving.root / "var/lib/secure-registry/current/auth/htpasswd").read_bytes())
+
+
+def test_a_good_registry_configuration_takes_over_in_another_slot(serving: Instance) -> None:
+    before = serving.run("status", "--json").stdout
+    serving.edit("docker-registry.yml", "level: warn", "level: error")
+    assert "rejected" not in serving.reload()
+    assert serving.run("status", "--json").stdout != before
+    assert serving.ask("/v2/_catalog", user="docker").status == 200
+
+
+def test_the_port_follows_the_setting_while_nginx_conf_is_not_edited(serving: Instance) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    serving.edit("secure-registry.conf", f"PORT={serving.port}", f"PORT={port}")
+    serving.reload()
+    assert serving.ask("/v2/", user="docker", port=port).status == 200
+    serving.wait_for("the end of the old port", lambda: not _listens(serving.port))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as link:
+        return link.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_port_that_is_taken_is_named(serving: Instance) -> None:
+    fingerprint = serving.served_fingerprint()
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        serving.edit("nginx.conf", f"listen {serving.port} ssl;", f"listen {serving.port} ssl; listen {port} ssl;")
+        said = serving.reload()
+    assert f"port {port} (*:{port}) is used by" in said
+    still_serves(serving, fingerprint)
+
+
+def test_nothing_changed_nothing_done(serving: Instance) -> None:
+    def pids() -> str:
+        listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        return "\n".join(line for line in listing.splitlines() if str(serving.root) in line and "nginx" in line)
+
+    before = pids()
+    current = (serving.lib / "current").readlink()
+    serving.reload()
+    assert (pids(), (serving.lib / "current").readlink()) == (before, current)

@@ -1,0 +1,177 @@
+"""What a client gets over TLS: passwords, uploads, locations, names and addresses."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.program import Instance
+
+UNAUTHORIZED = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required","detail":null}]}\n'
+
+
+def upload(instance: Instance, repository: str, data: bytes, chunks: int = 1) -> str:
+    """Push a blob, in `chunks` PATCH requests; its digest."""
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    begun = instance.ask(f"/v2/{repository}/blobs/uploads/", "POST", user="docker")
+    assert begun.status == 202, begun
+    location = begun.headers["Location"]
+    size = -(-len(data) // chunks)
+    for at in range(0, len(data), size):
+        piece = data[at : at + size]
+        sent = instance.ask(
+            location, "PATCH", user="docker", body=piece, headers={"Content-Type": "application/octet-stream"}
+        )
+        assert sent.status == 202, sent
+        location = sent.headers["Location"]
+    joint = "&" if "?" in location else "?"
+    done = instance.ask(f"{location}{joint}digest={digest}", "PUT", user="docker")
+    assert done.status == 201, done
+    return digest
+
+
+def test_without_password_nothing_but_a_challenge(serving: Instance) -> None:
+    for path in ("/v2/", "/v2/_catalog", "/v2/x/tags/list", "/v2/x/blobs/sha256:" + "0" * 64, "//v2/_catalog"):
+        answer = serving.ask(path)
+        assert (answer.status, answer.body) == (401, UNAUTHORIZED), path
+        assert answer.headers["WWW-Authenticate"].startswith('Basic realm="Registry"')
+        assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
+
+
+@pytest.mark.parametrize(("user", "password"), [("docker", "wrong"), ("nobody", "x"), ("docker", ""), ("", "x")])
+def test_wrong_passwords(serving: Instance, user: str, password: str) -> None:
+    assert serving.ask("/v2/", user=user, password=password).status == 401
+
+
+def test_right_password_again_and_again(serving: Instance) -> None:
+    assert {serving.ask("/v2/", user="docker").status for _ in range(5)} == {200}
+
+
+def test_ping_of_the_original_needs_no_password(serving: Instance) -> None:
+    assert serving.ask("/v1/_ping").status == 200
+
+
+def test_everything_else_is_not_there(serving: Instance) -> None:
+    for path in ("/", "/etc/passwd", "/_secreg/auth", "/_secreg/generation/x", "/v2x", "/v1/search"):
+        assert serving.ask(path).status == 404, path
+    assert "nginx/" not in str(serving.ask("/").headers)
+
+
+def test_blob_comes_back_as_it_went(serving: Instance) -> None:
+    data = os.urandom(3_000_000)
+    digest = upload(serving, "deep/er/name", data, chunks=3)
+    answer = serving.ask(f"/v2/deep/er/name/blobs/{digest}", user="docker")
+    assert (answer.status, answer.body == data) == (200, True)
+    part = serving.ask(f"/v2/deep/er/name/blobs/{digest}", user="docker", headers={"Range": "bytes=10-19"})
+    assert (part.status, part.body) == (206, data[10:20])
+    assert serving.ask(f"/v2/other/blobs/{digest}", user="docker").status == 404
+
+
+def test_chunked_transfer_encoding(serving: Instance) -> None:
+    pieces = [os.urandom(1000) for _ in range(20)]
+    digest = hashlib.sha256(b"".join(pieces)).hexdigest()
+    begun = serving.ask("/v2/chunked/blobs/uploads/", "POST", user="docker")
+
+    def body() -> Iterator[bytes]:
+        yield from pieces
+
+    sent = serving.ask(begun.headers["Location"], "PATCH", user="docker", body=body())
+    assert sent.status == 202
+    done = serving.ask(f"{sent.headers['Location']}&digest=sha256:{digest}", "PUT", user="docker")
+    assert done.status == 201
+
+
+def test_an_upload_is_not_spooled_on_its_way(serving: Instance) -> None:
+    """The registry has the bytes before the client has sent the last one."""
+    begun = serving.ask("/v2/stream/blobs/uploads/", "POST", user="docker")
+    storage = serving.lib / "storage"
+    secret = base64.b64encode(f"docker:{serving.password}".encode()).decode()
+    with serving.connection() as link:
+        link.putrequest("PATCH", begun.headers["Location"])
+        link.putheader("Authorization", f"Basic {secret}")
+        link.putheader("Content-Length", "8000000")
+        link.endheaders()
+        link.send(b"x" * 4_000_000)
+        serving.wait_for(
+            "the first half", lambda: any(p.stat().st_size >= 3_900_000 for p in storage.rglob("data") if p.is_file())
+        )
+        files = [path for path in (serving.root / "run").rglob("*") if path.is_file()]
+        assert [path for path in files if path.stat().st_size > 100_000] == []
+        link.send(b"y" * 4_000_000)
+        assert link.getresponse().status == 202
+
+
+def test_locations_are_right_under_every_name(serving: Instance) -> None:
+    for address in ("localhost", "127.0.0.1", "::1"):
+        begun = serving.ask("/v2/x/blobs/uploads/", "POST", user="docker", address=address)
+        assert begun.headers["Location"].startswith("/v2/x/blobs/uploads/")
+
+
+def test_the_certificate_names_what_was_configured(instance: Instance) -> None:
+    instance.start(SERVER_NAME="registry.example.org", SERVER_IP="127.0.0.7")
+    names = subprocess.run(
+        ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", instance.etc / "docker-registry.crt"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in ("DNS:registry.example.org", f"DNS:{socket.gethostname()}", "DNS:localhost", "IP Address:127.0.0.7"):
+        assert name in names
+    assert instance.ask("/v2/", user="docker", address="127.0.0.7").status == 200
+
+
+def test_podmans_library_pushes_and_pulls(serving: Instance, tmp_path: Path) -> None:
+    """skopeo, with verified TLS."""
+    layout = tmp_path / "image"
+    layer = tmp_path / "layer"
+    layer.mkdir()
+    (layer / "file").write_bytes(os.urandom(200_000))
+    archive = tmp_path / "layer.tar"
+    subprocess.run(["tar", "-C", layer, "-cf", archive, "file"], check=True)
+    _oci_layout(layout, archive.read_bytes(), gzip.compress(archive.read_bytes()))
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    (certs / "ca.crt").write_bytes((serving.etc / "ca.crt").read_bytes())
+    reference = f"docker://localhost:{serving.port}/some/image:1"
+    auth = tmp_path / "auth.json"
+    login = ["skopeo", "login", "--authfile", auth, "--cert-dir", certs, "-u", "docker", "--password-stdin"]
+    subprocess.run([*login, f"localhost:{serving.port}"], input=serving.password, text=True, check=True)
+    copy = ["skopeo", "--insecure-policy", "copy", "--authfile", auth]
+    subprocess.run([*copy, "--dest-cert-dir", certs, f"oci:{layout}:1", reference], check=True)
+    subprocess.run([*copy, "--src-cert-dir", certs, reference, f"oci:{tmp_path / 'back'}:1"], check=True)
+    there = sorted(path.name for path in (tmp_path / "back/blobs/sha256").iterdir())
+    assert there == sorted(path.name for path in (layout / "blobs/sha256").iterdir())
+    tags = serving.ask("/v2/some/image/tags/list", user="docker").json
+    assert tags == {"name": "some/image", "tags": ["1"]}
+
+
+def _oci_layout(target: Path, tar: bytes, layer: bytes) -> None:
+    """An OCI image layout (image-spec, image-layout.md) of one layer."""
+    import json
+
+    blobs = target / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def add(data: bytes, kind: str) -> dict[str, object]:
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}"]}
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": add(config, "config.v1+json"),
+        "layers": [add(layer, "layer.v1.tar+gzip")],
+    }
+    entry = add(json.dumps(manifest).encode(), "manifest.v1+json")
+    entry["annotations"] = {"org.opencontainers.image.ref.name": "1"}
+    (target / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (target / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
