@@ -54,9 +54,10 @@ def apply(stage: Stage, wish: Wish) -> Report:
         if live:
             chosen, unproven = _activate(stage, chosen, current)
         before = reports.load(host.paths)
-        unchanged = current is not None and chosen.name == current.name
-        since = before.since if unchanged and before.since else time.time()
-        report = Report(chosen.name if live else "", since, (*found, *failed, *unproven), not unchanged, provisioned)
+        serving = chosen.name if live else ""
+        since = before.since if before.since and before.generation == serving else time.time()
+        changed = current is None or chosen.name != current.name
+        report = Report(serving, since, (*found, *failed, *unproven), changed, provisioned)
         with contextlib.suppress(SecregError):  # a full disk must not stop what serves
             reports.save(host.paths, report)
             generations.prune(host)

@@ -94,6 +94,7 @@ class Instance:
 
     def start(self, **environment: str) -> None:
         """Start it and wait until it says how to log in."""
+        self.said = []
         self.process = self.popen(
             "start", "--foreground", "--root", str(self.root), **{"PORT": str(self.port)} | environment
         )
@@ -103,8 +104,9 @@ class Instance:
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
+        said = self.said
         for line in process.stdout:
-            self.said.append(line)
+            said.append(line)
 
     def has_said(self, text: str) -> bool:
         return any(text in line for line in self.said)

@@ -1,0 +1,266 @@
+"""Starting, stopping, dying, setting up twice, at once, and being killed on the way."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.real.program import Instance, free_port
+
+SECRETS = {".password": 0o600, ".htpasswd": 0o640, "docker-registry.key": 0o600, "secure-registry.conf": 0o640}
+
+
+def children(instance: Instance, name: str) -> list[int]:
+    """The processes of this instance whose command line has `name`."""
+    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listing.splitlines() if str(instance.root) in line and name in line]
+
+
+def test_setup_writes_every_file_of_the_original(instance: Instance) -> None:
+    done = instance.run("setup", PORT=str(instance.port))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {path.name for path in instance.etc.iterdir()}
+    assert found == {
+        "nginx.conf", "openssl.cnf", "docker-registry.yml", "docker-registry.crt", "docker-registry.key", ".htpasswd",
+        ".password", "ca.crt", "secure-registry.conf",
+    }  # fmt: skip
+    for name, mode in SECRETS.items():
+        assert (instance.etc / name).stat().st_mode & 0o777 == mode, name
+    for path in (instance.lib / "state").iterdir():
+        assert path.stat().st_mode & 0o077 == 0 or path.name == "ca.crt", path
+    assert "PASSWORD=" not in done.stdout and instance.password not in done.stdout
+
+
+def test_a_second_setup_changes_nothing(instance: Instance) -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        found = {}
+        for folder in (instance.etc, instance.lib):
+            for path in folder.rglob("*"):
+                status = path.lstat()
+                found[str(path)] = (status.st_mtime_ns, status.st_ino)
+        return found
+
+    instance.run("setup", PORT=str(instance.port))
+    instance.run("setup")
+    before = {path: mark for path, mark in state().items() if "/generations" not in path}
+    assert instance.run("setup").returncode == 0
+    assert {path: mark for path, mark in state().items() if "/generations" not in path} == before
+
+
+def test_a_password_that_is_given_is_used_and_stays_out_of_sight(instance: Instance) -> None:
+    instance.start(USERNAME="crazy", PASSWORD="fool-of-a-took")
+    assert instance.ask("/v2/", user="crazy", password="fool-of-a-took").status == 200
+    assert not (instance.etc / ".password").exists()
+    assert "fool-of-a-took" not in "".join(instance.said)
+    for folder in (instance.etc, instance.lib, instance.root / "var/log"):
+        for path in folder.rglob("*"):
+            assert not path.is_file() or b"fool-of-a-took" not in path.read_bytes(), path
+
+
+def test_a_password_file_that_is_provided_is_used(instance: Instance) -> None:
+    instance.etc.mkdir(parents=True)
+    instance.write(".password", "provided-one\n")
+    subprocess.run(["chown", "-R", "nobody", instance.root / "etc"], check=False)
+    instance.start()
+    assert instance.ask("/v2/", user="docker", password="provided-one").status == 200
+
+
+def test_credentials_follow_the_settings_until_htpasswd_is_edited(instance: Instance) -> None:
+    instance.start()
+    assert instance.ask("/v2/", user="docker").status == 200
+    instance.write(".password", "another-one\n")
+    instance.reload()
+    assert instance.ask("/v2/", user="docker", password="another-one").status == 200
+    assert instance.run("htpasswd", "-b", "docker", "by-hand").returncode == 0
+    instance.write(".password", "a-third-one\n")
+    instance.reload()
+    assert instance.ask("/v2/", user="docker", password="by-hand").status == 200
+
+
+def test_a_disposable_instance_leaves_nothing(instance: Instance) -> None:
+    def leftovers() -> set[str]:
+        return {path.name for path in Path("/tmp").glob("secure-registry-*")}
+
+    before = leftovers()
+    process = instance.popen("start", "--foreground", "--disposable", PORT=str(instance.port))
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("log in with"):
+            break
+    with socket.create_connection(("127.0.0.1", instance.port), 5):
+        pass
+    assert len(leftovers()) == len(before) + 1
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert leftovers() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("registry serve", "registry@a was killed by SIGKILL"), ("auth/nginx.conf", "auth was killed")]
+)
+def test_one_child_dies_all_stop(instance: Instance, name: str, said: str) -> None:
+    instance.start()
+    os.kill(min(children(instance, name)), signal.SIGKILL)
+    assert instance.process is not None
+    assert instance.process.wait(30) == 1
+    instance.wait_for("the last line", lambda: instance.has_said(said))
+    assert said in instance.said[-1] and "everything is stopped" in instance.said[-1]
+    instance.wait_for("their end", lambda: not children(instance, "serve") and not children(instance, "nginx"))
+
+
+def test_sigterm_stops_all_and_a_restart_keeps_images(instance: Instance) -> None:
+    instance.start()
+    begun = instance.ask("/v2/kept/blobs/uploads/", "POST", user="docker")
+    digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    done = instance.ask(f"{begun.headers['Location']}&digest={digest}", "PUT", user="docker", body=b"hello")
+    assert done.status == 201
+    assert instance.stop() == 0
+    assert children(instance, str(instance.root)) == []
+    instance.start()
+    assert instance.ask(f"/v2/kept/blobs/{digest}", user="docker").body == b"hello"
+
+
+def test_a_taken_port_is_named_and_nothing_is_left_running(instance: Instance) -> None:
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = instance.run("start", "--foreground", PORT=str(port))
+    assert done.returncode == 1
+    assert f"port {port} (*:{port}) is used by" in done.stderr and "set PORT" in done.stderr
+    assert children(instance, str(instance.root)) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"NGINX_BINARY": "/nowhere/nginx"}, "program not found: /nowhere/nginx"),
+        ({"REGISTRY_BINARY": "/nowhere/registry"}, "program not found: /nowhere/registry"),
+        ({"REGISTRY_BINARY": "/bin/false"}, "the registry does not start with it"),
+        ({"REGISTRY_HOST": "does-not-exist.invalid"}, "unknown host name 'does-not-exist.invalid'"),
+        ({"PORT": "0", "C": "AUS"}, "C: 'AUS' is not a country code"),
+    ],
+)
+def test_a_first_start_that_can_not_be(instance: Instance, setting: dict[str, str], said: str) -> None:
+    done = instance.run("start", "--foreground", **{"PORT": str(instance.port)} | setting)
+    assert done.returncode in (1, 2) and said in done.stderr, done.stderr
+    assert "\n  -> " in done.stderr and "Traceback" not in done.stderr
+    assert children(instance, str(instance.root)) == []
+
+
+def test_without_root_the_machines_own_instance_is_refused(instance: Instance) -> None:
+    process = instance.popen("setup")
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 2 and "this needs root" in said and "--root DIR" in said
+
+
+def test_a_registry_of_somebody_elses(instance: Instance, program: Path) -> None:
+    """REGISTRY_HOST: no registry of our own, requests go there."""
+    port = free_port()
+    conf = instance.root / "other.yml"
+    conf.write_text(f"version: 0.1\nstorage: {{inmemory: {{}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n")
+    other = subprocess.Popen(["docker-registry", "serve", conf], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        instance.start(REGISTRY_HOST="127.0.0.1", REGISTRY_PORT=str(port))
+        assert instance.ask("/v2/").status == 401
+        instance.wait_for("the other registry", lambda: instance.ask("/v2/", user="docker").status == 200)
+        assert children(instance, "slots/") == []
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_two_setups_at_once(instance: Instance) -> None:
+    running = [instance.popen("setup", "--root", str(instance.root), PORT=str(instance.port)) for _ in range(3)]
+    said = [process.communicate(timeout=60)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], said
+    assert sum("wrote" in text for text in said) == 1
+    instance.start()
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
+def test_a_killed_setup_is_finished_by_the_next(instance: Instance) -> None:
+    """SIGKILL after a random time, again and again: the next run always comes through, and the pair always matches."""
+    seed = random.Random(7)
+    for _ in range(25):
+        process = instance.popen("setup", "--root", str(instance.root), PORT=str(instance.port))
+        time.sleep(seed.uniform(0.05, 0.6))  # the moment is what is tried, not waited for
+        process.kill()
+        process.wait()
+        if seed.random() < 0.3:
+            subprocess.run(["find", instance.root, "-mindepth", "1", "-delete"], check=True)
+    done = instance.run("setup", PORT=str(instance.port))
+    assert done.returncode == 0, done.stderr
+    assert not list((instance.lib / "generations").glob(".stage-*"))
+    instance.start()
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
+def test_a_killed_gencert_leaves_a_pair(instance: Instance) -> None:
+    """Killed at each step of writing, what serves next is the old pair or the new one, never a mixture."""
+    assert instance.run("setup", PORT=str(instance.port)).returncode == 0
+    seed = random.Random(11)
+    for _ in range(15):
+        process = instance.popen("gencert", "--root", str(instance.root))
+        time.sleep(seed.uniform(0.25, 0.5))
+        process.kill()
+        process.wait()
+        done = instance.run("setup")
+        assert done.returncode == 0, done.stderr
+    instance.start()
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
+def test_gencert_issues_anew_under_the_same_ca(instance: Instance) -> None:
+    instance.start()
+    before, ca = instance.served_fingerprint(), (instance.etc / "ca.crt").read_bytes()
+    assert instance.run("gencert").returncode == 0
+    instance.wait_for("the new certificate", lambda: instance.served_fingerprint() != before)
+    assert (instance.etc / "ca.crt").read_bytes() == ca
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
+def test_gencert_obeys_openssl_cnf_within_the_limits_of_the_ca(instance: Instance) -> None:
+    instance.start(SERVER_NAME="registry.example.org")
+    instance.edit(
+        "openssl.cnf", "DNS.1 = registry.example.org", "DNS.1 = sub.registry.example.org\nDNS.9 = evil.example"
+    )
+    done = instance.run("gencert")
+    assert done.returncode == 2
+    assert "may not sign evil.example" in done.stderr and "gencert --new-ca" in done.stderr
+    assert "sub.registry" not in done.stderr
+    instance.edit("openssl.cnf", "DNS.9 = evil.example", "DNS.9 = localhost")
+    before = instance.served_fingerprint()
+    assert instance.run("gencert").returncode == 0
+    instance.wait_for("the new certificate", lambda: instance.served_fingerprint() != before)
+    instance.edit("openssl.cnf", "IP.1", "IP.1 = 1.2.3.4.5\nOI.1")
+    done = instance.run("gencert")
+    assert done.returncode == 2 and re.search(r"openssl.cnf:\d+: '1.2.3.4.5' is not an IP address", done.stderr)
+
+
+def test_rsa_on_request(instance: Instance) -> None:
+    instance.start(KEY_TYPE="RSA-4096")
+    text = subprocess.run(
+        ["openssl", "x509", "-noout", "-text", "-in", instance.etc / "docker-registry.crt"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "4096 bit" in text
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
+def test_the_environment_lasts(instance: Instance) -> None:
+    """What setup was given goes into secure-registry.conf: the next start, without it, means the same."""
+    assert instance.run("setup", PORT=str(instance.port), SERVER_NAME="a.example", O="Our own").returncode == 0
+    text = (instance.etc / "secure-registry.conf").read_text()
+    assert f"\nPORT={instance.port}\n" in text and "\nSERVER_NAME=a.example\n" in text and '\nO="Our own"\n' in text
+    before = (instance.etc / "nginx.conf").read_bytes()
+    assert instance.run("setup").returncode == 0
+    assert (instance.etc / "nginx.conf").read_bytes() == before
