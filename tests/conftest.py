@@ -15,8 +15,6 @@ from secreg_host.host import Accounts, Host
 from secreg_host.paths import Paths
 from secreg_host.process import Account
 
-# pytest_plugins = ["tests.hosts.fixtures"]
-
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -35,7 +33,7 @@ def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(process, "run", banned)
     monkeypatch.setattr(process, "spawn", banned)
-    # monkeypatch.setattr("secreg_host.systemd.Systemd.__init__", banned)
+    monkeypatch.setattr("secreg_host.systemd.Systemd.__init__", banned)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,0 +1,106 @@
+"""The registry on a booted host, as its administrator and its clients see it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.hosts import docker
+from tests.hosts.commands import Result
+from tests.hosts.machine import Machine
+
+ETC = "/etc/secure-registry"
+HERE = Path(__file__).parent
+
+HARMLESS = (
+    r"systemd-modules-load",  # Debian 13 in a container
+    r"Failed to set fd limit",  # dbus-daemon, in a container
+    r"Referenced but unset environment variable",  # docker.service of Debian
+    r"dockerd|containerd",  # clients' own remarks
+    r"user \"\w+\" was not found|password mismatch",  # wrong passwords are tried here
+)
+
+
+@dataclass
+class Registry:
+    """The machine, and lines that its journal may hold at warning level or worse."""
+
+    machine: Machine
+    expected: list[str] = field(default_factory=list)
+
+    @property
+    def password(self) -> str:
+        return self.machine.read(f"{ETC}/.password").strip()
+
+    def curl(self, path: str, *options: str, user: str | None = None) -> Result:
+        """GET over TLS, verified with ca.crt; stdout is the body, then the status on a line of its own."""
+        login = ["--user", f"{user}:{self.password}"] if user == "docker" else ["--user", user] if user else []
+        ca = ["--cacert", f"{ETC}/ca.crt"] if self.machine.exists(f"{ETC}/ca.crt") else ["--insecure"]
+        argv = ["curl", "--silent", "--show-error", "--max-time", "20", *ca, *login, "--write-out", "\n%{http_code}"]
+        return self.machine.run(*argv, *options, f"https://localhost{path}", check=False)
+
+    def status_of(self, path: str, user: str | None = None) -> str:
+        return self.curl(path, user=user).stdout.rpartition("\n")[2]
+
+    def fingerprint(self) -> str:
+        """The certificate that is served."""
+        script = "openssl s_client -connect localhost:443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint"
+        return self.machine.run("sh", "-c", script).stdout
+
+    def login(self, address: str = "127.0.0.1") -> Result:
+        return docker.login(self.machine, address, "docker", self.password)
+
+    def systemctl(self, *argv: str) -> Result:
+        return self.machine.run("systemctl", *argv, check=False)
+
+    def command(self, *argv: str, input: str | None = None) -> Result:
+        return self.machine.run("secure-registry", *argv, check=False, input=input)
+
+    def edit(self, name: str, old: str, new: str) -> str:
+        """Replace `old` in a file of /etc; returns the file as it was."""
+        path = f"{ETC}/{name}"
+        text = self.machine.read(path)
+        assert old in text, f"{name} has no {old!r}"
+        self.put(name, text.replace(old, new))
+        return text
+
+    def put(self, name: str, text: str) -> None:
+        """Write in place, as an editor does: the mode stays."""
+        self.machine.run("sh", "-c", f"cat > {ETC}/{name}", input=text)
+
+    def pid(self, unit: str) -> str:
+        return self.machine.run("systemctl", "show", "-p", "MainPID", "--value", unit).stdout.strip()
+
+    def unexpected(self, mark: str | None = None) -> list[str]:
+        """Lines of the journal at warning level or worse that nobody expected."""
+        lines = [entry["MESSAGE"] for entry in self.machine.journal(priority="warning", after=mark)]
+        patterns = [*HARMLESS, *self.expected]
+        return [line for line in lines if not any(re.search(pattern, line) for pattern in patterns)]
+
+
+class Load:
+    """Clients that ask without a pause while the block runs; `failures` are answers other than they should be."""
+
+    def __init__(self, registry: Registry) -> None:
+        registry.machine.copy_in(HERE / "load.py", "/root/load.py")
+        self.argv = registry.machine.command("python3", "-u", "/root/load.py")
+        self.password = registry.password
+        self.process: subprocess.Popen[str] | None = None
+        self.requests = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Load:
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{self.password}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline().strip() == "asking"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        said = self.process.communicate("", timeout=60)[0].splitlines()  # the end of its input is the sign to stop
+        self.requests = int(said[-1])
+        self.failures = said[:-1]
