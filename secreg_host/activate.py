@@ -65,6 +65,8 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
     name = f"registry@{generation.slot}"
     socket = processes.socket_of(host, generation.slot)
     link = host.paths.slot(generation.slot)
+    if services.died(name):
+        services.stop(name)
     if not services.running(name):
         files.make_directory(link.parent, 0o711)
         files.flip(link, f"../generations/{generation.name}/registry")
@@ -145,10 +147,13 @@ def _switch(stage: Stage, new: Generation, old: Generation | None) -> None:
         generations.flip(host, new.name)
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")
+    stale = old is not None and old.name == new.name and not serves(new)  # an earlier run was killed before its reload
     for name, prefix in (("auth", "auth/nginx.conf"), ("nginx", "front/")):
+        if services.died(name):
+            services.stop(name)
         if not services.running(name):
             services.start(name)
-        elif new.differs(old, prefix):
+        elif stale or new.differs(old, prefix):
             services.reload(name)
     wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)
     if wrong := probe.prove(wants, PROOF_SECONDS, lambda: _dead(services, new)):
@@ -168,6 +173,14 @@ def _way_back(stage: Stage, new: Generation, current: Generation) -> Generation:
     back = assemble.assemble(stage.host, parts, current.slot)
     generations.stage(stage.host, back, assemble.generation_conf(back.name))
     return back
+
+
+def retire_strays(stage: Stage, current: Generation) -> None:
+    """Let registries end that runs left behind which were killed; not while one of them may still serve."""
+    strays = [slot for slot in processes.SLOTS if slot != current.slot and stage.services.running(f"registry@{slot}")]
+    if strays and serves(current):
+        for slot in strays:
+            stage.services.stop(f"registry@{slot}", wait=False)
 
 
 def _retire(stage: Stage, old: Generation, new: Generation) -> None:

@@ -45,8 +45,10 @@ def apply(stage: Stage, wish: Wish) -> Report:
     """
     host = stage.host
     with files.lock(host.paths.lock, wish.doing):
-        records.redo(host.paths)
+        interrupted = _redo(host)
         current = generations.load(host, generations.current_name(host))
+        if current is not None:
+            activate.retire_strays(stage, current)
         found, parts, provisioned = read(host, wish, current)
         live = wish.start or stage.services.running("nginx")
         chosen, failed = choose(stage, parts, current, live)
@@ -57,11 +59,20 @@ def apply(stage: Stage, wish: Wish) -> Report:
         serving = chosen.name if live else ""
         since = before.since if before.since and before.generation == serving else time.time()
         changed = current is None or chosen.name != current.name
-        report = Report(serving, since, (*found, *failed, *unproven), changed, provisioned)
+        report = Report(serving, since, (*interrupted, *found, *failed, *unproven), changed, provisioned)
         with contextlib.suppress(SecregError):  # a full disk must not stop what serves
             reports.save(host.paths, report)
             generations.prune(host)
         return report
+
+
+def _redo(host: Host) -> tuple[Finding, ...]:
+    """Finish what a crash cut in two; if that can't be done now, a later run will."""
+    try:
+        records.redo(host.paths)
+    except SecregError as error:
+        return findings("rejected", kinds.SETTINGS, error.problems)
+    return ()
 
 
 def _activate(stage: Stage, chosen: Generation, current: Generation | None) -> tuple[Generation, tuple[Finding, ...]]:

@@ -126,7 +126,8 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         return int(act(call))
     except SecregError as error:
         say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
-        notify(f"STATUS=failed: {error.problems[0].what}")
+        first = error.problems[0]
+        notify(f"STATUS=failed: {first.where}{': ' if first.where else ''}{first.what} -> {first.hint}")
         return int(error.code)
     except KeyboardInterrupt:
         return 130

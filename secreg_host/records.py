@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from secreg_host import files
+from secreg_host.errors import SecregError
 from secreg_host.paths import Paths
 
 KEPT = 2
@@ -80,14 +81,23 @@ def write_together(paths: Paths, writes: Sequence[Write]) -> None:
     files.make_directory(staged, 0o700)
     entries = []
     for number, write in enumerate(writes):
-        before = files.read_or_none(write.path)
         files.write(staged / str(number), write.data, files.PRIVATE)
-        entries.append({"path": str(write.path), "mode": write.mode, "before": digest(before) if before else None})
+        entries.append({"path": str(write.path), "mode": write.mode, "before": _digest_of(write.path)})
     files.write(staged / "entries.json", json.dumps(entries).encode(), files.PRIVATE)
     with files.explained(paths.pending):
         staged.rename(paths.pending)
         files.sync_directory(paths.state)
-    redo(paths)
+    try:
+        redo(paths)
+    except SecregError:
+        if all(_digest_of(Path(str(entry["path"]))) == entry["before"] for entry in entries):
+            shutil.rmtree(paths.pending)  # nothing was written yet: it is as if it had never been asked for
+        raise
+
+
+def _digest_of(path: Path) -> str | None:
+    data = files.read_or_none(path)
+    return digest(data) if data is not None else None
 
 
 def redo(paths: Paths) -> None:
@@ -98,7 +108,6 @@ def redo(paths: Paths) -> None:
         return
     for number, entry in enumerate(json.loads(listing)):
         target, data = Path(entry["path"]), files.read_or_none(paths.pending / str(number))
-        now = files.read_or_none(target)
-        if data is not None and (digest(now) if now else None) == entry["before"]:
+        if data is not None and _digest_of(target) == entry["before"]:
             files.write(target, data, entry["mode"])
     shutil.rmtree(paths.pending)

@@ -137,8 +137,9 @@ def _unit_job(method: str) -> None:
     manager.job(method, units.MAIN)
     state = manager.state(units.MAIN)
     if method != "StopUnit" and state.active != "active":
-        said = state.status_text.removeprefix("failed: ") or f"the service is {state.active} ({state.result})"
-        raise SecregError(said, f"journalctl -u {units.MAIN} -n 30")
+        said, _, hint = state.status_text.removeprefix("failed: ").partition(" -> ")
+        said = said or f"the service is {state.active} ({state.result})"
+        raise SecregError(said, hint or f"journalctl -u {units.MAIN} -n 30")
 
 
 def _say_serving(host: Host) -> int:
@@ -182,7 +183,7 @@ def _apply_now(host: Host, services: Services, doing: str) -> int:
     if report.changed:
         print("the changes serve" if report.generation else "the changes are good; start it: secure-registry start")
     else:
-        print("nothing to change")
+        print("what served before still serves" if report.rejected else "nothing to change")
     return applying.exit_code(report)
 
 

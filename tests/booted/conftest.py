@@ -17,19 +17,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.host)
 
 
-@pytest.fixture(scope="module")
-def running(installed_base: Machine) -> Iterator[Registry]:
-    """A host on which the registry was started once, for all tests of a module; each leaves it as it was."""
-    with Machine.boot(installed_base, "host") as machine:
-        machine.run("systemctl", "enable", "--now", "secure-registry")
-        yield Registry(machine)
-
-
 @pytest.fixture
-def registry(running: Registry) -> Iterator[Registry]:
-    """The running one; afterwards it must serve, and its journal must hold nothing that the test did not expect."""
-    running.expected.clear()
-    mark = running.machine.journal_end()
-    yield running
-    assert running.login().returncode == 0
-    assert running.unexpected(mark) == []
+def registry(installed_host: Machine) -> Iterator[Registry]:
+    """A host on which the registry was started. Afterwards it serves, and its journal holds nothing unexpected."""
+    installed_host.run("systemctl", "enable", "--now", "secure-registry")
+    found = Registry(installed_host)
+    yield found
+    assert found.login().returncode == 0
+    assert found.unexpected() == []

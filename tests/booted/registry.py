@@ -15,10 +15,11 @@ ETC = "/etc/secure-registry"
 HERE = Path(__file__).parent
 
 HARMLESS = (
-    r"systemd-modules-load",  # Debian 13 in a container
+    r"systemd-modules-load|libkmod",  # Debian 13 in a container
     r"Failed to set fd limit",  # dbus-daemon, in a container
     r"Referenced but unset environment variable",  # docker.service of Debian
     r"dockerd|containerd",  # clients' own remarks
+    r"^  -> ",  # the remedy that follows an expected error
     r"user \"\w+\" was not found|password mismatch",  # wrong passwords are tried here
 )
 
@@ -46,7 +47,9 @@ class Registry:
 
     def fingerprint(self) -> str:
         """The certificate that is served."""
-        script = "openssl s_client -connect localhost:443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint"
+        script = (
+            "openssl s_client -connect localhost:443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256"
+        )
         return self.machine.run("sh", "-c", script).stdout
 
     def login(self, address: str = "127.0.0.1") -> Result:

@@ -1,0 +1,215 @@
+"""What goes wrong on a host: each time a clear error, an exit code, and what served before still serves."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import time
+
+import pytest
+
+from tests.booted.registry import ETC, Load, Registry
+from tests.hosts.machine import Machine
+
+LIB = "/var/lib/secure-registry"
+
+
+def still_serves(registry: Registry) -> None:
+    assert registry.status_of("/v2/") == "401"
+    assert registry.status_of("/v2/_catalog", user="docker") == "200"
+
+
+def test_status_tells_people_and_programs(registry: Registry) -> None:
+    status = json.loads(registry.command("status", "--json").stdout)
+    assert status["serving"] and status["users"] == 1 and status["rejected"] == []
+    assert status["certificate"]["fingerprint"] in registry.fingerprint().replace(":", "").lower()
+    shown = registry.systemctl("status", "secure-registry").stdout
+    assert 'Status: "serves https://' in shown and "certificate until" in shown
+
+
+def test_a_bad_edit_is_named_by_reload_status_and_systemctl(registry: Registry) -> None:
+    registry.expected.append(r"nginx.conf:\d+: unknown directive|Reload failed|[Cc]ontrol process exited|status=2")
+    before = registry.edit("nginx.conf", "server_name", "nonsense")
+    done = registry.command("reload")
+    assert done.returncode == 2 and f'{ETC}/nginx.conf:35: unknown directive "nonsense"' in done.stderr
+    assert registry.systemctl("reload", "secure-registry").returncode != 0
+    still_serves(registry)
+    assert registry.command("status").returncode == 3
+    assert "unknown directive" in registry.systemctl("status", "secure-registry").stdout
+    assert registry.systemctl("restart", "secure-registry").returncode == 0, "a bad edit takes nothing down"
+    still_serves(registry)
+    registry.put("nginx.conf", before)
+    assert registry.command("reload").returncode == 0
+    assert registry.command("status").returncode == 0
+
+
+def test_a_reload_without_changes_restarts_nothing(registry: Registry) -> None:
+    units = [
+        "secure-registry-nginx",
+        "secure-registry-auth",
+        "secure-registry-registry@a",
+        "secure-registry-registry@b",
+    ]
+    before = [registry.pid(unit) for unit in units]
+    mark = registry.machine.journal_end()
+    assert registry.command("reload").stdout == "nothing to change\n"
+    assert registry.systemctl("reload", "secure-registry").returncode == 0
+    assert [registry.pid(unit) for unit in units] == before
+    assert registry.machine.journal(unit="secure-registry-nginx", after=mark) == []
+
+
+def test_a_new_registry_configuration_drops_no_request(registry: Registry) -> None:
+    with Load(registry) as load:
+        registry.edit("docker-registry.yml", "level: warn", "level: error")
+        assert registry.command("reload").returncode == 0
+        registry.edit("docker-registry.yml", "level: error", "level: warn")
+        assert registry.command("reload").returncode == 0
+    assert (load.failures, load.requests > 20) == ([], True)
+
+
+def test_a_removed_user_is_out_within_a_second(registry: Registry) -> None:
+    assert registry.command("htpasswd", "-i", "alice", input="secret-of-alice").returncode == 0
+    assert registry.status_of("/v2/", user="alice:secret-of-alice") == "200"
+    assert registry.command("htpasswd", "-D", "alice").returncode == 0
+    assert registry.status_of("/v2/", user="alice:secret-of-alice") == "401"
+
+
+def test_without_htpasswd_nobody_gets_in_not_even_after_a_restart(registry: Registry) -> None:
+    registry.expected.append(r"\.htpasswd: does not exist|Control process|Reload failed")
+    registry.machine.run("mv", f"{ETC}/.htpasswd", "/root/htpasswd")
+    assert registry.command("reload").returncode == 2
+    assert registry.status_of("/v2/", user="docker") == "401"
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+    assert registry.status_of("/v2/", user="docker") == "401"
+    registry.machine.run("mv", "/root/htpasswd", f"{ETC}/.htpasswd")
+    assert registry.command("reload").returncode == 0
+
+
+@pytest.mark.parametrize("unit", ["secure-registry-nginx", "secure-registry-auth", "secure-registry-registry@*"])
+def test_a_killed_process_comes_back(registry: Registry, unit: str) -> None:
+    registry.expected.append(r"Main process exited|Failed with result|auth_request unexpected|upstream|connect\(\)")
+    registry.systemctl("kill", "--signal=KILL", unit)
+    registry.machine.wait_for("its return", lambda: registry.status_of("/v2/_catalog", user="docker") == "200")
+    assert registry.command("status").returncode == 0
+
+
+def test_a_taken_port_is_named_at_start(registry: Registry) -> None:
+    machine = registry.machine
+    registry.expected.append(r"port 443|secure-registry.service: |Failed to start")
+    registry.systemctl("stop", "secure-registry")
+    machine.run("systemd-run", "--unit=squatter", "python3", "-m", "http.server", "443")
+    machine.wait_for("it", lambda: machine.run("ss", "-Hltn", "sport", "=", ":443").stdout)
+    assert registry.systemctl("start", "secure-registry").returncode == 1
+    done = registry.command("start")
+    assert done.returncode == 1
+    assert "port 443 (*:443) is used by python3" in done.stderr and "squatter.service" in done.stderr
+    assert "systemctl disable --now squatter.service" in done.stderr
+    assert "is used by python3" in registry.systemctl("status", "secure-registry").stdout
+    states = [registry.systemctl("is-active", f"secure-registry-{name}").stdout.strip() for name in ("nginx", "auth")]
+    assert states == ["inactive", "inactive"]
+    assert registry.command("status").returncode == 3
+    registry.systemctl("stop", "squatter")
+    assert registry.command("start").returncode == 0
+    still_serves(registry)
+
+
+@pytest.mark.parametrize("program", ["/usr/sbin/nginx", "/usr/bin/docker-registry"])
+def test_a_missing_program_is_named(registry: Registry, program: str) -> None:
+    registry.expected.append(r"program not found|Unable to locate executable|Failed|status=203|Main process|EXEC")
+    registry.machine.run("mv", program, f"{program}.away")
+    before = registry.edit("nginx.conf", "server_name", "# edited\n server_name")
+    yml = registry.edit("docker-registry.yml", "level: warn", "level: error")
+    done = registry.command("reload")
+    assert done.returncode == 1 and "program not found: " in done.stderr and "apt install" in done.stderr
+    still_serves(registry)
+    registry.machine.run("mv", f"{program}.away", program)
+    assert registry.command("reload").returncode == 0
+    registry.put("nginx.conf", before)
+    registry.put("docker-registry.yml", yml)
+    assert registry.command("reload").returncode == 0
+
+
+def test_upstreams_name_of_the_registry_is_found(registry: Registry) -> None:
+    registry.machine.run("mv", "/usr/bin/docker-registry", "/usr/bin/registry")
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+    still_serves(registry)
+    assert "/usr/bin/registry" in registry.machine.read("/etc/systemd/system/secure-registry-registry@.service")
+    registry.machine.run("mv", "/usr/bin/registry", "/usr/bin/docker-registry")
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+
+
+def test_a_full_var(registry: Registry) -> None:
+    machine = registry.machine
+    registry.expected.append(r"No space left|Control process|Reload failed|status=1")
+    machine.run("sh", "-c", f"mount -t tmpfs -o size=1m,mode=711 full /mnt && cp -a {LIB}/generations/. /mnt/")
+    machine.run("mount", "--bind", "/mnt", f"{LIB}/generations")
+    machine.run("sh", "-c", "dd if=/dev/zero of=/mnt/filler bs=4k 2>/dev/null; true")
+    before = registry.edit("nginx.conf", "server_name", "# edited\n server_name")
+    done = registry.command("reload")
+    assert done.returncode == 1 and "No space left on device" in done.stderr and "free some space" in done.stderr
+    still_serves(registry)
+    registry.put("nginx.conf", before)
+    assert registry.command("reload").returncode == 0
+    assert registry.systemctl("restart", "secure-registry").returncode == 0, "it starts with a full disk"
+    still_serves(registry)
+    machine.run("umount", f"{LIB}/generations")
+    machine.run("umount", "/mnt")
+
+
+def test_a_read_only_etc(registry: Registry) -> None:
+    machine = registry.machine
+    registry.expected.append(r"Read-only")
+    machine.run("sh", "-c", f"mount --bind {ETC} {ETC} && mount -o remount,ro,bind {ETC}")
+    done = registry.command("gencert")
+    assert done.returncode == 1 and "Read-only file system" in done.stderr and "remount" in done.stderr
+    assert registry.command("setup").returncode == 0
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+    still_serves(registry)
+    machine.run("umount", ETC)
+    fingerprint = registry.fingerprint()
+    assert registry.command("gencert").returncode == 0
+    assert registry.fingerprint() != fingerprint
+
+
+def test_killed_in_the_middle_of_apply(registry: Registry) -> None:
+    """SIGKILL at random moments of twenty reloads: it always serves, and the next reload comes through."""
+    seed = random.Random(5)
+    for number in range(20):
+        name = seed.choice(["nginx.conf", "docker-registry.yml"])
+        registry.machine.run("sh", "-c", f"echo '# {number}' >> {ETC}/{name}")
+        argv = registry.machine.command("secure-registry", "reload")
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seed.uniform(0.1, 0.9))  # the moment is what is tried, not waited for
+        registry.machine.run("pkill", "-KILL", "-f", "bin/secure-registry reload", check=False)
+        process.wait()
+        still_serves(registry)
+    done = registry.command("reload")
+    assert done.returncode == 0, done.stderr
+    assert registry.command("status").returncode == 0
+    assert registry.machine.run("sh", "-c", f"ls -d {LIB}/generations/.stage-*", check=False).stdout == ""
+
+
+def test_a_power_cut_in_the_middle_of_apply(registry: Registry) -> None:
+    machine = registry.machine
+    for number in range(2):
+        machine.run("sh", "-c", f"echo '# cut {number}' >> {ETC}/docker-registry.yml; sync")
+        process = subprocess.Popen(machine.command("secure-registry", "reload"), stderr=subprocess.DEVNULL)
+        time.sleep(0.3 + 0.3 * number)  # the moment is what is tried, not waited for
+        machine.power_cut()
+        process.wait()
+        machine.wait_unit("secure-registry.service")
+        still_serves(registry)
+        assert registry.command("status").returncode == 0
+
+
+def test_a_registry_that_was_there_before_goes_on(fresh_host: Machine, deb: object) -> None:
+    """docker-registry installed and started by the administrator is not touched by our installation."""
+    fresh_host.install("docker-registry")
+    fresh_host.wait_unit("docker-registry.service")
+    pid = fresh_host.run("systemctl", "show", "-p", "MainPID", "--value", "docker-registry").stdout
+    fresh_host.install(deb)  # type: ignore[arg-type]
+    assert fresh_host.run("systemctl", "show", "-p", "MainPID", "--value", "docker-registry").stdout == pid
+    assert fresh_host.run("systemctl", "is-enabled", "docker-registry").stdout.strip() == "enabled"
+    fresh_host.run("systemctl", "start", "secure-registry")
+    assert Registry(fresh_host).login().returncode == 0
