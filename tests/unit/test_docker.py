@@ -1,0 +1,253 @@
+"""daemon.json and the Docker daemon: what is written, what is refused, and that all of it comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from secreg_host import foreign
+from secreg_host.daemonjson import KEY, DaemonJson
+from secreg_host.errors import BadInput, SecregError
+
+WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
+ONE = ("a:1",)
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A daemon.json as others wrote it, and what becomes of it: the bytes with a:1, or a part of the refusal."""
+
+    name: str
+    data: bytes | None
+    after: bytes | None = None
+    refused: str = ""
+
+
+CORPUS = (
+    Case("no file", None, b'{\n  "insecure-registries": [\n    "a:1"\n  ]\n}\n'),
+    Case("empty", b"", b'{\n  "insecure-registries": [\n    "a:1"\n  ]\n}\n'),
+    Case("blank", b" \n\n", b'{\n  "insecure-registries": [\n    "a:1"\n  ]\n}\n'),
+    Case("empty object", b"{}", b'{\n  "insecure-registries": [\n    "a:1"\n  ]\n}'),
+    Case("empty object, newline", b"{}\n", b'{\n  "insecure-registries": [\n    "a:1"\n  ]\n}\n'),
+    Case("empty object, two lines", b"{\n}\n", b'{\n  "insecure-registries": [\n    "a:1"\n  ]\n}\n'),
+    Case("empty list", b'{"insecure-registries": []}', b'{"insecure-registries": ["a:1"]}'),
+    Case("null", b'{"insecure-registries": null}', b'{"insecure-registries": ["a:1"]}'),
+    Case("compact", b'{"debug":true}', b'{"debug":true,"insecure-registries":["a:1"]}'),
+    Case("one line", b'{"debug": true}\n', b'{"debug": true, "insecure-registries": ["a:1"]}\n'),
+    Case(
+        "two spaces",
+        b'{\n  "debug": true,\n  "log-driver": "journald"\n}\n',
+        b'{\n  "debug": true,\n  "log-driver": "journald",\n  "insecure-registries": [\n    "a:1"\n  ]\n}\n',
+    ),
+    Case(
+        "four spaces",
+        b'{\n    "debug": true\n}',
+        b'{\n    "debug": true,\n    "insecure-registries": [\n        "a:1"\n    ]\n}',
+    ),
+    Case(
+        "tabs",
+        b'{\n\t"debug": true\n}\n',
+        b'{\n\t"debug": true,\n\t"insecure-registries": [\n\t\t"a:1"\n\t]\n}\n',
+    ),
+    Case(
+        "CRLF",
+        b'{\r\n  "debug": true\r\n}\r\n',
+        b'{\r\n  "debug": true,\r\n  "insecure-registries": [\r\n    "a:1"\r\n  ]\r\n}\r\n',
+    ),
+    Case(
+        "leading commas",
+        b'{ "debug": true\n, "ipv6": false\n}\n',
+        b'{ "debug": true\n, "ipv6": false, "insecure-registries": ["a:1"]\n}\n',
+    ),
+    Case(
+        "mirrors",
+        b'{\n  "registry-mirrors": ["https://mirror.example.org"]\n}\n',
+        b'{\n  "registry-mirrors": ["https://mirror.example.org"],\n  "insecure-registries": [\n    "a:1"\n  ]\n}\n',
+    ),
+    Case(
+        "somebody's entries, one line",
+        b'{"insecure-registries": ["10.0.0.0/8", "b:2"], "debug": true}',
+        b'{"insecure-registries": ["10.0.0.0/8", "b:2", "a:1"], "debug": true}',
+    ),
+    Case(
+        "somebody's entries, lines",
+        b'{\n  "insecure-registries": [\n    "b:2",\n    "c:3"\n  ]\n}\n',
+        b'{\n  "insecure-registries": [\n    "b:2",\n    "c:3",\n    "a:1"\n  ]\n}\n',
+    ),
+    Case("somebody's same entry", b'{"insecure-registries": ["a:1"]}', b'{"insecure-registries": ["a:1"]}'),
+    Case(
+        "escapes",
+        '{"labels": ["caf\\u00e9", "ü", "\\"]}"]}'.encode(),
+        '{"labels": ["caf\\u00e9", "ü", "\\"]}"], "insecure-registries": ["a:1"]}'.encode(),
+    ),
+    Case(
+        "nested namesake",
+        b'{"builder": {"insecure-registries": 1}}',
+        b'{"builder": {"insecure-registries": 1}, "insecure-registries": ["a:1"]}',
+    ),
+    Case(
+        "numbers kept as written",
+        b'{"mtu": 1.50e3, "max": 100000000000000000000}',
+        b'{"mtu": 1.50e3, "max": 100000000000000000000, "insecure-registries": ["a:1"]}',
+    ),
+    Case(
+        "huge",
+        b'{"labels": [' + b", ".join(b'"l%d=x"' % n for n in range(200_000)) + b"]}",
+        b'{"labels": [' + b", ".join(b'"l%d=x"' % n for n in range(200_000)) + b'], "insecure-registries": ["a:1"]}',
+    ),
+    Case("// comment", b'{\n  // mine\n  "debug": true\n}', refused=":2: is not JSON"),
+    Case("# comment", b'# mine\n{"debug": true}', refused=":1: is not a JSON object"),
+    Case("/* comment */", b'{"debug": true /* mine */}', refused="',' or '}' is missing"),
+    Case("BOM", BOM + b'{"debug": true}', refused="byte order mark"),
+    Case("UTF-16", '{"debug": true}'.encode("utf-16"), refused="not UTF-8"),
+    Case("Latin-1", b'{"labels": ["caf\xe9"]}', refused="not UTF-8"),
+    Case("key twice", b'{"debug": true, "debug": false}', refused="'debug' stands there twice"),
+    Case("our key twice", b'{"insecure-registries": [], "insecure-registries": ["b:2"]}', refused="twice"),
+    Case("trailing comma", b'{"debug": true,}', refused="a key in double quotes"),
+    Case("trailing comma in list", b'{"insecure-registries": ["b:2",]}', refused="is not JSON"),
+    Case("cut off", b'{"debug": true', refused="',' or '}' is missing"),
+    Case("cut off in a text", b'{"debug": "tr', refused="is not JSON"),
+    Case("two objects", b'{"debug": true}\n{"ipv6": true}', refused=":2: is not JSON: something follows"),
+    Case("single quotes", b"{'debug': true}", refused="double quotes"),
+    Case("list", b'["a"]', refused="not a JSON object"),
+    Case("null file", b"null", refused="not a JSON object"),
+    Case("text in place of a list", b'{"insecure-registries": "b:2"}', refused="not a list of texts"),
+    Case("numbers in the list", b'{"insecure-registries": [1]}', refused="not a list of texts"),
+    Case("another case", b'{"Insecure-Registries": []}', refused="is spelled 'insecure-registries'"),
+    Case("NaN", b'{"mtu": NaN}', refused="NaN"),
+    Case("control character", b'{"debug": "a\nb"}', refused="is not JSON"),
+    Case("NUL bytes", b"\0\0\0\0", refused="not a JSON object"),
+    Case("nested too deeply", b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", refused="nested too deeply"),
+)
+
+
+@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
+def test_corpus(case: Case) -> None:
+    kind = DaemonJson("daemon.json")
+    if case.refused:
+        with pytest.raises(BadInput) as caught:
+            foreign.plan(case.data, None, kind, ONE)
+        assert case.refused in str(caught.value)
+        assert caught.value.problems[0].hint
+        return
+    new, mine = foreign.plan(case.data, None, kind, ONE)
+    assert new == case.after
+    assert foreign.plan(new, mine, kind, ONE) == (new, mine), "a second time changes nothing"
+    assert foreign.plan(new, mine, kind, ()) == (case.data, None)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+entries = st.lists(st.sampled_from(["a:1", "b:2", "[::1]:3", "10.0.0.0/8", 'q"\\']), unique=True, max_size=4)
+
+
+@st.composite
+def daemon_jsons(draw: st.DrawFn) -> bytes | None:
+    """Any daemon.json that dockerd would read, in any layout."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from([None, b"", b"\n", b"{}", b"{ }", b" {\n\n} "]))
+    keys = draw(st.dictionaries(st.text(max_size=5).filter(lambda key: key.lower() != KEY), values, max_size=4))
+    pairs = list(keys.items())
+    if draw(st.booleans()):
+        pairs.insert(draw(st.integers(0, len(pairs))), (KEY, draw(entries)))
+    layout = draw(st.sampled_from([None, 0, 1, 2, 4, "\t"]))
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (",", " : "), (" ,", ": ")]))
+    text = json.dumps(dict(pairs), indent=layout, separators=separators, ensure_ascii=draw(st.booleans()))
+    text = text.replace("\n", draw(st.sampled_from(["\n", "\r\n", "\n\n"])))
+    edge = st.sampled_from(["", "\n", " ", "\r\n\t"])
+    return (draw(edge) + text + draw(edge)).encode(errors="replace")
+
+
+@relaxed
+@given(daemon_jsons(), entries, entries)
+def test_install_then_remove_gives_the_same_bytes(data: bytes | None, first: list[str], second: list[str]) -> None:
+    kind = DaemonJson("daemon.json")
+    new, mine = foreign.plan(data, None, kind, tuple(first))
+    newer, mine = foreign.plan(new, mine, kind, tuple(second))
+    assert set(second) <= set(kind.entries(newer) or ())
+    assert foreign.plan(newer, mine, kind, ()) == (data, None)
+
+
+@relaxed
+@given(daemon_jsons(), entries, st.sampled_from(["before", "after"]))
+def test_what_others_change_meanwhile_stays(data: bytes | None, wanted: list[str], place: str) -> None:
+    """An entry and a key of the administrator's, added after ours, survive; ours go."""
+    kind = DaemonJson("daemon.json")
+    before = kind.entries(data) or ()
+    new, mine = foreign.plan(data, None, kind, tuple(wanted))
+    if new is None or not new.strip():
+        return
+    loaded = json.loads(new)
+    theirs = [*loaded.get(KEY, []), "theirs:9"] if place == "after" else ["theirs:9", *loaded.get(KEY, [])]
+    edited = json.dumps(loaded | {KEY: theirs, "theirs": 1}, indent=3).encode()
+    left, mine = foreign.plan(edited, mine, kind, ())
+    assert mine is None and left is not None
+    expected = [*before, "theirs:9"] if place == "after" else ["theirs:9", *before]
+    assert json.loads(left) == loaded | {KEY: expected, "theirs": 1}
+
+
+@relaxed
+@given(daemon_jsons(), entries)
+def test_taken_out_as_text_it_means_the_same(data: bytes | None, wanted: list[str]) -> None:
+    kind = DaemonJson("daemon.json")
+    new, mine = foreign.plan(data, None, kind, tuple(wanted))
+    if mine is None or new is None:
+        return
+    left, _ = foreign.plan(new + b"\n", mine, kind, ())
+    assert json.loads((left or b"{}").strip() or b"{}") == json.loads((data or b"{}").strip() or b"{}") or not (
+        kind.entries(data)
+    )
+    assert left is None or KEY not in json.loads(left) or kind.entries(data) is not None
+
+
+def test_replace_keeps_mode_and_owner_and_compares(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(b"{}")
+    path.chmod(0o440)
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 4321)
+    foreign.replace(foreign.read(path), b'{"debug": true}')
+    found = path.stat()
+    assert (path.read_bytes(), stat.S_IMODE(found.st_mode)) == (b'{"debug": true}', 0o440)
+    if os.geteuid() == 0:
+        assert (found.st_uid, found.st_gid) == (1234, 4321)
+    seen = foreign.read(path)
+    path.chmod(0o640)
+    path.write_bytes(b"{  }")
+    with pytest.raises(SecregError, match="changed by somebody else"):
+        foreign.replace(seen, b"{}")
+    assert path.read_bytes() == b"{  }"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["daemon.json"]
+
+
+def test_new_file_appearing_meanwhile_is_kept(tmp_path: Path) -> None:
+    seen = foreign.read(tmp_path / "daemon.json")
+    (tmp_path / "daemon.json").write_bytes(b"theirs")
+    for data in (b"{}", None):
+        with pytest.raises(SecregError):
+            foreign.replace(seen, data)
+    assert (tmp_path / "daemon.json").read_bytes() == b"theirs"
+
+
+def test_what_is_not_a_file_of_its_own_is_refused(tmp_path: Path) -> None:
+    real = tmp_path / "real.json"
+    real.write_bytes(b"{}")
+    (tmp_path / "link").symlink_to(real)
+    (tmp_path / "hard").hardlink_to(real)
+    (tmp_path / "dir").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in (("link", "symlink"), ("hard", "hard links"), ("dir", "regular"), ("pipe", "regular")):
+        with pytest.raises(BadInput, match=said):
+            foreign.read(tmp_path / name)
