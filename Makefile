@@ -1,4 +1,5 @@
-# secure-registry: what can be done from a checkout. `make help` lists it.
+# secure-registry: what can be done from a checkout. `make help` lists it. The targets of the container project, for a
+# host; its tag_latest has no counterpart, there is no image to tag.
 SHELL       := /bin/bash
 PYTHON      := /usr/bin/python3
 VENV        := build/venv
@@ -10,12 +11,14 @@ DEB         := dist/secure-registry_$(VERSION)_all.deb
 
 RUNTIME_PACKAGES := nginx docker-registry python3 python3-bcrypt python3-cryptography python3-jinja2 python3-passlib \
                     python3-pydbus python3-watchdog python3-yaml
-BUILD_PACKAGES   := debhelper dh-python dpkg-dev git
-TEST_PACKAGES    := $(RUNTIME_PACKAGES) $(BUILD_PACKAGES) lintian python3-venv python3-dev gcc apache2-utils openssl curl \
-                    skopeo systemd systemd-container mmdebstrap util-linux procps iproute2 iptables shellcheck wrk
+BUILD_PACKAGES   := debhelper dh-python dpkg-dev
+LINT_PACKAGES    := $(RUNTIME_PACKAGES) python3-venv shellcheck systemd
+TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) lintian git apache2-utils openssl curl skopeo systemd-container \
+                    mmdebstrap util-linux procps iproute2 iptables wrk
 
 # Packages that are missing are installed; a machine that has them all is left alone.
-missing = $(shell dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | sed -n 's/ installed$$//p' | sort > /tmp/.secreg-have.$$$$; printf '%s\n' $(1) | sort | comm -23 - /tmp/.secreg-have.$$$$; rm -f /tmp/.secreg-have.$$$$)
+missing = $(shell comm -23 <(printf '%s\n' $(1) | sort -u) \
+    <(dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | sed -n 's/ installed$$//p' | sort -u))
 define need
 	@missing="$(call missing,$(1))"; if [ -n "$$missing" ]; then \
 		echo "installing $$missing"; \
@@ -25,7 +28,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help build deb install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast lint \
-        bench host venv need-run need-build need-test
+        bench host venv need-run need-build need-lint need-test
 
 help:                   ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -74,20 +77,24 @@ check: need-test venv lint deb ## The whole test suite: lint, unit, real process
 	lintian --fail-on error,warning --info --display-info --pedantic $(DEB)
 	SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest tests
 
-check-fast: venv lint   ## Lint and unit tests
+check-fast: lint        ## Lint and unit tests
 	$(RUN) -m pytest -q tests/unit
 
-lint: venv              ## Style, types, units, scripts
+lint: need-lint venv    ## Style, types, units, scripts, versions
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
-	shellcheck packaging/start packaging/detached packaging/quiet-install packaging/debian/secure-registry.*[!e]
+	shellcheck .ci/run packaging/start packaging/detached packaging/quiet-install packaging/debian/secure-registry.p*
+	@rm -rf build/verify && mkdir -p build/verify
+	@for unit in units/*; do sed 's|/usr/bin/secure-registry|/bin/true|' $$unit > build/verify/$${unit##*/}; done
+	@! systemd-analyze verify --man=no build/verify/* 2>&1 | grep secure-registry || { echo "units/ are not clean"; exit 1; }
 	@grep -qx '__version__ = "$(VERSION)"' secreg_host/__init__.py || { echo "setup.cfg and __init__.py differ in version"; exit 1; }
 	@grep -q '($(VERSION))' packaging/debian/changelog || { echo "packaging/debian/changelog is not at $(VERSION)"; exit 1; }
+	@grep -q '^## \[$(VERSION)\]' CHANGELOG.md || { echo "CHANGELOG.md is not at $(VERSION)"; exit 1; }
 
 bench: need-test venv   ## Measure; print the numbers of the README
 	$(RUN) -m bench
 
-host: venv deb          ## A shell on a booted host with the package installed
+host: need-test venv deb          ## A shell on a booted host with the package installed
 	$(RUN) -m tests.hosts.shell --deb $(DEB)
 
 venv: $(VENV)/ready
@@ -102,6 +109,8 @@ need-run:
 	$(call need,$(RUNTIME_PACKAGES))
 need-build:
 	$(call need,$(BUILD_PACKAGES))
+need-lint:
+	$(call need,$(LINT_PACKAGES))
 need-test:
 	$(call need,$(TEST_PACKAGES))
-$(VENV)/ready lint: | need-test
+$(VENV)/ready: | need-lint
