@@ -34,7 +34,8 @@ def parse(data: bytes, where: str) -> RegistryConf:
     try:
         document = yaml.load(data, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        last = max(1, len(data.splitlines()))
+        line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
         raise BadInput([Problem(f"{where}:{line}", f"not YAML: {error.problem}", "mind the indentation")]) from None
     except yaml.YAMLError as error:
         raise BadInput(

@@ -1,0 +1,86 @@
+"""Imports go one way; what has an edge has one: one module for D-Bus, one for programs, one for paths."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+LAYERS = [
+    {"__init__", "errors", "paths", "journal", "templating"},
+    {"files", "process", "envfile"},
+    {"users", "opensslcnf", "nginxconf", "registryconf"},
+    {"htpasswd", "certs", "ports", "probe"},
+    {"settings"},
+    {"host"},
+    {"processes", "records", "parts"},
+    {"defaults", "generations", "units", "services"},
+    {"authority", "assemble", "systemd"},
+    {"provision"},
+    {"report", "rehearsal", "foreground"},
+    {"activate"},
+    {"apply", "status", "removal"},
+    {"instance"},
+    {"verbs"},
+    {"cli"},
+    {"__main__"},
+]
+"""Each module may import from layers above its own line only, at its top level."""
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / f"{module}.py").read_text())
+
+
+def imported(module: str) -> set[str]:
+    """Modules of the package that `module` imports when it is loaded."""
+    found = set()
+    for node in tree(module).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "secreg_host":
+            found |= {alias.name for alias in node.names if (PACKAGE / f"{alias.name}.py").exists()}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("secreg_host."):
+            found.add((node.module or "").partition(".")[2])
+    return found
+
+
+def level(module: str) -> int | None:
+    return next((number for number, layer in enumerate(LAYERS) if module in layer), None)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if level(name) is not None])
+def test_imports_go_one_way(module: str) -> None:
+    own = level(module)
+    assert own is not None
+    for other in imported(module):
+        its = level(other)
+        assert its is not None and its < own, f"{module} imports {other}"
+
+
+def importers(name: str) -> set[str]:
+    found = set()
+    for module in MODULES:
+        for node in ast.walk(tree(module)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names.append(node.module or "")
+            if any(item.partition(".")[0] == name for item in names):
+                found.add(module)
+    return found
+
+
+def test_edges_have_one_owner() -> None:
+    assert importers("pydbus") == {"systemd"}
+    assert importers("subprocess") <= {"process", "foreground", "rehearsal"}
+    assert importers("jinja2") == {"templating"}
+    assert importers("yaml") == {"registryconf"}
+    assert importers("passlib") == {"users"}
+
+
+def test_nobody_ends_the_process_but_the_entry() -> None:
+    for module in MODULES:
+        text = (PACKAGE / f"{module}.py").read_text()
+        assert "sys.exit" not in text or module == "__main__", module

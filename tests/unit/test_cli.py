@@ -1,0 +1,49 @@
+"""The command line: help, exit codes, one error a line with its remedy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from secreg_host import __version__, cli
+
+
+def test_help_names_every_command_of_the_original(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help"]) == 0
+    said = capsys.readouterr().out
+    for verb in ("gencert", "help", "htpasswd", "setup", "start", "stop", "restart", "reload", "status", "uninstall"):
+        assert f"\n    {verb}" in said
+    for word in ("exit codes", "files:", "--root DIR", "examples:"):
+        assert word in said
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0 and capsys.readouterr().out == f"secure-registry {__version__}\n"
+
+
+def test_an_unknown_command_is_bad_input() -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["nonsense"])
+    assert caught.value.code == 2
+
+
+def test_errors_are_told_with_their_remedy(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    (root / "etc/secure-registry").mkdir(parents=True)
+    (root / "etc/secure-registry/secure-registry.conf").write_text("PORT=x\nNONSENSE=1\n")
+    assert cli.main(["setup", "--root", str(root)], {}) == 2
+    said = capsys.readouterr().err
+    assert "secure-registry.conf:1: PORT: 'x' is not a whole number" in said
+    assert "secure-registry.conf:2: unknown setting 'NONSENSE'" in said
+    assert not (root / "etc/secure-registry/nginx.conf").exists(), "nothing is half-done"
+
+
+def test_disposable_goes_with_foreground(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["start", "--disposable", "--root", str(root)], {}) == 2
+    assert "--foreground" in capsys.readouterr().err

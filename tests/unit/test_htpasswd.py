@@ -1,0 +1,91 @@
+"""The htpasswd command: Apache's options, other lines untouched, nothing lost."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+import pytest
+
+from secreg_host import htpasswd, users
+from secreg_host.errors import BadInput, Exit, SecregError
+from secreg_host.htpasswd import HashChoice
+from secreg_host.users import Scheme
+
+
+def call(*argv: str, default: Path = Path("/default"), stdin: str = "") -> tuple[Exit, str]:
+    parser = argparse.ArgumentParser()
+    htpasswd.build_parser(parser)
+    args = parser.parse_args(argv)
+    request = htpasswd.request_of(args, default, "", "")
+    out = io.StringIO()
+    return htpasswd.run(args, request, HashChoice(Scheme.SHA512, 1000), io.StringIO(stdin), out), out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("argv", "prefix"),
+    [
+        (["-nb", "alice", "pw"], "$6$rounds=1000$"),
+        (["-nbB", "-C", "5", "alice", "pw"], "$2b$05$"),
+        (["-bnm", "alice", "pw"], "$apr1$"),
+        (["-nb", "-2", "-r", "2000", "alice", "pw"], "$5$rounds=2000$"),
+        (["-nbs", "alice", "pw"], "{SHA}"),
+        (["-nbd", "alice", "pw"], ""),
+    ],
+)
+def test_apaches_flags(argv: list[str], prefix: str) -> None:
+    code, said = call(*argv)
+    name, _, value = said.strip().partition(":")
+    assert (code, name) == (Exit.DONE, "alice") and value.startswith(prefix) and users.verify("pw", value)
+
+
+def test_a_file_is_begun_changed_checked_and_emptied(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    with pytest.raises(SecregError, match="does not exist"):
+        call("-i", "alice", default=path, stdin="one")
+    assert call("-ci", "alice", default=path, stdin="one\n")[1] == "Adding password for user alice\n"
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.write_bytes(b"# kept\r\n" + path.read_bytes() + b"odd line\n")
+    path.chmod(0o600)
+    assert call("-i", str(path), "bob", stdin="two")[1] == "Adding password for user bob\n"
+    assert call("-b", str(path), "alice", "three")[1] == "Updating password for user alice\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    lines = path.read_bytes().split(b"\n")
+    assert lines[0] == b"# kept\r" and lines[2] == b"odd line" and lines[3].startswith(b"bob:")
+    assert call("-vb", str(path), "alice", "three")[0] == Exit.DONE
+    with pytest.raises(SecregError, match="verification failed"):
+        call("-vb", str(path), "alice", "one")
+    assert call("-D", str(path), "alice")[0] == Exit.DONE
+    assert b"alice" not in path.read_bytes()
+    with pytest.raises(SecregError, match="not in"):
+        call("-D", str(path), "alice")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [[], ["a", "b", "c"], ["-b", "alice"], ["-nb", "file", "alice", "pw"], ["-np", "alice"],
+     ["-nB", "-C", "99", "alice"], ["-n5", "-C", "5", "alice"], ["-nB", "-r", "5000", "alice"], ["-n5", "-r", "5", "alice"], ["-ni", "a:b"]],
+)  # fmt: skip
+def test_bad_calls(argv: list[str]) -> None:
+    with pytest.raises(BadInput):
+        call(*argv, stdin="pw")
+
+
+def test_a_terminal_is_asked_twice() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    answers = iter(["one", "two"])
+    with pytest.raises(BadInput, match="differ"):
+        htpasswd.ask(Terminal(), True, lambda _: next(answers))
+    assert htpasswd.ask(Terminal(), True, lambda _: "same") == "same"
+
+
+@pytest.mark.parametrize(
+    ("opt", "choice"),
+    [("", HashChoice()), ("-B -C 12", HashChoice(Scheme.BCRYPT, 12)), ("-5", HashChoice()), ("-bc", HashChoice())],
+)
+def test_opt(opt: str, choice: HashChoice) -> None:
+    assert htpasswd.split_options(opt, "OPT") == choice

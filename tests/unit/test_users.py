@@ -1,0 +1,91 @@
+"""htpasswd files: what nginx accepts we accept, what it can't check is dropped and named, nothing secret is said."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secreg_host import users
+from secreg_host.errors import BadInput
+from secreg_host.users import Scheme
+
+COSTS = {Scheme.SHA512: 1000, Scheme.SHA256: 1000, Scheme.BCRYPT: 4}
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+def test_each_scheme_verifies_its_own(scheme: Scheme) -> None:
+    value = users.make_hash("geheim", scheme, COSTS.get(scheme))
+    assert users.verify("geheim", value) and not users.verify("Geheim", value)
+    found, problems = users.parse(f"alice:{value}\n".encode(), "f")
+    assert (found[0].hash, problems) == (value, ())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("flag", ["-B", "-m", "-5", "-2", "-s", "-d"])
+def test_apaches_tool_and_ours_agree(flag: str, tmp_path: object) -> None:
+    program = shutil.which("htpasswd") or "/usr/bin/htpasswd"
+    made = subprocess.run([program, "-nb", flag, "alice", "geheim"], capture_output=True, text=True, check=True)
+    (user,), problems = users.parse(made.stdout.encode(), "f")
+    assert problems == () and users.verify("geheim", user.hash) and not users.verify("x", user.hash)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["plainpassword", ":x", "eve:", "eve:geheim", "eve:{PLAIN}geheim", "eve:$6$salt$short", "eve:$apr1$x",
+     "eve:$2y$10$abc", "\x01:x", "eve:{SHA}x", "x" * 256 + ":" + "a" * 13],
+)  # fmt: skip
+def test_bad_lines_are_dropped_and_nothing_secret_is_said(line: str) -> None:
+    found, problems = users.parse(f"# ok\n{line}\n".encode(), "f")
+    assert found == () and len(problems) == 1
+    assert problems[0].where == "f:2"
+    secret = line.partition(":")[2]
+    assert "plainpassword" not in str(problems[0]) and (len(secret) < 4 or secret not in str(problems[0]))
+
+
+def test_comments_crlf_bom_and_a_second_line_of_a_user() -> None:
+    value = users.make_hash("x", Scheme.SHA)
+    data = f"\ufeff# users\r\n\r\nalice:{value}\r\nalice:{value}\nbob:{value}:a remark".encode()
+    found, problems = users.parse(data, "f")
+    assert [(user.name, user.line) for user in found] == [("alice", 3), ("bob", 5)]
+    assert problems[0].where == "f:4" and "first in line 3" in problems[0].what
+    assert users.render(found) == f"alice:{value}\nbob:{value}\n".encode()
+
+
+def test_bytes_that_are_no_text_are_one_bad_line() -> None:
+    value = users.make_hash("x", Scheme.SHA)
+    found, problems = users.parse(b"\xff\xfe:x\nbob:" + value.encode(), "f")
+    assert [user.name for user in found] == ["bob"] and problems[0].where == "f:1"
+
+
+def test_weak_hashes_are_a_warning() -> None:
+    lines = [f"{scheme}:{users.make_hash('x', scheme, COSTS.get(scheme))}" for scheme in Scheme]
+    found, _ = users.parse("\n".join(lines).encode(), "f")
+    assert {problem.where for problem in users.weak(found, "f")} == {"f:4", "f:5", "f:6"}
+
+
+@pytest.mark.parametrize("password", ["", "a\nb", "a\x00b"])
+def test_impossible_passwords(password: str) -> None:
+    with pytest.raises(BadInput):
+        users.make_hash(password)
+
+
+def test_bcrypt_refuses_what_it_would_cut() -> None:
+    with pytest.raises(BadInput):
+        users.make_hash("x" * 73, Scheme.BCRYPT, 4)
+
+
+@given(st.binary())
+def test_any_bytes_are_read_and_what_is_kept_reads_back(data: bytes) -> None:
+    found, _ = users.parse(data, "f")
+    again, problems = users.parse(users.render(found), "f")
+    assert [(user.name, user.hash) for user in again] == [(user.name, user.hash) for user in found]
+    assert problems == ()
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=20))
+def test_any_password_in_any_language(password: str) -> None:
+    assert users.verify(password, users.make_hash(password, Scheme.SHA512, 1000))
