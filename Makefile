@@ -91,7 +91,7 @@ lint: need-lint venv    ## Style, types, units, scripts, versions
 	@grep -q '($(VERSION))' packaging/debian/changelog || { echo "packaging/debian/changelog is not at $(VERSION)"; exit 1; }
 	@grep -q '^## \[$(VERSION)\]' CHANGELOG.md || { echo "CHANGELOG.md is not at $(VERSION)"; exit 1; }
 
-bench: need-test venv   ## Measure; print the numbers of the README
+bench: need-test venv deb   ## Measure; print the numbers of the README
 	$(RUN) -m bench
 
 host: need-test venv deb          ## A shell on a booted host with the package installed

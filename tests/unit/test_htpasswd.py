@@ -65,7 +65,9 @@ def test_a_file_is_begun_changed_checked_and_emptied(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "argv",
     [[], ["a", "b", "c"], ["-b", "alice"], ["-nb", "file", "alice", "pw"], ["-np", "alice"],
-     ["-nB", "-C", "99", "alice"], ["-n5", "-C", "5", "alice"], ["-nB", "-r", "5000", "alice"], ["-n5", "-r", "5", "alice"], ["-ni", "a:b"]],
+     ["-nB", "-C", "99", "alice"],
+     ["-n5", "-C", "5", "alice"], ["-nB", "-r", "5000", "alice"],
+     ["-n5", "-r", "5", "alice"], ["-ni", "a:b"]],
 )  # fmt: skip
 def test_bad_calls(argv: list[str]) -> None:
     with pytest.raises(BadInput):

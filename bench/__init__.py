@@ -1,0 +1,1 @@
+"""Measurements: `python -m bench` prints the numbers that README quotes."""
