@@ -29,6 +29,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "upstream": upstream,
         "users_epoch": parts[kinds.USERS].facts["epoch"],
         "registry_auth": parts[kinds.REGISTRY].facts["auth"],
+        "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
     }
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)

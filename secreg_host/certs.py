@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secreg_host.errors import Problem
@@ -194,6 +194,11 @@ def chain(crt: bytes) -> list[x509.Certificate]:
     return [x509.load_pem_x509_certificate(piece + end) for piece in crt.split(end)[:-1]]
 
 
+def first(crt: bytes) -> bytes:
+    """The first certificate of a PEM file, and nothing else of it."""
+    return chain(crt)[0].public_bytes(serialization.Encoding.PEM)
+
+
 def describe(leaf: x509.Certificate) -> Certificate:
     """What `leaf` says."""
     names: list[str] = []
@@ -222,10 +227,12 @@ def is_issued_by(crt: bytes, ca_crt: bytes) -> bool:
     try:
         leaf, ca = chain(crt)[0], x509.load_pem_x509_certificate(ca_crt)
         key = ca.public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        key.verify(
-            leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm or hashes.SHA256())
-        )
+        algorithm = leaf.signature_hash_algorithm or hashes.SHA256()
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(leaf.signature, leaf.tbs_certificate_bytes, padding.PKCS1v15(), algorithm)
+        else:
+            assert isinstance(key, ec.EllipticCurvePublicKey)
+            key.verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(algorithm))
     except (ValueError, IndexError, AssertionError, InvalidSignature):
         return False
     return leaf.issuer == ca.subject

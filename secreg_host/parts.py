@@ -25,6 +25,9 @@ REVERTIBLE = (CERTIFICATE, NGINX, REGISTRY)
 
 WARN_DAYS = 14
 CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
+CA = "front/ca.crt"
+"""The CA that signed the certificate, for clients (/ca.crt); absent when none of ours or the administrator's did."""
+
 HTPASSWD = "auth/htpasswd"
 REGISTRY_YML = "registry/docker-registry.yml"
 
@@ -98,8 +101,11 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     is a warning then.
     """
     crt, key = _required(paths.crt), _required(paths.key)
-    if before is not None and (before.files[CRT], before.files[KEY]) == (crt, key):
-        return Reading(before, warnings=expiry(before, str(paths.crt), now))
+    authority = _authority(paths, crt)
+    same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
+    if before is not None and same:
+        part = replace(before, files=_pair(crt, key, authority))
+        return Reading(part, warnings=expiry(part, str(paths.crt), now))
     pair = certs.KeyPair(crt, key)
     judged = certs.judge(pair, str(paths.crt), str(paths.key), now)
     certificate = judged.certificate
@@ -111,8 +117,24 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
         "not_after": certificate.not_after.isoformat(),
         "names": [*certificate.names, *map(str, certificate.addresses)],
     }
-    part = Part({CRT: crt, KEY: key}, facts, (str(paths.crt), str(paths.key)))
+    part = Part(_pair(crt, key, authority), facts, (str(paths.crt), str(paths.key)))
     return Reading(part, warnings=expiry(part, str(paths.crt), now))
+
+
+def _pair(crt: bytes, key: bytes, authority: bytes) -> dict[str, bytes]:
+    return {CRT: crt, KEY: key} | ({CA: authority} if authority else {})
+
+
+def _authority(paths: Paths, crt: bytes) -> bytes:
+    """The CA certificate that clients need to trust `crt`: ca.crt, if it signed that; else nothing."""
+    for path in (paths.ca_crt, paths.state / paths.ca_crt.name):
+        try:
+            data = files.read_or_none(path)
+        except SecregError:
+            continue
+        if data is not None and certs.is_issued_by(crt, data):
+            return certs.first(data)  # nothing else that may be in the file
+    return b""
 
 
 def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:

@@ -138,6 +138,51 @@ class Paths:
     def units(self) -> Path:
         return self.root / "etc/systemd/system"
 
+    # --- clients of this host ---
+    @property
+    def trust(self) -> Path:
+        """Record of what was put into files of clients."""
+        return self.state / "trust.json"
+
+    @property
+    def backups(self) -> Path:
+        """Clients' files as they were before the last edit."""
+        return self.state / "backups"
+
+    @property
+    def docker(self) -> Path:
+        return self.root / "etc/docker"
+
+    @property
+    def docker_socket(self) -> Path:
+        return self.root / "run/docker.sock"
+
+    @property
+    def user_runs(self) -> Path:
+        """Run directories of logged-in users, where a rootless dockerd has its socket."""
+        return self.root / "run/user"
+
+    @property
+    def containers(self) -> Path:
+        """Podman, CRI-O, Skopeo, Buildah."""
+        return self.root / "etc/containers"
+
+    @property
+    def containerd(self) -> Path:
+        return self.root / "etc/containerd"
+
+    @property
+    def k3s(self) -> Path:
+        return self.root / "etc/rancher/k3s"
+
+    @property
+    def anchors(self) -> tuple[tuple[Path, tuple[str, ...]], ...]:
+        """Directories of certificates that the whole system trusts, each with the command that takes them over."""
+        return (
+            (self.root / "etc/pki/ca-trust/source/anchors", ("update-ca-trust", "extract")),
+            (self.root / "usr/local/share/ca-certificates", ("update-ca-certificates",)),
+        )
+
     # --- what is shipped ---
     @property
     def templates(self) -> Path:

@@ -21,6 +21,7 @@ from secreg_host.errors import BadInput, Problem
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
 KEY_TYPES = ("P-256", "RSA-4096")
+DOCKER_TRUST = ("insecure", "ca", "none")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Settings:
     registry_port: int = 5000
     nginx_binary: str = ""
     registry_binary: str = ""
+    docker_trust: str = "insecure"
 
     @property
     def own_registry(self) -> bool:
@@ -122,6 +124,12 @@ def _password(value: str) -> str:
 def _key_type(value: str) -> str:
     if value not in KEY_TYPES:
         raise _Invalid(f"{value!r} is none of {', '.join(KEY_TYPES)}")
+    return value
+
+
+def _docker_trust(value: str) -> str:
+    if value not in DOCKER_TRUST:
+        raise _Invalid(f"{value!r} is none of {', '.join(DOCKER_TRUST)}")
     return value
 
 
@@ -214,6 +222,13 @@ KEYS = (
         _program,
         "distribution's registry to run. Default: docker-registry or registry, found in PATH.",
         "/usr/local/bin/registry",
+    ),
+    Key(
+        "DOCKER_TRUST",
+        "docker_trust",
+        _docker_trust,
+        "How the Docker daemon of this host trusts a certificate of our own CA: insecure (an entry in\n"
+        '"insecure-registries"), ca (verified, by ca.crt below /etc/docker/certs.d; better), or none (hands off).',
     ),
 )
 BY_NAME = {key.name: key for key in KEYS}

@@ -1,0 +1,77 @@
+"""What clients are to trust: names, addresses and ports under which a generation serves, and its CA. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import dataclass
+
+from secreg_host import parts as kinds
+from secreg_host.generations import Generation
+
+HTTPS = 443
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A name or an address (without brackets) and a port."""
+
+    host: str
+    port: int
+
+    @property
+    def bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def authority(self) -> str:
+        return f"{self.bracketed}:{self.port}"
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """How clients write it before the name of an image: port 443 may be left out."""
+        return (self.bracketed, self.authority) if self.port == HTTPS else (self.authority,)
+
+    @property
+    def insecure_entries(self) -> tuple[str, ...]:
+        """The same as dockerd takes it for "insecure-registries": 20.10 does not start with `[ADDRESS]` alone."""
+        return tuple(word for word in self.spellings if not word.endswith("]"))
+
+
+@dataclass(frozen=True)
+class Served:
+    """endpoints: the most wanted first; ca: the PEM certificate of the CA that signed it (None: not known here)."""
+
+    endpoints: tuple[Endpoint, ...]
+    ca: bytes | None
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.spellings))
+
+    @property
+    def insecure_entries(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.insecure_entries))
+
+
+def of(generation: Generation) -> Served:
+    """What `generation` serves: each name and address of its certificate, on each port with TLS."""
+    certificate = generation.parts[kinds.CERTIFICATE]
+    names = [str(name) for name in certificate.facts["names"] if "*" not in str(name)]
+    endpoints = []
+    for listen in generation.listens:
+        if listen.tls:
+            only = listen.host if listen.host not in ("", "::") else None
+            endpoints += [Endpoint(name, listen.port) for name in names if only is None or _reaches(name, only)]
+    return Served(tuple(dict.fromkeys(endpoints)), certificate.files.get(kinds.CA))
+
+
+def _reaches(name: str, only: str) -> bool:
+    """Whether `name` may lead to the one address that is listened on: an address must be that one."""
+    is_address = ":" in name or name.replace(".", "").isdigit()
+    return name == only if is_address else True
+
+
+def fingerprint(pem: bytes) -> str:
+    """SHA-256 of the DER form of a PEM certificate, hexadecimal."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).hexdigest()
