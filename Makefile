@@ -31,7 +31,7 @@ endef
         bench host venv need-run need-build need-lint need-test
 
 help:                   ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: deb              ## Build the package (the same as deb)
 
