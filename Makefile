@@ -89,7 +89,7 @@ lint: need-lint venv    ## Style, types, units, scripts, versions
 	@! systemd-analyze verify --man=no build/verify/* 2>&1 | grep secure-registry || { echo "units/ are not clean"; exit 1; }
 	@grep -qx '__version__ = "$(VERSION)"' secreg_host/__init__.py || { echo "setup.cfg and __init__.py differ in version"; exit 1; }
 	@grep -q '($(VERSION))' packaging/debian/changelog || { echo "packaging/debian/changelog is not at $(VERSION)"; exit 1; }
-	@grep -q '^## \[$(VERSION)\]' CHANGELOG.md || { echo "CHANGELOG.md is not at $(VERSION)"; exit 1; }
+	@grep -q '^## \[\?$(VERSION)\b' CHANGELOG.md || { echo "CHANGELOG.md is not at $(VERSION)"; exit 1; }
 
 bench: need-test venv deb   ## Measure; print the numbers of the README
 	$(RUN) -m bench
