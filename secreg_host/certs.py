@@ -89,7 +89,7 @@ def _usage(names: Iterable[str]) -> x509.KeyUsage:
 def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     """Not before and not after in UTC; cryptography before 42 knows them only without a time zone."""
     if hasattr(certificate, "not_valid_before_utc"):
-        return certificate.not_valid_before_utc, certificate.not_valid_after_utc  # type: ignore[attr-defined]
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc  # type: ignore[attr-defined, unused-ignore]
     return certificate.not_valid_before.replace(tzinfo=UTC), certificate.not_valid_after.replace(tzinfo=UTC)
 
 

@@ -37,12 +37,14 @@ def find_program(name: str) -> Path | None:
 
 
 def as_account(argv: Sequence[str], account: Account) -> list[str]:
-    """`argv` run as `account`, able to bind low ports and nothing else (setpriv(1)); unchanged if we are it already."""
+    """`argv` run as `account`, able to bind low ports and nothing else (setpriv(1)). It ends when we do."""
+    dies_with_us = "--pdeathsig=TERM"  # a parent that is killed leaves nothing running
     if os.geteuid() == account.uid:
-        return list(argv)
+        return ["setpriv", dies_with_us, *argv]
     capability = "+net_bind_service"
     return [
         "setpriv",
+        dies_with_us,
         f"--reuid={account.uid}",
         f"--regid={account.gid}",
         "--init-groups",

@@ -5,11 +5,17 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from secreg_host import generations, units
 from secreg_host import parts as kinds
 from secreg_host.errors import SecregError
 from secreg_host.host import Host, systemd_runs
+
+
+def holds_images(path: Path) -> bool:
+    """Whether `path` is a storage directory of the registry (distribution's layout), whatever its name."""
+    return (path / "docker/registry/v2").is_dir()
 
 
 def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
@@ -39,7 +45,7 @@ def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
             shutil.rmtree(path, ignore_errors=True)
             tell(f"removed {path}")
         for path in host.paths.lib.glob("*"):
-            if path != host.paths.storage:
+            if not holds_images(path):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink()
     else:
         tell(f"kept {host.paths.etc} and {host.paths.lib}")

@@ -267,3 +267,13 @@ def test_the_environment_lasts(instance: Instance) -> None:
     before = (instance.etc / "nginx.conf").read_bytes()
     assert instance.run("setup").returncode == 0
     assert (instance.etc / "nginx.conf").read_bytes() == before
+
+
+def test_a_killed_parent_leaves_nothing_running(instance: Instance) -> None:
+    instance.start()
+    parent = instance.process
+    assert parent is not None
+    for pid in children(instance, "secure-registry start"):
+        os.kill(pid, signal.SIGKILL)
+    parent.wait(30)
+    instance.wait_for("their end", lambda: not children(instance, "slots/") and not children(instance, "current/"))
