@@ -282,7 +282,7 @@ def test_a_port_that_is_taken_is_named(serving: Instance) -> None:
 
 def test_nothing_changed_nothing_done(serving: Instance) -> None:
     def pids() -> str:
-        listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        listing = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout
         return "\n".join(line for line in listing.splitlines() if str(serving.root) in line and "nginx" in line)
 
     before = pids()

@@ -20,7 +20,7 @@ SECRETS = {".password": 0o600, ".htpasswd": 0o640, "docker-registry.key": 0o600,
 
 def children(instance: Instance, name: str) -> list[int]:
     """The processes of this instance whose command line has `name`."""
-    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout
     return [int(line.split()[0]) for line in listing.splitlines() if str(instance.root) in line and name in line]
 
 
