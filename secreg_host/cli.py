@@ -57,6 +57,7 @@ VERBS: dict[str, tuple[Callable[[verbs.Call], int], str]] = {
     "status": (verbs.status, "say what serves, until when, and what is held back"),
     "gencert": (verbs.gencert, "issue a new certificate; replaces the present one"),
     "htpasswd": (verbs.htpasswd, "add, change, remove or check users, with the options of Apache's htpasswd"),
+    "trust": (verbs.trust, "let Docker and other clients trust the registry; show: a script for other machines"),
     "uninstall": (verbs.uninstall, "stop it and remove the units that were written for this host"),
     "help": (verbs.help_, "show this help"),
 }
@@ -107,6 +108,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--purge", action="store_true", help="also remove the configuration and all data but images"
     )
     verbs.add_htpasswd_options(made["htpasswd"])
+    trust = made["trust"]
+    trust.add_argument("action", choices=("install", "remove", "show", "check"))
+    trust.add_argument("client", nargs="*", help="docker, podman, containerd, k3s, system (default: those found here)")
+    trust.add_argument("--insecure", action="store_true", help="install: unverified TLS (docker: see DOCKER_TRUST)")
+    trust.add_argument("--line", action="store_true", help="show: one line, for Docker")
     apply = commands.add_parser("apply", parents=[common])  # what the units run; not shown in the list
     apply.add_argument("--start", action="store_true")
     return parser

@@ -9,13 +9,28 @@ from pathlib import Path
 
 from secreg_host import generations, units
 from secreg_host import parts as kinds
-from secreg_host.errors import SecregError
+from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host, systemd_runs
 
 
 def holds_images(path: Path) -> bool:
     """Whether `path` is a storage directory of the registry (distribution's layout), whatever its name."""
     return (path / "docker/registry/v2").is_dir()
+
+
+def _untrust(host: Host) -> tuple[Problem, ...]:
+    """Take out of clients' files what we put in; what could not be taken out."""
+    if not host.paths.trust.exists():
+        return ()
+    from secreg_host import trust
+
+    try:
+        clients = trust.at(host)
+        problems = clients.remove(())
+        clients.forget()
+    except SecregError as error:
+        return error.problems
+    return problems
 
 
 def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
@@ -37,6 +52,8 @@ def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
         removed = units.remove(host)
     for path in removed:
         tell(f"removed {path}")
+    for problem in _untrust(host):
+        tell(str(problem))
     generation = generations.load(host, generations.current_name(host))
     images = generation.parts[kinds.REGISTRY].facts["root"] if generation else str(host.paths.storage)
     shutil.rmtree(host.paths.run, ignore_errors=True)

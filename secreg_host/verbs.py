@@ -49,9 +49,9 @@ def _host(call: Call) -> Host:
 def _services(host: Host) -> Services:
     """Whoever runs this host's processes: systemd; nobody for an instance that another process runs."""
     if host.is_system and hosts.systemd_runs():
-        from secreg_host.systemd import SystemdServices
+        from secreg_host.unitservices import UnitServices
 
-        return SystemdServices(host)
+        return UnitServices(host)
     return Idle()
 
 
@@ -93,11 +93,25 @@ def apply_unit(call: Call) -> int:
     report = applying.apply(Stage(host, _services(host)), Wish("apply", {}, create=start, start=start))
     _print_findings(report)
     generation = generations.load(host, report.generation or None)
+    report = _follow_trust(host, report)
     line = looking.one_line(report, generation)
     notify(f"STATUS={line}")
     if report.changed:
         say(line)
     return Exit.DONE if start else applying.exit_code(report)
+
+
+def _follow_trust(host: Host, report: Report) -> Report:
+    from secreg_host import trustverb
+
+    return trustverb.follow(host, report)
+
+
+def trust(call: Call) -> int:
+    """Clients that trust the registry: on this host, or (show) on another one."""
+    from secreg_host import trustverb
+
+    return trustverb.run(_host(call), call.args)
 
 
 def start(call: Call) -> int:
@@ -180,6 +194,7 @@ def reload(call: Call) -> int:
 def _apply_now(host: Host, services: Services, doing: str) -> int:
     report = applying.apply(Stage(host, services), Wish(doing, {}, start=services.running("nginx")))
     _print_findings(report)
+    report = _follow_trust(host, report)
     if report.changed:
         print("the changes serve" if report.generation else "the changes are good; start it: secure-registry start")
     else:

@@ -12,18 +12,18 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "errors", "paths", "journal", "templating"},
-    {"files", "process", "envfile"},
+    {"files", "process", "envfile", "handshake"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
-    {"htpasswd", "certs", "ports", "probe"},
+    {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
     {"host"},
     {"processes", "records", "parts"},
-    {"defaults", "generations", "units", "services"},
-    {"authority", "assemble", "systemd"},
-    {"provision"},
-    {"report", "rehearsal", "foreground"},
+    {"defaults", "generations", "units", "services", "foreign", "owned"},
+    {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},
+    {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
+    {"report", "rehearsal", "foreground", "trust", "trustcheck"},
     {"activate"},
-    {"apply", "status", "removal"},
+    {"apply", "status", "removal", "trustverb"},
     {"instance"},
     {"verbs"},
     {"cli"},
@@ -76,7 +76,7 @@ def test_edges_have_one_owner() -> None:
     assert importers("pydbus") == {"systemd"}
     assert importers("subprocess") <= {"process", "foreground", "rehearsal"}
     assert importers("jinja2") == {"templating"}
-    assert importers("yaml") == {"registryconf"}
+    assert importers("yaml") == {"registryconf", "trust_k3s"}
     assert importers("passlib") == {"users"}
 
 

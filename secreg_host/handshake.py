@@ -1,0 +1,37 @@
+"""A TLS handshake as a client would do it: which certificates it trusts, and what it says."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+
+SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a client trusts at an endpoint: anything (insecure), or the system's CAs and those in `cas` (PEM)."""
+
+    insecure: bool = False
+    cas: tuple[bytes, ...] = ()
+
+
+def shake(host: str, port: int, rule: Rule, reach: str = "") -> str:
+    """ "" when a client with `rule` accepts what `host` serves, else why not. reach: another address to go to."""
+    try:
+        context = ssl.create_default_context()
+        for pem in rule.cas:
+            context.load_verify_locations(cadata=pem.decode(errors="replace"))
+        if rule.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        with socket.create_connection((reach or host, port), SECONDS) as link:
+            with context.wrap_socket(link, server_hostname=host):
+                return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except socket.gaierror as error:
+        return f"this host does not know the name ({error.strerror})"
+    except (OSError, ValueError) as error:
+        return f"no TLS: {error}"

@@ -1,0 +1,77 @@
+"""Whole files that are put into directories of other programs, known by their digest: never over somebody else's,
+never removed once somebody edited them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host import files
+from secreg_host.errors import Problem
+from secreg_host.records import digest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """write: files to write; remove: files to remove; record: digests of ours afterwards, by path."""
+
+    write: Mapping[Path, bytes]
+    remove: tuple[Path, ...]
+    record: dict[str, str]
+    problems: tuple[Problem, ...] = ()
+
+
+def plan(wanted: Mapping[Path, bytes], record: Mapping[str, str], now: Mapping[Path, bytes | None]) -> Plan:
+    """What to do so that `wanted` is there, and nothing else of ours. now: what stands at each path. Pure."""
+    write: dict[Path, bytes] = {}
+    keep: dict[str, str] = {}
+    problems = []
+    for path, data in wanted.items():
+        there, ours = now.get(path), record.get(str(path))
+        if there is not None and there == data and ours is None:
+            continue  # the administrator did the same
+        if there is None or digest(there) == ours or there == data:
+            keep[str(path)] = digest(data)
+            if there != data:
+                write[path] = data
+        else:
+            problems.append(
+                Problem(
+                    str(path), "is somebody else's, or was edited", "move it away, then: secure-registry trust install"
+                )
+            )
+    remove = tuple(
+        path
+        for path in map(Path, record)
+        if path not in wanted and (there := now.get(path)) is not None and digest(there) == record[str(path)]
+    )
+    return Plan(write, remove, keep, tuple(problems))
+
+
+def follow(
+    wanted: Mapping[Path, bytes], record: Mapping[str, str], save: Callable[[dict[str, str]], None]
+) -> tuple[bool, tuple[Problem, ...]]:
+    """Bring the files up to `wanted`; whether anything changed, and problems. The record is kept before and after."""
+    now = {path: files.read_or_none(path) for path in {*wanted, *map(Path, record)}}
+    made = plan(wanted, record, now)
+    if made.write or made.remove:
+        save({**record, **made.record})
+    for path in made.remove:
+        with files.explained(path, "remove"):
+            path.unlink()
+        _tidy(path.parent)
+    for path, data in made.write.items():
+        if not path.parent.is_dir():
+            files.make_directory(path.parent, 0o755)
+        files.write(path, data, files.PUBLIC)
+    save(made.record)
+    return bool(made.write or made.remove), made.problems
+
+
+def _tidy(directory: Path) -> None:
+    """Remove `directory` and the certs.d above it when they are empty."""
+    for level in (directory, directory.parent):
+        if not (level.name == "certs.d" or level.parent.name == "certs.d") or any(level.iterdir()):
+            return
+        level.rmdir()

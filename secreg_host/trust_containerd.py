@@ -1,0 +1,68 @@
+"""containerd, for Kubernetes (CRI), nerdctl and ctr: certs.d/HOST/hosts.toml.
+
+Source: containerd, docs/hosts.md. nerdctl looks into /etc/containerd/certs.d by itself, `ctr` with --hosts-dir; CRI
+only when config_path says so.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from secreg_host import files
+from secreg_host.errors import Problem
+from secreg_host.paths import Paths
+from secreg_host.process import find_program
+from secreg_host.served import Served
+
+NAME = "containerd"
+PLUGINS = ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri")
+"""The plugin that holds registry.config_path, in containerd 2 and 1."""
+
+
+def found(paths: Paths) -> bool:
+    return find_program("containerd") is not None
+
+
+def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
+    """For each spelling of an endpoint hosts.toml, and the CA certificate beside it."""
+    wanted: dict[Path, bytes] = {}
+    for word in served.spellings:
+        directory = paths.containerd / "certs.d" / word
+        if insecure:
+            trust = "skip_verify = true"
+        elif served.ca is not None:
+            trust = f"ca = {json.dumps(str(directory / 'ca.crt'))}"
+            wanted[directory / "ca.crt"] = served.ca
+        else:
+            continue
+        url = json.dumps(f"https://{word}")
+        head = f"# Written by secure-registry.\nserver = {url}\n\n[host.{url}]\n"
+        text = head + 'capabilities = ["pull", "resolve", "push"]\n'
+        wanted[directory / "hosts.toml"] = f"{text}{trust}\n".encode()
+    return wanted
+
+
+def config_paths(data: bytes) -> tuple[str, ...]:
+    """The directories that CRI searches, from the bytes of config.toml. Raises ValueError when it is not TOML."""
+    plugins: dict[str, Any] = tomllib.loads(data.decode()).get("plugins", {})
+    given = [plugins.get(name, {}).get("registry", {}).get("config_path", "") for name in PLUGINS]
+    return tuple(path for item in given if item for path in str(item).split(":"))
+
+
+def notes(paths: Paths) -> tuple[Problem, ...]:
+    """A warning unless CRI searches certs.d; nerdctl and ctr need no setting."""
+    config, directory = paths.containerd / "config.toml", paths.containerd / "certs.d"
+    try:
+        given = config_paths(files.read_or_none(config) or b"")
+    except (ValueError, AttributeError) as error:
+        return (Problem(str(config), f"can't be read as TOML: {error}", "correct it"),)
+    if str(directory) in given:
+        return ()
+    hint = (
+        f'for Kubernetes: [plugins."{PLUGINS[1]}".registry] config_path = "{directory}" '
+        f'(containerd 2: "{PLUGINS[0]}"), then restart containerd; nerdctl needs nothing, ctr: --hosts-dir {directory}'
+    )
+    return (Problem(str(config), "config_path is not set, so Kubernetes (CRI) does not look into certs.d", hint),)

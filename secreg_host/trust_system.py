@@ -1,0 +1,41 @@
+"""The trust store of the whole system, the ways of Debian and of Fedora."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from secreg_host import process
+from secreg_host.errors import Problem, SecregError
+from secreg_host.paths import Paths
+from secreg_host.served import Served
+
+NAME = "system"
+
+
+def found(paths: Paths) -> bool:
+    return any(process.find_program(command[0]) for _, command in paths.anchors)
+
+
+def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
+    """The CA certificate as an anchor, where this system's tool looks for it."""
+    if served.ca is None or insecure:
+        return {}
+    for directory, command in paths.anchors:
+        if process.find_program(command[0]):
+            return {directory / "secure-registry.crt": served.ca}
+    return {}
+
+
+def after(paths: Paths) -> None:
+    """Let the system take its anchors over. Raises SecregError."""
+    for _, command in paths.anchors:
+        if process.find_program(command[0]):
+            done = process.run(command, 120)
+            if done.returncode != 0:
+                raise SecregError(f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}", "run it by hand")
+            return
+
+
+def notes(paths: Paths) -> tuple[Problem, ...]:
+    hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
+    return (Problem("", "the system trusts the registry's CA for its names", hint),)

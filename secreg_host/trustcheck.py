@@ -1,0 +1,143 @@
+"""`trust check`: a handshake with every endpoint by the rules of each client of this host.
+
+The rules are read from the clients' own files, whoever wrote them. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secreg_host import dockerinfo, files, handshake, trust_containerd, trust_k3s, trust_podman
+from secreg_host.errors import Problem, SecregError
+from secreg_host.handshake import Rule
+from secreg_host.paths import Paths
+from secreg_host.process import find_program
+from secreg_host.served import Endpoint, Served
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One client at one spelling of an endpoint; wrong: "" when it accepts it; how: what it goes by."""
+
+    client: str
+    spelling: str
+    how: str
+    wrong: str
+
+    def __str__(self) -> str:
+        verdict = f"fails: {self.wrong}" if self.wrong else "accepts it"
+        return f"{self.client:<11} {self.spelling:<32} {verdict} ({self.how})"
+
+
+Rules = Callable[[Endpoint, str], Rule]
+
+
+def pems(directories: Iterable[Path]) -> tuple[bytes, ...]:
+    """The CA certificates in these directories: files that end in .crt."""
+    found = [files.read_or_none(path) for directory in directories for path in sorted(directory.glob("*.crt"))]
+    return tuple(data for data in found if data)
+
+
+def docker_rules(paths: Paths, said: dict[str, Any]) -> Rules:
+    """dockerd: "insecure-registries" by name, or by the network of an address; else certs.d and the system."""
+    named = dockerinfo.insecure(said)
+    networks = [
+        ipaddress.ip_network(word) for word in said.get("RegistryConfig", {}).get("InsecureRegistryCIDRs") or ()
+    ]
+
+    def rule(endpoint: Endpoint, word: str) -> Rule:
+        near = False
+        with contextlib.suppress(OSError, ValueError):
+            for answer in socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM):
+                address = ipaddress.ip_address(answer[4][0])
+                near |= any(address in network for network in networks)
+        return Rule(word in named or near, pems([paths.docker / "certs.d" / word]))
+
+    return rule
+
+
+def podman_rules(paths: Paths) -> Rules:
+    """Podman and its relatives: registries.conf and its drop-ins, certs.d of their own and of Docker."""
+    loose: dict[str, bool] = {}
+    for path in (
+        paths.containers / "registries.conf",
+        *sorted((paths.containers / "registries.conf.d").glob("*.conf")),
+    ):
+        with contextlib.suppress(ValueError, SecregError):
+            for table in tomllib.loads((files.read_or_none(path) or b"").decode()).get("registry", []):
+                loose[str(table.get("prefix") or table.get("location"))] = bool(table.get("insecure"))
+
+    def rule(_: Endpoint, word: str) -> Rule:
+        places = [paths.containers / "certs.d" / word, paths.docker / "certs.d" / word]
+        return Rule(loose.get(word, False), pems(places))
+
+    return rule
+
+
+def containerd_rules(paths: Paths) -> Rules:
+    """containerd, nerdctl, ctr --hosts-dir: hosts.toml."""
+
+    def rule(_: Endpoint, word: str) -> Rule:
+        found = Rule()
+        with contextlib.suppress(ValueError, SecregError):
+            text = (files.read_or_none(paths.containerd / "certs.d" / word / "hosts.toml") or b"").decode()
+            for table in tomllib.loads(text).get("host", {}).values():
+                given = table.get("ca") or ()
+                paths_given = [given] if isinstance(given, str) else given
+                cas = tuple(data for path in paths_given if (data := files.read_or_none(Path(path))))
+                found = Rule(bool(table.get("skip_verify")), cas)
+        return found
+
+    return rule
+
+
+def k3s_rules(paths: Paths) -> Rules:
+    """k3s: registries.yaml."""
+    configs: dict[str, Any] = {}
+    with contextlib.suppress(SecregError):
+        path = paths.k3s / "registries.yaml"
+        configs = trust_k3s.Registries(str(path), {}).load(files.read_or_none(path)).get("configs") or {}
+
+    def rule(_: Endpoint, word: str) -> Rule:
+        tls = (configs.get(word) or {}).get("tls") or {}
+        ca = files.read_or_none(Path(tls["ca_file"])) if "ca_file" in tls else None
+        return Rule(bool(tls.get("insecure_skip_verify")), (ca,) if ca else ())
+
+    return rule
+
+
+def check(paths: Paths, served: Served, names: Iterable[str]) -> tuple[tuple[Checked, ...], tuple[Problem, ...]]:
+    """Every client found here (or named) at every endpoint; and clients that can't be asked."""
+    wanted = set(names)
+    rules: dict[str, Rules] = {}
+    problems: list[Problem] = []
+    if "docker" in wanted or (not wanted and find_program("dockerd")):
+        try:
+            rules["docker"] = docker_rules(paths, dockerinfo.info(paths.docker_socket))
+        except SecregError as error:
+            problems += error.problems
+    if trust_podman.NAME in wanted or (not wanted and trust_podman.found(paths)):
+        rules[trust_podman.NAME] = podman_rules(paths)
+    if trust_containerd.NAME in wanted or (not wanted and trust_containerd.found(paths)):
+        rules[trust_containerd.NAME] = containerd_rules(paths)
+    if trust_k3s.NAME in wanted or (not wanted and trust_k3s.found(paths)):
+        rules[trust_k3s.NAME] = k3s_rules(paths)
+    if "system" in wanted or not wanted:
+        rules["system"] = lambda endpoint, word: Rule()
+    found = []
+    for client, rule in rules.items():
+        for endpoint in served.endpoints:
+            for word in endpoint.spellings:
+                one = rule(endpoint, word)
+                how = (
+                    "not verified" if one.insecure else "its own CA and the system's" if one.cas else "the system's CAs"
+                )
+                found.append(Checked(client, word, how, handshake.shake(endpoint.host, endpoint.port, one)))
+    return tuple(found), tuple(problems)
