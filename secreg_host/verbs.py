@@ -49,9 +49,9 @@ def _host(call: Call) -> Host:
 def _services(host: Host) -> Services:
     """Whoever runs this host's processes: systemd; nobody for an instance that another process runs."""
     if host.is_system and hosts.systemd_runs():
-        from secreg_host.unitservices import UnitServices
+        from secreg_host.systemd import SystemdServices
 
-        return UnitServices(host)
+        return SystemdServices(host)
     return Idle()
 
 
