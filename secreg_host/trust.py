@@ -6,6 +6,7 @@ and from then on follow what is served, until `trust remove` or the package's re
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -221,10 +222,13 @@ class Trust:
     def told(self) -> tuple[str, ...]:
         """What of ours stands where, for people."""
         record = self._docker_record()
-        found = [str(record.target.path)] if record.target is not None else []
-        found += [path for kept in self.record.get("files", {}).values() for path in kept]
-        found += [str(self.paths.k3s / "registries.yaml")] if self.record.get("k3s") else []
-        return tuple(f"ours: {path}" for path in found) or ("nothing of ours is in any client's files",)
+        found = [f"{DOCKER}: entries in {record.target.path}"] if record.target is not None else []
+        found += [f"{trust_k3s.NAME}: entries in {self.paths.k3s}/registries.yaml"] if self.record.get("k3s") else []
+        for name, kept in self.record.get("files", {}).items():
+            if kept:
+                common = next(iter(kept)) if len(kept) == 1 else f"{len(kept)} files below {os.path.commonpath(kept)}"
+                found.append(f"{name}: {common}")
+        return tuple(found) or ("nothing of ours is in any client's files",)
 
     # --- other machines ---
     def show(self, line: bool) -> str:

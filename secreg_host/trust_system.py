@@ -10,6 +10,7 @@ from secreg_host.paths import Paths
 from secreg_host.served import Served
 
 NAME = "system"
+FILE = "secure-registry.crt"
 
 
 def found(paths: Paths) -> bool:
@@ -22,7 +23,7 @@ def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
         return {}
     for directory, command in paths.anchors:
         if process.find_program(command[0]):
-            return {directory / "secure-registry.crt": served.ca}
+            return {directory / FILE: served.ca}
     return {}
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host import dockerinfo, files, handshake, trust_containerd, trust_k3s, trust_podman
+from secreg_host import dockerinfo, files, handshake, trust_containerd, trust_k3s, trust_podman, trust_system
 from secreg_host.errors import Problem, SecregError
 from secreg_host.handshake import Rule
 from secreg_host.paths import Paths
@@ -129,12 +129,15 @@ def check(paths: Paths, served: Served, names: Iterable[str]) -> tuple[tuple[Che
         rules[trust_containerd.NAME] = containerd_rules(paths)
     if trust_k3s.NAME in wanted or (not wanted and trust_k3s.found(paths)):
         rules[trust_k3s.NAME] = k3s_rules(paths)
-    if "system" in wanted or not wanted:
-        rules["system"] = lambda endpoint, word: Rule()
+    installed = any((directory / trust_system.FILE).exists() for directory, _ in paths.anchors)
+    if trust_system.NAME in wanted or (not wanted and installed):
+        rules[trust_system.NAME] = lambda endpoint, word: Rule()
     found = []
     for client, rule in rules.items():
         for endpoint in served.endpoints:
             for word in endpoint.spellings:
+                if client == "docker" and word.endswith("]") and rule(endpoint, endpoint.authority).insecure:
+                    continue  # see Endpoint.insecure_entries
                 one = rule(endpoint, word)
                 how = (
                     "not verified" if one.insecure else "its own CA and the system's" if one.cas else "the system's CAs"

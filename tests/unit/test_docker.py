@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secreg_host import foreign
+from secreg_host import dockerflags, dockerinfo, foreign
 from secreg_host.daemonjson import KEY, DaemonJson
-from secreg_host.errors import BadInput, SecregError
+from secreg_host.docker import Docker, Record
+from secreg_host.dockerflags import Flags, Target, Unit
+from secreg_host.errors import BadInput, Problem, SecregError
+from secreg_host.paths import Paths
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
 ONE = ("a:1",)
@@ -251,3 +255,277 @@ def test_what_is_not_a_file_of_its_own_is_refused(tmp_path: Path) -> None:
     for name, said in (("link", "symlink"), ("hard", "hard links"), ("dir", "regular"), ("pipe", "regular")):
         with pytest.raises(BadInput, match=said):
             foreign.read(tmp_path / name)
+
+
+# --- flags in environment files
+
+
+def unit(*argv: str, files: dict[str, str] | None = None, environment: tuple[str, ...] = ()) -> Unit:
+    given = tuple((Path(path), text.encode()) for path, text in (files or {}).items())
+    return Unit(("/usr/bin/dockerd", *argv), environment, given)
+
+
+USUAL, SYSCONFIG, DEFAULT = Path("/etc/docker/daemon.json"), "/etc/sysconfig/docker", "/etc/default/docker"
+DEBIAN = ("-H", "fd://", "$DOCKER_OPTS")
+RED_HAT = ("$OPTIONS", "$INSECURE_REGISTRY")
+
+
+@pytest.mark.parametrize(
+    ("given", "in_json", "expected"),
+    [
+        (unit(*DEBIAN, files={DEFAULT: "# none\n"}), False, Target(USUAL)),
+        (unit(*DEBIAN, files={DEFAULT: 'DOCKER_OPTS="--dns 8.8.8.8"\n'}), False, Target(USUAL)),
+        (unit("-H", "fd://"), True, Target(USUAL)),
+        (unit("--config-file", "/srv/d.json"), False, Target(Path("/srv/d.json"))),
+        (unit("--config-file=/srv/d.json"), False, Target(Path("/srv/d.json"))),
+        (
+            unit(*DEBIAN, files={DEFAULT: "DOCKER_OPTS='--insecure-registry b:2'\n"}),
+            False,
+            Target(Path(DEFAULT), "DOCKER_OPTS"),
+        ),
+        (unit(*RED_HAT, files={SYSCONFIG: "OPTIONS=\n"}), False, Target(Path(SYSCONFIG), "INSECURE_REGISTRY")),
+        (unit(*RED_HAT, files={SYSCONFIG: "OPTIONS=\n"}), True, Target(USUAL)),
+        (unit(*RED_HAT), False, Target(USUAL)),
+        (unit("$OPTIONS", files={DEFAULT: "INSECURE_REGISTRY='--insecure-registry x:1'"}), False, Target(USUAL)),
+        (unit("--insecure-registry", "b:2"), False, "has the flag"),
+        (unit("--insecure-registry=b:2"), False, "has the flag"),
+        (unit("$X", environment=("X=--insecure-registry b:2",)), False, "has the flag"),
+        (
+            unit(*DEBIAN, files={DEFAULT: "DOCKER_OPTS='--insecure-registry b:2'\n"}),
+            True,
+            "both this list and the flag",
+        ),
+    ],
+)
+def test_where_entries_go(given: Unit, in_json: bool, expected: Target | str) -> None:
+    if isinstance(expected, Target):
+        assert dockerflags.decide(given, USUAL, in_json) == expected
+    else:
+        with pytest.raises(BadInput, match=expected):
+            dockerflags.decide(given, USUAL, in_json)
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("", "V='--insecure-registry a:1'\n"),
+        ("# note\nOTHER=1", "# note\nOTHER=1\nV='--insecure-registry a:1'\n"),
+        ("V=\nW=1\n", "V='--insecure-registry a:1'\nW=1\n"),
+        ("V=''\n", "V='--insecure-registry a:1'\n"),
+        ('V="--dns 1.1.1.1"\n', 'V="--dns 1.1.1.1 --insecure-registry a:1"\n'),
+        ("V='--insecure-registry b:2'\n", "V='--insecure-registry b:2 --insecure-registry a:1'\n"),
+        ("V=1\nV='--x'\n", "V=1\nV='--x --insecure-registry a:1'\n"),
+        ("V='--insecure-registry=a:1'\n", "V='--insecure-registry=a:1'\n"),
+        ("V='a' 'b'\n", None),
+        ('V="$W"\n', None),
+        ("V='a\nb'\n", None),
+        ("V=a\\\n b\n", None),
+    ],
+)
+def test_flags_in_an_environment_file(text: str, after: str | None) -> None:
+    kind = Flags("sysconfig", "V")
+    if after is None:
+        with pytest.raises(BadInput, match="not written plainly"):
+            kind.add(text.encode(), ONE)
+        return
+    new, mine = foreign.plan(text.encode(), None, kind, ONE)
+    assert (new or b"").decode() == after
+    assert foreign.plan(new, mine, kind, ()) == (text.encode(), None)
+    if mine is not None:
+        edited = after.encode() + b"THEIRS=1\n"
+        left, _ = foreign.plan(edited, mine, kind, ())
+        assert left is not None and b"a:1" not in left and left.endswith(b"THEIRS=1\n")
+
+
+@relaxed
+@given(
+    st.lists(st.sampled_from(["# note", "", "A=1", "B='x y'"]), max_size=4),
+    st.sampled_from([None, "V=", "V=''", 'V="--dns 1"', "V='--insecure-registry b:2'"]),
+    st.booleans(),
+    entries.map(lambda found: [entry for entry in found if '"' not in entry]),
+)
+def test_flags_come_back(lines: list[str], own: str | None, ends: bool, wanted: list[str]) -> None:
+    data = ("\n".join([*lines, *([own] if own else [])]) + ("\n" if ends else "")).encode()
+    kind = Flags("sysconfig", "V")
+    new, mine = foreign.plan(data, None, kind, tuple(wanted))
+    assert set(wanted) <= set(kind.entries(new))
+    assert foreign.plan(new, mine, kind, ()) == (data, None)
+
+
+# --- the daemon
+
+
+class Fake:
+    """systemd and a dockerd that reads daemon.json when it is told to, refusing what `refuses` says."""
+
+    def __init__(self, paths: Paths, argv: tuple[str, ...] = DEBIAN, state: str = "active") -> None:
+        self.paths = paths
+        self.argv = argv
+        self.state = state
+        self.version = "26.1.5"
+        self.refuses = ""
+        self.mirrors: list[str] = []
+        self.shown: set[str] = set()
+        self.calls: list[tuple[object, ...]] = []
+        self.saved: list[Record] = []
+        paths.docker.mkdir(parents=True)
+
+    @property
+    def json(self) -> Path:
+        return self.paths.docker / "daemon.json"
+
+    def unit(self, name: str) -> dict[str, object]:
+        if name != "docker.service" or not self.state:
+            return {"LoadState": "not-found", "ActiveState": "inactive"}
+        exec_start = [("/usr/sbin/dockerd", ["/usr/sbin/dockerd", *self.argv])]
+        files = [("/etc/default/docker", True)]
+        return {"LoadState": "loaded", "ActiveState": self.state, "ExecStart": exec_start, "EnvironmentFiles": files}
+
+    def call(self, method: str, *args: object) -> None:
+        self.calls.append((method, *args))
+        found = DaemonJson("").entries(self.json.read_bytes() if self.json.exists() else None) or ()
+        if not self.refuses or self.refuses not in found:
+            self.shown = set(found)
+
+    def ask(self, _: Path) -> dict[str, object]:
+        indexes = {name: {"Secure": False} for name in self.shown} | {"docker.io": {"Secure": True}}
+        return {"ServerVersion": self.version, "RegistryConfig": {"IndexConfigs": indexes, "Mirrors": self.mirrors}}
+
+    def follow(self, *wanted: str, record: Record | None = None) -> tuple[Problem, ...]:
+        last = record or (self.saved[-1] if self.saved else Record())
+        last = Record.from_json(json.loads(json.dumps(last.as_json())))
+        return Docker(self.paths, self, self.ask).follow(last, wanted, self.saved.append)
+
+
+@pytest.fixture
+def fake(root: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    monkeypatch.setattr(dockerinfo, "last_error", lambda since: "invalid host")
+    return Fake(Paths(root))
+
+
+HUP = ("KillUnit", "docker.service", "main", 1)
+
+
+def test_install_proves_and_remove_restores(fake: Fake) -> None:
+    fake.json.write_bytes(b'{"debug": true}')
+    assert fake.follow("a:1") == ()
+    assert (fake.shown, fake.calls) == ({"a:1"}, [HUP])
+    assert (fake.paths.backups / "daemon.json").read_bytes() == b'{"debug": true}'
+    assert fake.follow("a:1") == () and fake.calls == [HUP], "the second time nothing is done"
+    assert fake.follow("b:2") == () and fake.shown == {"b:2"}
+    assert fake.follow() == ()
+    assert (fake.shown, fake.json.read_bytes(), fake.saved[-1]) == (set(), b'{"debug": true}', Record())
+
+
+def test_what_dockerd_refuses_is_undone_and_not_tried_again(fake: Fake) -> None:
+    fake.json.write_bytes(b'{"insecure-registries": ["theirs:1"]}')
+    fake.shown, fake.refuses = {"theirs:1"}, "a:1"
+    (problem,) = fake.follow("a:1")
+    assert "invalid host" in problem.what and problem.hint
+    assert fake.json.read_bytes() == b'{"insecure-registries": ["theirs:1"]}'
+    assert fake.calls == [HUP, HUP], "reloaded, and reloaded again after the undoing"
+    assert fake.follow("a:1") == (problem,)
+    assert fake.calls == [HUP, HUP]
+    fake.refuses = ""
+    assert fake.follow("b:2") == () and fake.shown == {"theirs:1", "b:2"}
+    fake.refuses = "c:3"
+    assert len(fake.follow("b:2", "c:3")) == 1
+    assert DaemonJson("").entries(fake.json.read_bytes()) == ("theirs:1", "b:2")
+    assert fake.follow() == () and fake.json.read_bytes() == b'{"insecure-registries": ["theirs:1"]}'
+
+
+def test_versions_that_lose_the_list_are_not_reloaded(fake: Fake) -> None:
+    fake.version, fake.mirrors = "24.0.7", ["https://mirror.example.org/"]
+    (problem,) = fake.follow("a:1")
+    assert "24.0.7" in problem.what
+    assert not fake.json.exists() and fake.calls == []
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_stopped_daemon_reads_it_when_it_starts(fake: Fake, state: str) -> None:
+    fake.state = state
+    assert fake.follow("a:1") == ()
+    assert fake.calls == [] and DaemonJson("").entries(fake.json.read_bytes()) == ("a:1",)
+    assert fake.follow() == () and not fake.json.exists()
+
+
+def test_without_docker_nothing_happens(fake: Fake) -> None:
+    fake.state = ""
+    assert fake.follow("a:1") == ()
+    assert not fake.json.exists() and fake.saved == []
+
+
+def test_after_docker_is_gone_ours_go_too(fake: Fake) -> None:
+    fake.follow("a:1")
+    fake.state = ""
+    assert fake.follow("a:1") == () and not fake.json.exists()
+
+
+def test_a_flag_that_appears_later_drives_ours_out(fake: Fake) -> None:
+    """dockerd would not start again with both."""
+    fake.follow("a:1")
+    fake.argv = ("--insecure-registry", "b:2")
+    (problem,) = fake.follow("a:1")
+    assert "has the flag" in problem.what
+    assert not fake.json.exists()
+
+
+def test_flags_in_the_environment_file_are_continued_there(fake: Fake) -> None:
+    path = fake.paths.root / "etc/default/docker"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"DOCKER_OPTS='--insecure-registry b:2'\n")
+    (problem,) = fake.follow("a:1")
+    assert "only when it is restarted" in problem.what and "systemctl restart docker" in problem.hint
+    assert path.read_bytes() == b"DOCKER_OPTS='--insecure-registry b:2 --insecure-registry a:1'\n"
+    assert fake.follow("a:1") == () and fake.calls == []
+    fake.follow()
+    assert path.read_bytes() == b"DOCKER_OPTS='--insecure-registry b:2'\n"
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_killed_at_any_moment_it_ends_well(fake: Fake, moment: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash before each step; the next run finishes, and removal restores the bytes."""
+    fake.json.write_bytes(b'{"debug": true}\n')
+    fake.follow("a:1")
+
+    class Crash(BaseException):
+        pass
+
+    steps = iter(range(100))
+
+    def crashing(act: Callable[..., object]) -> Callable[..., object]:
+        def run(*args: object) -> object:
+            if next(steps) == moment:
+                raise Crash
+            return act(*args)
+
+        return run
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fake, "call", crashing(fake.call))
+        patch.setattr(foreign, "replace", crashing(foreign.replace))
+        saved = fake.saved
+        save = crashing(saved.append)
+        with pytest.raises(Crash):
+            Docker(fake.paths, fake, fake.ask).follow(saved[-1], ("b:2",), save)
+    assert fake.follow("c:3") == () and fake.shown == {"c:3"}
+    assert fake.follow() == () and fake.json.read_bytes() == b'{"debug": true}\n'
+
+
+@pytest.mark.parametrize("data", [b"{", BOM + b"{}", b'{"insecure-registries": 1}'])
+def test_a_daemon_json_that_is_broken_is_left_alone(fake: Fake, data: bytes) -> None:
+    fake.json.write_bytes(data)
+    (problem,) = fake.follow("a:1")
+    assert problem.hint and fake.json.read_bytes() == data and fake.calls == []
+    fake.json.unlink()
+    (fake.json.with_name("elsewhere.json")).write_bytes(b"{}")
+    fake.json.symlink_to("elsewhere.json")
+    (problem,) = fake.follow("a:1")
+    assert "symlink" in problem.what and fake.json.is_symlink()
+
+
+def test_strangers_are_named(fake: Fake) -> None:
+    (fake.paths.user_runs / "1000").mkdir(parents=True)
+    (fake.paths.user_runs / "1000/docker.sock").touch()
+    (problem,) = Docker(fake.paths, fake, fake.ask).strangers()
+    assert "rootless" in problem.what
