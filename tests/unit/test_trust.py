@@ -1,0 +1,286 @@
+"""Clients that trust the registry: which files they get, that nothing of others is touched, and that all comes back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from secreg_host import foreign, handshake, owned, served, trust, trust_containerd, trust_podman, trust_system
+from secreg_host import parts as kinds
+from secreg_host.errors import BadInput, SecregError
+from secreg_host.generations import Generation
+from secreg_host.host import Host
+from secreg_host.parts import Part
+from secreg_host.records import digest
+from secreg_host.served import Endpoint, Served
+from secreg_host.settings import Settings
+from secreg_host.trust import Trust
+from secreg_host.trust_k3s import MARK, Registries
+
+CA = b"""\
+-----BEGIN CERTIFICATE-----
+aGVsbG8=
+-----END CERTIFICATE-----
+"""
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+
+
+def generation(
+    names: tuple[str, ...] = ("reg.example.org", "192.0.2.1", "2001:db8::1"),
+    listens: tuple[tuple[str, int], ...] = (("", 5000),),
+    ca: bytes | None = CA,
+    mode: str = "insecure",
+) -> Generation:
+    certificate = Part({kinds.CA: ca} if ca else {}, {"names": list(names)})
+    nginx = Part(facts={"listens": [{"host": h, "port": p, "tls": True, "proxy_protocol": False} for h, p in listens]})
+    setting = kinds.settings_part(Settings(docker_trust=mode))
+    return Generation({kinds.SETTINGS: setting, kinds.CERTIFICATE: certificate, kinds.NGINX: nginx}, "a", {})
+
+
+def test_endpoints_are_names_and_addresses_with_their_ports() -> None:
+    found = served.of(generation())
+    assert found.spellings == ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
+    assert found.insecure_entries == found.spellings
+    assert found.ca == CA
+
+
+def test_port_443_may_be_left_out_but_not_in_what_old_dockerds_refuse() -> None:
+    found = served.of(generation(names=("a.example", "::1", "*.example"), listens=(("", 443), ("::", 443))))
+    assert found.spellings == ("a.example", "a.example:443", "[::1]", "[::1]:443")
+    assert found.insecure_entries == ("a.example", "a.example:443", "[::1]:443")
+
+
+def test_an_address_that_is_not_listened_on_is_not_served() -> None:
+    found = served.of(generation(listens=(("192.0.2.1", 5000), ("::", 6000))))
+    assert found.endpoints[:2] == (Endpoint("reg.example.org", 5000), Endpoint("192.0.2.1", 5000))
+    assert Endpoint("2001:db8::1", 5000) not in found.endpoints and Endpoint("2001:db8::1", 6000) in found.endpoints
+
+
+# --- whole files
+
+
+def test_owned_files_are_never_written_over_others(tmp_path: Path) -> None:
+    a, b, c = (tmp_path / name for name in "abc")
+    made = owned.plan({a: b"1", b: b"1", c: b"1"}, {str(c): digest(b"old")}, {a: None, b: b"theirs", c: b"old"})
+    assert (dict(made.write), made.remove) == ({a: b"1", c: b"1"}, ())
+    assert [problem.where for problem in made.problems] == [str(b)]
+    assert set(made.record) == {str(a), str(c)}
+
+
+def test_owned_files_that_were_edited_stay(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    made = owned.plan({}, {str(a): digest(b"1"), str(b): digest(b"1")}, {a: b"1", b: b"edited"})
+    assert made.remove == (a,) and made.record == {}
+
+
+def test_the_same_file_by_the_administrator_stays(tmp_path: Path) -> None:
+    a = tmp_path / "a"
+    made = owned.plan({a: b"1"}, {}, {a: b"1"})
+    assert not made.write and not made.record
+
+
+def listing(root: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in root.rglob("*")}
+
+
+@pytest.mark.parametrize("client", trust.OTHERS, ids=lambda client: client.name)
+@pytest.mark.parametrize("insecure", [False, True])
+def test_each_client_installs_and_removes_without_a_trace(
+    host: Host, client: trust.Client, insecure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secreg_host.process.find_program", lambda name: Path("/usr/bin", name))
+    ran: list[object] = []
+    monkeypatch.setattr(
+        trust, "OTHERS", tuple(trust.replace(one, after=lambda paths: ran.append(1)) for one in trust.OTHERS)
+    )
+    for directory in (
+        host.paths.k3s,
+        host.paths.containerd,
+        host.paths.containers,
+        *(at for at, _ in host.paths.anchors),
+    ):
+        directory.mkdir(parents=True)
+    (host.paths.k3s / "registries.yaml").write_text("mirrors:\n  docker.io:\n    endpoint: [https://m.example]\n")
+    (host.paths.containers / "registries.conf.d").mkdir()
+    (host.paths.containerd / "certs.d").mkdir()
+    host.paths.state.mkdir(parents=True)
+    before = listing(host.paths.root / "etc")
+    (host.paths.containerd / "certs.d").rmdir()  # made anew, and removed again
+    before.pop("containerd/certs.d")
+    Trust(host, generation()).install([client.name], insecure)
+    during = listing(host.paths.root)
+    assert any(b"hello" in (data or b"") or data == CA for data in during.values()) or insecure
+    Trust(host, generation(listens=(("", 6000),))).follow()
+    after = listing(host.paths.root)
+    if client.name != "system":
+        assert any("6000" in path or b"6000" in (data or b"") for path, data in after.items())
+        assert not any(
+            "etc/" in path and (":5000" in path or b":5000" in (data or b"")) for path, data in after.items()
+        )
+    Trust(host, generation(listens=(("", 6000),))).remove(())
+    assert listing(host.paths.root / "etc") == before
+
+
+def test_podman_and_containerd_files() -> None:
+    paths = kinds.Paths(Path("/"))
+    found = Served((Endpoint("::1", 5000),), CA)
+    assert trust_podman.wants(paths, found, False) == {Path("/etc/containers/certs.d/[::1]:5000/ca.crt"): CA}
+    ((path, data),) = trust_podman.wants(paths, found, True).items()
+    assert path.parent.name == "registries.conf.d"
+    assert b'location = "[::1]:5000"\ninsecure = true\n' in data
+    toml = trust_containerd.wants(paths, found, False)[Path("/etc/containerd/certs.d/[::1]:5000/hosts.toml")].decode()
+    assert 'server = "https://[::1]:5000"' in toml and 'ca = "/etc/containerd/certs.d/[::1]:5000/ca.crt"' in toml
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ()),
+        (
+            'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d"\n',
+            ("/etc/containerd/certs.d",),
+        ),
+        ("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/a:/b'\n", ("/a", "/b")),
+    ],
+)
+def test_containerd_config_path(text: str, found: tuple[str, ...]) -> None:
+    assert trust_containerd.config_paths(text.encode()) == found
+
+
+def test_containerd_without_config_path_is_warned_of(host: Host) -> None:
+    host.paths.containerd.mkdir(parents=True)
+    for text in ("version = 2\n", "not [ toml", "plugins = 3\n"):
+        (host.paths.containerd / "config.toml").write_text(text)
+        (problem,) = trust_containerd.notes(host.paths)
+        assert problem.hint
+
+
+# --- registries.yaml of k3s
+
+TLS = {"ca_file": "/ca.crt"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A registries.yaml, and what becomes of it (None: refused)."""
+
+    before: str | None
+    after: str | None
+
+
+OURS = f'  "a:1": {json.dumps({"tls": TLS})}{MARK}\n'
+K3S = (
+    Case(None, f"configs:{MARK}\n{OURS}"),
+    Case("", f"configs:{MARK}\n{OURS}"),
+    Case("mirrors: {}", f"mirrors: {{}}\nconfigs:{MARK}\n{OURS}"),
+    Case("configs:\n  b:2: {}\n", f"configs:\n{OURS}  b:2: {{}}\n"),
+    Case("configs:\n    b:2: {}\nmirrors: {}\n", f"configs:\n  {OURS}    b:2: {{}}\nmirrors: {{}}\n"),
+    Case("configs:\n# note\n\n   b:2: {}\n", f"configs:\n {OURS}# note\n\n   b:2: {{}}\n"),
+    Case("configs:\n", f"configs:\n{OURS}"),
+    Case('configs:\n  "a:1": {}\n', 'configs:\n  "a:1": {}\n'),
+    Case("configs: {}\n", None),
+    Case("configs: {b: {}}\n", None),
+    Case("- a\n", None),
+    Case("a: [\n", None),
+    Case("configs: 3\n", None),
+)
+
+
+@pytest.mark.parametrize("case", K3S)
+def test_registries_yaml(case: Case) -> None:
+    kind = Registries("registries.yaml", TLS)
+    data = None if case.before is None else case.before.encode()
+    if case.after is None:
+        with pytest.raises(BadInput) as caught:
+            foreign.plan(data, None, kind, ("a:1",))
+        assert caught.value.problems[0].hint
+        return
+    new, mine = foreign.plan(data, None, kind, ("a:1",))
+    assert (new or b"").decode() == case.after
+    assert foreign.plan(new, mine, kind, ()) == (data, None)
+
+
+@relaxed
+@given(
+    st.dictionaries(st.sampled_from(["mirrors", "x"]), st.dictionaries(st.text("ab#: ", max_size=4), st.integers())),
+    st.dictionaries(st.sampled_from(["b:2", "c", "[::1]:3"]), st.dictionaries(st.just("auth"), st.text(max_size=3))),
+    st.lists(st.sampled_from(["a:1", "b:2", "[::1]:3"]), unique=True),
+    st.sampled_from([2, 4]),
+)
+def test_registries_yaml_comes_back(
+    rest: dict[str, object], configs: dict[str, object], wanted: list[str], indent: int
+) -> None:
+    assume(rest or configs)
+    text = yaml.safe_dump({**rest, "configs": configs} if configs else rest, indent=indent, default_flow_style=False)
+    kind = Registries("registries.yaml", TLS)
+    new, mine = foreign.plan(text.encode(), None, kind, tuple(wanted))
+    loaded = kind.load(new)
+    assert {key: value for key, value in loaded.items() if key != "configs"} == rest
+    assert (loaded.get("configs") or {}) == {**{word: {"tls": TLS} for word in wanted}, **configs}
+    assert foreign.plan(new, mine, kind, ()) == (text.encode(), None)
+    if mine is not None and new is not None:
+        left, _ = foreign.plan(b"# theirs\n" + new, mine, kind, ())
+        assert (left or b"").removeprefix(b"# theirs\n") == text.encode()
+
+
+# --- when Docker is told what
+
+
+def known(host: Host, mode: str, ca: bytes | None = CA) -> Trust:
+    return Trust(host, generation(ca=ca, mode=mode))
+
+
+def test_mode(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "unable to get local issuer certificate"
+    monkeypatch.setattr(handshake, "shake", lambda *_: said)
+    assert [known(host, mode).mode() for mode in ("insecure", "ca", "none")] == ["insecure", "ca", "none"]
+    assert known(host, "insecure", None).mode() == "insecure", "a private CA's certificate"
+    with pytest.raises(BadInput, match="not the CA"):
+        known(host, "ca", None).mode()
+    said = ""
+    assert [known(host, mode, None).mode() for mode in ("insecure", "ca")] == ["none", "none"], "publicly trusted"
+    assert Trust(host, None).mode() == "none"
+
+
+def test_removed_by_hand_it_stays_away(host: Host) -> None:
+    host.paths.state.mkdir(parents=True)
+    known(host, "insecure").remove(["docker"])
+    assert known(host, "insecure").mode() == "none"
+    known(host, "insecure").forget()
+    assert known(host, "insecure").mode() == "insecure"
+
+
+def test_docker_with_ca_and_back(host: Host) -> None:
+    host.paths.docker.mkdir(parents=True)
+    host.paths.state.mkdir(parents=True)
+    assert known(host, "ca").follow() == ()
+    assert (host.paths.docker / "certs.d/reg.example.org:5000/ca.crt").read_bytes() == CA
+    assert known(host, "none").follow() == ()
+    assert list(host.paths.docker.iterdir()) == []
+
+
+def test_what_is_shown_for_other_machines(host: Host) -> None:
+    current = generation(names=("localhost", "::1", "reg.example.org", "2001:db8::1"), listens=(("", 443),))
+    script = Trust(host, current).show(line=False)
+    assert "https://reg.example.org:443/ca.crt" in script and served.fingerprint(CA) in script
+    assert "for name in reg.example.org reg.example.org:443 '[2001:db8::1]' '[2001:db8::1]:443'; do" in script
+    assert "localhost" not in script
+    line = Trust(host, current).show(line=True)
+    assert line.count("\n") == 1 and served.fingerprint(CA) in line
+    with pytest.raises(SecregError, match="not signed by a CA"):
+        Trust(host, generation(ca=None)).show(line=False)
+    with pytest.raises(SecregError, match="nothing serves"):
+        Trust(host, None).show(line=False)
+
+
+def test_system_store_is_never_chosen_unasked(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secreg_host.process.find_program", lambda name: Path("/usr/bin", name))
+    host.paths.state.mkdir(parents=True)
+    known(host, "none").install([], False)
+    assert not any(path.name == trust_system.FILE for path in host.paths.root.rglob("*"))
