@@ -2,6 +2,6 @@
 
 import sys
 
-from secreg_host.cli import main
+from secreg_host.entry import main
 
 sys.exit(main())

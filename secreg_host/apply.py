@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from secreg_host import activate, assemble, files, generations, provision, records, rehearsal
+from secreg_host import activate, assemble, files, generations, provision, records, rehearsal, sources
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
@@ -19,6 +19,9 @@ from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
 from secreg_host.provision import Provisioned
 from secreg_host.report import Finding, Report, findings
+
+WAIT_SECONDS = 10.0
+"""How long the second half of a pair is waited for before the pair is called wrong."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,26 @@ def apply(stage: Stage, wish: Wish) -> Report:
         current = generations.load(host, generations.current_name(host))
         if current is not None:
             activate.retire_strays(stage, current)
-        found, parts, provisioned = read(host, wish, current)
+        before = reports.load(host.paths)
+        seen = read(host, wish, current, before)
         live = wish.start or stage.services.running("nginx")
-        chosen, failed = choose(stage, parts, current, live)
+        chosen, failed = choose(stage, seen.parts, current, live)
         unproven: tuple[Finding, ...] = ()
         if live:
             chosen, unproven = _activate(stage, chosen, current)
-        before = reports.load(host.paths)
         serving = chosen.name if live else ""
-        since = before.since if before.since and before.generation == serving else time.time()
-        changed = current is None or chosen.name != current.name
-        report = Report(serving, since, (*interrupted, *found, *failed, *unproven), changed, provisioned)
+        every = (*interrupted, *seen.findings, *failed, *unproven)
+        report = Report(
+            generation=serving,
+            since=before.since if before.since and before.generation == serving else time.time(),
+            findings=every,
+            waiting=seen.waiting,
+            fingerprint=seen.fingerprint,
+            sources=tuple(seen.parts[kinds.NGINX].facts["outside"]),
+            fresh=tuple(finding for finding in every if finding not in before.findings),
+            changed=current is None or chosen.name != current.name,
+            provisioned=seen.provisioned,
+        )
         with contextlib.suppress(SecregError):  # a full disk must not stop what serves
             reports.save(host.paths, report)
             generations.prune(host)
@@ -88,22 +100,34 @@ def _activate(stage: Stage, chosen: Generation, current: Generation | None) -> t
         raise
 
 
-def read(
-    host: Host, wish: Wish, current: Generation | None
-) -> tuple[tuple[Finding, ...], dict[str, Part], Provisioned]:
-    """What is wrong with the parts that are not good; every part as /etc has it, or else its last good version; and
-    what was written to /etc first.
+@dataclass(frozen=True)
+class Seen:
+    """What reading /etc gave: every part, as it is or in its last good version; what is wrong with the others; parts
+    that are waited for, and since when; what was written first; the fingerprint of what was read ("": it changed
+    meanwhile)."""
 
-    Raises BadInput with all problems when a part is bad that never was good.
-    """
+    parts: dict[str, Part]
+    findings: tuple[Finding, ...]
+    waiting: dict[str, float]
+    provisioned: Provisioned
+    fingerprint: str
+
+
+def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
+    """Read every part. Raises BadInput with all problems when a part is bad that never was good."""
     found: list[Finding] = []
     parts: dict[str, Part] = {}
-    before = current.parts if current is not None else {}
+    waiting: dict[str, float] = {}
+    known = current.parts if current is not None else {}
 
     def take(name: str, reading: Reading) -> None:
-        found.extend(findings("waiting" if reading.waiting else "rejected", name, reading.problems))
+        kind = "rejected"
+        if reading.waiting:
+            waiting[name] = before.waiting.get(name, time.time())
+            kind = "waiting" if time.time() - waiting[name] < WAIT_SECONDS else kind
+        found.extend(findings(kind, name, reading.problems))
         found.extend(findings("warning", name, reading.warnings))
-        part = reading.part or before.get(name)
+        part = reading.part or known.get(name)
         if part is not None:
             parts[name] = part
 
@@ -116,17 +140,22 @@ def read(
         if current is None:
             raise
         take(kinds.SETTINGS, Reading(parts.get(kinds.SETTINGS), error.problems))
+    mark = sources.fingerprint(host.paths, ())
     now = datetime.now(UTC)
-    take(kinds.USERS, kinds.read_users(host.paths, before.get(kinds.USERS)))
+    take(kinds.USERS, kinds.read_users(host.paths, known.get(kinds.USERS)))
     take(
         kinds.CERTIFICATE,
-        kinds.guarded(lambda: kinds.read_certificate(host.paths, now, before.get(kinds.CERTIFICATE))),
+        kinds.guarded(lambda: kinds.read_certificate(host.paths, now, known.get(kinds.CERTIFICATE))),
     )
     take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths)))
     take(kinds.REGISTRY, kinds.guarded(lambda: _registry(host, parts[kinds.SETTINGS])))
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
-    return tuple(found), parts, provisioned
+    unchanged = sources.fingerprint(host.paths, ()) == mark
+    outside = parts[kinds.NGINX].facts["outside"]
+    return Seen(
+        parts, tuple(found), waiting, provisioned, sources.fingerprint(host.paths, outside) if unchanged else ""
+    )
 
 
 def _registry(host: Host, settings: Part) -> Reading:

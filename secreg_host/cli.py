@@ -100,6 +100,12 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with --foreground: in a temporary directory that is removed at the end",
     )
+    made["start"].add_argument(
+        "--watch",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with --foreground: let edits serve by themselves",
+    )
     made["status"].add_argument("--json", action="store_true", help="as JSON")
     made["gencert"].add_argument(
         "--new-ca", action="store_true", help="make a new CA first; every client must then trust the new ca.crt"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import files, foreground, generations
+from secreg_host import files, foreground, generations, watch
 from secreg_host import status as looking
 from secreg_host.activate import Stage
 from secreg_host.apply import Wish
@@ -25,7 +25,7 @@ from secreg_host.report import Report
 OPEN_FILES = 65536
 
 
-def run(host: Host, environment: Mapping[str, str]) -> int:
+def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
     foreground.fit(host)
     _raise_file_limit()
@@ -42,7 +42,13 @@ def run(host: Host, environment: Mapping[str, str]) -> int:
         report = applying.apply(stage, Wish("start", environment, create=True, start=True))
         _tell(host, report)
         files.write(_pid_file(host.paths), f"{os.getpid()}\n".encode(), files.PUBLIC)
-        return _watch(stage, events)
+        watcher = watch.Watcher(host.paths, events.ask_for_reload)
+        if watching:
+            threading.Thread(target=watcher.run, daemon=True).start()
+        try:
+            return _watch(stage, events)
+        finally:
+            watcher.stop()
     finally:
         _pid_file(host.paths).unlink(missing_ok=True)
         services.stop_all()
@@ -71,6 +77,9 @@ class _Events:
         self.wake.set()
 
     def _reload(self, *_: object) -> None:
+        self.ask_for_reload()
+
+    def ask_for_reload(self) -> None:
         self.reload = True
         self.wake.set()
 

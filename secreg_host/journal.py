@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import sys
 from enum import IntEnum
+
+JOURNAL = "/run/systemd/journal/socket"
 
 
 class Level(IntEnum):
@@ -27,6 +30,33 @@ def say(text: str, level: Level = Level.INFO) -> None:
     prefix = f"<{level.value}>" if in_journal() else ""
     for line in text.splitlines():
         print(f"{prefix}{line}", file=sys.stderr, flush=True)
+
+
+def record(text: str, level: Level, **fields: str) -> None:
+    """One entry of `text` with structured `fields` (lower case here) in the journal of the service; stderr elsewhere.
+
+    OBJECT_SYSTEMD_UNIT makes it an entry of secure-registry.service, whichever unit runs this, so that `systemctl
+    status` shows it. Source: systemd's native journal protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).
+    """
+    if not in_journal():
+        say(text, level)
+        return
+    entry = {
+        "MESSAGE": text,
+        "PRIORITY": str(level.value),
+        "SYSLOG_IDENTIFIER": "secure-registry",
+        "OBJECT_SYSTEMD_UNIT": "secure-registry.service",
+        **{f"SECREG_{name.upper()}": value for name, value in fields.items()},
+    }
+    data = b"".join(
+        name.encode() + b"\n" + struct.pack("<Q", len(value.encode())) + value.encode() + b"\n"
+        for name, value in entry.items()
+    )
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+            link.sendto(data, JOURNAL)
+    except OSError:
+        say(text, level)
 
 
 def notify(state: str) -> None:

@@ -149,7 +149,8 @@ class Bundle:
     """nginx.conf with everything of the administrator's that it reads: ready to be staged.
 
     files: path below the front's directory -> bytes; origin: the same path -> where it comes from; sources: every
-    file of /etc that was read; listens: TCP addresses; own_pair: whether docker-registry.crt is what it serves.
+    file of /etc that was read; listens: TCP addresses; own_pair: whether docker-registry.crt is what it serves;
+    outside: files elsewhere that nginx itself reads.
     """
 
     files: dict[str, bytes]
@@ -157,6 +158,7 @@ class Bundle:
     listens: tuple[Listen, ...]
     origin: dict[str, Path]
     own_pair: bool
+    outside: tuple[Path, ...]
 
 
 def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None]) -> Bundle:
@@ -178,6 +180,7 @@ class _Bundler:
         self.listens: list[Listen] = []
         self.includes: set[str] = set()
         self.own_pair = False
+        self.outside: list[Path] = []
 
     def run(self, conf: Path, data: bytes) -> Bundle:
         self.add("nginx.conf", conf, data, ())
@@ -195,7 +198,7 @@ class _Bundler:
         listens = tuple(dict.fromkeys(self.listens))
         if not any(listen.tls for listen in listens):
             raise bad_input(str(conf), "no 'listen ... ssl': nothing would speak TLS", "add: listen 443 ssl;")
-        return Bundle(self.files, tuple(self.sources), listens, self.origin, self.own_pair)
+        return Bundle(self.files, tuple(self.sources), listens, self.origin, self.own_pair, tuple(self.outside))
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
         try:
@@ -226,6 +229,7 @@ class _Bundler:
         for word in directive.words[1:2]:
             name = self.local(word.text)
             if name is None:
+                self.note_outside(word.text)
                 continue
             if takes_file:
                 self.copy(name, f"{source}:{word.line}")
@@ -233,6 +237,12 @@ class _Bundler:
                 self.include(name, f"{source}:{word.line}", context)
             if name != word.text:
                 yield word.start, word.end, f'"{name}"'
+
+    def note_outside(self, word: str) -> None:
+        """Remember the files that `word`, an absolute path elsewhere, stands for."""
+        if word.startswith("/") and "$" not in word:
+            where = Path(word)
+            self.outside += sorted(where.parent.glob(where.name)) if glob.has_magic(where.name) else [where]
 
     def local(self, word: str) -> str | None:
         """`word` relative to our directory; None if it names something elsewhere, or nothing that is on a disk."""

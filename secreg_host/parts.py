@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import certs, files, nginxconf, registryconf, users
+from secreg_host import certs, files, nginxconf, records, registryconf, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.paths import Paths
@@ -157,6 +157,7 @@ def read_nginx(paths: Paths) -> Reading:
         "listens": [asdict(listen) for listen in found.listens],
         "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
         "own_pair": found.own_pair,
+        "outside": {str(path): records.digest(files.read_or_none(path) or b"") for path in found.outside},
     }
     staged = {f"front/{name}": data for name, data in found.files.items()}
     return Reading(Part(staged, facts, tuple(map(str, found.sources))))

@@ -25,13 +25,19 @@ class Finding:
 class Report:
     """The outcome of one apply.
 
-    generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); changed:
-    whether this apply changed it; provisioned: what it wrote to /etc.
+    generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); waiting: parts
+    of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
+    of /etc being `sources`; fresh: findings that the report before did not have; changed: whether this apply changed
+    what serves; provisioned: what it wrote to /etc.
     """
 
     generation: str = ""
     since: float = 0.0
     findings: tuple[Finding, ...] = ()
+    waiting: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
+    sources: tuple[str, ...] = ()
+    fresh: tuple[Finding, ...] = ()
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
 
@@ -54,6 +60,9 @@ def save(paths: Paths, report: Report) -> None:
         "generation": report.generation,
         "since": report.since,
         "findings": [asdict(finding) for finding in report.findings],
+        "waiting": report.waiting,
+        "fingerprint": report.fingerprint,
+        "sources": report.sources,
     }
     records.save(paths.report, record)
 
@@ -65,6 +74,7 @@ def load(paths: Paths) -> Report:
         items = tuple(
             Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
         )
-        return Report(found.get("generation", ""), float(found.get("since", 0)), items)
+        waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
+        return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting)
     except (KeyError, TypeError, ValueError):
         return Report()

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from secreg_host import files, process, units
 from secreg_host.errors import SecregError
-from secreg_host.host import Host
-from secreg_host.parts import Part
 
 NAME, OBJECT = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
 CALL_SECONDS = 25
+
+SIGNATURES = {
+    **dict.fromkeys(("StartUnit", "StopUnit", "ReloadUnit", "RestartUnit", "TryRestartUnit"), "(ss)"),
+    **dict.fromkeys(("LoadUnit", "ResetFailedUnit", "GetUnitProcesses"), "(s)"),
+    "Reload": "()",
+    "DisableUnitFiles": "(asb)",
+    "KillUnit": "(ssi)",
+}
+"""The manager's methods that are used, and the types of their arguments (D-Bus specification, type system)."""
 JOB_SECONDS = 60.0
 
 
@@ -34,28 +41,39 @@ class UnitState:
 
 
 class Systemd:
-    """The manager object of the system bus."""
+    """The manager object of the system bus.
+
+    Calls go over pydbus' connection with the signatures given here: a proxy object would read the introspection data
+    of the whole manager each time, which costs the watchdog more memory than all else.
+    """
 
     def __init__(self) -> None:
         with _explained("reach systemd"):
             import pydbus
 
-            self.bus = pydbus.SystemBus()
-            self.manager = self.bus.get(NAME, OBJECT, timeout=CALL_SECONDS)
+            self.connection = pydbus.SystemBus().con
+
+    def _ask(self, path: str, interface: str, method: str, signature: str, args: tuple[Any, ...]) -> Any:
+        from gi.repository import GLib
+
+        given = GLib.Variant(signature, args) if args else None
+        answer = self.connection.call_sync(NAME, path, interface, method, given, None, 0, CALL_SECONDS * 1000, None)
+        values = answer.unpack()
+        return values[0] if len(values) == 1 else values
 
     def call(self, method: str, *args: Any) -> Any:
+        """Call `method` of the manager (one of SIGNATURES); returns its value."""
         with _explained(f"{method} {' '.join(map(str, args))}"):
-            return getattr(self.manager[f"{NAME}.Manager"], method)(*args, timeout=CALL_SECONDS)
+            return self._ask(OBJECT, f"{NAME}.Manager", method, SIGNATURES[method], args)
 
     def unit(self, name: str) -> dict[str, Any]:
         """All properties of unit `name` and of its service; D-Bus loads the unit if need be."""
         path = self.call("LoadUnit", name)
+        found: dict[str, Any] = {}
         with _explained(f"look at {name}"):
-            properties = self.bus.get(NAME, path, timeout=CALL_SECONDS)["org.freedesktop.DBus.Properties"]
-            found: dict[str, Any] = properties.GetAll(f"{NAME}.Unit", timeout=CALL_SECONDS)
-            if name.endswith(".service"):
-                found |= properties.GetAll(f"{NAME}.Service", timeout=CALL_SECONDS)
-            return found
+            for interface in ("Unit", "Service") if name.endswith(".service") else ("Unit",):
+                found |= self._ask(path, PROPERTIES, "GetAll", "(s)", (f"{NAME}.{interface}",))
+        return found
 
     def state(self, name: str) -> UnitState:
         found = self.unit(name)
@@ -71,13 +89,17 @@ class Systemd:
     def job(self, method: str, unit: str, wait: bool = True) -> None:
         """Queue a job (StartUnit, StopUnit, ReloadUnit, RestartUnit) and wait until it is through."""
         job = self.call(method, unit, "replace")
+        path = self.call("LoadUnit", unit)
         deadline = time.monotonic() + JOB_SECONDS
-        while wait and self.unit(unit)["Job"][1] == job:
+        while wait:
+            with _explained(f"look at {unit}"):
+                current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
+            if current[1] != job:
+                return
             if time.monotonic() > deadline:
-                raise SecregError(
-                    f"{method} {unit} is not through after {JOB_SECONDS:.0f} s", f"systemctl status {unit}"
-                )
-            time.sleep(0.01)
+                waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
+                raise SecregError(waited, f"systemctl status {unit}")
+            time.sleep(0.005)
 
 
 @contextlib.contextmanager
@@ -94,54 +116,3 @@ def _explained(doing: str) -> Iterator[None]:
             "run this as root (sudo)" if "AccessDenied" in said or "authentication" in said else "is systemd running?"
         )
         raise SecregError(f"cannot {doing}: {said.split(': ', 1)[-1]}", hint) from error
-
-
-class SystemdServices:
-    """`Services` by units of systemd."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.systemd = Systemd()
-
-    def prepare(self, parts: Mapping[str, Part]) -> None:
-        if units.write(self.host, units.render(self.host, parts)):
-            self.systemd.call("Reload")
-
-    def start(self, name: str) -> None:
-        unit = units.unit_of(name)
-        slot = name.partition("@")[2]
-        starting = self.host.paths.run / f"starting-{slot}"
-        try:
-            if slot:
-                files.write(starting, b"", files.PUBLIC)
-            self.systemd.call("ResetFailedUnit", unit)
-            self.systemd.job("StartUnit", unit)
-            if self.systemd.state(unit).active not in ("active", "activating"):
-                raise SecregError(f"{unit} did not start", f"journalctl -u {unit} -n 20")
-        finally:
-            if slot:
-                starting.unlink(missing_ok=True)
-
-    def reload(self, name: str) -> None:
-        self.systemd.job("ReloadUnit", units.unit_of(name))
-
-    def stop(self, name: str, wait: bool = True) -> None:
-        self.systemd.job("StopUnit", units.unit_of(name), wait)
-
-    def running(self, name: str) -> bool:
-        return self.systemd.state(units.unit_of(name)).active not in ("inactive", "failed")
-
-    def pids(self, name: str) -> set[int]:
-        unit = units.unit_of(name)
-        with contextlib.suppress(SecregError):
-            return {entry[1] for entry in self.systemd.call("GetUnitProcesses", unit)}
-        return set()
-
-    def died(self, name: str) -> bool:
-        state = self.systemd.state(units.unit_of(name))
-        return state.active == "failed" or state.sub == "auto-restart"
-
-    def last_words(self, name: str) -> list[str]:
-        argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
-        argv.append("_TRANSPORT=stdout")
-        return process.run(argv).stdout.strip().splitlines()

@@ -21,7 +21,7 @@ from secreg_host.activate import Stage
 from secreg_host.apply import Wish
 from secreg_host.errors import Exit, SecregError, bad_input
 from secreg_host.host import Host
-from secreg_host.journal import Level, notify, say
+from secreg_host.journal import Level, notify, record, say
 from secreg_host.paths import Paths
 from secreg_host.report import Report
 from secreg_host.services import Idle, Services
@@ -49,9 +49,9 @@ def _host(call: Call) -> Host:
 def _services(host: Host) -> Services:
     """Whoever runs this host's processes: systemd; nobody for an instance that another process runs."""
     if host.is_system and hosts.systemd_runs():
-        from secreg_host.systemd import SystemdServices
+        from secreg_host.unitservices import UnitServices
 
-        return SystemdServices(host)
+        return UnitServices(host)
     return Idle()
 
 
@@ -59,6 +59,15 @@ def _print_findings(report: Report) -> None:
     for finding in report.findings:
         level = Level.WARNING if finding.kind == "warning" else Level.ERROR
         say(f"{finding.kind}: {finding.problem}", level)
+
+
+def _record_findings(report: Report, all_of_them: bool) -> None:
+    """Findings, one entry of the journal each: those that are new, or all."""
+    for finding in report.findings if all_of_them else report.fresh:
+        level = {"warning": Level.WARNING, "waiting": Level.INFO}.get(finding.kind, Level.ERROR)
+        problem = finding.problem
+        facts = {"part": finding.part, "where": problem.where, "reason": problem.what, "remedy": problem.hint}
+        record(f"{finding.kind}: {problem}", level, kind=finding.kind, **facts)
 
 
 def _print_provisioned(host: Host, report: Report) -> None:
@@ -91,7 +100,7 @@ def apply_unit(call: Call) -> int:
     host = _host(call)
     start = call.args.start
     report = applying.apply(Stage(host, _services(host)), Wish("apply", {}, create=start, start=start))
-    _print_findings(report)
+    _record_findings(report, all_of_them=start)
     generation = generations.load(host, report.generation or None)
     report = _follow_trust(host, report)
     line = looking.one_line(report, generation)
@@ -122,9 +131,9 @@ def start(call: Call) -> int:
     if args.disposable:
         with tempfile.TemporaryDirectory(prefix="secure-registry-") as directory:
             Path(directory).chmod(0o711)
-            return instance.run(hosts.discover(Paths(Path(directory))), call.environment)
+            return instance.run(hosts.discover(Paths(Path(directory))), call.environment, args.watch)
     if args.foreground:
-        return instance.run(_host(call), call.environment)
+        return instance.run(_host(call), call.environment, args.watch)
     host = _system(call)
     report = applying.apply(Stage(host, _services(host)), Wish("start", call.environment, create=True))
     _print_provisioned(host, report)

@@ -18,7 +18,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def registry(installed_host: Machine) -> Iterator[Registry]:
+def registry(watched: Registry) -> Iterator[Registry]:
+    """The same without the watchdog: edits serve when the test says so."""
+    watched.machine.run("systemctl", "mask", "--runtime", "--now", "secure-registry-watchdog")
+    yield watched
+
+
+@pytest.fixture
+def watched(installed_host: Machine) -> Iterator[Registry]:
     """A host on which the registry was started. Afterwards it serves, and its journal holds nothing unexpected."""
     installed_host.run("systemctl", "enable", "--now", "secure-registry")
     found = Registry(installed_host)

@@ -92,11 +92,12 @@ class Instance:
             timeout=timeout,
         )
 
-    def start(self, **environment: str) -> None:
-        """Start it and wait until it says how to log in."""
+    def start(self, *options: str, **environment: str) -> None:
+        """Start it and wait until it says how to log in; edits serve after `reload`, unless `options` has --watch."""
+        options = options or ("--no-watch",)
         self.said = []
         self.process = self.popen(
-            "start", "--foreground", "--root", str(self.root), **{"PORT": str(self.port)} | environment
+            "start", "--foreground", *options, "--root", str(self.root), **{"PORT": str(self.port)} | environment
         )
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
         self.wait_for("the start", lambda: self.has_said("log in with") or self.process.poll() is not None)  # type: ignore[union-attr]

@@ -12,21 +12,23 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "errors", "paths", "journal", "templating"},
-    {"files", "process", "envfile", "handshake"},
+    {"files", "process", "envfile", "handshake", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
     {"host"},
-    {"processes", "records", "parts"},
+    {"processes", "records"},
+    {"parts"},
     {"defaults", "generations", "units", "services", "foreign", "owned"},
     {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},
     {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
-    {"report", "rehearsal", "foreground", "trust", "trustcheck"},
-    {"activate"},
+    {"report", "rehearsal", "foreground", "trust", "trustcheck", "unitservices"},
+    {"activate", "watch"},
     {"apply", "status", "removal", "trustverb"},
     {"instance"},
     {"verbs"},
     {"cli"},
+    {"entry"},
     {"__main__"},
 ]
 """Each module may import from layers above its own line only, at its top level."""
