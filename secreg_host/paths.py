@@ -53,6 +53,10 @@ class Paths:
         return self.etc / ".htpasswd"
 
     @property
+    def hooks(self) -> Path:
+        return self.etc / "hooks.d"
+
+    @property
     def password(self) -> Path:
         return self.etc / ".password"
 

@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,10 @@ def as_account(argv: Sequence[str], account: Account) -> list[str]:
     ]
 
 
-def run(argv: Sequence[str], timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
-    """Run `argv` to its end with a fixed environment and no input; at most `timeout` seconds.
+def run(
+    argv: Sequence[str], timeout: float = 30.0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `argv` to its end with a fixed environment (and `environment`) and no input; at most `timeout` seconds.
 
     Returns the completed process whatever its exit status, stdout and stderr as text. Raises SecregError when it
     can't be started or doesn't end in time.
@@ -71,7 +73,7 @@ def run(argv: Sequence[str], timeout: float = 30.0) -> subprocess.CompletedProce
             text=True,
             errors="replace",
             timeout=timeout,
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | dict(environment or {}),
             check=False,
         )
     except FileNotFoundError as error:

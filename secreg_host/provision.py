@@ -45,8 +45,7 @@ def provision(
     facts = defaults.facts(host)
     written = list(defaults.follow(host, _defaults(host, settings, facts, environment), create))
     password = None
-    if create:
-        written += _certificate(host, settings, facts)
+    written += _certificate(host, settings, facts, create)
     more, password = _first_user(host, settings, create and (restore or not Ledger(paths).knows(paths.htpasswd)))
     return Provisioned(tuple(write.path for write in (*written, *more)), password)
 
@@ -81,15 +80,16 @@ def http_secret(path: Path) -> dict[str, str]:
     return {name: value} if value else {}
 
 
-def _certificate(host: Host, settings: Settings, facts: defaults.Facts) -> list[Write]:
-    """The host's CA and a certificate signed by it, where neither certificate nor key exists."""
+def _certificate(host: Host, settings: Settings, facts: defaults.Facts, create: bool) -> list[Write]:
+    """The host's CA and a certificate signed by it, where neither exists and `create`; a renewal when it is due."""
     from secreg_host import authority
 
-    paths = host.paths
-    written = authority.restore_ca(host)
-    if any(os.path.lexists(path) for path in (paths.crt, paths.key)):
-        return written
-    return written + authority.issue(host, settings, facts, datetime.now(UTC), new_ca=False)
+    paths, now = host.paths, datetime.now(UTC)
+    written = authority.restore_ca(host) if create else []
+    missing = not any(os.path.lexists(path) for path in (paths.crt, paths.key))
+    if (create and missing) or authority.due(host, now):
+        written += authority.issue(host, settings, facts, now, new_ca=False)
+    return written
 
 
 def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Write], str | None]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import defaults, files, generations, instance, records
+from secreg_host import defaults, files, generations, hooks, instance, records
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import status as looking
@@ -70,6 +70,20 @@ def _record_findings(report: Report, all_of_them: bool) -> None:
         record(f"{finding.kind}: {problem}", level, kind=finding.kind, **facts)
 
 
+def _run_hooks(host: Host, report: Report) -> None:
+    """Tell the administrator's own programs what is new."""
+    told: list[tuple[str, dict[str, str]]] = []
+    for finding in report.fresh:
+        problem = finding.problem
+        facts = {"part": finding.part, "where": problem.where, "reason": problem.what, "remedy": problem.hint}
+        told.append((finding.kind, facts))
+    if report.changed and report.generation:
+        told.append(("applied", {"generation": report.generation}))
+    for event, facts in told:
+        for wrong in hooks.run(host.paths, event, facts):
+            record(str(wrong), Level.WARNING)
+
+
 def _print_provisioned(host: Host, report: Report) -> None:
     for path in report.provisioned.written:
         print(f"wrote {path}")
@@ -105,6 +119,7 @@ def apply_unit(call: Call) -> int:
     report = _follow_trust(host, report)
     line = looking.one_line(report, generation)
     notify(f"STATUS={line}")
+    _run_hooks(host, report)
     if report.changed:
         say(line)
     return Exit.DONE if start else applying.exit_code(report)
@@ -204,6 +219,7 @@ def _apply_now(host: Host, services: Services, doing: str) -> int:
     report = applying.apply(Stage(host, services), Wish(doing, {}, start=services.running("nginx")))
     _print_findings(report)
     report = _follow_trust(host, report)
+    _run_hooks(host, report)
     if report.changed:
         print("the changes serve" if report.generation else "the changes are good; start it: secure-registry start")
     else:

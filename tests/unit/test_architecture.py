@@ -17,7 +17,7 @@ LAYERS = [
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
     {"host"},
-    {"processes", "records"},
+    {"processes", "records", "hooks"},
     {"parts"},
     {"defaults", "generations", "units", "services", "foreign", "owned"},
     {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},

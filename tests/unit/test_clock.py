@@ -1,0 +1,68 @@
+"""Time passes, or jumps back: what serves goes on serving, what is new is judged by the clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from secreg_host import authority, certs, defaults, parts
+from secreg_host.defaults import Facts
+from secreg_host.errors import BadInput
+from secreg_host.host import Host
+from secreg_host.settings import Settings
+
+NOW = datetime.now(UTC)
+FACTS = Facts("host", (), False)
+
+
+@pytest.fixture
+def issued(host: Host) -> Host:
+    host.paths.etc.mkdir(parents=True)
+    defaults.follow(host, defaults.render(host, Settings(), FACTS), create=True)
+    authority.issue(host, Settings(), FACTS, NOW, new_ca=False)
+    return host
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [(0, ""), (-400, "it is valid only from"), (390, "expires on"), (500, "expired on")]
+)
+def test_what_serves_goes_on_with_a_warning(issued: Host, days: int, said: str) -> None:
+    before = parts.read_certificate(issued.paths, NOW, None).part
+    found = parts.read_certificate(issued.paths, NOW + timedelta(days=days), before)
+    assert found.part is not None and found.problems == ()
+    assert [said in problem.what for problem in found.warnings] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(("days", "said"), [(-400, "valid only from"), (500, "it expired on")])
+def test_what_is_new_must_be_valid(issued: Host, days: int, said: str) -> None:
+    found = parts.read_certificate(issued.paths, NOW + timedelta(days=days), None)
+    assert found.part is None and said in found.problems[0].what and found.problems[0].hint
+
+
+def test_a_setup_with_the_clock_set_back_keeps_within_the_life_of_the_ca(issued: Host) -> None:
+    long_ago = NOW - timedelta(days=400)
+    authority.issue(issued, Settings(), FACTS, long_ago, new_ca=False)
+    judged = certs.judge(certs.KeyPair(issued.paths.crt.read_bytes(), issued.paths.key.read_bytes()), "", "", NOW)
+    assert judged.certificate is not None and judged.certificate.not_before >= NOW - timedelta(days=2)
+
+
+@pytest.mark.parametrize(("days", "due"), [(0, False), (200, False), (263, False), (270, True), (500, True)])
+def test_our_own_certificate_is_renewed_after_two_thirds_of_its_life(issued: Host, days: int, due: bool) -> None:
+    assert authority.due(issued, NOW + timedelta(days=days)) is due
+
+
+def test_it_is_renewed_when_names_change(issued: Host) -> None:
+    text = issued.paths.openssl_cnf.read_text()
+    issued.paths.openssl_cnf.write_text(text + "DNS.9 = new.host\n")
+    assert authority.due(issued, NOW)
+    authority.issue(issued, Settings(), FACTS, NOW, new_ca=False)
+    assert not authority.due(issued, NOW)
+    issued.paths.openssl_cnf.write_text(text + "IP.9 = 300.0.0.1\n")
+    with pytest.raises(BadInput):
+        authority.due(issued, NOW)
+
+
+def test_one_that_the_administrator_brought_is_never_renewed(issued: Host) -> None:
+    issued.paths.crt.write_bytes(b"# mine\n" + issued.paths.crt.read_bytes())
+    assert not authority.due(issued, NOW + timedelta(days=390))
