@@ -20,7 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def registry(watched: Registry) -> Iterator[Registry]:
     """The same without the watchdog: edits serve when the test says so."""
-    watched.machine.run("systemctl", "mask", "--runtime", "--now", "secure-registry-watchdog")
+    watched.machine.run("systemctl", "stop", "secure-registry-watchdog")  # before mask: systemd wants its last word
+    watched.machine.run("systemctl", "mask", "--runtime", "secure-registry-watchdog")
     yield watched
 
 

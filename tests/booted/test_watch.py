@@ -147,6 +147,26 @@ def test_a_change_while_the_watchdog_is_away_is_seen_when_it_is_back(watched: Re
     assert live(watched, "# while away")
 
 
+def test_hooks_are_told_what_was_rejected_and_applied(watched: Registry) -> None:
+    watched.expected.append("unknown directive|the hook failed")
+    machine = watched.machine
+    machine.write(f"{ETC}/hooks.d/log", "#!/bin/sh\nenv | grep SECREG >> /root/hooks.log\nexit 7\n", 0o755)
+    machine.write(f"{ETC}/hooks.d/README.txt", "not a hook", 0o755)
+    before = watched.edit("nginx.conf", "server_name", "nonsense")
+    machine.wait_for("it", lambda: "SECREG_EVENT=rejected" in machine.run("cat", "/root/hooks.log", check=False).stdout)
+    assert f"SECREG_WHERE={ETC}/nginx.conf:35" in machine.read("/root/hooks.log")
+    watched.put("nginx.conf", before + "# a change\n")
+    machine.wait_for("the other", lambda: "SECREG_EVENT=applied" in machine.read("/root/hooks.log"))
+    machine.wait_for("its failure", lambda: any("exit code 7" in entry["MESSAGE"] for entry in machine.journal()))
+
+
+def test_new_names_renew_the_certificate_by_themselves(watched: Registry) -> None:
+    before = watched.fingerprint()
+    watched.edit("openssl.cnf", "DNS.1", "DNS.9 = deep.host.localhost\nDNS.1")
+    watched.machine.wait_for("the new certificate", lambda: watched.fingerprint() != before, timeout=SECONDS)
+    assert watched.status_of("/v2/", user="docker") == "200"
+
+
 def test_edits_under_load_drop_no_request(watched: Registry) -> None:
     with Load(watched) as load:
         for number in range(6):
