@@ -19,6 +19,7 @@ from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
 from secreg_host.provision import Provisioned
 from secreg_host.report import Finding, Report, findings
+from secreg_host.settings import Settings
 
 WAIT_SECONDS = 10.0
 """How long the second half of a pair is waited for before the pair is called wrong."""
@@ -132,14 +133,23 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
             parts[name] = part
 
     provisioned = Provisioned()
+    settings: Settings | None = None
     try:
         settings, reading = kinds.read_settings(host.paths, wish.environment)
         take(kinds.SETTINGS, reading)
-        provisioned = provision.provision(host, settings, wish.environment, wish.create, wish.restore)
     except SecregError as error:
         if current is None:
             raise
-        take(kinds.SETTINGS, Reading(parts.get(kinds.SETTINGS), error.problems))
+        take(kinds.SETTINGS, Reading(None, error.problems))
+    try:
+        if settings is not None:
+            provisioned = provision.provision(host, settings, wish.environment, wish.create, wish.restore)
+        else:
+            provisioned = provision.renew(host, kinds.settings_of(parts[kinds.SETTINGS]))
+    except SecregError as error:
+        if current is None:
+            raise
+        take(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], error.problems))
     mark = sources.fingerprint(host.paths, ())
     now = datetime.now(UTC)
     take(kinds.USERS, kinds.read_users(host.paths, known.get(kinds.USERS)))

@@ -25,15 +25,18 @@ def restore_ca(host: Host) -> list[Write]:
 
 def due(host: Host, now: datetime) -> bool:
     """Whether the certificate that we issued must be issued anew: two thirds of its life are over, or openssl.cnf names
-    other names or addresses. Never for one that the administrator brought. Raises BadInput when openssl.cnf is bad."""
+    other names or addresses. Never for one that the administrator brought. Raises BadInput when openssl.cnf is bad,
+    whoever issued the certificate: the next gencert will need it."""
     paths = host.paths
+    cnf = files.read_or_none(paths.openssl_cnf)
+    request = opensslcnf.parse(cnf.decode(errors="replace"), str(paths.openssl_cnf)) if cnf is not None else None
     crt = files.read_or_none(paths.crt)
     ca = _load_ca(host)
-    if crt is None or ca is None or not Ledger(paths).wrote(paths.crt, crt) or not certs.is_issued_by(crt, ca.crt):
+    if request is None or crt is None or ca is None:
+        return False
+    if not Ledger(paths).wrote(paths.crt, crt) or not certs.is_issued_by(crt, ca.crt):
         return False
     found = certs.describe(certs.chain(crt)[0])
-    text = (files.read_or_none(paths.openssl_cnf) or b"").decode(errors="replace")
-    request = opensslcnf.parse(text, str(paths.openssl_cnf))
     names_differ = set(found.names) != set(request.dns_names) or set(found.addresses) != set(request.addresses)
     return names_differ or now > found.not_before + (found.not_after - found.not_before) * 2 / 3
 

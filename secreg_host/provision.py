@@ -50,6 +50,12 @@ def provision(
     return Provisioned(tuple(write.path for write in (*written, *more)), password)
 
 
+def renew(host: Host, settings: Settings) -> Provisioned:
+    """What has to be done even while secure-registry.conf is broken, by the last good `settings`: a renewal."""
+    written = _certificate(host, settings, defaults.facts(host), create=False)
+    return Provisioned(tuple(write.path for write in written))
+
+
 def _defaults(
     host: Host, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
 ) -> tuple[Write, ...]:
