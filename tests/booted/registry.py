@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.hosts import docker
 from tests.hosts.commands import Result
@@ -83,8 +85,16 @@ class Registry:
         return [line for line in lines if not any(re.search(pattern, line) for pattern in patterns)]
 
 
+class Failure(NamedTuple):
+    """Work of a client that went wrong: when it began and ended (seconds since the epoch), and how."""
+
+    began: float
+    ended: float
+    what: str
+
+
 class Load:
-    """Clients that ask without a pause while the block runs; `failures` are answers other than they should be."""
+    """Clients that ask, push and pull without a pause while the block runs (load.py)."""
 
     def __init__(self, registry: Registry) -> None:
         registry.machine.copy_in(HERE / "load.py", "/root/load.py")
@@ -92,7 +102,7 @@ class Load:
         self.password = registry.password
         self.process: subprocess.Popen[str] | None = None
         self.requests = 0
-        self.failures: list[str] = []
+        self.failures: list[Failure] = []
 
     def __enter__(self) -> Load:
         self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -106,4 +116,4 @@ class Load:
         assert self.process is not None
         said = self.process.communicate("", timeout=60)[0].splitlines()  # the end of its input is the sign to stop
         self.requests = int(said[-1])
-        self.failures = said[:-1]
+        self.failures = [Failure(*json.loads(line)) for line in said[:-1]]
