@@ -12,8 +12,8 @@ DEB         := dist/secure-registry_$(VERSION)_all.deb
 RUNTIME_PACKAGES := nginx docker-registry python3 python3-bcrypt python3-cryptography python3-jinja2 python3-passlib \
                     python3-pydbus python3-watchdog python3-yaml
 BUILD_PACKAGES   := debhelper dh-python dpkg-dev
-LINT_PACKAGES    := $(RUNTIME_PACKAGES) python3-venv shellcheck systemd
-TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) lintian git apache2-utils openssl curl skopeo systemd-container \
+LINT_PACKAGES    := $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
+TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) lintian git openssl curl skopeo systemd-container \
                     mmdebstrap util-linux procps iproute2 iptables wrk
 
 # Packages that are missing are installed; a machine that has them all is left alone.
