@@ -163,9 +163,10 @@ def run(args: argparse.Namespace, request: Request, default: HashChoice, stdin: 
     if request.file is None:
         print(line, file=stdout)
         return Exit.DONE
-    before = b"" if args.create else files.read_or_none(request.file) or b""
-    known = any(_names(raw, request.user) for raw in before.split(b"\n"))
-    _save(request.file, edited(before, request.user, line.encode()))
+    with files.exclusively(request.file.resolve().parent):
+        before = b"" if args.create else files.read_or_none(request.file) or b""
+        known = any(_names(raw, request.user) for raw in before.split(b"\n"))
+        _save(request.file, edited(before, request.user, line.encode()))
     print(f"{'Updating' if known else 'Adding'} password for user {request.user}", file=stdout)
     return Exit.DONE
 
@@ -210,11 +211,12 @@ def _save(path: Path, data: bytes) -> None:
 def _delete(request: Request, stdout: TextIO) -> Exit:
     if request.file is None:
         raise bad_input("-D", "it does not go with -n")
-    data = files.read_or_none(request.file) or b""
-    after = edited(data, request.user, None)
-    if after == data:
-        raise SecregError(f"user {request.user} is not in {request.file}")
-    _save(request.file, after)
+    with files.exclusively(request.file.resolve().parent):
+        data = files.read_or_none(request.file) or b""
+        after = edited(data, request.user, None)
+        if after == data:
+            raise SecregError(f"user {request.user} is not in {request.file}")
+        _save(request.file, after)
     print(f"Deleting password for user {request.user}", file=stdout)
     return Exit.DONE
 

@@ -14,8 +14,10 @@ from secreg_host.host import Host, systemd_runs
 
 
 def holds_images(path: Path) -> bool:
-    """Whether `path` is a storage directory of the registry (distribution's layout), whatever its name."""
-    return (path / "docker/registry/v2").is_dir()
+    """Whether there are images in the directory `path`, at any depth (distribution's layout: docker/registry/v2)."""
+    if path.name == "docker" and (path / "registry/v2").is_dir():
+        return True
+    return any(found.is_dir() for found in path.rglob("docker/registry/v2"))
 
 
 def _untrust(host: Host) -> tuple[Problem, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,21 @@ def test_a_terminal_is_asked_twice() -> None:
 )
 def test_opt(opt: str, choice: HashChoice) -> None:
     assert htpasswd.split_options(opt, "OPT") == choice
+
+
+def test_runs_at_the_same_time_lose_no_user_and_bring_none_back(tmp_path: Path) -> None:
+    """Between reading and writing, another run waits: alice, once removed, is not written again by those who add."""
+    path = tmp_path / ".htpasswd"
+    path.write_bytes(b"alice:{SHA}" + b"A" * 27 + b"=\n")
+    names = [f"user{number}" for number in range(24)]
+
+    def add(name: str) -> None:
+        call("-bs", str(path), name, "pw")
+
+    calls = [lambda name=name: add(name) for name in names]
+    calls.insert(len(calls) // 2, lambda: call("-D", str(path), "alice"))
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(one) for one in calls]:
+            done.result()
+    found, problems = users.parse(path.read_bytes(), "")
+    assert (sorted(user.name for user in found), problems) == (sorted(names), ())
