@@ -33,7 +33,8 @@ files:
     storage/               images
     current/               what serves now; never edit it
 
-  A change in /etc serves after: secure-registry reload. One that is bad never does: the last good version goes on.
+  A change in /etc serves by itself, at once after: secure-registry reload. One that is bad never does: it is named by
+  secure-registry status, and the last good version goes on.
 
 environment:
   Every setting of secure-registry.conf may be given to setup and start: SERVER_NAME=registry.example.org PORT=8443 ...

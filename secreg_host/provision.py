@@ -12,7 +12,7 @@ from pathlib import Path
 
 from secreg_host import defaults, files, records
 from secreg_host import settings as settings_module
-from secreg_host.errors import Problem, SecregError
+from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.records import Ledger, Write
@@ -42,12 +42,30 @@ def provision(
         files.make_directory(paths.etc, 0o755)
         files.make_directory(paths.log, 0o750, host.accounts.front.owner)
         _http_secret(paths.http_secret)
+    replaced = _replaced_password(host, environment)
     facts = defaults.facts(host)
     written = list(defaults.follow(host, _defaults(host, settings, facts, environment), create))
-    password = None
     written += _certificate(host, settings, facts, create)
     more, password = _first_user(host, settings, create and (restore or not Ledger(paths).knows(paths.htpasswd)))
+    if replaced:
+        paths.password.unlink(missing_ok=True)
     return Provisioned(tuple(write.path for write in (*written, *more)), password)
+
+
+def _replaced_password(host: Host, environment: Mapping[str, str]) -> bool:
+    """Whether .password holds one that we made up and that PASSWORD in the environment replaces now.
+
+    Raises BadInput when the administrator put another one there: which of the two is meant can't be known, and the one
+    in the environment would be forgotten at the next edit of the settings.
+    """
+    given, path = environment.get("PASSWORD", ""), host.paths.password
+    data = files.read_or_none(path) if given else None
+    if data is None or data.decode(errors="replace").strip() == given:
+        return False
+    if not Ledger(host.paths).wrote(path, data):
+        hint = "remove the file, or run this without PASSWORD"
+        raise BadInput([Problem("environment variable PASSWORD", f"PASSWORD differs from {path}", hint)])
+    return True
 
 
 def renew(host: Host, settings: Settings) -> Provisioned:
@@ -126,6 +144,7 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
     if not password:
         password = made = base64.b64encode(secrets.token_bytes(32)).decode()
         write = Write(paths.password, f"{password}\n".encode(), files.PRIVATE)
+        ledger.record([write])
         files.write(write.path, write.data, write.mode)
         written.append(write)
     choice = htpasswd.split_options(settings.opt, "OPT")

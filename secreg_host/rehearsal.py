@@ -69,7 +69,7 @@ def hint_for(text: str) -> str:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
     if "unknown directive" in text:
         return "correct it, or install the nginx module that knows it"
-    return "correct the line, then: systemctl reload secure-registry"
+    return "correct the line"
 
 
 def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -> tuple[Problem, ...]:

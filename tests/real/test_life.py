@@ -85,6 +85,29 @@ def test_credentials_follow_the_settings_until_htpasswd_is_edited(instance: Inst
     assert instance.ask("/v2/", user="docker", password="by-hand").status == 200
 
 
+def test_a_password_given_later_outlasts_the_one_that_was_made_up(instance: Instance) -> None:
+    """.password would say a password that does not count any more, and come back with the next edit of the settings."""
+    assert instance.run("setup", PORT=str(instance.port)).returncode == 0
+    assert (instance.etc / ".password").exists()
+    assert instance.run("setup", USERNAME="crazy", PASSWORD="fool").returncode == 0
+    assert not (instance.etc / ".password").exists()
+    instance.start()
+    assert instance.ask("/v2/", user="crazy", password="fool").status == 200
+    instance.edit("secure-registry.conf", "#CERT_DAYS=397", "CERT_DAYS=300")
+    instance.reload()
+    assert instance.ask("/v2/", user="crazy", password="fool").status == 200
+
+
+def test_a_password_that_contradicts_the_file_that_was_provided_is_refused(instance: Instance) -> None:
+    instance.etc.mkdir(parents=True)
+    instance.write(".password", "provided-one\n")
+    subprocess.run(["chown", "-R", "nobody", instance.root / "etc"], check=False)
+    done = instance.run("setup", PASSWORD="another-one")
+    assert done.returncode == 2 and "PASSWORD differs from" in done.stderr and ".password" in done.stderr
+    assert "-one" not in done.stderr
+    assert not (instance.etc / ".htpasswd").exists()
+
+
 def test_a_disposable_instance_leaves_nothing(instance: Instance) -> None:
     def leftovers() -> set[str]:
         return {path.name for path in Path("/tmp").glob("secure-registry-*")}
