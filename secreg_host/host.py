@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from secreg_host import distro
 from secreg_host.errors import SecregError
 from secreg_host.paths import Paths
 from secreg_host.process import Account, find_program
@@ -62,29 +63,27 @@ def _account(name: str) -> Account:
     except KeyError:
         raise SecregError(
             f"the system user {name} does not exist",
-            "create it: systemd-sysusers secure-registry.conf (the package does this)",
+            "the package creates it; without the package, run a foreground instance as an ordinary user",
         ) from None
     return Account(name, entry.pw_uid, entry.pw_gid)
 
 
 def nginx(settings: Settings) -> Path:
     """The nginx program. Raises SecregError when there is none."""
-    return _program(settings.nginx_binary, NGINX_NAMES, "NGINX_BINARY", "nginx")
+    return _program(settings.nginx_binary, NGINX_NAMES, "NGINX_BINARY", distro.install("nginx"))
 
 
 def registry(settings: Settings) -> Path:
     """distribution's registry program. Raises SecregError when there is none."""
-    return _program(settings.registry_binary, REGISTRY_NAMES, "REGISTRY_BINARY", "docker-registry")
+    return _program(settings.registry_binary, REGISTRY_NAMES, "REGISTRY_BINARY", distro.install_registry())
 
 
-def _program(given: str, names: tuple[str, ...], setting: str, package: str) -> Path:
+def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> Path:
     for name in (given,) if given else names:
         if found := find_program(name):
             return found
     wanted = given or " or ".join(names)
-    raise SecregError(
-        f"program not found: {wanted}", f"apt install {package}, or set {setting} in secure-registry.conf"
-    )
+    raise SecregError(f"program not found: {wanted}", f"{remedy}, or set {setting} in secure-registry.conf")
 
 
 def systemd_runs() -> bool:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-SHARE = Path(__file__).resolve().parent.parent
-"""Where templates/ and units/ lie: beside the package, in a checkout as in /usr/share/secure-registry."""
+_PACKAGE = Path(__file__).resolve().parent
+SHARE = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
+"""Where templates/ lie: in the package that pip installed, else beside it (a checkout, /usr/share/secure-registry)."""
+
+OS_RELEASE = Path("/etc/os-release")
+"""Which distribution this is (os-release(5))."""
+
+OWN_REGISTRY = Path("/usr/local/bin/registry")
+"""Where an administrator puts distribution's own release: found by itself (process.SEARCH)."""
 
 
 @dataclass(frozen=True)

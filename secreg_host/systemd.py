@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from secreg_host import distro
 from secreg_host.errors import SecregError
 
 NAME, OBJECT = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
@@ -40,6 +41,19 @@ class UnitState:
     status_text: str
 
 
+def _system_bus() -> Any:
+    """The connection to the system bus. EL packages only what pydbus stands on (gi): there gi is asked itself."""
+    try:
+        import pydbus
+    except ModuleNotFoundError as error:
+        if error.name != "pydbus":
+            raise
+        from gi.repository import Gio
+
+        return Gio.bus_get_sync(Gio.BusType.SYSTEM, None)
+    return pydbus.SystemBus().con
+
+
 class Systemd:
     """The manager object of the system bus.
 
@@ -49,9 +63,7 @@ class Systemd:
 
     def __init__(self) -> None:
         with _explained("reach systemd"):
-            import pydbus
-
-            self.connection = pydbus.SystemBus().con
+            self.connection = _system_bus()
 
     def _ask(self, path: str, interface: str, method: str, signature: str, args: tuple[Any, ...]) -> Any:
         from gi.repository import GLib
@@ -107,7 +119,8 @@ def _explained(doing: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise SecregError(f"cannot {doing}: {error}", "apt install python3-pydbus") from error
+        remedy = distro.install("python3-pydbus", el="python3-gobject-base")
+        raise SecregError(f"cannot {doing}: {error}", remedy) from error
     except Exception as error:
         if not type(error).__module__.startswith(("gi", "pydbus")) and not isinstance(error, KeyError):
             raise

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from secreg_host import distro
 from secreg_host.errors import Problem, SecregError, bad_input
 
 ROUNDS = 200_000
@@ -177,7 +178,7 @@ def _bcrypt(password: str, cost: int) -> str:
     try:
         import bcrypt
     except ImportError:
-        raise SecregError("bcrypt is not available here", "apt install python3-bcrypt, or use -5") from None
+        raise SecregError("bcrypt is not available here", f"{distro.install('python3-bcrypt')}, or use -5") from None
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
 
 

@@ -12,7 +12,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "errors", "paths", "journal", "templating"},
-    {"files", "process", "envfile", "handshake", "sources"},
+    {"files", "process", "distro", "envfile", "handshake", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},

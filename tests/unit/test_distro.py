@@ -1,0 +1,97 @@
+"""Remedies name what the host's own package manager knows; EL, which has no registry, is told the way out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from secreg_host import distro, host, paths, systemd, users
+from secreg_host.errors import SecregError
+from secreg_host.settings import Settings
+
+RELEASES = {
+    "debian": "ID=debian\nVERSION_ID=12\n",
+    "ubuntu": "ID=ubuntu\nID_LIKE=debian\n",
+    "fedora": 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=42\n',
+    "rocky": 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="10.1"\n',
+    "rhel": 'ID="rhel"\nID_LIKE="centos fedora"\nVERSION_ID="9.6"\n',
+    "nothing": "",
+}
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    def put(name: str) -> None:
+        (tmp_path / "os-release").write_text(RELEASES[name])
+        monkeypatch.setattr(paths, "OS_RELEASE", tmp_path / "os-release")
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("name", "registry", "nginx"),
+    [
+        ("debian", "apt install docker-registry", "apt install nginx"),
+        ("ubuntu", "apt install docker-registry", "apt install nginx"),
+        ("fedora", "dnf install docker-distribution", "dnf install nginx"),
+        ("rocky", "to /usr/local/bin/registry", "dnf install nginx"),
+        ("rhel", "to /usr/local/bin/registry", "dnf install nginx"),
+        ("nothing", "apt install docker-registry", "apt install nginx"),
+    ],
+)
+def test_a_missing_program(on: object, monkeypatch: pytest.MonkeyPatch, name: str, registry: str, nginx: str) -> None:
+    on(name)  # type: ignore[operator]
+    monkeypatch.setattr(host, "find_program", lambda _: None)
+    with pytest.raises(SecregError) as caught:
+        host.registry(Settings())
+    assert registry in caught.value.hint and "REGISTRY_BINARY in secure-registry.conf" in caught.value.hint
+    with pytest.raises(SecregError) as caught:
+        host.nginx(Settings())
+    assert nginx in caught.value.hint and "NGINX_BINARY" in caught.value.hint
+
+
+def test_no_os_release_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(paths, "OS_RELEASE", tmp_path / "none")
+    assert distro.install("nginx") == "apt install nginx"
+
+
+def test_without_pydbus_gi_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EL: gi (python3-gobject-base) is there, pydbus is not."""
+    bus = object()
+    gi, repository = ModuleType("gi"), ModuleType("gi.repository")
+    gio = SimpleNamespace(BusType=SimpleNamespace(SYSTEM=1), bus_get_sync=lambda kind, _: bus if kind == 1 else None)
+    repository.Gio = gio  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gi", gi)
+    monkeypatch.setitem(sys.modules, "gi.repository", repository)
+    monkeypatch.setitem(sys.modules, "pydbus", None)
+    assert systemd._system_bus() is bus
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("debian", "apt install python3-pydbus"),
+        ("fedora", "dnf install python3-pydbus"),
+        ("rhel", "dnf install python3-gobject-base"),
+    ],
+)
+def test_without_both_the_package_is_named(
+    on: object, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
+) -> None:
+    on(name)  # type: ignore[operator]
+    for module in ("pydbus", "gi", "gi.repository"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SecregError) as caught, systemd._explained("reach systemd"):
+        systemd._system_bus()
+    assert caught.value.hint == remedy
+
+
+def test_bcrypt_where_dnf_installs(on: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    on("fedora")  # type: ignore[operator]
+    monkeypatch.setitem(sys.modules, "bcrypt", None)
+    with pytest.raises(SecregError) as caught:
+        users.make_hash("secret", users.Scheme.BCRYPT)
+    assert caught.value.hint == "dnf install python3-bcrypt, or use -5"
