@@ -148,12 +148,13 @@ def _switch(stage: Stage, new: Generation, old: Generation | None) -> None:
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")
     stale = old is not None and old.name == new.name and not serves(new)  # an earlier run was killed before its reload
-    for name, prefix in (("auth", "auth/nginx.conf"), ("nginx", "front/")):
+    same_front = old is not None and old.front == new.front
+    for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name):
             services.stop(name)
         if not services.running(name):
             services.start(name)
-        elif stale or new.differs(old, prefix):
+        elif stale or not same:
             services.reload(name)
     wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)
     if wrong := probe.prove(wants, PROOF_SECONDS, lambda: _dead(services, new)):
@@ -171,7 +172,7 @@ def _dead(services: Services, generation: Generation) -> str:
 def _way_back(stage: Stage, new: Generation, current: Generation) -> Generation:
     parts = current.parts | {kinds.USERS: new.parts[kinds.USERS]}
     back = assemble.assemble(stage.host, parts, current.slot)
-    generations.stage(stage.host, back, assemble.generation_conf(back.name))
+    generations.stage(stage.host, back, assemble.generation_conf(back))
     return back
 
 

@@ -218,7 +218,7 @@ def choose(
 def _check(stage: Stage, new: Generation, current: Generation | None, live: bool) -> tuple[Problem, ...]:
     """Stage `new`, rehearse it and bring its registry up; its problems. A bad one is not kept."""
     host = stage.host
-    staged = generations.stage(host, new, assemble.generation_conf(new.name))
+    staged = generations.stage(host, new, assemble.generation_conf(new))
     problems = rehearsal.check(host, new, staged)
     if not problems and live and current is not None and new.listens != current.listens:
         error = activate.port_problem(stage, new)

@@ -42,16 +42,16 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     return Generation(parts, slot, rendered)
 
 
-def generation_conf(name: str) -> dict[str, bytes]:
-    """The location that only generation `name` answers (204), by which the probe knows what serves."""
+def generation_conf(generation: Generation) -> dict[str, bytes]:
+    """The location that only the front of `generation` answers (204), by which the probe knows what serves."""
     text = f"""\
 # Generated: how the probe knows which generation answers.
-location = {answer_path(name)} {{
+location = {answer_path(generation)} {{
     return 204;
 }}
 """
     return {"front/generation.conf": text.encode()}
 
 
-def answer_path(name: str) -> str:
-    return f"/_secreg/generation/{name}"
+def answer_path(generation: Generation) -> str:
+    return f"/_secreg/generation/{generation.front}"

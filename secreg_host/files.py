@@ -126,6 +126,18 @@ def exclusively(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def held(path: Path) -> bool:
+    """Whether somebody holds the lock `path` right now."""
+    try:
+        with path.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextlib.contextmanager
 def lock(path: Path, doing: str, wait: float = 60.0) -> Iterator[None]:
     """Hold the one lock of an instance while the block runs; wait up to `wait` seconds for it.

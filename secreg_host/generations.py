@@ -26,7 +26,7 @@ KEPT = 5
 """Generations kept for a look back; `current` is always among them."""
 
 IDENTITY = 32
-"""Hexadecimal digits of a generation's name. 128 bits: the probe's address holds it, so it must not be guessable."""
+"""Hexadecimal digits of a digest. 128 bits: the probe's address holds that of the front, which nobody may guess."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,16 @@ class Generation:
         return summary.hexdigest()[:IDENTITY]
 
     @property
+    def front(self) -> str:
+        """The digest of what its nginx reads: equal for two generations between which nginx need not reload."""
+        summary = hashlib.sha256()
+        for path, data in sorted(self.files.items()):
+            if path.startswith("front/"):
+                summary.update(f"{path}\0{len(data)}\0".encode() + data)
+        summary.update(json.dumps(self.parts[parts.NGINX].facts["outside"], sort_keys=True).encode())
+        return summary.hexdigest()[:IDENTITY]
+
+    @property
     def listens(self) -> tuple[Listen, ...]:
         """Where its nginx listens."""
         return parts.listens_of(self.parts[parts.NGINX])
@@ -86,7 +96,7 @@ def owners(host: Host) -> dict[str, tuple[int, int]]:
 
 
 def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Path:
-    """Write `generation` and `extra` files (made from its name) to its directory, durably. Returns the directory.
+    """Write `generation` and `extra` files (made from its digest) to its directory, durably. Returns the directory.
 
     It is built under a temporary name and renamed when complete, so that a directory with a generation's name is
     always whole. One that exists already is left as it is.
@@ -149,7 +159,7 @@ def load(host: Host, name: str | None) -> Generation | None:
 
 
 EXTRA = ("front/generation.conf",)
-"""Files that are made from the generation's name, and so are not part of it."""
+"""Files that are made from a digest of the generation, and so are not part of it."""
 
 
 def flip(host: Host, name: str | None) -> None:

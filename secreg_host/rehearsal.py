@@ -98,7 +98,7 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     """The front's files in `directory`, with another run directory and unix sockets for addresses."""
     owner = host.accounts.front.owner
     front = {path.removeprefix("front/"): data for path, data in generation.files.items() if path.startswith("front/")}
-    front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation.name).items()}
+    front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation).items()}
     own = {path.removeprefix("front/") for path in generation.parts[kinds.NGINX].facts["origin"]}
     listening = {name: data for name, data in front.items() if name in own and name.endswith((".conf", ".inc"))}
     changed, sockets = nginxconf.on_sockets(listening, directory)
@@ -138,7 +138,7 @@ def expectation(generation: Generation, listen: nginxconf.Listen, answer_generat
     settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
     name = (*settings.server_names, "localhost")[0]
     fingerprint = facts["fingerprint"] if own_pair else None
-    return probe.Expectation(listen, assemble.answer_path(generation.name), fingerprint, name)
+    return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name)
 
 
 def _plain(want: probe.Expectation, path: Path) -> str:

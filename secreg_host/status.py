@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host import generations, probe, rehearsal, units
+from secreg_host import files, generations, probe, rehearsal, units
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.errors import Exit, SecregError
@@ -16,6 +16,9 @@ from secreg_host.generations import Generation
 from secreg_host.host import Host, systemd_runs
 from secreg_host.nginxconf import Listen
 from secreg_host.report import Report
+
+CHANGE_SECONDS = 20.0
+"""How long a change that is on its way is waited for."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,15 @@ class Status:
 
 
 def look(host: Host) -> Status:
-    """Ask the world, systemd and the last report. Raises SecregError when the state can't be read."""
+    """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
+    is called wrong. Raises SecregError when the state can't be read."""
+    deadline = time.monotonic() + CHANGE_SECONDS
+    while (found := _look(host)).down and files.held(host.paths.lock) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def _look(host: Host) -> Status:
     generation = generations.load(host, generations.current_name(host))
     report = reports.load(host.paths)
     unit, since = "", report.since
@@ -51,7 +62,8 @@ def look(host: Host) -> Status:
             unit, since = f"{state.active} ({state.sub})", max(since, state.since)
     if generation is None:
         return Status(host, None, report, "nothing was ever set up: secure-registry start", unit, since)
-    down = "" if unit in ("", "active (running)") else "it is stopped; start it: systemctl start secure-registry"
+    runs = not unit or unit.startswith(("active", "reloading"))
+    down = "" if runs else "it is stopped; start it: systemctl start secure-registry"
     for listen in generation.listens:
         if listen.tls and not down and (wrong := probe.once(rehearsal.expectation(generation, listen))):
             down = f"{urls(generation, listen)[0]}: {wrong}"

@@ -268,6 +268,36 @@ def _listens(port: int) -> bool:
         return link.connect_ex(("127.0.0.1", port)) == 0
 
 
+def test_a_setting_that_nginx_does_not_see_serves_without_a_reload_of_it(serving: Instance) -> None:
+    workers = _workers(serving)
+    serving.edit("secure-registry.conf", "#CERT_DAYS=397", "CERT_DAYS=300")
+    answer = serving.reload()
+    assert "unproven" not in answer and "rejected" not in answer
+    assert serving.run("status").returncode == 0
+    assert _workers(serving) == workers
+
+
+def test_a_file_from_elsewhere_that_nginx_conf_includes_is_followed(serving: Instance, tmp_path: Path) -> None:
+    serving.root.joinpath("extra").mkdir()
+    outside = serving.root / "extra/mine.conf"
+    outside.write_text("add_header X-Mine one always;\n")
+    serving.edit("nginx.conf", "server_name", f"include {outside};\n server_name")
+    assert "rejected" not in serving.reload()
+    assert serving.ask("/").headers["X-Mine"] == "one"
+    outside.write_text("add_header X-Mine two always;\n")
+    answer = serving.reload()
+    assert "unproven" not in answer and "rejected" not in answer
+    assert serving.ask("/").headers["X-Mine"] == "two"
+
+
+def _workers(instance: Instance) -> set[str]:
+    """The worker processes of the front's nginx."""
+    listing = subprocess.run(["ps", "-wweo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines()]
+    masters = {pid for pid, _, args in rows if str(instance.root) in args and "/front/" in args}
+    return {pid for pid, parent, args in rows if parent in masters and "worker" in args}
+
+
 def test_a_port_that_is_taken_is_named(serving: Instance) -> None:
     fingerprint = serving.served_fingerprint()
     with socket.socket() as taken:
