@@ -114,6 +114,13 @@ def read_or_none(path: Path) -> bytes | None:
             return None
 
 
+def _private(path: Path) -> int:
+    """`path`, opened or made, for us alone: who can open a lock, even for reading, can hold it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    os.fchmod(descriptor, PRIVATE)
+    return descriptor
+
+
 @contextlib.contextmanager
 def exclusively(directory: Path) -> Iterator[None]:
     """Hold flock(2) on `directory` while the block reads, changes and writes a file there: two runs lose nothing."""
@@ -148,7 +155,7 @@ def lock(path: Path, doing: str, wait: float = 60.0) -> Iterator[None]:
     import time
 
     make_directory(path.parent, 0o755)
-    with explained(path, "lock"), path.open("a+") as stream:
+    with explained(path, "lock"), os.fdopen(_private(path), "a+") as stream:
         deadline = time.monotonic() + wait
         while True:
             try:

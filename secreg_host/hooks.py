@@ -30,7 +30,7 @@ def run(paths: Paths, event: str, facts: Mapping[str, str]) -> tuple[Problem, ..
         if not NAME.fullmatch(path.name) or not path.is_file() or not os.access(path, os.X_OK):
             continue
         try:
-            done = process.run([str(path)], SECONDS, environment)
+            done = process.run(process.outside([str(path)], SECONDS, environment), SECONDS, environment)
         except SecregError as error:
             found.append(Problem(str(path), error.message, error.hint))
             continue

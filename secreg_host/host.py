@@ -92,7 +92,7 @@ def systemd_runs() -> bool:
 
 
 def has_ipv6() -> bool:
-    return Path("/proc/net/if_inet6").exists()
+    return Path("/proc/self/net/if_inet6").exists()
 
 
 def addresses() -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def addresses() -> tuple[str, ...]:
             except OSError:
                 continue  # an interface without an IPv4 address
             found.append(ipaddress.ip_address(answer[20:24]))
-    listing = Path("/proc/net/if_inet6")
+    listing = Path("/proc/self/net/if_inet6")
     if listing.exists():
         found += [ipaddress.ip_address(bytes.fromhex(line.split()[0])) for line in listing.read_text().splitlines()]
     return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))

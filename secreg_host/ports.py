@@ -1,4 +1,4 @@
-"""Who listens on a TCP port of this host: /proc/net/tcp{,6} and /proc/PID/fd (proc(5))."""
+"""Who listens on a TCP port of this host: /proc/self/net/tcp{,6} and /proc/PID/fd (proc(5))."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROC = Path("/proc")
 def _listeners() -> Iterator[tuple[str, int, str]]:
     """(address, port, inode of the socket) of every listening TCP socket; "" and "::" stand for all addresses."""
     for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        listing = PROC / "net" / table
+        listing = PROC / "self/net" / table
         if not listing.exists():
             continue
         for line in listing.read_text().splitlines()[1:]:

@@ -14,6 +14,9 @@ from pathlib import Path
 from secreg_host.errors import SecregError
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CONFINED = "SECREG_CONFINED"
+"""Set by units that run us in a sandbox."""
+
 ENVIRONMENT = {"PATH": SEARCH, "LANG": "C.UTF-8"}
 
 
@@ -54,6 +57,19 @@ def as_account(argv: Sequence[str], account: Account) -> list[str]:
         "--no-new-privs",
         *argv,
     ]
+
+
+def outside(argv: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> list[str]:
+    """`argv` for `run`, beyond the sandbox of the unit that we are in (which says so): in a unit of its own.
+
+    For programs that are not ours, which may need what we never do. The variables of `environment` are passed on.
+    """
+    if CONFINED not in os.environ:
+        return list(argv)
+    passed = [f"--setenv={name}" for name in environment or {}]
+    about = f"--description=secure-registry: {argv[0]}"
+    limit = f"--property=RuntimeMaxSec={timeout:.0f}s"
+    return ["systemd-run", "--quiet", "--collect", "--pipe", "--wait", about, limit, *passed, "--", *argv]
 
 
 def run(

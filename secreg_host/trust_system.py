@@ -11,6 +11,7 @@ from secreg_host.served import Served
 
 NAME = "system"
 FILE = "secure-registry.crt"
+SECONDS = 120.0
 
 
 def found(paths: Paths) -> bool:
@@ -31,7 +32,7 @@ def after(paths: Paths) -> None:
     """Let the system take its anchors over. Raises SecregError."""
     for _, command in paths.anchors:
         if process.find_program(command[0]):
-            done = process.run(command, 120)
+            done = process.run(process.outside(command, SECONDS), SECONDS)
             if done.returncode != 0:
                 raise SecregError(f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}", "run it by hand")
             return
