@@ -11,10 +11,11 @@ DEB         := dist/secure-registry_$(VERSION)_all.deb
 
 RUNTIME_PACKAGES := nginx docker-registry python3 python3-bcrypt python3-cryptography python3-jinja2 python3-passlib \
                     python3-pydbus python3-watchdog python3-yaml
-BUILD_PACKAGES   := debhelper dh-python dpkg-dev
+BUILD_PACKAGES   := debhelper dh-python dpkg-dev python3-argcomplete python3-cryptography python3-docutils python3-jinja2 \
+                    python3-passlib python3-yaml
 LINT_PACKAGES    := $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
-TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) lintian git openssl curl skopeo systemd-container \
-                    mmdebstrap util-linux procps iproute2 iptables wrk
+TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) lintian git openssl curl fish man-db mandoc skopeo systemd-container \
+                    mmdebstrap util-linux procps iproute2 iptables wrk zsh bash-completion
 
 # Packages that are missing are installed; a machine that has them all is left alone.
 missing = $(shell comm -23 <(printf '%s\n' $(1) | sort -u) \

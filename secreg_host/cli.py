@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from secreg_host import __version__, verbs
+from secreg_host import __version__, helptext, verbs
 from secreg_host.errors import Exit, SecregError
 from secreg_host.journal import Level, notify, say
 from secreg_host.paths import Paths
-
-DESCRIPTION = """\
-A private Docker/OCI registry with TLS and passwords on this host, without containers: distribution's registry
-behind nginx, as systemd units that are configured by the files of /etc/secure-registry.
-"""
-
-EPILOG = """\
-files:
-  /etc/secure-registry/
-    secure-registry.conf   settings, KEY=value
-    nginx.conf             the TLS front
-    docker-registry.yml    the registry: where images are, and how
-    docker-registry.crt    the certificate and ...
-    docker-registry.key    ... its key: put your own here
-    openssl.cnf            what gencert puts into a certificate
-    ca.crt                 what clients trust
-    .htpasswd  .password   users; the password that was made up at setup
-  /var/lib/secure-registry/
-    storage/               images
-    current/               what serves now; never edit it
-
-  A change in /etc serves by itself, at once after: secure-registry reload. One that is bad never does: it is named by
-  secure-registry status, and the last good version goes on.
-
-environment:
-  Every setting of secure-registry.conf may be given to setup and start: SERVER_NAME=registry.example.org PORT=8443 ...
-
-exit codes:
-  0 done   1 failed   2 bad input   3 not proven, or degraded
-
-examples:
-  secure-registry start                           set up, start, and say how to log in
-  secure-registry htpasswd alice                  add a user or change a password
-  secure-registry status                          what serves, until when, what is held back
-  secure-registry start --foreground --disposable an instance that leaves nothing behind, for a try; needs no root
-"""
 
 VERBS: dict[str, tuple[Callable[[verbs.Call], int], str]] = {
     "start": (verbs.start, "set up, then start the registry (the default)"),
@@ -76,8 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         "secure-registry",
-        description=DESCRIPTION,
-        epilog=EPILOG,
+        description=helptext.DESCRIPTION,
+        epilog=helptext.epilog(),
         parents=[common],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -125,10 +90,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer the shell's completion, if argcomplete is installed."""
+    with contextlib.suppress(ImportError):
+        import argcomplete
+
+        argcomplete.autocomplete(parser, exclude=["apply"])
+
+
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     os.umask(0o022)
     parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow; it gets its answer here and nothing is done
+        complete(parser)
     args = parser.parse_args(argv)
     verb = args.verb or "start"
     if args.verb is None:

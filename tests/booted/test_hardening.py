@@ -142,7 +142,6 @@ WRITABLE = {
 
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_a_process_that_is_taken_over_gets_nothing_of_the_others(registry: Registry, name: str) -> None:
-    machine = registry.machine
     registry.edit("docker-registry.yml", "level: warn", "level: error")
     registry.edit("docker-registry.yml", "level: error", "level: warn")
     every = secrets(registry)
