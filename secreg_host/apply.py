@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from secreg_host import activate, assemble, files, generations, provision, records, rehearsal, sources
+from secreg_host import activate, assemble, direct, files, generations, provision, records, rehearsal, sources
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
@@ -170,10 +170,10 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
 
 def _registry(host: Host, settings: Part) -> Reading:
     if not kinds.settings_of(settings).own_registry:
-        return Reading(Part({}, {"root": None, "auth": True}))
+        return Reading(Part({}, {"root": None, "auth": True, "more": "it runs elsewhere"}))
     reading = kinds.read_registry(host.paths)
     problems = provision.storage_problems(host, reading.part) if reading.part else ()
-    return Reading(None, problems) if problems else reading
+    return Reading(None, problems) if problems else direct.checked(host, reading)
 
 
 def choose(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from secreg_host import direct, processes, templating
 from secreg_host import parts as kinds
-from secreg_host import processes, templating
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part
 
 NO_SLOT = "none"
 """The slot of a generation that passes requests on to a registry of somebody else's."""
+
+_WORD = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+NAME = f"{_WORD}(?:/{_WORD})*"
+"""The name of a repository (distribution, reference/regexp.go, without a host before it)."""
 
 
 def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
@@ -30,6 +36,9 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "users_epoch": parts[kinds.USERS].facts["epoch"],
         "registry_auth": parts[kinds.REGISTRY].facts["auth"],
         "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
+        "name": NAME,
+        "tree": _tree(parts[kinds.REGISTRY].facts),
+        "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
     }
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
@@ -40,6 +49,12 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)
+
+
+def _tree(facts: dict[str, Any]) -> str | None:
+    """Where the front finds images; None: only the registry may answer."""
+    root = facts["root"]
+    return f"{root.rstrip('/')}/{direct.TREE}" if root and facts.get("more") == "" else None
 
 
 def generation_conf(generation: Generation) -> dict[str, bytes]:

@@ -171,7 +171,8 @@ def read_registry(paths: Paths) -> Reading:
     """docker-registry.yml."""
     data = _required(paths.registry_yml)
     conf = registryconf.parse(data, str(paths.registry_yml))
-    facts = {"root": str(conf.root) if conf.root else None, "auth": conf.auth}
+    root = str(conf.root) if conf.root else None
+    facts = {"root": root, "auth": conf.auth, "more": conf.more, "headers": [list(header) for header in conf.headers]}
     return Reading(Part({REGISTRY_YML: data}, facts, (str(paths.registry_yml),)))
 
 

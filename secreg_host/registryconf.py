@@ -1,9 +1,13 @@
-"""Reading docker-registry.yml: could distribution's registry start with it, and where are the images?"""
+"""Reading docker-registry.yml: could distribution's registry start with it, where are the images, and what does the
+registry do with a download but send the file?"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,16 +21,32 @@ DEFAULT_ROOT = "/var/lib/registry"
 """Where the filesystem driver stores without `rootdirectory`."""
 
 
+PLAIN_PATH = re.compile(r"/[^\x00-\x20\x7f\"'$\\;{}]*")
+"""A directory that can stand in nginx.conf as it is (`$` can't be escaped there)."""
+
+PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ !#%-\[\]-~]*")
+"""Headers that nginx can add as the registry does: printable ASCII without `"`, `$` and `\\`."""
+
+OWN_HEADERS = {
+    "accept-ranges", "cache-control", "content-length", "content-range", "content-type", "docker-content-digest",
+    "etag", "last-modified", "location", "server",
+}  # fmt: skip
+"""Headers of a download that the registry leaves alone, or not, when http.headers has them already."""
+
+
 @dataclass(frozen=True)
 class RegistryConf:
     """What we need to know of the registry's configuration.
 
     root: directory of images, None when they are not on a file system; auth: whether the registry asks for
-    credentials of its own.
+    credentials of its own; more: what the registry does with a download besides sending the file, so that only it
+    can answer ("": nothing); headers: name and value of those that it adds to each answer.
     """
 
     root: Path | None
     auth: bool
+    more: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def parse(data: bytes, where: str) -> RegistryConf:
@@ -63,7 +83,48 @@ def parse(data: bytes, where: str) -> RegistryConf:
     root = _root(storage, where, problems) if drivers == ["filesystem"] else None
     if problems:
         raise BadInput(problems)
-    return RegistryConf(root, bool(document.get("auth")))
+    headers = tuple(_headers(document))
+    more = next(_more(document, root, headers), "")
+    return RegistryConf(root, bool(document.get("auth")), more, () if more else headers)
+
+
+def _section(document: object, *names: str) -> Any:
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _headers(document: object) -> Iterator[tuple[str, str]]:
+    given = _section(document, "http", "headers") or {}
+    if not isinstance(given, dict):
+        yield "", ""
+        return
+    for name, values in given.items():
+        for value in values if isinstance(values, list) else [None]:
+            yield str(name), value if isinstance(value, str) else "\0"
+
+
+def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    """Everything by which an answer of this registry is more than the bytes of a file."""
+    if root is None:
+        yield "the storage is not filesystem"
+    elif not PLAIN_PATH.fullmatch(str(root)):
+        yield "the path of storage.filesystem.rootdirectory has characters that nginx can't take"
+    for section in ("auth", "middleware", "notifications"):
+        found = _section(document, section)
+        if section == "notifications" and isinstance(found, dict):
+            found = found.get("endpoints")
+        if found:
+            yield f"it has {section}"
+    if _section(document, "proxy", "remoteurl"):
+        yield "it is a proxy of another registry"
+    if any(_section(document, "health", kind) for kind in ("file", "http", "tcp")):
+        yield "a health check of its own can turn it off"
+    if _section(document, "http", "prefix") not in (None, "", "/"):
+        yield "http.prefix moves it to another path"
+    for name, value in headers:
+        if not PLAIN_NAME.fullmatch(name) or not PLAIN_VALUE.fullmatch(value) or name.lower() in OWN_HEADERS:
+            yield f"http.headers has one that only it can send ({name or 'not a mapping'})"
 
 
 def _root(storage: object, where: str, problems: list[Problem]) -> Path:

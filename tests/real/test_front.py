@@ -6,9 +6,11 @@ import base64
 import gzip
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,51 @@ def test_blob_comes_back_as_it_went(serving: Instance) -> None:
     part = serving.ask(f"/v2/deep/er/name/blobs/{digest}", user="docker", headers={"Range": "bytes=10-19"})
     assert (part.status, part.body) == (206, data[10:20])
     assert serving.ask(f"/v2/other/blobs/{digest}", user="docker").status == 404
+
+
+@contextmanager
+def registry_stopped(instance: Instance) -> Iterator[None]:
+    """While the registry of `instance` stands still (SIGSTOP): what is answered now, it does not answer."""
+    assert instance.process is not None
+    (pid,) = subprocess.run(
+        ["pgrep", "-P", str(instance.process.pid), "-f", "registry.* serve"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    os.kill(int(pid), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(int(pid), signal.SIGCONT)
+
+
+def test_a_blob_comes_from_the_disk(serving: Instance) -> None:
+    digest = upload(serving, "still/there", b"0123456789")
+    url = f"/v2/still/there/blobs/{digest}"
+    serving.edit("docker-registry.yml", "version: 0.1", "version: 0.1\nhttp: {headers: {X-Mine: [a, 'b c']}}")
+    serving.reload()
+    with registry_stopped(serving):
+        for method in ("GET", "HEAD"):
+            whole = serving.ask(url, method, user="docker")
+            assert (whole.status, whole.headers["Content-Length"]) == (200, "10")
+        assert whole.headers["X-Mine"] == "b c"
+        part = serving.ask(url, user="docker", headers={"Range": "bytes=-3"})
+        assert (part.status, part.body) == (206, b"789")
+        assert serving.ask(url).status == 401
+        assert serving.ask(url, user="docker", password="wrong").status == 401
+
+
+def test_a_registry_that_wants_to_know_of_downloads_answers_them(serving: Instance) -> None:
+    digest = upload(serving, "counted", b"0123456789")
+    endpoint = (
+        "notifications: {endpoints: [{name: x, url: 'http://127.0.0.1:9/', timeout: 1s, threshold: 9, backoff: 9s}]}"
+    )
+    serving.edit("docker-registry.yml", "version: 0.1", f"version: 0.1\n{endpoint}")
+    assert "rejected" not in serving.reload()
+    with registry_stopped(serving), pytest.raises(TimeoutError), serving.connection() as link:
+        link.timeout = 1
+        secret = base64.b64encode(f"docker:{serving.password}".encode()).decode()
+        link.request("GET", f"/v2/counted/blobs/{digest}", headers={"Authorization": f"Basic {secret}"})
+        link.getresponse()
+    assert serving.ask(f"/v2/counted/blobs/{digest}", user="docker").body == b"0123456789"
 
 
 def test_chunked_transfer_encoding(serving: Instance) -> None:

@@ -53,3 +53,43 @@ def test_bytes_that_are_no_text() -> None:
 def test_what_is_right_is_understood(text: str, root: str | None, auth: bool) -> None:
     found = registryconf.parse(text.encode(), "f")
     assert (found.root, found.auth) == (Path(root) if root else None, auth)
+
+
+FILES = "version: 0.1\nstorage: {filesystem: {rootdirectory: /x}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("version: 0.1\nstorage: {inmemory: {}}", "not filesystem"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: /a b}}", "nginx can't take"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: /a$b}}", "nginx can't take"),
+        (FILES + "auth: {token: {realm: x}}", "it has auth"),
+        (FILES + "middleware: {storage: [{name: redirect}]}", "it has middleware"),
+        (FILES + "notifications: {endpoints: [{name: x}]}", "it has notifications"),
+        (FILES + "proxy: {remoteurl: 'https://example.org'}", "a proxy of another registry"),
+        (FILES + "health: {file: [{file: /down}]}", "turn it off"),
+        (FILES + "http: {prefix: /x/}", "another path"),
+        (FILES + "http: {headers: {ETag: [x]}}", "only it can send (ETag)"),
+        (FILES + 'http: {headers: {X: ["a\\"b"]}}', "only it can send (X)"),
+        (FILES + 'http: {headers: {X: ["$host"]}}', "only it can send (X)"),
+        (FILES + "http: {headers: {X: [5]}}", "only it can send (X)"),
+        (FILES + "http: {headers: [X]}", "only it can send (not a mapping)"),
+    ],
+)
+def test_only_the_registry_answers_downloads_that_are_more_than_files(text: str, why: str) -> None:
+    assert why in registryconf.parse(text.encode(), "f").more
+
+
+@pytest.mark.parametrize(
+    ("more", "headers"),
+    [
+        ("", ()),
+        ("health: {storagedriver: {enabled: true}}\nnotifications: {events: {includereferences: true}}", ()),
+        ("http: {prefix: /, headers: {X-Content-Type-Options: [nosniff], A: ['b c', d]}}",
+         (("X-Content-Type-Options", "nosniff"), ("A", "b c"), ("A", "d"))),
+    ],
+)  # fmt: skip
+def test_downloads_that_are_files(more: str, headers: tuple[tuple[str, str], ...]) -> None:
+    found = registryconf.parse((FILES + more).encode(), "f")
+    assert (found.more, found.headers) == ("", headers)
