@@ -16,6 +16,7 @@ BUILD_PACKAGES   := debhelper dh-python dpkg-dev python3-argcomplete python3-cry
 LINT_PACKAGES    := $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
 TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) lintian git openssl curl fish man-db mandoc skopeo systemd-container \
                     mmdebstrap util-linux procps iproute2 iptables wrk zsh bash-completion
+BENCH_PACKAGES   := $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 
 # Packages that are missing are installed; a machine that has them all is left alone.
 missing = $(shell comm -23 <(printf '%s\n' $(1) | sort -u) \
@@ -29,7 +30,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help build deb install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast lint \
-        bench host venv need-run need-build need-lint need-test
+        bench bench-front bench-hosts host venv need-run need-build need-lint need-test need-bench
 
 help:                   ## Show this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -92,8 +93,14 @@ lint: need-lint venv    ## Style, types, units, scripts, versions
 	@grep -q '($(VERSION))' packaging/debian/changelog || { echo "packaging/debian/changelog is not at $(VERSION)"; exit 1; }
 	@grep -q '^## \[\?$(VERSION)\b' CHANGELOG.md || { echo "CHANGELOG.md is not at $(VERSION)"; exit 1; }
 
-bench: need-test venv deb   ## Measure; print the numbers of the README
+bench: need-bench venv deb ## Measure beside the peers and on booted hosts; rewrite bench/results and README's numbers
 	$(RUN) -m bench
+
+bench-front: need-bench venv ## The front beside its peers only
+	$(RUN) -m bench front
+
+bench-hosts: need-bench venv deb ## Setup, start, reload and the watchdog on booted hosts only
+	$(RUN) -m bench hosts
 
 host: need-test venv deb          ## A shell on a booted host with the package installed
 	$(RUN) -m tests.hosts.shell --deb $(DEB)
@@ -114,4 +121,6 @@ need-lint:
 	$(call need,$(LINT_PACKAGES))
 need-test:
 	$(call need,$(TEST_PACKAGES))
+need-bench:
+	$(call need,$(BENCH_PACKAGES))
 $(VENV)/ready: | need-lint

@@ -1,78 +1,55 @@
-"""How long setup, start and reload take on a booted host, and what a password check costs here.
+"""Measure the front beside its peers, and the service on booted hosts; write tables, a plot and README's numbers.
 
-Prints one table for each Debian release; the median of several runs. Needs root, as the tests of booted hosts do.
+Needs root (control groups, booted hosts) and a machine that does nothing else meanwhile. About 15 minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from secreg_host import users
-from tests.hosts import docker, tree
-from tests.hosts.machine import Machine
+from bench import front, hosts, plot, results, table
+from tests.hosts import tree
 
-RUNS = 5
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Seconds that `action` takes."""
-    begin = time.perf_counter()
-    action()
-    return time.perf_counter() - begin
+PARTS = ("front", "hosts")
 
 
-def first_login(machine: Machine) -> None:
-    """From `systemctl start` on a host that was never set up to a `docker login` that succeeds."""
-    machine.run("systemctl", "start", "secure-registry")
-    password = machine.read("/etc/secure-registry/.password").strip()
-    assert docker.login(machine, "127.0.0.1", "docker", password).returncode == 0
-
-
-def host_figures(base: Path, deb: Path) -> dict[str, list[float]]:
-    """Seconds of each step, of `RUNS` fresh hosts."""
-    found: dict[str, list[float]] = {}
-
-    def note(what: str, action: Callable[[], object]) -> None:
-        found.setdefault(what, []).append(timed(action))
-
-    with Machine.boot(base, "golden", docker=False) as golden:
-        golden.install(deb)
-        golden.shutdown()
-        for _ in range(RUNS):
-            with Machine.boot(golden, "bench") as machine:
-                note("setup, new host", lambda: machine.run("secure-registry", "setup"))
-                note("setup, again", lambda: machine.run("secure-registry", "setup"))
-            with Machine.boot(golden, "bench") as machine:
-                note("systemctl start to first docker login", lambda: first_login(machine))
-                note("reload, nothing changed", lambda: machine.run("secure-registry", "reload"))
-                machine.run("sh", "-c", "echo '# x' >> /etc/secure-registry/nginx.conf")
-                note("reload, nginx.conf edited", lambda: machine.run("secure-registry", "reload"))
-                machine.run("sh", "-c", "echo '# x' >> /etc/secure-registry/docker-registry.yml")
-                note("reload, docker-registry.yml edited", lambda: machine.run("secure-registry", "reload"))
-                note("systemctl restart", lambda: machine.run("systemctl", "restart", "secure-registry"))
-    return found
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser("bench", description=__doc__)
-    parser.add_argument("--release", action="append", help="a Debian release (default: all that are tested)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' or '.join(PARTS)}; both without")
+    parser.add_argument("--quick", action="store_true", help="a short run that shows that it works; writes nothing")
+    parser.add_argument("--render", action="store_true", help="measure nothing, write tables and plot again")
+    parser.add_argument("--release", action="append", choices=tree.RELEASES, help="hosts of this Debian release only")
+    parser.add_argument("--deb", type=Path, help="the package for the hosts (default: that in dist/)")
     args = parser.parse_args()
-    [deb] = Path("dist").glob("secure-registry_*_all.deb")
-    system = subprocess.run(["nproc"], capture_output=True, text=True, check=True).stdout.strip()
-    print(f"{system} cores; median (worst) of {RUNS} runs")
-    value = users.make_hash("a password")
-    print(f"{'hash a password':40} {timed(lambda: users.make_hash('a password')) * 1000:6.0f} ms (made and checked)")
-    print(f"{'check a password':40} {timed(lambda: users.verify('a password', value)) * 1000:6.0f} ms")
-    for release in args.release or tree.RELEASES:
-        print(f"\nDebian {release}")
-        for what, seconds in host_figures(tree.base(release), deb).items():
-            print(f"{what:40} {statistics.median(seconds):6.2f} s ({max(seconds):.2f} s)")
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {' and '.join(PARTS)}")
+    begin = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{time.monotonic() - begin:6.0f} s  {what}", file=sys.stderr, flush=True)
+
+    found = results.load() if not args.quick else {}
+    for part in [] if args.render else args.parts or PARTS:
+        say(part)
+        if part == "front":
+            figures = front.measure(say, args.quick)
+        else:
+            deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
+            figures = hosts.measure(say, deb, args.release or list(tree.RELEASES), args.quick)
+        results.save(found, part, figures, write=not args.quick)
+    text = table.report(found)
+    if not args.quick:
+        results.TABLE.write_text(text)
+        if "front" in found:
+            plot.draw(found, results.PLOT)
+        results.into_readme(table.readme(found))
+    print(text)
+    say("done")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Tables in Markdown, from results."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench import facts, hosts, targets
+from bench.results import PLOT, Results
+from bench.saves import BARE, OURS
+from bench.targets import FRONT, GROWTH, PEERS, Measure
+
+SAVED_MEDIAN, SAVED_WORST = 0.4, 1.0
+OVER_FLOOR = 4.0
+RATIOS = "Medians of several rounds, each peer in turn; in brackets how many times better secure-registry is."
+WATCHDOG = (
+    ("watchdog, resident (MB)", "resident"),
+    ("a Python that has only imported its libraries (MB)", "floor"),
+    ("wake-ups of the watchdog per idle minute", "wakeups"),
+)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def figure(value: float | None) -> str:
+    """Three digits, as people write them."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
+def front(results: Results) -> str:
+    """Every measure, each peer."""
+    figures = results["front"]["figures"]
+    rows = [_row(measure, figures.get(measure.key, {})) for measure in FRONT]
+    return markdown(["", *PEERS.values()], rows)
+
+
+def _row(measure: Measure, values: dict[str, float]) -> list[str]:
+    """Ours, then the others, with how many times better ours is."""
+    cells = []
+    for peer in PEERS:
+        ratio = measure.ratio(values, peer) if peer != targets.OURS else None
+        cells.append(figure(values.get(peer)) + (f" ({times(ratio)})" if ratio else ""))
+    return [f"{measure.title} ({measure.unit})", *cells]
+
+
+def times(ratio: float) -> str:
+    """A ratio as tables have it."""
+    return f"{ratio:,.{0 if ratio >= 10 else 1 if ratio >= 2 else 2}f}x"
+
+
+def verdicts(results: Results) -> str:
+    """Targets beside what was reached."""
+    rows = []
+    if "front" in results:
+        for measure in FRONT:
+            for verdict in measure.verdicts(results["front"]["figures"].get(measure.key, {})):
+                rows.append([measure.title, verdict.wanted, verdict.reached, _yes(verdict.met)])
+    for release, found in releases(results):
+        for step, limit in hosts.WANTED.items():
+            value = statistics.median(found["steps"][step])
+            rows.append([f"{step} ({release})", f"≤ {limit:g} s", f"{value:.2f} s", _yes(value <= limit)])
+        restarted = max(found["steps"][hosts.RESTARTED])
+        rows.append([f"{hosts.RESTARTED} ({release})", "0", figure(restarted), _yes(restarted == 0)])
+        saved = found["saves"][OURS]
+        for name, value, limit in (
+            ("median", statistics.median(saved), SAVED_MEDIAN),
+            ("p99", percentile(saved, 99), SAVED_WORST),
+        ):
+            row = [f"save → new certificate served, {name} ({release})", f"≤ {limit:g} s", f"{value:.2f} s"]
+            rows.append([*row, _yes(value <= limit)])
+        memory, floor = found["watchdog"]["resident"], found["watchdog"]["floor"]
+        limit = floor + OVER_FLOOR
+        row = [f"watchdog resident ({release})", f"≤ {limit:.1f} MB ({floor:.1f} + {OVER_FLOOR:g})", f"{memory:.1f} MB"]
+        rows.append([*row, _yes(memory <= limit)])
+    return markdown(["measure", "wanted", "reached", "met"], rows)
+
+
+def _yes(met: bool) -> str:
+    return "yes" if met else "**no**"
+
+
+def growth(results: Results) -> str:
+    """With few and with many repositories."""
+    grown = results["front"]["growth"]
+    rows = [
+        [f"{one.title} ({one.unit})", *(figure(grown[count].get(one.key)) for count in (targets.FEW, targets.MANY))]
+        for one in GROWTH
+    ]
+    return markdown(["", "10 repositories", "10,000 repositories"], rows)
+
+
+def releases(results: Results) -> list[tuple[str, Any]]:
+    """Figures of booted hosts, by release."""
+    found = results.get("hosts", {})
+    return [(name, value) for name, value in found.items() if isinstance(value, dict) and "steps" in value]
+
+
+def host(results: Results) -> str:
+    """Setup, start, reload on booted hosts; the watchdog beside a bare path unit."""
+    found = releases(results)
+    steps = found[0][1]["steps"]
+    rows = []
+    for step in steps:
+        title = step if step == hosts.RESTARTED else f"{step} (s)"
+        rows.append([title, *(figure(statistics.median(value["steps"][step])) for _, value in found)])
+    for name in (OURS, BARE):
+        saved = [value["saves"][name] for _, value in found]
+        served = f"save → new certificate served, {name}"
+        rows.append([f"{served}: median (s)", *(figure(statistics.median(some)) for some in saved)])
+        rows.append([f"{served}: p99 (s)", *(figure(percentile(some, 99)) for some in saved)])
+    for title, key in WATCHDOG:
+        rows.append([title, *(figure(value["watchdog"][key]) for _, value in found)])
+    return markdown(["", *(name for name, _ in found)], rows)
+
+
+def percentile(values: Sequence[float], of: int) -> float:
+    """The value that `of` percent of all are not above (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * of // 100) - 1)]
+
+
+def report(results: Results) -> str:
+    """The whole page: bench/results/results.md."""
+    parts = ["# Results of `make bench`", "Written by `make bench`; the record is results.json."]
+    if "front" in results:
+        parts += [
+            "## Side by side",
+            _where(results["front"]),
+            f"![the front and its peers]({PLOT.name})",
+            RATIOS,
+            front(results),
+            targets.LEGEND,
+            "## Growth",
+            growth(results),
+        ]
+    if releases(results):
+        parts += ["## On booted hosts", _where(results["hosts"]), host(results)]
+    return "\n\n".join([*parts, "## Targets", verdicts(results)]) + "\n"
+
+
+def _where(part: dict[str, Any]) -> str:
+    return f"{facts.describe(part['machine'])}. Taken {part['machine']['taken']}."
+
+
+def readme(results: Results) -> str:
+    """The short form that README shows."""
+    parts = []
+    if "front" in results:
+        parts += [
+            f"Side by side in one run, on {facts.describe(results['front']['machine'])}:",
+            f"![the front and its peers](bench/results/{PLOT.name})",
+            RATIOS,
+            front(results),
+            targets.LEGEND,
+            "Ten thousand repositories instead of ten:",
+            growth(results),
+        ]
+    if releases(results):
+        parts += [f"On booted hosts ({facts.describe(results['hosts']['machine'])}):", host(results)]
+    parts.append("All of it, with targets and what was met: [bench/results](bench/results/results.md).")
+    return "\n\n".join(parts)

@@ -1,0 +1,88 @@
+"""What is measured on the front, in which unit, and what it should come to: ratios within one run, or plain bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+OURS = "ours"
+PEERS = {"ours": "secure-registry", "original": "original's layout", "registry": "registry alone", "caddy": "Caddy"}
+"""Keys of the peers in results, and what tables and plots call them."""
+
+Values = Mapping[str, float]
+"""One measure's figure of each peer."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row of the table; `factors` are the ratios wanted over peers, `bound` what ours may be at the most."""
+
+    key: str
+    title: str
+    unit: str
+    more_is_better: bool = False
+    factors: tuple[tuple[str, float], ...] = ()
+    bound: float | None = None
+
+    def ratio(self, values: Values, peer: str) -> float | None:
+        """How many times better ours is than `peer`; None where that is not a number."""
+        ours, its = values.get(OURS), values.get(peer)
+        if not ours or not its:
+            return None
+        return ours / its if self.more_is_better else its / ours
+
+    def verdicts(self, values: Values) -> list[Verdict]:
+        """Each target, what was reached, and whether that is enough."""
+        found = []
+        for peer, wanted in self.factors:
+            reached = self.ratio(values, peer)
+            if reached is not None:
+                text = f"≥ {wanted:,g} times {PEERS[peer]}"
+                found.append(
+                    Verdict(
+                        text,
+                        f"{reached:,.{2 if reached < 10 else 1 if reached < 100 else 0}f} times",
+                        reached >= wanted,
+                    )
+                )
+        if self.bound is not None and OURS in values:
+            figure = f"{values[OURS]:.3g} {self.unit}"
+            found.append(Verdict(f"≤ {self.bound:g} {self.unit}", figure, values[OURS] <= self.bound))
+        return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    wanted: str
+    reached: str
+    met: bool
+
+
+FRONT = (
+    Measure("small", "blob of 10 KB", "requests/s", True, (("original", 40), ("caddy", 40), ("registry", 1000))),
+    Measure("large", "blob of 400 MB", "GB/s", True, (("original", 1.3), ("registry", 1.0))),
+    Measure("tag", "manifest by tag", "requests/s", True, (("original", 10),)),
+    Measure("digest", "manifest by digest", "requests/s", True),
+    Measure("upload", "upload of 400 MB", "s", factors=(("original", 1.3),)),
+    Measure("spooled", "upload, spooled by the front", "MB", bound=0),
+    Measure("handshake", "new TLS connection, CPU time", "ms", factors=(("original", 5),)),
+    Measure("flood_p50", "logged in, under a flood, median", "ms"),
+    Measure("flood_p99", "logged in, under a flood, p99", "ms", bound=10),
+    Measure("flood_login", "first login under a flood", "s", bound=2),
+    Measure("pull_cpu", "1,000 pulls, CPU time", "s"),
+    Measure("pull_memory", "memory after these pulls", "MB"),
+)
+LEGEND = """\
+Blobs and manifests of 10 KB: 16 connections; the blob of 400 MB: one. CPU time is that of the servers' processes. A \
+pull is of an image of ten layers of 1 MB, over a new connection. The flood: 16 connections that send wrong passwords \
+without a pause; the client that has logged in asks for the small blob over 4 connections from the same address, the \
+first logins come from another one. Memory is without programs' files."""
+
+GROWTH = (
+    Measure("small", "blob of 10 KB", "requests/s", True),
+    Measure("tag", "manifest by tag", "requests/s", True),
+    Measure("reload", "reload, nothing changed", "s"),
+    Measure("reload_edited", "reload, nginx.conf edited", "s"),
+)
+FEW, MANY = "10", "10000"
+"""Numbers of repositories between which nothing may grow."""

@@ -1,0 +1,87 @@
+"""What `make bench` makes of figures: ratios, verdicts, tables, README's block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import hosts, results, table
+from bench.saves import BARE, OURS
+from bench.targets import FRONT, Measure
+
+MACHINE = {"cores": "2", "cpu": "a CPU", "memory": "8 GB", "system": "Debian", "taken": "today", "nginx": "1.22.1-9"}
+FIGURES = {
+    "small": {"ours": 30_000.0, "original": 600.0, "registry": 25.0, "caddy": 1000.0},
+    "large": {"ours": 1.0, "original": 0.5, "registry": 1.1},
+    "spooled": {"ours": 0.0, "original": 400.0},
+    "flood_p99": {"ours": 12.5},
+}
+GROWN = {"small": 1.0, "tag": 1.0, "reload": 1.0, "reload_edited": 1.0}
+
+
+def some_results() -> results.Results:
+    steps = {hosts.SETUP: [0.5], hosts.START: [1.0, 3.0, 9.0], hosts.AGAIN: [0.1], hosts.RESTARTED: [0]}
+    saves = {OURS: [0.3] * 98 + [0.9, 5.0], BARE: [0.1]}
+    watchdog = {"resident": 27.0, "floor": 22.0, "wakeups": 3.0}
+    host = {"steps": steps, "saves": saves, "watchdog": watchdog}
+    front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "machine": MACHINE}
+    return {"front": front, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
+
+
+def measure(key: str) -> Measure:
+    return next(one for one in FRONT if one.key == key)
+
+
+def test_a_ratio_says_how_many_times_better_ours_is() -> None:
+    assert measure("small").ratio(FIGURES["small"], "original") == 50
+    assert measure("upload").ratio({"ours": 2.0, "original": 3.0}, "original") == 1.5
+    assert measure("upload").ratio({"original": 3.0}, "original") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "met"),
+    [("small", [True, False, True]), ("large", [True, False]), ("spooled", [True]), ("flood_p99", [False])],
+)
+def test_verdicts(key: str, met: list[bool]) -> None:
+    assert [verdict.met for verdict in measure(key).verdicts(FIGURES[key])] == met
+
+
+def test_figures_have_three_digits() -> None:
+    written = [table.figure(value) for value in (33_333.3, 0.012345, 0.0, 620.0, None)]
+    assert written == ["33,300", "0.0123", "0", "620", "-"]
+
+
+def test_p99_is_the_value_that_one_of_a_hundred_is_above() -> None:
+    assert (table.percentile(range(1, 101), 99), table.percentile([3.0], 99)) == (99, 3.0)
+
+
+def test_the_report_names_what_was_missed() -> None:
+    text = table.report(some_results())
+    assert "| blob of 10 KB (requests/s) | 30,000 | 600 (50x) | 25 (1,200x) | 1,000 (30x) |" in text
+    assert "| blob of 10 KB | ≥ 40 times original's layout | 50.0 times | yes |" in text
+    assert "| blob of 10 KB | ≥ 40 times Caddy | 30.0 times | **no** |" in text
+    assert f"| {hosts.START} (bookworm) | ≤ 2 s | 3.00 s | **no** |" in text
+    assert "p99 (bookworm) | ≤ 1 s | 0.90 s | yes |" in text
+    assert "| watchdog resident (bookworm) | ≤ 26.0 MB (22.0 + 4) | 27.0 MB | **no** |" in text
+
+
+def test_a_part_that_was_not_measured_is_left_out() -> None:
+    found = some_results()
+    del found["front"]
+    assert "Side by side" not in table.report(found) and "Side by side" not in table.readme(found)
+
+
+def test_numbers_go_between_readmes_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n\n{results.BEGIN}\nold\n{results.END}\n\nafter\n")
+    results.into_readme("new\n", readme)
+    assert readme.read_text() == f"before\n\n{results.BEGIN}\nnew\n{results.END}\n\nafter\n"
+    readme.write_text("no markers")
+    with pytest.raises(RuntimeError, match="markers|lines"):
+        results.into_readme("new", readme)
+
+
+def test_readme_has_the_markers() -> None:
+    text = results.README.read_text()
+    assert text.count(results.BEGIN) == text.count(results.END) == 1
