@@ -75,6 +75,18 @@ def test_a_removed_user_is_out_within_a_second(registry: Registry) -> None:
     assert registry.status_of("/v2/", user="alice:secret-of-alice") == "401"
 
 
+def test_passwords_are_in_no_journal_no_log_and_no_argv(registry: Registry) -> None:
+    machine = registry.machine
+    assert registry.command("htpasswd", "-i", "alice", input="secret-of-alice").returncode == 0
+    assert registry.login().returncode == 0
+    assert registry.status_of("/v2/", user="alice:secret-of-alice") == "200"
+    assert registry.status_of("/v2/", user="alice:a-wrong-secret") == "401"
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+    said = machine.run("sh", "-c", "journalctl --all -o export; cat /var/log/secure-registry/*; ps -eww -o args").stdout
+    assert "secure-registry" in said
+    assert not [word for word in (registry.password, "secret-of-alice", "a-wrong-secret") if word in said]
+
+
 def test_without_htpasswd_nobody_gets_in_not_even_after_a_restart(registry: Registry) -> None:
     registry.expected.append(r"\.htpasswd: does not exist|Control process|Reload failed")
     registry.machine.run("mv", f"{ETC}/.htpasswd", "/root/htpasswd")
@@ -92,6 +104,16 @@ def test_a_killed_process_comes_back(registry: Registry, unit: str) -> None:
     registry.systemctl("kill", "--signal=KILL", unit)
     registry.machine.wait_for("its return", lambda: registry.status_of("/v2/_catalog", user="docker") == "200")
     assert registry.command("status").returncode == 0
+
+
+def test_a_stop_is_over_when_it_returns(registry: Registry) -> None:
+    """Whoever stops it to free the port can take it at once; nothing goes on behind the administrator's back."""
+    ours = "secure-registry-[nar]*.service"
+    script = f"systemctl stop secure-registry; ss -Hltn sport = :443; systemctl is-active '{ours}'"
+    assert registry.machine.run("sh", "-c", script, check=False).stdout.replace("inactive\n", "") == ""
+    assert registry.systemctl("start", "secure-registry").returncode == 0
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+    still_serves(registry)
 
 
 def test_a_taken_port_is_named_at_start(registry: Registry) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,11 +70,24 @@ class Instance:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **given}
 
     def popen(self, *args: str, **environment: str) -> subprocess.Popen[str]:
+        return self._popen(subprocess.PIPE, args, environment)
+
+    def on_terminal(self, *args: str) -> str:
+        """What one command below this root shows on a terminal."""
+        ours, theirs = os.openpty()
+        process = self._popen(theirs, (*args, "--root", str(self.root)), {})
+        assert process.wait(60) == 0
+        os.close(theirs)
+        shown = os.read(ours, 1 << 16).decode()
+        os.close(ours)
+        return shown
+
+    def _popen(self, output: int, args: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self._argv(*args),
             env=self._environment(environment),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )

@@ -65,6 +65,16 @@ def test_a_password_that_is_given_is_used_and_stays_out_of_sight(instance: Insta
             assert not path.is_file() or b"fool-of-a-took" not in path.read_bytes(), path
 
 
+def test_the_password_is_printed_to_a_terminal_only(instance: Instance) -> None:
+    done = instance.run("setup", PORT=str(instance.port))
+    password = (instance.etc / ".password").read_text().strip()
+    assert password not in done.stdout + done.stderr and str(instance.etc / ".password") in done.stdout
+    for path in (".password", ".htpasswd"):
+        (instance.etc / path).unlink()
+    shown = instance.on_terminal("setup")
+    assert f"PASSWORD={(instance.etc / '.password').read_text().strip()}" in shown
+
+
 def test_a_password_file_that_is_provided_is_used(instance: Instance) -> None:
     instance.etc.mkdir(parents=True)
     instance.write(".password", "provided-one\n")
