@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.booted.registry import ETC, Load, Registry
+from tests.hosts import docker
 from tests.hosts.machine import Machine
 
 LIB = "/var/lib/secure-registry"
@@ -114,6 +117,24 @@ def test_a_stop_is_over_when_it_returns(registry: Registry) -> None:
     assert registry.systemctl("start", "secure-registry").returncode == 0
     assert registry.systemctl("restart", "secure-registry").returncode == 0
     still_serves(registry)
+
+
+def test_the_space_of_deleted_images_is_freed_as_the_readme_says(registry: Registry) -> None:
+    machine, ref = registry.machine, "127.0.0.1/gone:1"
+    assert registry.login().returncode == 0
+    docker.make_image(machine, ref, [(3_000_000, 9)])
+    assert docker.push(machine, ref).returncode == 0
+    accept = "Accept: application/vnd.docker.distribution.manifest.v2+json"
+    head = registry.curl("/v2/gone/manifests/1", "--head", "--header", accept, user="docker").stdout
+    [digest] = re.findall(r"(?i)docker-content-digest: (\S+)", head)
+    assert registry.curl(f"/v2/gone/manifests/{digest}", "--request", "DELETE", user="docker").stdout.endswith("202")
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [command] = re.findall(r"`(systemctl stop[^`]*garbage-collect[^`]*)`", readme)
+    machine.run("sh", "-c", command.replace("\n", " "))
+    assert int(machine.run("du", "-s", "-k", f"{LIB}/storage").stdout.split()[0]) < 1000
+    assert docker.push(machine, ref).returncode == 0
+    docker.remove_image(machine, ref)
+    assert docker.pull(machine, ref).returncode == 0
 
 
 def test_a_taken_port_is_named_at_start(registry: Registry) -> None:
