@@ -77,7 +77,7 @@ shell: need-run         ## A shell in which secure-registry is this checkout's
 
 check: need-test venv lint deb ## The whole test suite: lint, unit, real processes, booted hosts (root)
 	lintian --fail-on error,warning --info --display-info --pedantic $(DEB)
-	SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest tests
+	SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest --numprocesses 2 --dist loadgroup tests
 
 check-fast: lint        ## Lint and unit tests
 	$(RUN) -m pytest -q tests/unit

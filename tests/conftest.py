@@ -36,6 +36,14 @@ def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("secreg_host.systemd.Systemd.__init__", banned)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`pytest -n 2`), the hosts of one release are one worker's: it installs the package once."""
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if release := parameters.get("release"):
+            item.add_marker(pytest.mark.xdist_group(release))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """In CI a skipped test is a failed one."""
