@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 
 HARMLESS = (
     r"systemd-modules-load|libkmod",  # Debian 13 in a container
+    r"pam_env\(",  # there is no /etc/default/locale
     r"Failed to set fd limit",  # dbus-daemon, in a container
     r"Referenced but unset environment variable",  # docker.service of Debian
     r"dockerd|containerd",  # clients' own remarks

@@ -10,6 +10,7 @@ Costs on a two-core computer: booted with dockerd 1 to 1.5 s, a command 5 ms, `r
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,9 @@ from tests.hosts.workspace import Workspace
 # Directories under /var/lib that are plain ones of our disk: overlay2 can't work on an overlay.
 _DOCKER_DATA = ("docker", "containerd")
 _DOCKER_UNITS = ("docker.service", "docker.socket", "containerd.service")
+
+boots: Counter[Path] = Counter()
+"""How often hosts were booted from which tree."""
 
 
 class Machine(Observed):
@@ -97,6 +101,7 @@ class Machine(Observed):
     def start(self, timeout: float = 60) -> None:
         """Switch it on and wait until it runs."""
         self._port.plug()
+        boots[self.layers[-1]] += 1
         self._nspawn = Nspawn(
             self._workspace.root,
             self.name,

@@ -1,0 +1,196 @@
+"""What README.md tells people to type, typed: each line of each code block, in its order, on a booted host.
+
+A line that is new or changed finds its way in WAYS, or fails the test with a word of what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests import readme
+from tests.booted.registry import ETC, Registry
+from tests.hosts import docker
+from tests.hosts.machine import Machine
+
+RELEASE = "bookworm"
+"""One is enough: what is typed is the same on each."""
+
+NAME = "registry.example.org"
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def answering(argv: Sequence[str], *answers: tuple[str, str], seconds: float = 60) -> str:
+    """Run `argv` on a terminal, typing each answer when its prompt is shown; returns what was shown. Exit status 0."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp(argv[0], argv)
+    shown, todo, deadline = "", list(answers), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not select.select([terminal], [], [], 0.2)[0]:
+            continue
+        try:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+        except OSError:
+            break  # it ended
+        if todo and todo[0][0] in shown.rpartition("\n")[2]:
+            os.write(terminal, todo.pop(0)[1].encode() + b"\n")
+    os.close(terminal)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert (status, todo) == (0, []), shown
+    return shown
+
+
+class Typist:
+    """Somebody who follows README.md on a fresh host."""
+
+    def __init__(self, machine: Machine, deb: Path) -> None:
+        self.machine = machine
+        self.registry = Registry(machine)
+        machine.copy_in(deb, f"/root/{deb.name}")
+        machine.write("/etc/apt/apt.conf.d/90yes", 'APT::Get::Assume-Yes "true";\n')
+        machine.run("sh", "-c", f"echo 127.0.0.1 {NAME} >> /etc/hosts")
+        machine.run("useradd", "--create-home", "guest")
+
+    def answer(self, user: str) -> str:
+        """The status that `user` gets, whoever signed the certificate by now."""
+        return self.registry.curl("/v2/", "--insecure", user=user).stdout.rpartition("\n")[2]
+
+    def shell(self, command: str) -> None:
+        self.machine.run("bash", "-c", f"cd; set -e; {command}")
+
+    def install(self, command: str) -> None:
+        self.machine.run("bash", "-c", f"cd; {command}", network="outside", timeout=600)
+
+    def tag(self, command: str) -> None:
+        docker.make_image(self.machine, "alpine:latest")
+        self.shell(command)
+
+    def settings(self, command: str) -> None:
+        """Names, an address and a user of one's own, at the first start: a CA that is there already has its limits."""
+        self.machine.run("secure-registry", "uninstall", "--purge")
+        self.shell(command)
+        assert self.answer("crazy:fool") == "200"
+        assert NAME in self.registry.command("status").stdout
+
+    def scp(self, command: str) -> None:
+        """There is no ssh between hosts here: the client is the same host, so it is a copy."""
+        found = re.fullmatch(r"scp root@\S+?:(\S+) (\S+)", command)
+        assert found is not None
+        self.shell(f"cp {found[1]} {found[2]}")
+
+    def login(self, command: str) -> None:
+        argv = self.machine.command(*command.split())
+        assert "Login Succeeded" in answering(argv, ("Username", "crazy"), ("Password", "fool"))
+
+    def own_certificate(self, command: str) -> None:
+        live = f"/etc/letsencrypt/live/{NAME}"
+        before = self.registry.fingerprint()
+        if not self.machine.exists(live):
+            self.shell(
+                f"mkdir -p {live}; openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN={NAME} "
+                f"-addext subjectAltName=DNS:{NAME} -keyout {live}/privkey.pem -out {live}/fullchain.pem 2>/dev/null"
+            )
+        self.shell(command)
+        if "privkey" in command:
+            self.machine.wait_for("the new certificate", lambda: self.registry.fingerprint() != before)
+
+    def alice(self, command: str) -> None:
+        """Asked on a terminal; what is typed is not shown."""
+        argv = self.machine.command(*command.split())
+        shown = answering(argv, ("password", "secret-of-alice"), ("password", "secret-of-alice"))
+        assert "secret-of-alice" not in shown
+        assert self.answer("alice:secret-of-alice") == "200"
+
+    def no_alice(self, command: str) -> None:
+        self.shell(command)
+        assert self.answer("alice:secret-of-alice") == "401"
+
+    def bob(self, command: str) -> None:
+        self.machine.write("/root/file", "secret-of-bob\n", 0o600)
+        self.shell(command)
+        assert self.answer("bob:secret-of-bob") == "200"
+
+    def foreground(self, command: str) -> None:
+        """Without root: until it says how to log in."""
+        argv = self.machine.command("runuser", "-u", "guest", "--", "bash", "-c", f"cd ~; exec {command}")
+        argv[argv.index("HOME=/root")] = "HOME=/home/guest"
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if "log in with" in line:
+                    break
+            self.machine.run("pkill", f"-{signal.SIGTERM.value}", "-u", "guest", "-f", "secure-registry start")
+            process.stdout.read()
+        assert any("log in with" in line for line in said), said
+
+
+WAYS: tuple[tuple[str, Callable[[Typist, str], None] | str], ...] = (
+    (r"make start", "make deb built the package that is tried here; for the rest see test_make_start"),
+    (r"make check", "it is what runs this"),
+    (r"apt install \./secure-registry_.*\.deb", Typist.install),
+    (r"systemctl enable --now secure-registry", Typist.shell),
+    (r"docker login -u docker --password-stdin .*", Typist.shell),
+    (r"docker tag alpine .*", Typist.tag),
+    (r"docker (push|pull) 127\.0\.0\.1/alpine", Typist.shell),
+    (r"SERVER_NAME=\S+ SERVER_IP=\S+ USERNAME=crazy PASSWORD=fool secure-registry start", Typist.settings),
+    (r"mkdir -p /etc/docker/certs\.d/\S+", Typist.shell),
+    (r"scp \S+ \S+", Typist.scp),
+    (rf"docker login {re.escape(NAME)}", Typist.login),
+    (r"ln -sf /etc/letsencrypt/\S+\s+\S+", Typist.own_certificate),
+    (r"secure-registry htpasswd alice", Typist.alice),
+    (r"secure-registry htpasswd -D alice", Typist.no_alice),
+    (r"secure-registry htpasswd -i bob < file", Typist.bob),
+    (r"secure-registry start --foreground .*", Typist.foreground),
+    (r"secure-registry (status|reload|setup|gencert|trust \w+( --line)?)", Typist.shell),
+)
+"""What is done with a line that matches; a text is the reason why it is not typed here."""
+
+
+def way(line: readme.Line) -> Callable[[Typist, str], None] | str | None:
+    return next((how for pattern, how in WAYS if re.fullmatch(pattern, line.command)), None)
+
+
+def test_each_line_of_the_readme(base_tree: Path, release: str, deb: Path) -> None:
+    lines = readme.block_lines()
+    unknown = [str(line) for line in lines if way(line) is None]
+    assert unknown == [], "README.md has lines that nobody tries: give each a way in WAYS, above"
+    if release != RELEASE:
+        return
+    with Machine.boot(base_tree, "host") as machine:
+        typist = Typist(machine, deb)
+        for line in lines:
+            how = way(line)
+            if callable(how):
+                try:
+                    how(typist, line.command)
+                except AssertionError as error:
+                    raise AssertionError(f"{line}: {error}") from error
+        typist.registry.expected.append("waiting: |certificate")
+        assert typist.registry.unexpected() == []
+        assert machine.read(f"{ETC}/secure-registry.conf").count(NAME) >= 1
+
+
+def test_make_start(base_tree: Path, release: str, deb: Path) -> None:
+    """What `make start` does when `make deb` has built the package: it installs it, starts, and says how to log in."""
+    if release != RELEASE:
+        return
+    with Machine.boot(base_tree, "host") as machine:
+        machine.copy_in(deb, "/root/new.deb")
+        machine.copy_in(CHECKOUT / "packaging", "/root/packaging")
+        done = machine.run("/root/packaging/start", "/root/new.deb", timeout=600)
+        assert "log in with: docker login " in done.stdout
+        assert f"is in {ETC}/.password" in done.stdout
+        registry = Registry(machine)
+        assert registry.systemctl("is-enabled", "secure-registry").stdout.strip() == "enabled"
+        assert registry.login().returncode == 0
+        assert registry.unexpected() == []
