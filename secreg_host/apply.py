@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from secreg_host import activate, assemble, direct, files, generations, provision, records, rehearsal, sources
+from secreg_host import activate, assemble, direct, files, generations, njs, provision, records, rehearsal, sources
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
@@ -68,7 +68,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
             findings=every,
             waiting=seen.waiting,
             fingerprint=seen.fingerprint,
-            sources=tuple(seen.parts[kinds.NGINX].facts["outside"]),
+            sources=_outside(host, seen.parts[kinds.NGINX]),
             fresh=tuple(finding for finding in every if finding not in before.findings),
             changed=current is None or chosen.name != current.name,
             provisioned=seen.provisioned,
@@ -159,13 +159,20 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     )
     take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths)))
     take(kinds.REGISTRY, kinds.guarded(lambda: _registry(host, parts[kinds.SETTINGS])))
+    if module := njs.module(host, kinds.settings_of(parts[kinds.SETTINGS])):
+        found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
     unchanged = sources.fingerprint(host.paths, ()) == mark
-    outside = parts[kinds.NGINX].facts["outside"]
+    outside = _outside(host, parts[kinds.NGINX])
     return Seen(
         parts, tuple(found), waiting, provisioned, sources.fingerprint(host.paths, outside) if unchanged else ""
     )
+
+
+def _outside(host: Host, nginx: Part) -> tuple[str, ...]:
+    """Files outside of /etc/secure-registry that nginx reads, there or not."""
+    return (*nginx.facts["outside"], *map(str, host.paths.nginx_modules(njs.NAME)))
 
 
 def _registry(host: Host, settings: Part) -> Reading:

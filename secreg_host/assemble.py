@@ -1,10 +1,10 @@
-"""parts -> generation: the files that are rendered around what the administrator wrote. Pure."""
+"""parts -> generation: the files that are rendered around what the administrator wrote."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from secreg_host import direct, processes, templating
+from secreg_host import direct, njs, processes, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
@@ -39,11 +39,20 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "name": NAME,
         "tree": _tree(parts[kinds.REGISTRY].facts),
         "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
+        "njs": None,
+        "load_njs": False,
     }
+    module = njs.module(host, settings) if front["tree"] else None
+    if module and not module.wrong:
+        loaded = njs.loaded_by(parts[kinds.NGINX])
+        if loaded or njs.can_load(parts[kinds.NGINX]):
+            front |= {"njs": module.path, "load_njs": not loaded}
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
         for name in ("main.conf", "http.conf", "registry.conf")
     }
+    if front["njs"]:
+        rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]))
     auth = {"run": paths.auth_run, "auth_socket": socket}
     rendered["auth/nginx.conf"] = templating.render(paths.templates, "auth/nginx.conf.j2", **auth)
     if slot != NO_SLOT:

@@ -149,6 +149,11 @@ class Paths:
     def units(self) -> Path:
         return self.root / "etc/systemd/system"
 
+    def nginx_modules(self, name: str) -> tuple[Path, ...]:
+        """Where the nginx packages of distributions, and nginx.org's, put module `name`; programs have no root."""
+        places = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/lib/nginx/modules")
+        return tuple(Path(place) / name for place in places)
+
     # --- clients of this host ---
     @property
     def trust(self) -> Path:

@@ -125,7 +125,13 @@ def test_a_shell_of_root_can_do_what_is_tried(registry: Registry) -> None:
     """The proof that the attempts below mean something."""
     machine = registry.machine
     wanted = [f"read {path}" for path in secrets(registry)]
-    wanted += [*RISE, "socket /run/secure-registry/auth/auth.sock", f"create {LIB}/storage", "create /usr", "connect https://localhost/"]
+    wanted += [
+        *RISE,
+        "socket /run/secure-registry/auth/auth.sock",
+        f"create {LIB}/storage",
+        "create /usr",
+        "connect https://localhost/",
+    ]
     machine.write("/attack/script", ATTACK)
     done = machine.run("sh", "/attack/script", input="\n".join(wanted) + "\n").stdout.splitlines()
     machine.run("umount", "/mnt")

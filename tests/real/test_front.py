@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import itertools
+import json
 import os
 import signal
 import socket
@@ -107,6 +109,22 @@ def test_a_blob_comes_from_the_disk(serving: Instance) -> None:
         assert serving.ask(url, user="docker", password="wrong").status == 401
 
 
+def test_a_manifest_comes_from_the_disk(serving: Instance) -> None:
+    config = upload(serving, "still/there", b"{}")
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    parts = {"config": {"mediaType": "a/b", "digest": config, "size": 2}, "layers": []}
+    data = json.dumps({"schemaVersion": 2, "mediaType": kind, **parts}).encode()
+    url = "/v2/still/there/manifests/"
+    put = serving.ask(f"{url}tag", "PUT", user="docker", body=data, headers={"Content-Type": kind})
+    digest = put.headers["Docker-Content-Digest"]
+    with registry_stopped(serving):
+        for reference, method in itertools.product(("tag", digest), ("GET", "HEAD")):
+            found = serving.ask(url + reference, method, user="docker", headers={"Accept": kind})
+            assert (found.status, found.body) == (200, data if method == "GET" else b"")
+            assert (found.headers["Content-Type"], found.headers["Docker-Content-Digest"]) == (kind, digest)
+        assert serving.ask(f"{url}tag", headers={"Accept": kind}).status == 401
+
+
 def test_a_registry_that_wants_to_know_of_downloads_answers_them(serving: Instance) -> None:
     digest = upload(serving, "counted", b"0123456789")
     endpoint = (
@@ -200,8 +218,6 @@ def test_podmans_library_pushes_and_pulls(serving: Instance, tmp_path: Path) -> 
 
 def _oci_layout(target: Path, tar: bytes, layer: bytes) -> None:
     """An OCI image layout (image-spec, image-layout.md) of one layer."""
-    import json
-
     blobs = target / "blobs/sha256"
     blobs.mkdir(parents=True)
 

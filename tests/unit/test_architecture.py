@@ -19,7 +19,7 @@ LAYERS = [
     {"host"},
     {"processes", "records", "hooks"},
     {"parts"},
-    {"defaults", "direct", "generations", "units", "services", "foreign", "owned"},
+    {"defaults", "direct", "generations", "njs", "units", "services", "foreign", "owned"},
     {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},
     {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
     {"report", "rehearsal", "foreground", "trust", "trustcheck", "unitservices"},

@@ -78,9 +78,7 @@ def test_without_pydbus_gi_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> N
         ("rhel", "dnf install python3-gobject-base"),
     ],
 )
-def test_without_both_the_package_is_named(
-    on: object, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
-) -> None:
+def test_without_both_the_package_is_named(on: object, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str) -> None:
     on(name)  # type: ignore[operator]
     for module in ("pydbus", "gi", "gi.repository"):
         monkeypatch.setitem(sys.modules, module, None)
