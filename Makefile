@@ -9,8 +9,8 @@ COMMAND     := $(PYTHON) -B -m secreg_host
 VERSION     := $(shell sed -n 's/^version *= *//p' setup.cfg)
 DEB         := dist/secure-registry_$(VERSION)_all.deb
 
-RUNTIME_PACKAGES := nginx docker-registry python3 python3-bcrypt python3-cryptography python3-jinja2 python3-passlib \
-                    python3-pydbus python3-watchdog python3-yaml
+RUNTIME_PACKAGES := nginx libnginx-mod-http-js docker-registry python3 python3-bcrypt python3-cryptography \
+                    python3-jinja2 python3-passlib python3-pydbus python3-watchdog python3-yaml
 BUILD_PACKAGES   := debhelper dh-python dpkg-dev python3-argcomplete python3-cryptography python3-docutils python3-jinja2 \
                     python3-passlib python3-yaml
 LINT_PACKAGES    := $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd

@@ -52,10 +52,13 @@ def along(path: Path) -> Iterator[Path]:
 
 
 def directories(paths: Paths, sources: Iterable[str]) -> frozenset[Path]:
-    """The directories to watch: /etc/secure-registry with its parent, and those of every step to each source."""
+    """The directories to watch: /etc/secure-registry with its parent, and those of every step to each source.
+
+    For one that does not exist, the nearest above it that does: there it will turn up.
+    """
     found = {paths.etc.parent}
     for source in (*map(str, own_files(paths)), str(paths.conf), *sources):
-        found |= {step.parent for step in along(Path(source))}
+        found |= {next(path for path in step.parents if path.is_dir()) for step in along(Path(source))}
     return frozenset(path for path in found if path.is_dir())
 
 

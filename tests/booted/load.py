@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 
 DEADLINE = time.monotonic() + 1800
-LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+LOST = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 ended = threading.Event()
 context = ssl.create_default_context()

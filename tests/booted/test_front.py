@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
-from tests.booted.registry import Registry
+from tests.booted.registry import Load, Registry
 
 STORAGE = "/var/lib/secure-registry/storage"
 
@@ -54,4 +55,57 @@ def test_blobs_come_from_the_disk_or_else_from_the_registry(registry: Registry) 
     registry.expected += [
         r"open\(\) .* failed \(13: Permission denied\)",
         "can't read /var/lib/secure-registry/storage",
+    ]
+
+
+KIND = "application/vnd.oci.image.manifest.v1+json"
+MODULE = "libnginx-mod-http-js"
+
+
+def push_manifest(registry: Registry) -> str:
+    """An image without layers, tagged; the path of its manifest."""
+    config = upload(registry, "{}").rpartition("/")[2]
+    parts = {"config": {"mediaType": "a/b", "digest": config, "size": 2}, "layers": []}
+    data = json.dumps({"schemaVersion": 2, "mediaType": KIND, **parts})
+    path = "/v2/some/blob/manifests/tag"
+    put = registry.curl(path, "-X", "PUT", "--data-binary", data, "-H", f"Content-Type: {KIND}", user="docker")
+    assert put.stdout.endswith("201"), put
+    return path
+
+
+def test_manifests_come_from_the_disk_while_nginx_has_its_module(watched: Registry) -> None:
+    machine, path = watched.machine, push_manifest(watched)
+
+    def status() -> str:
+        return watched.curl(path, "--head", "-H", f"Accept: {KIND}", user="docker").stdout[-3:]
+
+    def serves(with_module: bool) -> bool:
+        conf = "/var/lib/secure-registry/current/front/secure-registry/main.conf"
+        return ("load_module" in machine.read(conf)) is with_module
+
+    assert serves(with_module=True)
+    watched.systemctl("kill", "--signal=STOP", "secure-registry-registry@*")
+    assert status() == "200"
+    watched.systemctl("kill", "--signal=CONT", "secure-registry-registry@*")
+
+    # without it the registry answers, and with it again; nobody has to say so
+    with Load(watched) as load:
+        machine.run("apt-get", "remove", "--yes", MODULE)
+        machine.wait_for("the front without its module", lambda: serves(with_module=False))
+        assert status() == "200"
+        machine.run("apt-get", "install", "--yes", MODULE)
+        machine.wait_for("the front with its module", lambda: serves(with_module=True))
+        assert status() == "200"
+    assert (load.failures, load.requests > 5) == ([], True)
+
+    # nor does it matter when it goes while nothing runs
+    watched.systemctl("stop", "secure-registry")
+    machine.run("apt-get", "remove", "--yes", MODULE)
+    assert watched.systemctl("start", "secure-registry").returncode == 0
+    assert serves(with_module=False) and status() == "200"
+    machine.run("apt-get", "install", "--yes", MODULE)
+    machine.wait_for("the front with its module", lambda: serves(with_module=True))
+    watched.expected += [
+        r"dlopen\(\) .*ngx_http_js_module.so",
+        r"secure-registry-nginx.service: (Main process|Failed with)",
     ]

@@ -32,7 +32,7 @@ _BASE = (
 )
 FLAVOURS = {"bare": _BASE, "docker": f"{_BASE} docker.io skopeo"}
 DOWNLOADED = (
-    "nginx docker-registry python3 python3-pydbus python3-passlib python3-watchdog python3-jinja2 "
+    "nginx libnginx-mod-http-js docker-registry python3 python3-pydbus python3-passlib python3-watchdog python3-jinja2 "
     "python3-cryptography python3-yaml python3-bcrypt python3-argcomplete logrotate"
 )
 _PROGRAMS = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nsenter": "util-linux", "ps": "procps"}
