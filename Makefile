@@ -8,14 +8,16 @@ ROOT        ?= $(CURDIR)/config
 COMMAND     := $(PYTHON) -B -m secreg_host
 VERSION     := $(shell sed -n 's/^version *= *//p' setup.cfg)
 DEB         := dist/secure-registry_$(VERSION)_all.deb
+RPM         := dist/secure-registry-$(VERSION)-1.noarch.rpm
 
 RUNTIME_PACKAGES := nginx libnginx-mod-http-js docker-registry python3 python3-bcrypt python3-cryptography \
                     python3-jinja2 python3-passlib python3-pydbus python3-watchdog python3-yaml
-BUILD_PACKAGES   := debhelper dh-python dpkg-dev python3-argcomplete python3-cryptography python3-docutils python3-jinja2 \
-                    python3-passlib python3-yaml
+BUILD_PACKAGES   := debhelper dh-python dpkg-dev $(PAGES_PACKAGES)
+PAGES_PACKAGES   := python3-argcomplete python3-cryptography python3-docutils python3-jinja2 python3-passlib python3-yaml
+RPM_PACKAGES     := rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
 LINT_PACKAGES    := $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
-TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) lintian git openssl curl fish man-db mandoc skopeo systemd-container \
-                    mmdebstrap util-linux procps iproute2 iptables wrk zsh bash-completion
+TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fish \
+                    man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables wrk zsh bash-completion
 BENCH_PACKAGES   := $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 
 # Packages that are missing are installed; a machine that has them all is left alone.
@@ -29,8 +31,8 @@ define need
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build deb install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast lint \
-        bench bench-front bench-hosts host venv need-run need-build need-lint need-test need-bench
+.PHONY: help build deb rpm install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast \
+        lint bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench
 
 help:                   ## Show this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +41,9 @@ build: deb              ## Build the package (the same as deb)
 
 deb: need-build         ## Build dist/secure-registry_VERSION_all.deb
 	$(MAKE) --no-print-directory -f packaging/Makefile deb
+
+rpm: need-rpm           ## Build dist/secure-registry-VERSION-1.noarch.rpm, for Fedora and EL
+	$(MAKE) --no-print-directory -f packaging/Makefile rpm
 
 install:                ## Install into this machine, or below DESTDIR
 	$(MAKE) --no-print-directory -f packaging/Makefile install
@@ -75,9 +80,10 @@ shell: need-run         ## A shell in which secure-registry is this checkout's
 	@chmod +x build/bin/secure-registry
 	PATH="$(CURDIR)/build/bin:$$PATH" $${SHELL:-bash}
 
-check: need-test venv lint deb ## The whole test suite: lint, unit, real processes, booted hosts (root)
+check: need-test venv lint deb rpm ## The whole test suite: lint, unit, real processes, booted hosts (root)
 	lintian --fail-on error,warning --info --display-info --pedantic $(DEB)
-	SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest --numprocesses 2 --dist loadgroup tests
+	rpmlint --config packaging/rpmlint.toml --strict $(RPM) packaging/secure-registry.spec
+	SECREG_DEB=$(CURDIR)/$(DEB) SECREG_RPM=$(CURDIR)/$(RPM) $(RUN) -m pytest --numprocesses 2 --dist loadgroup tests
 
 check-fast: lint        ## Lint and unit tests
 	$(RUN) -m pytest -q tests/unit
@@ -91,6 +97,8 @@ lint: need-lint venv    ## Style, types, units, scripts, versions
 	@! systemd-analyze verify --man=no build/verify/* 2>&1 | grep secure-registry || { echo "units/ are not clean"; exit 1; }
 	@grep -qx '__version__ = "$(VERSION)"' secreg_host/__init__.py || { echo "setup.cfg and __init__.py differ in version"; exit 1; }
 	@grep -q '($(VERSION))' packaging/debian/changelog || { echo "packaging/debian/changelog is not at $(VERSION)"; exit 1; }
+	@grep -qx 'Version: *$(VERSION)' packaging/secure-registry.spec || { echo "packaging/secure-registry.spec is not at $(VERSION)"; exit 1; }
+	@grep -q ' - $(VERSION)-1$$' packaging/secure-registry.spec || { echo "its %changelog is not at $(VERSION)"; exit 1; }
 	@grep -q '^## \[\?$(VERSION)\b' CHANGELOG.md || { echo "CHANGELOG.md is not at $(VERSION)"; exit 1; }
 
 bench: need-bench venv deb ## Measure beside the peers and on booted hosts; rewrite bench/results and README's numbers
@@ -117,6 +125,8 @@ need-run:
 	$(call need,$(RUNTIME_PACKAGES))
 need-build:
 	$(call need,$(BUILD_PACKAGES))
+need-rpm:
+	$(call need,$(RPM_PACKAGES))
 need-lint:
 	$(call need,$(LINT_PACKAGES))
 need-test:

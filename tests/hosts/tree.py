@@ -30,7 +30,12 @@ _BASE = (
     "systemd systemd-sysv dbus libpam-systemd iproute2 iptables curl procps ca-certificates openssl "
     "debian-archive-keyring"
 )
-FLAVOURS = {"bare": _BASE, "docker": f"{_BASE} docker.io skopeo"}
+_RPM = (
+    "rpm dnf selinux-policy-default setools logrotate docker.io nginx docker-registry python3-gi python3-passlib "
+    "python3-watchdog python3-jinja2 python3-cryptography python3-yaml python3-bcrypt"
+)
+FLAVOURS = {"bare": _BASE, "docker": f"{_BASE} docker.io skopeo", "rpm": f"{_BASE} {_RPM}"}
+"""`rpm` acts as a host of Red Hat's family does: all that the package needs is there, but what EL has not (pydbus)."""
 DOWNLOADED = (
     "nginx libnginx-mod-http-js docker-registry python3 python3-pydbus python3-passlib python3-watchdog python3-jinja2 "
     "python3-cryptography python3-yaml python3-bcrypt python3-argcomplete logrotate"
@@ -93,7 +98,7 @@ def recipe(release: str, flavour: str = "docker") -> Recipe:
         release,
         flavour,
         tuple(packages),
-        tuple(DOWNLOADED.split()),
+        () if flavour == "rpm" else tuple(DOWNLOADED.split()),
         tuple(sources.lines_for(release)),
         tuple(dict.fromkeys(options)),
     )
@@ -139,7 +144,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _build(wanted: Recipe, path: Path) -> None:
     # mmdebstrap's own apt settings, without recommended packages, are in the environment of its hooks
     options = "--download-only --yes --quiet --option=APT::Install-Recommends=true"
-    download = f'chroot "$1" apt-get {options} install {" ".join(wanted.downloaded)}'
+    download = f'chroot "$1" apt-get {options} install {" ".join(wanted.downloaded)}' if wanted.downloaded else "true"
     argv = [
         "mmdebstrap",
         "--mode=root",
