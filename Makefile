@@ -31,7 +31,7 @@ define need
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build deb rpm install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast \
+.PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast \
         lint bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench
 
 help:                   ## Show this list
@@ -44,6 +44,16 @@ deb: need-build         ## Build dist/secure-registry_VERSION_all.deb
 
 rpm: need-rpm           ## Build dist/secure-registry-VERSION-1.noarch.rpm, for Fedora and EL
 	$(MAKE) --no-print-directory -f packaging/Makefile rpm
+
+artifacts: need-build need-rpm venv ## Every file of a release in dist/: packages, source, wheel, SBOM, SHA256SUMS
+	rm -rf dist
+	$(MAKE) --no-print-directory -f packaging/Makefile deb rpm python sbom sums
+
+release:                ## The same from a clean tree that passes every check
+	@[ -z "$$(git status --porcelain)" ] || { git status --short; echo "commit or remove these first"; exit 1; }
+	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory artifacts
+	@cd dist && sha256sum --check --quiet SHA256SUMS && ls -l
 
 install:                ## Install into this machine, or below DESTDIR
 	$(MAKE) --no-print-directory -f packaging/Makefile install

@@ -163,7 +163,9 @@ def test_from_install_to_erase(host: Machine, rpm: Path, tmp_path: Path) -> None
     done = dnf(host, "el10", "remove", "-y", "--noautoremove", "secure-registry")
     assert done.returncode == 0, done
     assert f"kept {ETC} and {LIB}" in done.stdout and f"images stay in {LIB}/storage" in done.stdout
-    assert registry.systemctl("is-active", "secure-registry", "secure-registry-nginx").stdout.split() == ["inactive"] * 2
+    assert (
+        registry.systemctl("is-active", "secure-registry", "secure-registry-nginx").stdout.split() == ["inactive"] * 2
+    )
     assert host.run("ss", "-Hltn").stdout == listening
     assert host.exists(f"{ETC}/nginx.conf") and host.exists(f"{LIB}/state/ca.key")
     assert host.exists(f"{LIB}/storage/docker/registry/v2/repositories/small")
