@@ -21,6 +21,7 @@ from tests.hosts import docker, tree
 from tests.hosts.commands import Result
 from tests.hosts.machine import Machine
 
+pytestmark = pytest.mark.xdist_group("rpm")
 LIB = "/var/lib/secure-registry"
 EL_RELEASE = 'NAME="Rocky Linux"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="10.1"\n'
 

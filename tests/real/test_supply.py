@@ -20,6 +20,7 @@ import pytest
 
 from tests.real.program import CHECKOUT, NOBODY, PYTHON, free_port
 
+pytestmark = pytest.mark.xdist_group("supply")
 WHEN = "1790000000"
 IGNORED = shutil.ignore_patterns(
     "build", "dist", "config", ".git", ".*_cache", "__pycache__", "*.egg-info", ".hypothesis"
