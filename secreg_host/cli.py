@@ -80,11 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--purge", action="store_true", help="also remove the configuration and all data but images"
     )
     verbs.add_htpasswd_options(made["htpasswd"])
-    trust = made["trust"]
-    trust.add_argument("action", choices=("install", "remove", "show", "check"))
-    trust.add_argument("client", nargs="*", help="docker, podman, containerd, k3s, system (default: those found here)")
-    trust.add_argument("--insecure", action="store_true", help="install: unverified TLS (docker: see DOCKER_TRUST)")
-    trust.add_argument("--line", action="store_true", help="show: one line, for Docker")
+    _add_trust(made["trust"], common)
     apply = commands.add_parser("apply", parents=[common])  # what the units run; not shown in the list
     apply.add_argument("--start", action="store_true")
     return parser
@@ -96,6 +92,24 @@ def complete(parser: argparse.ArgumentParser) -> None:
         import argcomplete
 
         argcomplete.autocomplete(parser, exclude=["apply"])
+
+
+def _add_trust(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """The actions of `trust`."""
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True, title="actions")
+    abouts = {
+        "install": "let clients of this host trust the registry (default: those found here, but for system)",
+        "remove": "take out of their files what was put in (default: all)",
+        "check": "shake hands by the rules of each client; say which one fails and why (default: those found here)",
+        "show": "print a script with which another machine trusts the registry",
+    }
+    made = {name: actions.add_parser(name, help=about, parents=[common]) for name, about in abouts.items()}
+    for name in ("install", "remove", "check"):
+        made[name].add_argument("client", nargs="*", help="docker, podman, containerd, k3s, system")
+    made["install"].add_argument(
+        "--insecure", action="store_true", help="unverified TLS; docker goes by DOCKER_TRUST instead"
+    )
+    made["show"].add_argument("--line", action="store_true", help="one line, for Docker alone")
 
 
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:

@@ -18,7 +18,7 @@ from secreg_host.foreign import Mine
 KEY = "insecure-registries"
 BLANK = re.compile(r"[ \t\r\n]*")
 INDENT = "  "
-HINT = "correct it; dockerd itself says what is wrong: dockerd --validate"
+HINT = "correct it; what is wrong says: python3 -m json.tool /etc/docker/daemon.json"
 
 
 @dataclass(frozen=True)

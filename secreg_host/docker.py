@@ -17,7 +17,7 @@ from secreg_host import dockerflags, dockerinfo, files, foreign, records
 from secreg_host.daemonjson import DaemonJson
 from secreg_host.dockerflags import Flags, Target, Unit
 from secreg_host.dockerinfo import UNIT, insecure
-from secreg_host.errors import BadInput, Problem, SecregError, bad_input
+from secreg_host.errors import BadInput, Note, Problem, SecregError, bad_input
 from secreg_host.foreign import Kind, Mine, Seen
 from secreg_host.paths import Paths
 
@@ -36,10 +36,23 @@ class Manager(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """dockerd as this host has it; running: it can be told to reload."""
+    """dockerd as this host has it; running: it can be told to reload; stale: its unit changed on disk since systemd
+    read it."""
 
     unit: Unit
     running: bool
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What `docker info` must show after a reload, and what it must not show any more."""
+
+    there: Set[str]
+    gone: Set[str] = frozenset()
+
+    def holds(self, shown: Set[str]) -> bool:
+        return self.there <= shown and not self.gone & shown
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,7 @@ class Docker:
         self.ask = ask or dockerinfo.info
         self.engine = self._look()
         self.undone: Record | None = None
+        self.refused = False
 
     def _look(self) -> Engine | None:
         if self.manager is None:
@@ -97,7 +111,7 @@ class Docker:
             if (data := files.read_or_none(path)) is not None:
                 given.append((path, data))
         unit = Unit(tuple(found["ExecStart"][0][1]), tuple(found.get("Environment", ())), tuple(given))
-        return Engine(unit, found.get("ActiveState") == "active")
+        return Engine(unit, found.get("ActiveState") == "active", bool(found.get("NeedDaemonReload")))
 
     @property
     def socket(self) -> Path:
@@ -130,6 +144,16 @@ class Docker:
             return error.problems
 
     def _follow(self, record: Record, wanted: tuple[str, ...], save: Callable[[Record], None]) -> tuple[Problem, ...]:
+        if (
+            self.engine is not None
+            and self.engine.stale
+            and set(wanted) - set(record.mine.added if record.mine else ())
+        ):
+            raise bad_input(
+                UNIT,
+                "or a drop-in was changed on disk, and systemd has not read it: dockerd's flags are not known",
+                "systemctl daemon-reload; then: secure-registry trust install docker",
+            )
         try:
             target = self._target(record) if self.engine else record.target
         except BadInput:
@@ -148,7 +172,7 @@ class Docker:
         except BadInput:
             raise
         except SecregError as error:
-            if wanted and self.undone:
+            if wanted and self.undone and self.refused:
                 save(replace(self.undone, failed=attempt, problem=error.problems[0]))
             raise
 
@@ -189,7 +213,7 @@ class Docker:
             if after != record:
                 save(after)
             if reloads and not set(wanted) <= shown:  # a run was killed before the reload
-                self._proven(set(wanted), target, seen, Record(), mine.before if mine else seen.data, save)
+                self._proven(Proof(frozenset(wanted)), target, seen, Record(), mine.before if mine else seen.data, save)
             return after, ()
         if reloads and wanted:
             self._refuse_forgetful()
@@ -203,40 +227,48 @@ class Docker:
         save(after)
         if target.variable and self.engine is not None and self.engine.running:
             hint = "when it suits: systemctl restart docker (ends containers, unless live-restore is set)"
-            return after, (Problem(str(target.path), "is changed; dockerd reads it only when it is restarted", hint),)
+            return after, (Note(str(target.path), "is changed; dockerd reads it only when it is restarted", hint),)
+        if not reloads and self.engine is not None:
+            self.engine = self._look()  # it may have started, and read the file, just before
+            reloads = self.engine is not None and self.engine.running
         if reloads:
             stays = set(DaemonJson(str(target.path)).entries(new) or ())
             back = Record(target, earlier) if earlier else Record()
-            expected = (shown & stays) | set(wanted)
+            proof = Proof((shown & stays) | set(wanted), frozenset(earlier.added if earlier else ()) - stays)
             if wanted:
-                self._proven(expected, target, foreign.read(target.path), back, seen.data, save)
+                self._proven(proof, target, foreign.read(target.path), back, seen.data, save)
             else:
-                self._reload(expected)
+                self._reload(proof)
         return after, ()
 
     def _proven(
         self,
-        expected: Set[str],
+        proof: Proof,
         target: Target,
         seen: Seen,
         back: Record,
         before: bytes | None,
         save: Callable[[Record], None],
     ) -> None:
-        """Reload; if dockerd does not show the `expected` ones, put `before` and its record `back`, and raise."""
+        """Reload; if dockerd does not show what it should, put `before` and its record `back`, and raise."""
         try:
-            self._reload(expected)
-        except SecregError:
-            if seen.data != before:
-                foreign.replace(seen, before)
-                self.undone = back
-                save(back)
-                self._hang_up()
-            raise
+            self._reload(proof)
+        except SecregError as error:
+            if seen.data == before:
+                raise
+            foreign.replace(seen, before)
+            self.undone = back
+            save(back)
+            self._hang_up()
+            raise SecregError(f"{error.message}; so the change is undone", error.hint) from error
 
-    def _hang_up(self) -> None:
-        if self.manager is not None:
-            self.manager.call("KillUnit", UNIT, "main", signal.SIGHUP.value)
+    def _hang_up(self) -> bool:
+        """Let dockerd read its file again; False: it does not run any more, and reads it when it starts."""
+        self.engine = self._look()
+        if self.manager is None or self.engine is None or not self.engine.running:
+            return False
+        self.manager.call("KillUnit", UNIT, "main", signal.SIGHUP.value)
+        return True
 
     def _refuse_forgetful(self) -> None:
         said = self.ask(self.socket)
@@ -253,19 +285,25 @@ class Docker:
             files.make_directory(self.paths.backups, 0o700)
             files.write(self.paths.backups / seen.path.name, seen.data, files.PRIVATE)
 
-    def _reload(self, expected: Set[str]) -> None:
-        """SIGHUP, then wait until dockerd shows the `expected` registries. Raises SecregError with its reason."""
+    def _reload(self, proof: Proof) -> None:
+        """SIGHUP, then wait until dockerd shows what it should. Raises SecregError with its reason."""
         began = time.time()
-        self._hang_up()
+        if not self._hang_up():
+            return
         deadline = time.monotonic() + PROOF_SECONDS
         while True:
-            missing = expected - insecure(self.ask(self.socket))
-            said = dockerinfo.last_error(began) if missing else ""
-            if not missing:
-                return
-            if said or time.monotonic() > deadline:
+            late = time.monotonic() > deadline
+            try:
+                if proof.holds(insecure(self.ask(self.socket))):
+                    return
+            except SecregError:
+                if late:
+                    raise
+            said = dockerinfo.last_error(began)
+            if said or late:
+                self.refused = True
                 raise SecregError(
-                    f"dockerd did not take the change over, so it is undone: {said or 'docker info does not show it'}",
+                    f"dockerd did not take the change over: {said or 'docker info does not show it'}",
                     "see: journalctl -u docker -n 20; then: secure-registry trust install docker, or DOCKER_TRUST=ca",
                 )
             time.sleep(0.1)

@@ -36,6 +36,10 @@ class Problem:
         return f"{text}\n  -> {self.hint}" if self.hint else text
 
 
+class Note(Problem):
+    """Nothing is wrong, but there is something to know or to do, such as a restart when it suits."""
+
+
 class SecregError(Exception):
     """Something failed: a message of one line, and a hint that says what to do."""
 

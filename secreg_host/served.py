@@ -29,8 +29,10 @@ class Endpoint:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """How clients write it before the name of an image: port 443 may be left out."""
-        return (self.bracketed, self.authority) if self.port == HTTPS else (self.authority,)
+        """How clients write it before the name of an image: port 443 may be left out, unless the name is a single
+        word, which is a user of Docker Hub then (`host/image`)."""
+        alone = self.port == HTTPS and ("." in self.host or ":" in self.host or self.host == "localhost")
+        return (self.bracketed, self.authority) if alone else (self.authority,)
 
     @property
     def insecure_entries(self) -> tuple[str, ...]:
@@ -55,9 +57,14 @@ class Served:
 
 
 def of(generation: Generation) -> Served:
-    """What `generation` serves: each name and address of its certificate, on each port with TLS."""
+    """What `generation` serves: each name and address of its certificate, on each port with TLS; of a wildcard the
+    names in SERVER_NAME that it covers."""
     certificate = generation.parts[kinds.CERTIFICATE]
-    names = [str(name) for name in certificate.facts["names"] if "*" not in str(name)]
+    given = [str(name) for name in certificate.facts["names"]]
+    wild = tuple(name.removeprefix("*") for name in given if name.startswith("*."))
+    wished = kinds.settings_of(generation.parts[kinds.SETTINGS]).server_names
+    covered = [name for name in wished if f".{name.partition('.')[2]}" in wild]
+    names = [*covered, *(name for name in given if "*" not in name and name not in covered)]
     endpoints = []
     for listen in generation.listens:
         if listen.tls:

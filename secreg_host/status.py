@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host import files, generations, probe, rehearsal, units
+from secreg_host import files, generations, probe, rehearsal, served, units
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.errors import Exit, SecregError
@@ -153,8 +153,9 @@ def _about(status: Status, generation: Generation) -> list[str]:
 
 def login_hint(generation: Generation) -> str:
     """The command with which a client logs in here."""
+    endpoints = served.of(generation).endpoints
     listen = next(at for at in generation.listens if at.tls)
-    address = urls(generation, listen)[0].removeprefix("https://")
+    address = endpoints[0].spellings[0] if endpoints else urls(generation, listen)[0].removeprefix("https://")
     return f"docker login {address}"
 
 

@@ -85,17 +85,22 @@ class Trust:
         mode = self.settings.docker_trust
         if mode == "none" or not self.served.endpoints:
             return "none"
-        if self.served.ca is None:
+        if not self._own_ca():
             first = self.served.endpoints[0]
-            if not handshake.shake(first.host, first.port, Rule(), self.reach):
-                return "none"
-            if mode == "ca":
-                raise bad_input(
-                    str(self.paths.ca_crt),
-                    "is not the CA of the certificate that is served, so Docker can't be told to trust it",
-                    "put your CA's certificate there, or set DOCKER_TRUST=insecure",
-                )
+            if handshake.shake(first.host, first.port, Rule(), self.reach) in ("", handshake.OUT_OF_TIME):
+                return "none"  # an expired one is no reason to stop verifying
+        if mode == "ca" and self.served.ca is None:
+            raise bad_input(
+                str(self.paths.ca_crt),
+                "is not the CA of the certificate that is served, so Docker can't be told to trust it",
+                "put your CA's certificate there, or set DOCKER_TRUST=insecure",
+            )
         return mode
+
+    def _own_ca(self) -> bool:
+        """Whether the CA that we made signed what is served. (In the system's store, dockerd may not have read it.)"""
+        own = files.read_or_none(self.paths.state / self.paths.ca_crt.name)
+        return self.served is not None and self.served.ca is not None and self.served.ca.strip() in (own or b"")
 
     # --- doing it ---
     def follow(self) -> tuple[Problem, ...]:
@@ -241,11 +246,10 @@ class Trust:
                 "the certificate was not signed by a CA that is known here",
                 f"publicly trusted: clients need nothing; else put your CA's certificate into {self.paths.ca_crt}",
             )
-        words = dict.fromkeys(word for endpoint in far for word in endpoint.spellings)
         variables = {
-            "fetch": far[0].authority,
-            "login": far[0].spellings[0],
-            "spellings": [f"'{word}'" if "[" in word else word for word in words],
+            "best": far[0].spellings[0],
+            "addresses": [f"'{endpoint.spellings[0]}'" for endpoint in far],
+            "spellings": [f"'{word}'" for word in dict.fromkeys(word for end in far for word in end.spellings)],
             "fingerprint": served.fingerprint(self.served.ca),
         }
         name = "line.sh.j2" if line else "show.sh.j2"

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from secreg_host import files
-from secreg_host.errors import Problem
+from secreg_host.errors import Note, Problem
 from secreg_host.paths import Paths
 from secreg_host.process import find_program
 from secreg_host.served import Served
 
 NAME = "containerd"
+CAPABILITIES = 'capabilities = ["pull", "resolve", "push"]'
+"""Said twice in hosts.toml: containerd 2 takes what is about `server`, containerd 1 the table below `host`. That is not
+[host."https://…"], for the parser of 1.6 knows no `]` in the name of a table, so no IPv6 address."""
 PLUGINS = ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri")
 """The plugin that holds registry.config_path, in containerd 2 and 1."""
 
@@ -39,9 +42,11 @@ def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
         else:
             continue
         url = json.dumps(f"https://{word}")
-        head = f"# Written by secure-registry.\nserver = {url}\n\n[host.{url}]\n"
-        text = head + 'capabilities = ["pull", "resolve", "push"]\n'
-        wanted[directory / "hosts.toml"] = f"{text}{trust}\n".encode()
+        text = (
+            f"# Written by secure-registry.\nserver = {url}\n{CAPABILITIES}\n{trust}\n\n"
+            f"[host]\n{url} = {{ {CAPABILITIES}, {trust} }}\n"
+        )
+        wanted[directory / "hosts.toml"] = text.encode()
     return wanted
 
 
@@ -65,4 +70,4 @@ def notes(paths: Paths) -> tuple[Problem, ...]:
         f'for Kubernetes: [plugins."{PLUGINS[1]}".registry] config_path = "{directory}" '
         f'(containerd 2: "{PLUGINS[0]}"), then restart containerd; nerdctl needs nothing, ctr: --hosts-dir {directory}'
     )
-    return (Problem(str(config), "config_path is not set, so Kubernetes (CRI) does not look into certs.d", hint),)
+    return (Note(str(config), "config_path is not set, so Kubernetes (CRI) does not look into certs.d", hint),)

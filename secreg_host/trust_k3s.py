@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from secreg_host.errors import BadInput, Problem, bad_input
+from secreg_host.errors import BadInput, Note, Problem, bad_input
 from secreg_host.foreign import Mine
 from secreg_host.paths import Paths
 from secreg_host.process import find_program
@@ -38,7 +38,7 @@ def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
 
 def notes(paths: Paths) -> tuple[Problem, ...]:
     hint = "systemctl restart k3s (or k3s-agent); running pods stay"
-    return (Problem(str(paths.k3s / "registries.yaml"), "is read when k3s starts", hint),)
+    return (Note(str(paths.k3s / "registries.yaml"), "is read when k3s starts", hint),)
 
 
 class Registries:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from secreg_host.errors import Problem
+from secreg_host.errors import Note, Problem
 from secreg_host.paths import Paths
 from secreg_host.process import find_program
 from secreg_host.served import Served
@@ -35,5 +35,5 @@ def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
 def notes(paths: Paths) -> tuple[Problem, ...]:
     """A running CRI-O reads its registries when it is told to."""
     if find_program("crio"):
-        return (Problem("crio", "takes registries.conf.d over when it is reloaded", "systemctl reload crio"),)
+        return (Note("crio", "takes registries.conf.d over when it is reloaded", "systemctl reload crio"),)
     return ()

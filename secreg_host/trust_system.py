@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secreg_host import process
-from secreg_host.errors import Problem, SecregError
+from secreg_host.errors import Note, Problem, SecregError
 from secreg_host.paths import Paths
 from secreg_host.served import Served
 
@@ -40,4 +40,4 @@ def after(paths: Paths) -> None:
 
 def notes(paths: Paths) -> tuple[Problem, ...]:
     hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
-    return (Problem("", "the system trusts the registry's CA for its names", hint),)
+    return (Note("", "the system trusts the registry's CA for its names", hint),)

@@ -87,12 +87,13 @@ def containerd_rules(paths: Paths) -> Rules:
     def rule(_: Endpoint, word: str) -> Rule:
         found = Rule()
         with contextlib.suppress(ValueError, SecregError):
-            text = (files.read_or_none(paths.containerd / "certs.d" / word / "hosts.toml") or b"").decode()
-            for table in tomllib.loads(text).get("host", {}).values():
+            directory = paths.containerd / "certs.d" / word
+            whole = tomllib.loads((files.read_or_none(directory / "hosts.toml") or b"").decode())
+            for table in (*whole.get("host", {}).values(), whole):  # in this order; the whole is about `server`
                 given = table.get("ca") or ()
-                paths_given = [given] if isinstance(given, str) else given
-                cas = tuple(data for path in paths_given if (data := files.read_or_none(Path(path))))
-                found = Rule(bool(table.get("skip_verify")), cas)
+                named = [given] if isinstance(given, str) else given
+                cas = tuple(data for name in named if (data := files.read_or_none(directory / name)))
+                found = Rule(found.insecure or bool(table.get("skip_verify")), (*found.cas, *cas))
         return found
 
     return rule

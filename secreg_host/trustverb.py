@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from secreg_host import files, trust, trustcheck
 from secreg_host import report as reports
-from secreg_host.errors import Exit, Problem, SecregError, bad_input
+from secreg_host.errors import Exit, Note, Problem, SecregError, bad_input
 from secreg_host.host import Host
 from secreg_host.journal import Level, say
 from secreg_host.report import Report, findings
@@ -18,12 +18,12 @@ PART = "trust"
 
 def run(host: Host, args: argparse.Namespace) -> int:
     """One of install, remove, show, check."""
-    if unknown := [name for name in args.client if name not in trust.NAMES]:
-        raise bad_input("", f"{unknown[0]!r} is no client that is known here", f"of: {', '.join(trust.NAMES)}")
     known = trust.at(host)
     if args.action == "show":
         print(known.show(args.line), end="")
         return Exit.DONE
+    if unknown := [name for name in args.client if name not in trust.NAMES]:
+        raise bad_input("", f"{unknown[0]!r} is no client that is known here", f"of: {', '.join(trust.NAMES)}")
     if args.action == "check":
         return _check(host, known, args.client)
     with files.lock(host.paths.lock, f"trust {args.action}"):
@@ -32,7 +32,7 @@ def run(host: Host, args: argparse.Namespace) -> int:
     _warn(problems)
     for line in known.told():
         print(line)
-    return Exit.DONE
+    return Exit.DEGRADED if any(not isinstance(problem, Note) for problem in problems) else Exit.DONE
 
 
 def _check(host: Host, known: trust.Trust, names: list[str]) -> int:
@@ -47,7 +47,8 @@ def _check(host: Host, known: trust.Trust, names: list[str]) -> int:
 
 def _warn(problems: tuple[Problem, ...]) -> None:
     for problem in problems:
-        say(f"warning: {problem}", Level.WARNING)
+        note = isinstance(problem, Note)
+        say(f"{'note' if note else 'warning'}: {problem}", Level.INFO if note else Level.WARNING)
 
 
 def follow(host: Host, report: Report) -> Report:

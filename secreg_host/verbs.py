@@ -185,6 +185,8 @@ def _say_serving(host: Host) -> int:
     print(looking.as_text(found))
     if found.generation is not None and not found.down:
         print(f"log in with: {looking.login_hint(found.generation)}")
+        if kinds.CA in found.generation.parts[kinds.CERTIFICATE].files:
+            print("a line for other hosts, with which they trust it: secure-registry trust show --line")
     return found.code
 
 

@@ -22,7 +22,7 @@ from tests.hosts.observe import Observed
 from tests.hosts.workspace import Workspace
 
 # Directories under /var/lib that are plain ones of our disk: overlay2 can't work on an overlay.
-_DOCKER_DATA = ("docker", "containerd")
+_DATA = {"usr/sbin/dockerd": ("docker", "containerd"), "usr/bin/podman": ("containers",)}
 _DOCKER_UNITS = ("docker.service", "docker.socket", "containerd.service")
 
 boots: Counter[Path] = Counter()
@@ -43,7 +43,7 @@ class Machine(Observed):
         self._identify()
         has_docker = (self.disk / "usr/sbin/dockerd").exists()
         self._docker = docker and has_docker
-        folders = _DOCKER_DATA if has_docker else ()
+        folders = [name for program, names in _DATA.items() if (self.disk / program).exists() for name in names]
         self._binds = {self._workspace.folder(folder): f"/var/lib/{folder}" for folder in folders}
         self._arguments = [f"systemd.mask={unit}" for unit in _DOCKER_UNITS] if has_docker and not docker else []
         self._nspawn: Nspawn | None = None

@@ -34,12 +34,19 @@ _RPM = (
     "rpm dnf selinux-policy-default setools logrotate docker.io nginx docker-registry python3-gi python3-passlib "
     "python3-watchdog python3-jinja2 python3-cryptography python3-yaml python3-bcrypt"
 )
-FLAVOURS = {"bare": _BASE, "docker": f"{_BASE} docker.io skopeo", "rpm": f"{_BASE} {_RPM}"}
+FLAVOURS = {
+    "bare": _BASE,
+    "docker": f"{_BASE} docker.io skopeo",
+    "clients": f"{_BASE} docker.io skopeo podman busybox-static",
+    "rpm": f"{_BASE} {_RPM}",
+}
 """`rpm` acts as a host of Red Hat's family does: all that the package needs is there, but what EL has not (pydbus)."""
 DOWNLOADED = (
     "nginx libnginx-mod-http-js docker-registry python3 python3-pydbus python3-passlib python3-watchdog python3-jinja2 "
     "python3-cryptography python3-yaml python3-bcrypt python3-argcomplete logrotate"
 )
+DOWNLOADED_TOO = {"clients": "docker.io"}
+"""Packages that are installed in a flavour and in its apt cache as well: to be removed and installed again."""
 _PROGRAMS = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nsenter": "util-linux", "ps": "procps"}
 
 
@@ -98,7 +105,7 @@ def recipe(release: str, flavour: str = "docker") -> Recipe:
         release,
         flavour,
         tuple(packages),
-        () if flavour == "rpm" else tuple(DOWNLOADED.split()),
+        () if flavour == "rpm" else tuple(f"{DOWNLOADED} {DOWNLOADED_TOO.get(flavour, '')}".split()),
         tuple(sources.lines_for(release)),
         tuple(dict.fromkeys(options)),
     )
@@ -143,7 +150,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _build(wanted: Recipe, path: Path) -> None:
     # mmdebstrap's own apt settings, without recommended packages, are in the environment of its hooks
-    options = "--download-only --yes --quiet --option=APT::Install-Recommends=true"
+    options = "--download-only --reinstall --yes --quiet --option=APT::Install-Recommends=true"
     download = f'chroot "$1" apt-get {options} install {" ".join(wanted.downloaded)}' if wanted.downloaded else "true"
     argv = [
         "mmdebstrap",
