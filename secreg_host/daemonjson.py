@@ -182,6 +182,14 @@ class DaemonJson:
             raise bad_input(self.where, "can't be edited safely", f"add to {KEY!r} by hand: {json.dumps(entries)}")
 
 
+def emptied(data: bytes, where: str) -> bytes:
+    """`data`, which has the key, with an empty list."""
+    text = _Text(_decode(data, where), where)
+    holder = text.holder()
+    assert holder is not None
+    return f"{text.text[: holder.value_start]}[]{text.text[holder.end :]}".encode()
+
+
 def _newline(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 

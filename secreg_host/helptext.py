@@ -38,6 +38,7 @@ EXAMPLES = (
     ("secure-registry start", "set up, start, and say how to log in"),
     ("secure-registry htpasswd alice", "add a user or change a password"),
     ("secure-registry status", "what serves, until when, what is held back"),
+    ("secure-registry trust show --line", "a line to paste on another host, whose Docker then trusts the registry"),
     (
         "secure-registry start --foreground --disposable",
         "an instance that leaves nothing behind, for a try; needs no root",

@@ -29,6 +29,7 @@ from secreg_host import (
     trust_system,
 )
 from secreg_host import parts as kinds
+from secreg_host.dockerd import Manager
 from secreg_host.errors import Problem, SecregError, bad_input
 from secreg_host.generations import Generation
 from secreg_host.handshake import Rule
@@ -62,7 +63,7 @@ NAMES = (DOCKER, *(client.name for client in OTHERS))
 class Trust:
     """The clients of `host`; `current` is what serves (None: nothing does)."""
 
-    def __init__(self, host: Host, current: Generation | None, manager: daemon.Manager | None = None) -> None:
+    def __init__(self, host: Host, current: Generation | None, manager: Manager | None = None) -> None:
         self.host = host
         self.paths = host.paths
         self.served = served.of(current) if current else None
@@ -177,7 +178,7 @@ class Trust:
         engine = daemon.Docker(self.paths, self.manager)
         if wanted or record.target is not None:
             problems += engine.follow(record, wanted, lambda new: self._save(DOCKER, new.as_json()))
-        return (*problems, *(engine.strangers() if mode != "none" else ()))
+        return (*problems, *(engine.dockerd.strangers() if mode != "none" else ()))
 
     def docker_found(self) -> bool:
         return any(find_program(name) for name in ("dockerd", "docker")) or self.paths.docker.is_dir()
@@ -248,7 +249,7 @@ class Trust:
             )
         variables = {
             "best": far[0].spellings[0],
-            "addresses": [f"'{endpoint.spellings[0]}'" for endpoint in far],
+            "addresses": [f"'{endpoint.spellings[0]}'" for endpoint in far if endpoint.port == far[0].port],
             "spellings": [f"'{word}'" for word in dict.fromkeys(word for end in far for word in end.spellings)],
             "fingerprint": served.fingerprint(self.served.ca),
         }

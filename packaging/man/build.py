@@ -45,12 +45,24 @@ def options(parser: argparse.ArgumentParser) -> Iterator[dict[str, str]]:
         yield {"spelled": escaped(spelled + value), "about": escaped(action.help or "")}
 
 
+def shown_commands(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> Iterator[tuple[argparse.Action, argparse.ArgumentParser]]:
+    """Commands as the help lists them; one that has actions is followed by these."""
+    for shown in subparsers._choices_actions:
+        one = subparsers.choices[shown.dest]
+        inner = [action for action in one._actions if isinstance(action, argparse._SubParsersAction)]
+        if not inner:
+            yield shown, one
+        for actions in inner:
+            yield from shown_commands(actions)
+
+
 def commands(parser: argparse.ArgumentParser) -> Iterator[dict[str, object]]:
     """The commands that `parser` shows, each with its usage and options."""
     subparsers = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     common = {option["spelled"] for option in options(parser)}
-    for shown in subparsers._choices_actions:
-        one = subparsers.choices[shown.dest]
+    for shown, one in shown_commands(subparsers):
         usage = " ".join(one.format_usage().split()).removeprefix("usage: ").replace(" [-h] [--root DIR]", "")
         yield {
             "usage": [escaped(f"{NAME} {line.strip()}") for line in usage.split(f"{NAME} ")[1:]],

@@ -1,67 +1,73 @@
 """Docker, Podman, Skopeo and containerd of Debian, as they trust the registry: one host from a Docker that is not
 there yet to the removal of the package, and another host that is told with `trust show`. The tests need their order.
 
-A container runs from the second test to the last: it must keep its process through all of it."""
+A container keeps its process through all of it."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from secreg_host import certs
 from tests.booted import clients
 from tests.booted.registry import ETC, Registry
 from tests.hosts import tree
+from tests.hosts.commands import Result
 from tests.hosts.machine import Machine
 from tests.unit.test_docker import CORPUS
 
 NAME, SIX = "registry.example.test", "six.example.test"
 """Names of the registry; the second leads to its IPv6 address only."""
-DAEMON_JSON, CERTS_D = "/etc/docker/daemon.json", "/etc/docker/certs.d"
-DROP_IN = "/etc/systemd/system/docker.service.d/test.conf"
-SEVERAL = "fd00:ec::10"
+ADDRESS_6, OTHER_6 = "fd00:ec::10", "fd00:ec::11"
+DAEMON_JSON, DROP_IN = "/etc/docker/daemon.json", "/etc/systemd/system/docker.service.d/test.conf"
+DOCKERD = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
 
 
 @dataclass
 class Host(Registry):
-    """The registry's host; six: its IPv6 address."""
+    """The registry's host; container: the process of a container that runs in its dockerd."""
 
-    six: str = SEVERAL
+    container: str = ""
 
     @property
     def addresses(self) -> list[str]:
         """Every way to write it, on port 443 and on another one."""
-        hosts = [NAME, SIX, self.machine.address, f"[{self.six}]"]
-        return [
-            f"{host}{port}" for host in hosts for port in ("", ":443", ":5443") if not (host[0] == "[" and not port)
-        ]
+        hosts = [NAME, SIX, self.machine.address]
+        written = [f"{host}{port}" for host in hosts for port in ("", ":443", ":5443")]
+        return [*written, f"[{ADDRESS_6}]:443", f"[{ADDRESS_6}]:5443"]
 
     @property
     def clients(self) -> list[clients.Client]:
-        kinds = (clients.Docker, clients.Podman, clients.Skopeo, clients.Ctr)
-        return [kind(self.machine, self.password) for kind in kinds]
+        return clients.of(self.machine, self.password)
 
     def shown(self) -> set[str]:
         """The insecure registries that `docker info` shows."""
-        said = json.loads(self.machine.run("docker", "info", "--format={{json .RegistryConfig}}").stdout)
-        return {name for name, index in said["IndexConfigs"].items() if not index["Secure"]}
-
-    def listed(self) -> list[str]:
-        """Those in daemon.json."""
-        found = json.loads(self.machine.read(DAEMON_JSON)) if self.machine.exists(DAEMON_JSON) else {}
-        return found.get("insecure-registries", [])
+        return shown(self.machine)
 
     def mode(self, mode: str) -> None:
         self.machine.run("sed", "-i", f"s/^#\\?DOCKER_TRUST=.*/DOCKER_TRUST={mode}/", f"{ETC}/secure-registry.conf")
         done = self.command("reload")
         assert done.returncode == 0, done.stderr
 
-    def logged_out(self) -> None:
-        self.machine.run("rm", "-rf", "/root/.docker", "/run/containers/0/auth.json")
+    def trust(self, *argv: str, code: int = 0) -> Result:
+        done = self.command("trust", *argv)
+        assert done.returncode == code, done.stderr
+        return done
+
+    def start_container(self) -> None:
+        self.machine.run("docker", "rm", "--force", "idle", check=False)
+        self.container = clients.run_container(self.machine, "idle")
+
+
+def shown(machine: Machine) -> set[str]:
+    said = json.loads(machine.run("docker", "info", "--format={{json .RegistryConfig}}").stdout)
+    return {name for name, index in said["IndexConfigs"].items() if not index["Secure"]}
 
 
 @pytest.fixture(scope="module")
@@ -69,43 +75,51 @@ def clients_tree(release: str) -> Path:
     return tree.base(release, "clients")
 
 
-def know_names(machine: Machine, registry: str, six: str) -> None:
-    machine.run("sh", "-c", f"printf '%s\\n' '{registry} {NAME}' '{six} {SIX}' >> /etc/hosts")
+def join(machine: Machine, address: str, registry: str) -> None:
+    """An IPv6 address, and the registry's names."""
+    machine.run("ip", "address", "replace", f"{address}/64", "dev", "eth0", "nodad")
+    machine.run("sh", "-c", f"printf '%s\\n' '{registry} {NAME}' '{ADDRESS_6} {SIX}' >> /etc/hosts")
 
 
 @pytest.fixture(scope="module")
 def host(clients_tree: Path, deb: Path) -> Iterator[Host]:
     """A host with the package installed, but not started."""
     with Machine.boot(clients_tree, "host") as machine:
-        machine.run("ip", "address", "add", f"{SEVERAL}/64", "dev", "eth0", "nodad")
-        know_names(machine, machine.address, SEVERAL)
+        join(machine, ADDRESS_6, machine.address)
         machine.install(deb)
         yield Host(machine, expected=[r"pam_env"])
+
+
+@pytest.fixture(scope="module")
+def other(clients_tree: Path) -> Iterator[Machine]:
+    """A host with clients alone, that does not know the registry's names."""
+    with Machine.boot(clients_tree, "other") as machine:
+        clients.prepare(machine)
+        yield machine
 
 
 @pytest.fixture(autouse=True)
 def container(host: Host) -> Iterator[None]:
     """The container goes on through every test."""
-    running = host.machine.run("docker", "inspect", "idle", check=False).returncode == 0
-    before = clients.pid(host.machine, "idle") if running else ""
     yield
-    assert not before or clients.pid(host.machine, "idle") == before
+    if host.container:
+        assert clients.pid(host.machine, "idle") == host.container
 
 
 def test_docker_that_is_installed_later_is_told(host: Host) -> None:
     machine = host.machine
     machine.run("apt-get", "remove", "--yes", "docker.io")
-    settings = {"SERVER_NAME": f"{NAME} {SIX}", "SERVER_IP": f"{machine.address} {SEVERAL}"}
+    settings = {"SERVER_NAME": f"{NAME} {SIX}", "SERVER_IP": f"{machine.address} {ADDRESS_6}"}
     assert machine.run("secure-registry", "setup", env=settings).stderr == ""
     assert host.systemctl("enable", "--now", "secure-registry").returncode == 0
-    assert not machine.exists(DAEMON_JSON) and not machine.exists(CERTS_D)
+    assert not machine.exists(DAEMON_JSON) and not machine.exists("/etc/docker/certs.d")
     assert host.unexpected() == []
     machine.run("apt-get", "install", "--yes", "--no-install-recommends", "docker.io")
     machine.wait_unit("docker.service")
     machine.wait_for("its entries", lambda: {NAME, f"{SIX}:443", machine.address} <= host.shown())
     assert clients.Docker(machine, host.password).login(NAME) is None
     clients.prepare(machine)
-    clients.run_container(machine, "idle")
+    host.start_container()
 
 
 def test_another_port_is_told_by_itself(host: Host) -> None:
@@ -113,38 +127,252 @@ def test_another_port_is_told_by_itself(host: Host) -> None:
     host.edit(
         "nginx.conf", "listen 443 ssl;", "listen 443 ssl;\n        listen 5443 ssl;\n        listen [::]:5443 ssl;"
     )
-    host.machine.wait_for("its entries", lambda: {f"{NAME}:5443", f"[{SEVERAL}]:5443"} <= host.shown())
+    host.machine.wait_for("its entries", lambda: {f"{NAME}:5443", f"[{ADDRESS_6}]:5443"} <= host.shown())
 
 
 def test_insecure(host: Host) -> None:
-    assert host.command("trust", "install", "--insecure", "podman", "containerd").returncode == 0
-    assert {word for word in host.addresses} <= set(host.listed())
+    host.trust("install", "--insecure", "podman", "containerd")
+    assert set(host.addresses) <= host.shown()
     found = [client.works(address) for client in host.clients for address in host.addresses]
     assert [said for said in found if said] == []
-    assert host.command("trust", "check").returncode == 0
-    assert host.command("trust", "remove", "podman", "containerd").returncode == 0
+    host.trust("check")
+    host.trust("remove", "podman", "containerd")
     assert not host.machine.exists(clients.CERTS_D)
 
 
 def test_none(host: Host) -> None:
     host.mode("none")
     assert host.shown() == set() and not host.machine.exists(DAEMON_JSON)
-    host.logged_out()
     for client in host.clients:
-        for address in (NAME, f"{host.machine.address}:5443", f"[{SEVERAL}]:443"):
+        client.forget()
+        for address in (NAME, f"{host.machine.address}:5443", f"[{ADDRESS_6}]:443"):
             said = client.pull(address) if isinstance(client, clients.Ctr) else client.login(address)
             assert said and "certificate signed by unknown authority" in said, (str(client), address)
-    done = host.command("trust", "check", "docker", "podman", "containerd")
-    assert done.returncode == 3
-    for client in ("docker", "podman", "containerd"):
-        assert f"{client:<11} {NAME:<32} fails: unable to get local issuer certificate" in done.stdout, done.stdout
+    said = host.trust("check", "docker", "podman", "containerd", code=3).stdout
+    for name in ("docker", "podman", "containerd"):
+        assert f"{name:<11} {NAME:<32} fails: unable to get local issuer certificate" in said, said
 
 
 def test_ca(host: Host) -> None:
     host.mode("ca")
-    assert host.command("trust", "install", "podman", "containerd").returncode == 0
+    host.trust("install", "podman", "containerd")
     assert host.shown() == set() and not host.machine.exists(DAEMON_JSON)
     found = [client.works(address) for client in host.clients for address in host.addresses]
     assert [said for said in found if said] == []
-    done = host.command("trust", "check")
-    assert (done.returncode, done.stdout.count("accepts it")) == (0, len(done.stdout.splitlines()))
+    said = [line.split(maxsplit=2) for line in host.trust("check").stdout.splitlines()]
+    verified = {(client, word) for client, word, how in said if how == "accepts it (its own CA and the system's)"}
+    assert {(name, word) for name in ("docker", "podman", "containerd") for word in host.addresses} <= verified
+
+
+def test_another_machine_by_a_script_and_by_one_line(host: Host, other: Machine) -> None:
+    """By the address at first, for it knows none of the names."""
+    script, line = host.trust("show").stdout, host.trust("show", "--line").stdout
+    fingerprint = script.partition("fingerprint=")[2].split()[0]
+    address = host.machine.address
+
+    def pasted(text: str) -> str:
+        """What an interactive shell on a terminal says to it, and to whom logs in then."""
+        return clients.typed(other, text, [("Username: ", "docker"), ("Password: ", host.password)])
+
+    before = other.run("find", "/etc").stdout
+    for wrong in (fingerprint[:-1] + ("1" if fingerprint[-1] == "0" else "0"), "0" * 64):
+        done = other.run("sh", input=script.replace(fingerprint, wrong), check=False)
+        assert done.returncode == 1 and f"https://{address}/ca.crt is not the certificate that was" in done.stderr
+        assert "nothing is changed" in done.stderr
+        assert "not the certificate that was expected" in pasted(line.replace(fingerprint, wrong))
+    assert other.run("find", "/etc").stdout == before
+    docker = clients.Docker(other, host.password)
+    assert "unknown authority" in (docker.login(address) or "")
+
+    assert "Login Succeeded" in (said := pasted(line)), said
+    assert docker.works(address) is None
+    docker.forget()
+    other.run("rm", "-r", "/etc/docker/certs.d")
+
+    join(other, OTHER_6, address)
+    said = other.run("sh", input=script).stdout
+    assert f"now log in: docker login {NAME}" in said, said
+    found = [client.works(each) for client in clients.of(other, host.password) for each in host.addresses]
+    assert [said for said in found if said] == []
+    assert shown(other) == set() and not other.exists(DAEMON_JSON)
+
+
+REFUSED = {
+    "not JSON": ({DAEMON_JSON: '{\n  "debug": true,\n}\n'}, "", f"{DAEMON_JSON}:3: is not JSON"),
+    "a symlink": ({}, f"ln -s elsewhere.json {DAEMON_JSON}", "is a symlink to elsewhere.json"),
+    "read-only": (
+        {DAEMON_JSON: "{}"},
+        "mount --bind /etc/docker /etc/docker && mount -o remount,ro,bind /etc/docker",
+        "Read-only file system",
+    ),
+    "an option that dockerd does not know": (
+        {DAEMON_JSON: '{"no-such-option": true}'},
+        "",
+        "match any configuration option: no-such-option; so the change is undone",
+    ),
+    "the flag in a drop-in": (
+        {DROP_IN: f"[Service]\nExecStart=\nExecStart={DOCKERD} --insecure-registry theirs:1\n"},
+        "systemctl daemon-reload",
+        "docker.service: has the flag --insecure-registry",
+    ),
+    "a drop-in that systemd has not read": (
+        {DROP_IN: f"[Service]\nExecStart=\nExecStart={DOCKERD} --insecure-registry theirs:1\n"},
+        "",
+        "systemctl daemon-reload; then",
+    ),
+    "the flag and a list": (
+        {
+            "/etc/default/docker": "DOCKER_OPTS='--insecure-registry theirs:1'\n",
+            DAEMON_JSON: '{"insecure-registries": []}',
+        },
+        "",
+        "dockerd does not start with both this list and the flag",
+    ),
+}
+"""Files, a command, and what is said: dockerd and its files are left as they are."""
+
+
+def test_what_could_break_docker_is_refused(host: Host) -> None:
+    machine = host.machine
+    host.mode("insecure")
+    host.trust("remove", "docker")
+    machine.run("cp", "/etc/default/docker", "/root/default")
+    for name, (given, command, said) in REFUSED.items():
+        for path, text in given.items():
+            machine.write(path, text)
+        machine.run("sh", "-c", command or "true")
+        done = host.trust("install", "docker", code=3)
+        assert said in done.stderr and "-> " in done.stderr, (name, done.stderr)
+        assert {path: machine.read(path) for path in given} == given, name
+        assert host.shown() == set(), name
+        assert machine.unit_state("docker.service") == "active"
+        host.trust("remove", "docker")
+        machine.run("umount", "/etc/docker", check=False)
+        machine.run("rm", "-f", DAEMON_JSON, DROP_IN)
+        machine.run("cp", "/root/default", "/etc/default/docker")
+        machine.run("systemctl", "daemon-reload")
+    assert machine.run("find", "/etc/docker", "-name", "*daemon*", "-o", "-name", "certs.d").stdout == ""
+
+
+def test_dockers_of_other_kinds_are_named(host: Host) -> None:
+    machine = host.machine
+    unit = "/etc/systemd/system/snap.docker.dockerd.service"
+    machine.write(unit, "[Service]\nExecStart=/bin/true\n")
+    machine.run("sh", "-c", "mkdir -p /run/user/1000 && touch /run/user/1000/docker.sock; systemctl daemon-reload")
+    said = host.trust("install", "docker", code=3).stderr
+    assert "Docker is a snap, which is not edited" in said
+    assert "/run/user/1000/docker.sock: a rootless Docker" in said
+    machine.run("sh", "-c", f"rm -r {unit} /run/user/1000; systemctl daemon-reload")
+    assert NAME in host.shown()
+    host.trust("remove", "docker")
+
+
+FOREIGN = """\
+{
+\t"registry-mirrors": ["https://mirror.example.test"],
+\t"insecure-registries": [ "theirs.example.test:5000" ],
+\t"log-level":"info"
+}"""
+
+
+def test_a_daemon_json_of_somebody_else_comes_back(host: Host) -> None:
+    machine = host.machine
+    machine.write(DAEMON_JSON, FOREIGN, mode=0o640)
+    machine.run("chown", "nobody:adm", DAEMON_JSON)
+    before = machine.run("stat", "-c", "%a %U %G", DAEMON_JSON).stdout
+    host.trust("install", "docker")
+    assert {"theirs.example.test:5000", *host.addresses} <= host.shown()
+    assert machine.run("stat", "-c", "%a %U %G", DAEMON_JSON).stdout == before
+    assert machine.read(DAEMON_JSON).startswith(FOREIGN[: FOREIGN.index(" ],")] + ', "')
+    assert machine.read(DAEMON_JSON).endswith(FOREIGN[FOREIGN.index(" ],") :])
+    assert machine.read("/var/lib/secure-registry/state/backups/daemon.json") == FOREIGN
+    host.trust("remove", "docker")
+    assert machine.read(DAEMON_JSON) == FOREIGN
+    assert machine.run("stat", "-c", "%a %U %G", DAEMON_JSON).stdout == before
+    assert host.shown() == {"theirs.example.test:5000"}
+    host.trust("install", "docker")
+
+
+def test_a_publicly_trusted_certificate_drops_the_entries(host: Host) -> None:
+    machine = host.machine
+    now = datetime.now(UTC)
+    addresses = [ipaddress.ip_address(machine.address)]
+    ca = certs.make_ca([NAME], addresses, now, "Public", "public")
+    request = certs.Request(dns_names=(NAME,), addresses=tuple(addresses))
+    pair = certs.issue(ca, request, "P-256", 90, now)
+    machine.write("/usr/local/share/ca-certificates/public.crt", ca.crt.decode())
+    machine.run("update-ca-certificates")
+    host.put("docker-registry.crt", pair.crt.decode())
+    host.put("docker-registry.key", pair.key.decode())
+    machine.wait_for("the end of the entries", lambda: host.shown() == {"theirs.example.test:5000"})
+    assert machine.read(DAEMON_JSON) == FOREIGN
+    assert host.command("gencert").returncode == 0
+    assert set(host.addresses) <= host.shown()
+    machine.run("sh", "-c", "rm /usr/local/share/ca-certificates/public.crt && update-ca-certificates --fresh")
+
+
+def test_uninstall_and_removal_take_out_only_what_we_put_in(host: Host) -> None:
+    machine = host.machine
+    host.trust("remove")
+    theirs = "/etc/containers/certs.d/theirs.example.test/ca.crt"
+    machine.write(theirs, "theirs\n")
+    folders = "/etc/docker /etc/containers /etc/containerd /etc/ssl/certs /usr/local/share/ca-certificates"
+    digests = f"find {folders} | sort; find {folders} -type f -o -type l | sort | xargs sha256sum"
+    before = machine.run("sh", "-c", digests).stdout
+    for remove in (("secure-registry", "uninstall"), ("apt-get", "remove", "--yes", "secure-registry")):
+        host.systemctl("enable", "--now", "secure-registry")
+        host.trust("install", "docker", "podman", "containerd", "system")
+        assert set(host.addresses) <= host.shown()
+        assert machine.exists("/etc/ssl/certs/secure-registry.pem")
+        assert machine.run("curl", "-sS", f"https://{SIX}/ca.crt").stdout == machine.read(f"{ETC}/ca.crt")
+        machine.run(*remove)
+        assert machine.run("sh", "-c", digests).stdout == before
+        assert host.shown() == {"theirs.example.test:5000"}
+        assert clients.pid(machine, "idle") == host.container
+
+
+def test_flags_in_the_engines_own_files(host: Host, deb: Path) -> None:
+    """/etc/default/docker of Debian, /etc/sysconfig/docker of Red Hat. These are read when dockerd starts."""
+    machine = host.machine
+    machine.install(deb)
+    machine.run("rm", DAEMON_JSON)
+    host.systemctl("start", "secure-registry")
+    cases = {
+        "/etc/default/docker": ("DOCKER_OPTS='--insecure-registry theirs:1'\n", "$DOCKER_OPTS"),
+        "/etc/sysconfig/docker": ("OPTIONS=\nINSECURE_REGISTRY='--insecure-registry theirs:1'\n", "$INSECURE_REGISTRY"),
+    }
+    for path, (text, variable) in cases.items():
+        host.trust("remove", "docker")
+        machine.write(path, text)
+        machine.write(
+            DROP_IN,
+            f"[Service]\nEnvironmentFile=\nEnvironmentFile=-{path}\nExecStart=\nExecStart={DOCKERD} {variable}\n",
+        )
+        machine.run("systemctl", "daemon-reload")
+        done = host.trust("install", "docker")
+        assert f"{path}: is changed; dockerd reads it only when it is restarted" in done.stderr
+        assert not machine.exists(DAEMON_JSON)
+        assert f"--insecure-registry theirs:1 --insecure-registry {NAME} " in machine.read(path)
+        machine.run("systemctl", "restart", "docker")
+        assert {"theirs:1", *host.addresses} <= host.shown()
+        assert clients.Docker(machine, host.password).login(f"{SIX}:5443") is None
+        host.start_container()
+        host.trust("remove", "docker")
+        assert machine.read(path) == text
+
+
+def test_corpus_by_dockerd_itself(host: Host, other: Machine) -> None:
+    """What dockerd reads before the edit it reads after it (dockerd --validate, since 23.0)."""
+    if "--validate" not in other.run("dockerd", "--help").stdout:
+        return
+    good = [case for case in CORPUS if case.after is not None]
+    script = ["cd /root"]
+    for number, case in enumerate(good):
+        for which, data in (("before", case.data or b"{}"), ("after", case.after or b"")):
+            name = f"{number}.{which}"
+            other.write(f"/root/corpus/{name}", data.decode())
+            script.append(f"dockerd --validate --config-file corpus/{name} >/dev/null 2>&1; echo {name} $?")
+    said = dict(line.split() for line in other.run("sh", input="\n".join(script)).stdout.splitlines())
+    for number, case in enumerate(good):
+        assert said[f"{number}.after"] == said[f"{number}.before"], case.name
+    assert list(said.values()).count("0") > len(good)

@@ -21,6 +21,7 @@ LAYERS = [
     {"parts"},
     {"defaults", "direct", "generations", "njs", "units", "services", "foreign", "owned"},
     {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},
+    {"dockerd"},
     {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
     {"report", "rehearsal", "foreground", "trust", "trustcheck", "unitservices"},
     {"activate", "watch"},

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from secreg_host import dockerflags, dockerinfo, foreign
 from secreg_host.daemonjson import KEY, DaemonJson
 from secreg_host.docker import Docker, Record
+from secreg_host.dockerd import Dockerd
 from secreg_host.dockerflags import Flags, Target, Unit
-from secreg_host.errors import BadInput, Problem, SecregError
+from secreg_host.errors import BadInput, Note, Problem, SecregError
 from secreg_host.paths import Paths
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
@@ -356,7 +357,8 @@ def test_flags_come_back(lines: list[str], own: str | None, ends: bool, wanted: 
 
 
 class Fake:
-    """systemd and a dockerd that reads daemon.json when it is told to, refusing what `refuses` says."""
+    """systemd and a dockerd that reads daemon.json when it is told to, refusing what `refuses` says. As the real one,
+    it keeps the list that it has when the file has none."""
 
     def __init__(self, paths: Paths, argv: tuple[str, ...] = DEBIAN, state: str = "active") -> None:
         self.paths = paths
@@ -364,6 +366,7 @@ class Fake:
         self.state = state
         self.version = "26.1.5"
         self.refuses = ""
+        self.stale = False
         self.mirrors: list[str] = []
         self.shown: set[str] = set()
         self.calls: list[tuple[object, ...]] = []
@@ -379,11 +382,14 @@ class Fake:
             return {"LoadState": "not-found", "ActiveState": "inactive"}
         exec_start = [("/usr/sbin/dockerd", ["/usr/sbin/dockerd", *self.argv])]
         files = [("/etc/default/docker", True)]
-        return {"LoadState": "loaded", "ActiveState": self.state, "ExecStart": exec_start, "EnvironmentFiles": files}
+        found = {"LoadState": "loaded", "ActiveState": self.state, "ExecStart": exec_start, "EnvironmentFiles": files}
+        return found | {"NeedDaemonReload": self.stale}
 
     def call(self, method: str, *args: object) -> None:
         self.calls.append((method, *args))
-        found = DaemonJson("").entries(self.json.read_bytes() if self.json.exists() else None) or ()
+        found = DaemonJson("").entries(self.json.read_bytes() if self.json.exists() else None)
+        if found is None:
+            return
         if not self.refuses or self.refuses not in found:
             self.shown = set(found)
 
@@ -439,6 +445,37 @@ def test_versions_that_lose_the_list_are_not_reloaded(fake: Fake) -> None:
     (problem,) = fake.follow("a:1")
     assert "24.0.7" in problem.what
     assert not fake.json.exists() and fake.calls == []
+    fake.mirrors = []
+    assert fake.follow("a:1") == () and fake.shown == {"a:1"}
+    fake.mirrors = ["https://mirror.example.org/"]
+    (note,) = fake.follow()
+    assert isinstance(note, Note) and "restart" in note.hint
+    assert not fake.json.exists() and fake.calls == [HUP], "nor when ours are taken out"
+
+
+def test_a_unit_that_systemd_has_not_read_again_is_not_judged(fake: Fake) -> None:
+    fake.follow("a:1")
+    fake.stale = True
+    assert fake.follow("a:1") == (), "what is there stays"
+    (problem,) = fake.follow("a:1", "b:2")
+    assert "systemctl daemon-reload" in problem.hint and DaemonJson("").entries(fake.json.read_bytes()) == ("a:1",)
+    assert fake.follow() == () and not fake.json.exists(), "what is ours may always go"
+
+
+def test_a_daemon_that_starts_while_we_write_is_told(fake: Fake) -> None:
+    """systemd said that it does not run; it read its file just before ours was in it."""
+    states = iter(["inactive"])
+    look = fake.unit
+    fake.unit = lambda name: look(name) | {"ActiveState": next(states, "active")}  # type: ignore[method-assign]
+    assert fake.follow("a:1") == () and fake.shown == {"a:1"}
+
+
+def test_a_daemon_that_was_stopped_meanwhile_is_not_blamed(fake: Fake) -> None:
+    states = iter(["active"])
+    look = fake.unit
+    fake.unit = lambda name: look(name) | {"ActiveState": next(states, "inactive")}  # type: ignore[method-assign]
+    assert fake.follow("a:1") == () and fake.calls == []
+    assert DaemonJson("").entries(fake.json.read_bytes()) == ("a:1",)
 
 
 @pytest.mark.parametrize("state", ["inactive", "failed"])
@@ -527,5 +564,5 @@ def test_a_daemon_json_that_is_broken_is_left_alone(fake: Fake, data: bytes) -> 
 def test_strangers_are_named(fake: Fake) -> None:
     (fake.paths.user_runs / "1000").mkdir(parents=True)
     (fake.paths.user_runs / "1000/docker.sock").touch()
-    (problem,) = Docker(fake.paths, fake, fake.ask).strangers()
+    (problem,) = Dockerd(fake.paths, fake, fake.ask).strangers()
     assert "rootless" in problem.what

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+import tomllib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -135,7 +137,10 @@ def test_podman_and_containerd_files() -> None:
     assert path.parent.name == "registries.conf.d"
     assert b'location = "[::1]:5000"\ninsecure = true\n' in data
     toml = trust_containerd.wants(paths, found, False)[Path("/etc/containerd/certs.d/[::1]:5000/hosts.toml")].decode()
-    assert 'server = "https://[::1]:5000"' in toml and 'ca = "/etc/containerd/certs.d/[::1]:5000/ca.crt"' in toml
+    read = tomllib.loads(toml)
+    expected = {"capabilities": ["pull", "resolve", "push"], "ca": "/etc/containerd/certs.d/[::1]:5000/ca.crt"}
+    assert read == {"server": "https://[::1]:5000", **expected, "host": {"https://[::1]:5000": expected}}
+    assert not re.search(r"^\[.*\].*\]", toml, re.MULTILINE), "containerd 1.6 reads no ] in a table's name"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +237,20 @@ def test_registries_yaml_comes_back(
 # --- when Docker is told what
 
 
+def test_only_what_clients_take_for_a_registry_is_written_without_a_port() -> None:
+    """docker.io/single/image would be asked for single/image."""
+    found = served.of(generation(names=("single", "localhost", "two.words", "192.0.2.1"), listens=(("", 443),)))
+    expected = ["single:443", "localhost", "localhost:443", "two.words", "two.words:443", "192.0.2.1", "192.0.2.1:443"]
+    assert list(found.spellings) == expected
+
+
+def test_names_of_a_wildcard_are_those_in_the_settings() -> None:
+    one = generation(names=("*.example.org", "b.example.org"))
+    names = ("a.example.org", "b.example.org", "a.b.example.org", "example.com")
+    one = replace(one, parts={**one.parts, kinds.SETTINGS: kinds.settings_part(Settings(server_names=names))})
+    assert [end.host for end in served.of(one).endpoints] == ["a.example.org", "b.example.org"]
+
+
 def known(host: Host, mode: str, ca: bytes | None = CA) -> Trust:
     return Trust(host, generation(ca=ca, mode=mode))
 
@@ -239,12 +258,19 @@ def known(host: Host, mode: str, ca: bytes | None = CA) -> Trust:
 def test_mode(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "unable to get local issuer certificate"
     monkeypatch.setattr(handshake, "shake", lambda *_: said)
+    host.paths.state.mkdir(parents=True)
     assert [known(host, mode).mode() for mode in ("insecure", "ca", "none")] == ["insecure", "ca", "none"]
     assert known(host, "insecure", None).mode() == "insecure", "a private CA's certificate"
     with pytest.raises(BadInput, match="not the CA"):
         known(host, "ca", None).mode()
     said = ""
     assert [known(host, mode, None).mode() for mode in ("insecure", "ca")] == ["none", "none"], "publicly trusted"
+    assert [known(host, mode).mode() for mode in ("insecure", "ca")] == ["none", "none"], "with its CA in ca.crt"
+    (host.paths.state / "ca.crt").write_bytes(CA)
+    assert [known(host, mode).mode() for mode in ("insecure", "ca")] == ["insecure", "ca"], "our own, in the system's"
+    (host.paths.state / "ca.crt").unlink()
+    said = handshake.OUT_OF_TIME
+    assert known(host, "insecure", None).mode() == "none", "an expired one is no reason to stop verifying"
     assert Trust(host, None).mode() == "none"
 
 
