@@ -30,8 +30,10 @@ def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
 
 def after(paths: Paths) -> None:
     """Let the system take its anchors over. Raises SecregError."""
-    for _, command in paths.anchors:
+    for directory, command in paths.anchors:
         if process.find_program(command[0]):
+            if command[0] == "update-ca-certificates" and not (directory / FILE).exists():
+                command = (*command, "--fresh")  # else the link to what was removed stays in /etc/ssl/certs
             done = process.run(process.outside(command, SECONDS), SECONDS)
             if done.returncode != 0:
                 raise SecregError(f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}", "run it by hand")
