@@ -3,12 +3,6 @@ pushes a small image and pulls it back; None is right, anything else is what the
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import subprocess
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.hosts.commands import Result
@@ -37,38 +31,6 @@ def run_container(machine: Machine, name: str) -> str:
 
 def pid(machine: Machine, name: str) -> str:
     return machine.run("docker", "inspect", "--format={{.State.Pid}} {{.State.Status}}", name).stdout.strip()
-
-
-def typed(machine: Machine, text: str, answers: Sequence[tuple[str, str]], timeout: float = 60) -> str:
-    """Paste `text` into a shell on a terminal of `machine`, and answer what is asked then, as far as it is asked;
-    returns what the terminal showed."""
-    prompt = "ready> "
-    ours, theirs = pty.openpty()
-    argv = [
-        "setsid",
-        "--ctty",
-        "--wait",
-        *machine.command("bash", "--norc", "-i", env={"PS1": prompt, "TERM": "xterm"}),
-    ]
-    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as shell:
-        os.close(theirs)
-        shown, left, end = b"", [(prompt, text.strip()), *answers, (prompt, "exit")], time.monotonic() + timeout
-        while time.monotonic() < end:
-            if select.select([ours], [], [], 0.2)[0]:
-                try:
-                    shown += os.read(ours, 65536)
-                except OSError:  # the shell has ended
-                    break
-                continue
-            last = shown.rpartition(b"\n")[2].decode(errors="replace")
-            for number, (question, answer) in enumerate(left):
-                if last.endswith(question):
-                    os.write(ours, answer.encode() + b"\n")
-                    left = left[number + 1 :]
-                    break
-        shell.kill()
-    os.close(ours)
-    return shown.decode(errors="replace")
 
 
 @dataclass(frozen=True)

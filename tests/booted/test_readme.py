@@ -5,18 +5,15 @@ A line that is new or changed finds its way in WAYS, or fails the test with a wo
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from tests import readme
 from tests.booted.registry import ETC, Registry
+from tests.booted.terminal import answering
 from tests.hosts import docker
 from tests.hosts.machine import Machine
 
@@ -25,27 +22,6 @@ RELEASE = "bookworm"
 
 NAME = "registry.example.org"
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def answering(argv: Sequence[str], *answers: tuple[str, str], seconds: float = 60) -> str:
-    """Run `argv` on a terminal, typing each answer when its prompt is shown; returns what was shown. Exit status 0."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp(argv[0], argv)
-    shown, todo, deadline = "", list(answers), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 0.2)[0]:
-            continue
-        try:
-            shown += os.read(terminal, 4096).decode(errors="replace")
-        except OSError:
-            break  # it ended
-        if todo and todo[0][0] in shown.rpartition("\n")[2]:
-            os.write(terminal, todo.pop(0)[1].encode() + b"\n")
-    os.close(terminal)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert (status, todo) == (0, []), shown
-    return shown
 
 
 class Typist:
@@ -80,15 +56,23 @@ class Typist:
         assert self.answer("crazy:fool") == "200"
         assert NAME in self.registry.command("status").stdout
 
-    def scp(self, command: str) -> None:
-        """There is no ssh between hosts here: the client is the same host, so it is a copy."""
-        found = re.fullmatch(r"scp root@\S+?:(\S+) (\S+)", command)
-        assert found is not None
-        self.shell(f"cp {found[1]} {found[2]}")
-
-    def login(self, command: str) -> None:
-        argv = self.machine.command(*command.split())
+    def line(self, command: str) -> None:
+        """What it prints is pasted; here the other host is the same one."""
+        line = self.machine.run(*command.split()).stdout
+        argv = self.machine.command("bash", "-c", line)
         assert "Login Succeeded" in answering(argv, ("Username", "crazy"), ("Password", "fool"))
+
+    def piped(self, command: str) -> None:
+        """There is no ssh between hosts here."""
+        self.shell(re.sub(r"ssh \S+ ", "", command))
+        assert self.machine.exists(f"/etc/docker/certs.d/{NAME}/ca.crt")
+        self.shell("rm -r /etc/docker/certs.d /etc/containers/certs.d /etc/containerd/certs.d")
+
+    def check(self, command: str) -> None:
+        """The address in README is none of this host, so it is not reached."""
+        said = self.machine.run(*command.split(), check=False).stdout
+        for client in ("docker", "podman", "containerd"):
+            assert re.search(rf"(?m)^{client} +{re.escape(NAME)} +accepts it", said), said
 
     def own_certificate(self, command: str) -> None:
         live = f"/etc/letsencrypt/live/{NAME}"
@@ -143,15 +127,16 @@ WAYS: tuple[tuple[str, Callable[[Typist, str], None] | str], ...] = (
     (r"docker tag alpine .*", Typist.tag),
     (r"docker (push|pull) 127\.0\.0\.1/alpine", Typist.shell),
     (r"SERVER_NAME=\S+ SERVER_IP=\S+ USERNAME=crazy PASSWORD=fool secure-registry start", Typist.settings),
-    (r"mkdir -p /etc/docker/certs\.d/\S+", Typist.shell),
-    (r"scp \S+ \S+", Typist.scp),
-    (rf"docker login {re.escape(NAME)}", Typist.login),
+    (r"secure-registry trust show --line", Typist.line),
+    (r"secure-registry trust show \| ssh \S+ sh", Typist.piped),
+    (r"secure-registry trust check", Typist.check),
+    (r"secure-registry trust (install|remove)( [a-z]+)*", Typist.shell),
     (r"ln -sf /etc/letsencrypt/\S+\s+\S+", Typist.own_certificate),
     (r"secure-registry htpasswd alice", Typist.alice),
     (r"secure-registry htpasswd -D alice", Typist.no_alice),
     (r"secure-registry htpasswd -i bob < file", Typist.bob),
     (r"secure-registry start --foreground .*", Typist.foreground),
-    (r"secure-registry (status|reload|setup|gencert|trust \w+( --line)?)", Typist.shell),
+    (r"secure-registry (status|reload|setup|gencert)", Typist.shell),
 )
 """What is done with a line that matches; a text is the reason why it is not typed here."""
 
