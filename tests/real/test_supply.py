@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host import __version__
 from tests.real.program import CHECKOUT, NOBODY, PYTHON, free_port
 
 pytestmark = pytest.mark.xdist_group("supply")
@@ -85,6 +86,25 @@ def test_the_bill_of_materials(built: tuple[Path, dict[str, str]]) -> None:
         assert all(known[ref]["scope"] in ("required", "optional") for ref in needs[name])
 
 
+def test_the_source_rpm_is_built_with_the_macros_of_fedora(built: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    """Where there are macros, they are used, not our stand-ins; what is built with is asked for by its name there."""
+    (source,) = built[0].glob("*.src.rpm")
+    macros = {"fedora": "42", "dist": ".fc42", "_unitdir": "/usr/lib/systemd/system", "__os_install_post": "%{nil}"}
+    macros |= {f"systemd_{name}()": f"FEDORAS_{name.upper()} %*" for name in ("post", "preun")}
+    macros |= {"_topdir": str(tmp_path), "_dbpath": str(tmp_path / "db")}
+    given = [word for name, value in macros.items() for word in ("--define", f"{name} {value}")]
+    refused = subprocess.run(["rpmbuild", "--rebuild", *given, source], env=SYSTEM, capture_output=True, text=True)
+    assert "systemd-rpm-macros is needed" in refused.stderr and "/usr/bin/checkmodule is needed" in refused.stderr
+    argv = ["rpmbuild", "--rebuild", "--quiet", "--nodeps", *given, source]
+    subprocess.run(argv, env=SYSTEM, check=True, capture_output=True)
+    (made,) = tmp_path.glob("RPMS/noarch/secure-registry-*-1.fc42.noarch.rpm")
+    argv = ["rpm", "--query", "--package", "--scripts", "--nosignature", str(made)]
+    scripts = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    for name in ("POST", "PREUN"):
+        assert f"FEDORAS_{name} secure-registry.service" in scripts
+    assert "systemctl --no-reload" not in scripts
+
+
 def test_release_wants_a_clean_tree(tmp_path: Path) -> None:
     shutil.copy(CHECKOUT / "Makefile", tmp_path / "Makefile")
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
@@ -122,7 +142,7 @@ def test_the_wheel_in_a_clean_environment(built: tuple[Path, dict[str, str]], ve
     def run(*argv: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(as_nobody(str(program), *argv), env=SYSTEM, capture_output=True, text=True, timeout=60)
 
-    assert run("--version").stdout == "secure-registry 0.1.0\n"
+    assert run("--version").stdout == f"secure-registry {__version__}\n"
     for option, start in (("-B", "alice:$2"), ("-5", "alice:$6$"), ("-m", "alice:$apr1$")):
         made = run("htpasswd", "--root", str(built[0].parent), "-nb", option, "alice", "secret")
         assert made.stdout.startswith(start) and made.stderr == "", made
