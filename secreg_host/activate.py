@@ -6,12 +6,12 @@ import contextlib
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from secreg_host import assemble, files, generations, ports, probe, processes, rehearsal
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
-from secreg_host.errors import BadInput, Problem, SecregError
+from secreg_host.errors import BadInput, Problem, SecregError, Superseded
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -26,10 +26,16 @@ LOGFMT_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True)
 class Stage:
-    """Where generations come to life: the host, and who runs its processes."""
+    """Where generations come to life: the host, who runs its processes, and what tells that something can't wait."""
 
     host: Host
     services: Services
+    hurry: Callable[[], bool] = lambda: False
+
+    def wait(self) -> None:
+        """Called while something slow is waited for. Raises Superseded when it must not be."""
+        if self.hurry():
+            raise Superseded(".htpasswd changed meanwhile", "try again")
 
 
 def slot_for(parts: dict[str, Part], current: Generation | None, running: Callable[[str], bool]) -> str:
@@ -81,6 +87,7 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
             where = (generation.parts[kinds.REGISTRY].sources or ("docker-registry.yml",))[0]
             said = said.replace(f"{link}/", "")
             return (Problem(where, f"the registry does not start with it: {said}", "correct it"),)
+        stage.wait()
         time.sleep(0.01)
     return ()
 
@@ -93,9 +100,12 @@ def reason(said: list[str]) -> str:
 
 
 def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
-    """An error that names who holds a port on which `generation` would listen, unless it is our own nginx."""
+    """An error that says why `generation` can't listen: no such address here, or who holds the port (not we)."""
     own = ports.sockets_of(stage.services.pids("nginx"))
     for listen in generation.listens:
+        if ports.is_foreign(listen):
+            said = f"this host has no address {listen.host}, on which it is to listen"
+            return SecregError(said, "correct the line 'listen'; this host's addresses: ip address")
         foreign = [inode for inode in ports.holders(listen) if inode not in own]
         if not foreign:
             continue
@@ -116,20 +126,34 @@ def activate(stage: Stage, new: Generation, current: Generation | None) -> tuple
     stage.services.prepare(new.parts)
     try:
         _switch(stage, new, current)
+    except Superseded:
+        raise
     except SecregError as error:
         if current is None or current.name == new.name:
             raise
         back = _way_back(stage, new, current)
-        _switch(stage, back, new)
+        _switch(replace(stage, hurry=lambda: False), back, new)
+        generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back)
         changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
         return back, tuple(
             Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint))
             for name in changed
         )
+    generations.mark_proven(stage.host, new.name)
     if current is not None:
         _retire(stage, current, new)
     return new, ()
+
+
+def last_good(stage: Stage) -> Generation | None:
+    """The current generation; or, if a run was cut short before it was proven and it does not serve, the one before."""
+    host = stage.host
+    current = generations.load(host, generations.current_name(host))
+    proven = generations.load(host, generations.proven_name(host))
+    if current is None or proven is None or current.name == proven.name or serves(current):
+        return current
+    return proven
 
 
 def _place(part: Part, name: str) -> str:
@@ -157,7 +181,12 @@ def _switch(stage: Stage, new: Generation, old: Generation | None) -> None:
         elif stale or not same:
             services.reload(name)
     wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)
-    if wrong := probe.prove(wants, PROOF_SECONDS, lambda: _dead(services, new)):
+
+    def dead() -> str:
+        stage.wait()
+        return _dead(services, new)
+
+    if wrong := probe.prove(wants, PROOF_SECONDS, dead):
         raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
 
 

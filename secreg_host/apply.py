@@ -6,20 +6,23 @@ import contextlib
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from secreg_host import activate, assemble, direct, files, generations, njs, provision, records, rehearsal, sources
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
-from secreg_host.errors import BadInput, Exit, Problem, SecregError
+from secreg_host.errors import BadInput, Exit, Problem, SecregError, Superseded
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
 from secreg_host.provision import Provisioned
 from secreg_host.report import Finding, Report, findings
 from secreg_host.settings import Settings
+
+ATTEMPTS = 4
+"""How often an apply begins anew because users changed while it waited for something slow; the last one is not."""
 
 WAIT_SECONDS = 10.0
 """How long the second half of a pair is waited for before the pair is called wrong."""
@@ -47,36 +50,47 @@ def apply(stage: Stage, wish: Wish) -> Report:
     Raises BadInput when nothing ever served and what /etc says can't, SecregError when it could not be made to
     serve; what served before still does.
     """
+    with files.lock(stage.host.paths.lock, wish.doing):
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(Superseded):
+                return _apply(stage, wish, patient=False)
+        return _apply(stage, wish, patient=True)
+
+
+def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
+    """One attempt. Unless `patient`, raises Superseded when users change while something slow is waited for."""
     host = stage.host
-    with files.lock(host.paths.lock, wish.doing):
-        interrupted = _redo(host)
-        current = generations.load(host, generations.current_name(host))
-        if current is not None:
-            activate.retire_strays(stage, current)
-        before = reports.load(host.paths)
-        seen = read(host, wish, current, before)
-        live = wish.start or stage.services.running("nginx")
-        chosen, failed = choose(stage, seen.parts, current, live)
-        unproven: tuple[Finding, ...] = ()
-        if live:
-            chosen, unproven = _activate(stage, chosen, current)
-        serving = chosen.name if live else ""
-        every = (*interrupted, *seen.findings, *failed, *unproven)
-        report = Report(
-            generation=serving,
-            since=before.since if before.since and before.generation == serving else time.time(),
-            findings=every,
-            waiting=seen.waiting,
-            fingerprint=seen.fingerprint,
-            sources=_outside(host, seen.parts[kinds.NGINX]),
-            fresh=tuple(finding for finding in every if finding not in before.findings),
-            changed=current is None or chosen.name != current.name,
-            provisioned=seen.provisioned,
-        )
-        with contextlib.suppress(SecregError):  # a full disk must not stop what serves
-            reports.save(host.paths, report)
-            generations.prune(host)
-        return report
+    interrupted = _redo(host)
+    current = activate.last_good(stage)
+    if current is not None:
+        activate.retire_strays(stage, current)
+    before = reports.load(host.paths)
+    seen = read(host, wish, current, before)
+    if not patient and not seen.provisioned.written:
+        stage = replace(stage, hurry=lambda: sources.mark(str(host.paths.htpasswd)) != seen.users)
+    live = wish.start or stage.services.running("nginx")
+    base = _users_first(stage, seen.parts, current) if live and current is not None else current
+    chosen, failed = choose(stage, seen.parts, base, live)
+    unproven: tuple[Finding, ...] = ()
+    if live:
+        chosen, unproven = _activate(stage, chosen, base)
+    serving = chosen.name if live else ""
+    every = (*interrupted, *seen.findings, *failed, *unproven)
+    report = Report(
+        generation=serving,
+        since=before.since if before.since and before.generation == serving else time.time(),
+        findings=every,
+        waiting=seen.waiting,
+        fingerprint=seen.fingerprint,
+        sources=seen.sources,
+        fresh=tuple(finding for finding in every if finding not in before.findings),
+        changed=current is None or chosen.name != current.name,
+        provisioned=seen.provisioned,
+    )
+    with contextlib.suppress(SecregError):  # a full disk must not stop what serves
+        reports.save(host.paths, report)
+        generations.prune(host)
+    return report
 
 
 def _redo(host: Host) -> tuple[Finding, ...]:
@@ -88,11 +102,30 @@ def _redo(host: Host) -> tuple[Finding, ...]:
     return ()
 
 
+def _users_first(stage: Stage, parts: dict[str, Part], current: Generation) -> Generation:
+    """Let changed users count at once, before all that may be slow or fail: what serves, with them.
+
+    Nothing else changes, so nothing needs a rehearsal; unless another version of this program renders it otherwise.
+    """
+    if parts[kinds.USERS] == current.parts[kinds.USERS]:
+        return current
+    if assemble.assemble(stage.host, current.parts, current.slot).name != current.name:
+        return current
+    new = assemble.assemble(stage.host, current.parts | {kinds.USERS: parts[kinds.USERS]}, current.slot)
+    generations.stage(stage.host, new, assemble.generation_conf(new))
+    try:
+        return activate.activate(replace(stage, hurry=lambda: False), new, current)[0]
+    except SecregError:  # what is wrong is told by the attempt that follows
+        return generations.load(stage.host, generations.current_name(stage.host)) or current
+
+
 def _activate(stage: Stage, chosen: Generation, current: Generation | None) -> tuple[Generation, tuple[Finding, ...]]:
     """`activate`; a start that fails leaves nothing half-running behind."""
     served = current is not None and activate.serves(current)
     try:
         return activate.activate(stage, chosen, current)
+    except Superseded:
+        raise
     except SecregError:
         if not served:
             activate.stop_all(stage)
@@ -104,14 +137,16 @@ def _activate(stage: Stage, chosen: Generation, current: Generation | None) -> t
 @dataclass(frozen=True)
 class Seen:
     """What reading /etc gave: every part, as it is or in its last good version; what is wrong with the others; parts
-    that are waited for, and since when; what was written first; the fingerprint of what was read ("": it changed
-    meanwhile)."""
+    that are waited for, and since when; what was written first; what was read besides the directory; the fingerprint
+    of all that ("": it changed meanwhile); the mark of .htpasswd before it was read."""
 
     parts: dict[str, Part]
     findings: tuple[Finding, ...]
     waiting: dict[str, float]
     provisioned: Provisioned
+    sources: tuple[str, ...]
     fingerprint: str
+    users: str
 
 
 def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
@@ -120,6 +155,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     parts: dict[str, Part] = {}
     waiting: dict[str, float] = {}
     known = current.parts if current is not None else {}
+    first = sources.marks(host.paths, ())
 
     def take(name: str, reading: Reading) -> None:
         kind = "rejected"
@@ -135,7 +171,9 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     provisioned = Provisioned()
     settings: Settings | None = None
     try:
-        settings, reading = kinds.read_settings(host.paths, wish.environment)
+        settings, reading = kinds.read_settings(
+            host.paths, wish.environment, known=current is not None and not wish.create
+        )
         take(kinds.SETTINGS, reading)
     except SecregError as error:
         if current is None:
@@ -150,7 +188,8 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
         if current is None:
             raise
         take(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], error.problems))
-    mark = sources.fingerprint(host.paths, ())
+    begun = sources.marks(host.paths, ())
+    users = sources.mark(str(host.paths.htpasswd))
     now = datetime.now(UTC)
     take(kinds.USERS, kinds.read_users(host.paths, known.get(kinds.USERS)))
     take(
@@ -163,16 +202,20 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
-    unchanged = sources.fingerprint(host.paths, ()) == mark
-    outside = _outside(host, parts[kinds.NGINX])
-    return Seen(
-        parts, tuple(found), waiting, provisioned, sources.fingerprint(host.paths, outside) if unchanged else ""
+    watched = _watched(host, parts[kinds.NGINX])
+    fingerprint = sources.fingerprint(host.paths, watched)
+    written = {str(path) for path in provisioned.written}
+    same = sources.marks(host.paths, ()) == begun and all(
+        first.get(name) == begun.get(name) for name in {*first, *begun} - written
     )
+    if parts[kinds.NGINX] != known.get(kinds.NGINX):
+        same = same and kinds.outside(parts[kinds.NGINX]) == parts[kinds.NGINX].facts["outside"]
+    return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
 
 
-def _outside(host: Host, nginx: Part) -> tuple[str, ...]:
-    """Files outside of /etc/secure-registry that nginx reads, there or not."""
-    return (*nginx.facts["outside"], *map(str, host.paths.nginx_modules(njs.NAME)))
+def _watched(host: Host, nginx: Part) -> tuple[str, ...]:
+    """What nginx reads besides the directory, there or not: files, and patterns of files."""
+    return (*nginx.facts.get("watched", ()), *map(str, host.paths.nginx_modules(njs.NAME)))
 
 
 def _registry(host: Host, settings: Part) -> Reading:

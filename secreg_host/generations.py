@@ -23,7 +23,7 @@ from secreg_host.parts import Part
 
 MANIFEST = "generation.json"
 KEPT = 5
-"""Generations kept for a look back; `current` is always among them."""
+"""Generations kept for a look back; `current` and `proven` are always among them."""
 
 IDENTITY = 32
 """Hexadecimal digits of a digest. 128 bits: the probe's address holds that of the front, which nobody may guess."""
@@ -136,6 +136,20 @@ def current_name(host: Host) -> str | None:
         return None
 
 
+def proven_name(host: Host) -> str | None:
+    """The name of the generation that was proven last, or None."""
+    try:
+        return host.paths.proven.readlink().name
+    except OSError:
+        return None
+
+
+def mark_proven(host: Host, name: str) -> None:
+    """Remember that generation `name` was proven to serve."""
+    if proven_name(host) != name:
+        files.flip(host.paths.proven, f"generations/{name}")
+
+
 def load(host: Host, name: str | None) -> Generation | None:
     """The generation `name` as it was staged; None if there is none, or it is damaged."""
     if name is None:
@@ -176,12 +190,12 @@ def prune(host: Host) -> None:
     """Remove what crashes left, and all but the newest generations."""
     if not host.paths.generations.is_dir():
         return
-    keep = current_name(host)
+    keep = (current_name(host), proven_name(host))
     whole = []
     for entry in host.paths.generations.iterdir():
         if entry.name.startswith(".stage-"):
             shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != keep:
+        elif entry.name not in keep:
             whole.append(entry)
     whole.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
     for entry in whole[KEPT - 1 :]:

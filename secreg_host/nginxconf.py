@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from secreg_host.errors import BadInput, Problem, bad_input
+from secreg_host.errors import BadInput, Problem, SecregError, bad_input
 
 UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
 """Main-context directives that belong to the unit: dropped from the administrator's file."""
@@ -150,7 +150,7 @@ class Bundle:
 
     files: path below the front's directory -> bytes; origin: the same path -> where it comes from; sources: every
     file of /etc that was read; listens: TCP addresses; own_pair: whether docker-registry.crt is what it serves;
-    outside: files elsewhere that nginx itself reads.
+    outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as absolute paths.
     """
 
     files: dict[str, bytes]
@@ -159,6 +159,7 @@ class Bundle:
     origin: dict[str, Path]
     own_pair: bool
     outside: tuple[Path, ...]
+    patterns: tuple[str, ...]
 
 
 def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None]) -> Bundle:
@@ -181,6 +182,7 @@ class _Bundler:
         self.includes: set[str] = set()
         self.own_pair = False
         self.outside: list[Path] = []
+        self.patterns: list[str] = []
 
     def run(self, conf: Path, data: bytes) -> Bundle:
         self.add("nginx.conf", conf, data, ())
@@ -198,7 +200,15 @@ class _Bundler:
         listens = tuple(dict.fromkeys(self.listens))
         if not any(listen.tls for listen in listens):
             raise bad_input(str(conf), "no 'listen ... ssl': nothing would speak TLS", "add: listen 443 ssl;")
-        return Bundle(self.files, tuple(self.sources), listens, self.origin, self.own_pair, tuple(self.outside))
+        return Bundle(
+            self.files,
+            tuple(self.sources),
+            listens,
+            self.origin,
+            self.own_pair,
+            tuple(dict.fromkeys(self.outside)),
+            tuple(dict.fromkeys(self.patterns)),
+        )
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
         try:
@@ -229,7 +239,7 @@ class _Bundler:
         for word in directive.words[1:2]:
             name = self.local(word.text)
             if name is None:
-                self.note_outside(word.text)
+                self.note_outside(word.text, follow=not takes_file)
                 continue
             if takes_file:
                 self.copy(name, f"{source}:{word.line}")
@@ -238,11 +248,24 @@ class _Bundler:
             if name != word.text:
                 yield word.start, word.end, f'"{name}"'
 
-    def note_outside(self, word: str) -> None:
-        """Remember the files that `word`, an absolute path elsewhere, stands for."""
-        if word.startswith("/") and "$" not in word:
-            where = Path(word)
-            self.outside += sorted(where.parent.glob(where.name)) if glob.has_magic(where.name) else [where]
+    def note_outside(self, word: str, follow: bool) -> None:
+        """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too."""
+        if not word.startswith("/") or "$" in word:
+            return
+        wild = glob.has_magic(word)
+        self.patterns += [word] if wild else []
+        for path in sorted(Path("/").glob(word.lstrip("/"))) if wild else [Path(word)]:
+            if path in self.outside:
+                continue
+            self.outside.append(path)
+            try:
+                text = (self.read(path) or b"").decode() if follow else ""
+                found = [one for one in parse(text, str(path)) if one.args]
+            except (SecregError, UnicodeDecodeError):
+                continue  # nginx, which reads it, says what is wrong
+            for one in found:
+                if one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name):
+                    self.note_outside(one.args[0], follow=one.name == "include")
 
     def local(self, word: str) -> str | None:
         """`word` relative to our directory; None if it names something elsewhere, or nothing that is on a disk."""
@@ -259,6 +282,7 @@ class _Bundler:
             return
         wild = glob.has_magic(word)
         names = sorted(str(path.relative_to(self.etc)) for path in self.etc.glob(word)) if wild else [word]
+        self.patterns += [f"{self.etc}/{word}"] if wild else []
         for name in names:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")

@@ -6,7 +6,7 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -71,9 +71,17 @@ def _required(path: Path) -> bytes:
     return data
 
 
-def read_settings(paths: Paths, environment: Mapping[str, str]) -> tuple[Settings, Reading]:
-    """The settings, and their part without the password."""
-    loaded = settings_module.load(paths.conf, files.read_or_none(paths.conf), environment)
+def read_settings(paths: Paths, environment: Mapping[str, str], known: bool = False) -> tuple[Settings, Reading]:
+    """The settings, and their part without the password.
+
+    known: whether there are some that serve. They hold on while the file is away or empty, as it is for a moment while
+    some editors save it: all defaults would be another port, other names.
+    """
+    data = _required(paths.conf) if known else files.read_or_none(paths.conf)
+    if known and not data:
+        hint = "write the settings again, or a comment if there are none"
+        raise BadInput([Problem(str(paths.conf), "is empty", hint)])
+    loaded = settings_module.load(paths.conf, data, environment)
     problems = settings_module.unresolved(loaded)
     if problems:
         raise BadInput(problems)
@@ -157,10 +165,20 @@ def read_nginx(paths: Paths) -> Reading:
         "listens": [asdict(listen) for listen in found.listens],
         "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
         "own_pair": found.own_pair,
-        "outside": {str(path): records.digest(files.read_or_none(path) or b"") for path in found.outside},
+        "outside": _digests(found.outside),
     }
+    facts["watched"] = sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})
     staged = {f"front/{name}": data for name, data in found.files.items()}
     return Reading(Part(staged, facts, tuple(map(str, found.sources))))
+
+
+def outside(part: Part) -> dict[str, str]:
+    """Digests of the files elsewhere that nginx reads for this part, as they are now."""
+    return _digests(Path(name) for name in part.facts["outside"])
+
+
+def _digests(paths: Iterable[Path]) -> dict[str, str]:
+    return {str(path): records.digest(files.read_or_none(path) or b"") for path in paths}
 
 
 def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:

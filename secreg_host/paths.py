@@ -80,6 +80,11 @@ class Paths:
     def current(self) -> Path:
         return self.lib / "current"
 
+    @property
+    def proven(self) -> Path:
+        """Link to the generation that was proven last: where a change that was cut short goes back to."""
+        return self.lib / "proven"
+
     def slot(self, slot: str) -> Path:
         """Link to the directory with the docker-registry.yml that the registry of `slot` runs with."""
         return self.lib / "slots" / slot

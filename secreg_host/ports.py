@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import socket
 import struct
@@ -43,6 +44,21 @@ def holders(listen: Listen) -> tuple[str, ...]:
         if everything or covered or (address == "::" and ":" not in listen.host):
             found.append(inode)
     return tuple(found)
+
+
+def is_foreign(listen: Listen) -> bool:
+    """Whether `listen` names an address that this host does not have (a host name is nginx's to judge)."""
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        socket.inet_pton(family, listen.host)
+    except OSError:
+        return False
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((listen.host, 0))
+        except OSError as error:
+            return error.errno == errno.EADDRNOTAVAIL
+    return False
 
 
 def sockets_of(pids: set[int]) -> set[str]:

@@ -6,6 +6,8 @@ owner. Links are followed one by one, so that a new target of any of them is see
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import os
 import stat
@@ -17,17 +19,30 @@ from secreg_host.paths import Paths
 LINKS = 40
 """Links followed for one path, as many as the kernel does (path_resolution(7))."""
 
+FILES, FOLDERS = 1000, 50
+"""What is looked at in /etc/secure-registry at the most: somebody may have put a link to / there."""
+
 IGNORED = (".new", ".swp", ".swx", "~", ".dpkg-new", ".dpkg-tmp")
 """Endings of files that are never read: our own temporaries and those of editors."""
 
 
 def own_files(paths: Paths) -> tuple[Path, ...]:
-    """Everything in /etc/secure-registry (and below), as it is now."""
-    found = []
-    for folder, folders, names in os.walk(paths.etc):
-        folders.sort()
-        found += [Path(folder, name) for name in names if not name.endswith(IGNORED)]
-        found += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
+    """Everything in /etc/secure-registry (and below), as it is now; not more than can be looked at in a moment."""
+    found: list[Path] = []
+    folders = [paths.etc]
+    for folder in folders:
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name.endswith(IGNORED):
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                found += [Path(entry)] if len(found) < FILES else []
+            elif len(folders) < FOLDERS:
+                folders.append(Path(entry))
     return tuple(sorted(found))
 
 
@@ -38,43 +53,83 @@ def along(path: Path) -> Iterator[Path]:
         if not pending:
             return
         current = pending.pop()
-        for parent in reversed(current.parents):
-            if parent.is_symlink():
-                yield parent
-                target = parent.parent / parent.readlink()
-                current = Path(os.path.normpath(target)) / current.relative_to(parent)
-                pending.append(current)
-                break
-        else:
-            yield current
-            if current.is_symlink():
-                pending.append(Path(os.path.normpath(current.parent / current.readlink())))
+        link = next((parent for parent in reversed(current.parents) if _target(parent)), None)
+        yield link or current
+        target = _target(link or current)
+        if target is not None:
+            pending.append(target / current.relative_to(link or current))
 
 
-def directories(paths: Paths, sources: Iterable[str]) -> frozenset[Path]:
-    """The directories to watch: /etc/secure-registry with its parent, and those of every step to each source.
+def _target(link: Path) -> Path | None:
+    """Where `link` leads; None if it is none, or not to be seen."""
+    try:
+        return Path(os.path.normpath(link.parent / link.readlink()))
+    except OSError:
+        return None
+
+
+def directories(paths: Paths, sources: Iterable[str]) -> dict[Path, int]:
+    """The directories to watch, and their inodes: /etc/secure-registry with its parent, and those of every step to each
+    source.
 
     For one that does not exist, the nearest above it that does: there it will turn up.
     """
+    sources = tuple(sources)
     found = {paths.etc.parent}
-    for source in (*map(str, own_files(paths)), str(paths.conf), *sources):
-        found |= {next(path for path in step.parents if path.is_dir()) for step in along(Path(source))}
-    return frozenset(path for path in found if path.is_dir())
+    for source in (*map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
+        for step in along(Path(source)):
+            found.add(next(path for path in step.parents if _is_directory(path)))
+    inodes = {}
+    for path in found:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
+                inodes[path] = status.st_ino
+    return inodes
+
+
+def _is_directory(path: Path) -> bool:
+    """Whether `path` is a directory, or one that we may not see."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return True
+
+
+def _matches(sources: Iterable[str]) -> set[str]:
+    """The files for which those of `sources` stand that are patterns (`include conf.d/*.conf`)."""
+    patterns = [source.lstrip("/") for source in sources if glob.has_magic(source)]
+    return {str(path) for pattern in patterns for path in Path("/").glob(pattern)}
+
+
+def marks(paths: Paths, sources: Iterable[str]) -> dict[str, str]:
+    """For each of the files what changes whenever it does."""
+    sources = tuple(sources)
+    return {source: mark(source) for source in {*map(str, own_files(paths)), *sources, *_matches(sources)}}
+
+
+def mark(source: str) -> str:
+    """What changes whenever the file at the path `source` does, or a link on the way to it."""
+    found = []
+    for step in along(Path(source)):
+        try:
+            status = step.lstat()
+        except OSError as error:
+            found.append(f"{step} {error.errno}")
+            continue
+        times = (status.st_mtime_ns, status.st_ctime_ns) if not stat.S_ISDIR(status.st_mode) else ()
+        found.append(
+            f"{step} {status.st_dev} {status.st_ino} {status.st_size} {times} "
+            f"{status.st_mode:o} {status.st_uid} {status.st_gid}"
+        )
+    return "\n".join(found)
 
 
 def fingerprint(paths: Paths, sources: Iterable[str]) -> str:
     """A digest that changes whenever one of the files does; the same files give the same digest."""
-    marks = []
-    for source in sorted({*map(str, own_files(paths)), *sources}):
-        for step in along(Path(source)):
-            try:
-                status = step.lstat()
-            except OSError as error:
-                marks.append(f"{step} {error.errno}")
-                continue
-            times = (status.st_mtime_ns, status.st_ctime_ns) if not stat.S_ISDIR(status.st_mode) else ()
-            marks.append(
-                f"{step} {status.st_dev} {status.st_ino} {status.st_size} {times} "
-                f"{status.st_mode:o} {status.st_uid} {status.st_gid}"
-            )
-    return hashlib.sha256("\n".join(marks).encode()).hexdigest()
+    return digest(marks(paths, sources))
+
+
+def digest(marks: dict[str, str]) -> str:
+    """The fingerprint of files with these `marks`."""
+    return hashlib.sha256("\n".join(f"{source} {marks[source]}" for source in sorted(marks)).encode()).hexdigest()

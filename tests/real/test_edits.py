@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -308,6 +310,66 @@ def test_a_port_that_is_taken_is_named(serving: Instance) -> None:
         said = serving.reload()
     assert f"port {port} (*:{port}) is used by" in said
     still_serves(serving, fingerprint)
+
+
+def test_an_address_that_this_host_does_not_have_is_named(serving: Instance) -> None:
+    """nginx takes it, next to one for all addresses on the same port: nobody could prove what serves there."""
+    fingerprint = serving.served_fingerprint()
+    current = (serving.lib / "current").readlink()
+    serving.edit(
+        "nginx.conf", f"listen {serving.port} ssl;", f"listen {serving.port} ssl; listen 192.0.2.1:{serving.port} ssl;"
+    )
+    assert "rejected" in (said := serving.reload()) and "this host has no address 192.0.2.1" in said
+    assert (serving.lib / "current").readlink() == current, "it never served"
+    still_serves(serving, fingerprint)
+
+
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_settings_hold_on_while_their_file_is_away(serving: Instance, how: str) -> None:
+    """Some editors remove it, or empty it, before they write it: all defaults would be another port for a moment."""
+    before = (serving.etc / "secure-registry.conf").read_text()
+    fingerprint = serving.served_fingerprint()
+    if how == "gone":
+        (serving.etc / "secure-registry.conf").unlink()
+    else:
+        serving.write("secure-registry.conf", "")
+    assert "secure-registry.conf: " in serving.reload()
+    still_serves(serving, fingerprint)
+    serving.write("secure-registry.conf", before)
+    assert "rejected" not in serving.reload()
+    still_serves(serving, fingerprint)
+
+
+def test_a_registry_that_starts_slowly_does_not_hold_up_a_removed_user(serving: Instance) -> None:
+    """By a reload that the administrator asked for, too: it begins anew when .htpasswd changes."""
+    slow = serving.root / "slow-registry"
+    program = shutil.which("docker-registry") or shutil.which("registry")
+    slow.write_text(f'#!/bin/sh\ntouch {serving.root}/starting\nsleep 8\nexec {program} "$@"\n')
+    slow.chmod(0o755)
+    password = serving.password
+    assert serving.ask("/v2/", user="docker", password=password).status == 200
+    serving.edit("secure-registry.conf", "#CERT_DAYS=397", f"REGISTRY_BINARY={slow}")
+    answered = len(serving.said)
+    assert serving.process is not None
+    serving.process.send_signal(signal.SIGHUP)
+    serving.wait_for("the slow registry", (serving.root / "starting").exists)
+    serving.write(".htpasswd", "bob:{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE=\n")
+    serving.wait_for("his end", lambda: serving.ask("/v2/", user="docker", password=password).status == 401, 7)
+    assert not any("log in with" in line for line in serving.said[answered:]), "the slow registry was there"
+
+
+def test_hooks_are_told_without_systemd_too(serving: Instance) -> None:
+    told = serving.root / "told"
+    hook = serving.etc / "hooks.d/tell"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\necho "$SECREG_EVENT $SECREG_PART" >> {told}\n')
+    hook.chmod(0o755)
+    before = serving.edit("nginx.conf", "server_name", "server_nam")
+    serving.reload()
+    serving.wait_for("one", lambda: told.exists() and told.read_text() == "rejected nginx\n")
+    serving.write("nginx.conf", before + "# more\n")
+    serving.reload()
+    serving.wait_for("the other", lambda: told.read_text() == "rejected nginx\napplied \n")
 
 
 def test_nothing_changed_nothing_done(serving: Instance) -> None:

@@ -1,0 +1,70 @@
+"""What the watchdog compares: every link on the way, patterns, and never more than it can look at in a moment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from secreg_host import sources
+from secreg_host.paths import Paths
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    found = Paths(tmp_path)
+    found.etc.mkdir(parents=True)
+    found.nginx_conf.write_text("one")
+    return found
+
+
+def test_the_same_files_are_the_same_and_each_change_counts(paths: Paths) -> None:
+    known = sources.fingerprint(paths, ())
+    assert sources.fingerprint(paths, ()) == known
+    changes = (
+        lambda: paths.nginx_conf.write_text("two"),
+        lambda: paths.nginx_conf.chmod(0o600),
+        lambda: os.utime(paths.nginx_conf, (1, 1)),
+        lambda: (paths.etc / "new").touch(),
+        lambda: (paths.etc / "new").unlink(),
+        lambda: paths.etc.rename(paths.etc.with_name("away")),
+    )
+    for change in changes:
+        change()
+        now = sources.fingerprint(paths, ())
+        assert now != known
+        known = now
+
+
+def test_every_link_on_the_way_is_seen(paths: Paths, tmp_path: Path) -> None:
+    for name in ("live", "archive"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "archive/1.pem").touch()
+    (tmp_path / "live/crt.pem").symlink_to("../archive/1.pem")
+    paths.crt.symlink_to(tmp_path / "live/crt.pem")
+    steps = list(sources.along(paths.crt))
+    assert steps == [paths.crt, tmp_path / "live/crt.pem", tmp_path / "archive/1.pem"]
+    assert {tmp_path / "live", tmp_path / "archive"} <= set(sources.directories(paths, ()))
+
+
+def test_links_in_a_circle_end(paths: Paths) -> None:
+    (paths.etc / "circle").symlink_to("circle")
+    assert sources.fingerprint(paths, ())
+
+
+def test_a_pattern_sees_a_file_that_comes(paths: Paths, tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    pattern = (f"{tmp_path}/conf.d/*.conf",)
+    known = sources.fingerprint(paths, pattern)
+    assert tmp_path / "conf.d" in sources.directories(paths, pattern)
+    (tmp_path / "conf.d/new.conf").touch()
+    assert sources.fingerprint(paths, pattern) != known
+
+
+def test_a_link_to_the_whole_machine_is_not_walked(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.etc.parent.mkdir(parents=True)
+    paths.etc.symlink_to("/")
+    assert len(sources.own_files(paths)) <= sources.FILES
+    assert len(sources.directories(paths, ())) < 2 * sources.FOLDERS
