@@ -1,40 +1,71 @@
 """hooks.d: programs of the administrator's that are told what was rejected or applied (mail, chat, monitoring).
 
-Names as run-parts(8) takes them; each gets the facts in its environment and at most `SECONDS`.
+Names as run-parts(8) takes them; each gets the facts in its environment and at most `SECONDS`. Nothing waits for them:
+the next change, such as a removed user, must not.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from secreg_host import process
 from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
-SECONDS = 30.0
+SECONDS = 30
+Event = tuple[str, Mapping[str, str]]
+"""`rejected`, `waiting`, `warning`, `unproven` or `applied`, and facts about it."""
 
 
-def run(paths: Paths, event: str, facts: Mapping[str, str]) -> tuple[Problem, ...]:
-    """Run every hook for `event` (`rejected`, `waiting`, `applied`), `facts` in its environment as SECREG_NAME.
-
-    Returns a problem for each that failed; the registry serves all the same.
-    """
+def found(paths: Paths) -> tuple[Path, ...]:
+    """The programs in hooks.d, in the order of their names."""
     if not paths.hooks.is_dir():
         return ()
-    found = []
-    environment = {"SECREG_EVENT": event, **{f"SECREG_{name.upper()}": value for name, value in facts.items()}}
-    for path in sorted(paths.hooks.iterdir()):
-        if not NAME.fullmatch(path.name) or not path.is_file() or not os.access(path, os.X_OK):
-            continue
-        try:
-            done = process.run(process.outside([str(path)], SECONDS, environment), SECONDS, environment)
-        except SecregError as error:
-            found.append(Problem(str(path), error.message, error.hint))
-            continue
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            found.append(Problem(str(path), f"the hook failed with exit code {done.returncode}: {said}", "mend it"))
-    return tuple(found)
+    names = sorted(path for path in paths.hooks.iterdir() if NAME.fullmatch(path.name))
+    return tuple(path for path in names if path.is_file() and os.access(path, os.X_OK))
+
+
+def _environment(event: str, facts: Mapping[str, str]) -> dict[str, str]:
+    return {"SECREG_EVENT": event, **{f"SECREG_{name.upper()}": value for name, value in facts.items()}}
+
+
+def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
+    """Have systemd run every hook for each of `events`, each in a unit of its own, which says in the journal how it
+    ended. Returns a problem for each that could not be started."""
+    wrong = []
+    for event, facts in events:
+        variables = [f"--setenv={name}={value}" for name, value in _environment(event, facts).items()]
+        for path in found(paths):
+            unit = f"--unit=secure-registry-hook-{path.name}-{secrets.token_hex(4)}"
+            about = f"--description=secure-registry: hook {path.name} ({event})"
+            limit = f"--property=RuntimeMaxSec={SECONDS}"
+            argv = ["systemd-run", "--no-block", "--quiet", "--collect", unit, about, limit, *variables, str(path)]
+            try:
+                done = process.run(argv)
+            except SecregError as error:
+                wrong.append(Problem(str(path), error.message, error.hint))
+                continue
+            if done.returncode:
+                wrong.append(Problem(str(path), f"the hook was not started: {done.stderr.strip()}", "mend it"))
+    return tuple(wrong)
+
+
+def run(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
+    """Run every hook for each of `events`, one after the other. Returns a problem for each that failed."""
+    wrong = []
+    for event, facts in events:
+        for path in found(paths):
+            try:
+                done = process.run([str(path)], float(SECONDS), _environment(event, facts))
+            except SecregError as error:
+                wrong.append(Problem(str(path), error.message, error.hint))
+                continue
+            if done.returncode:
+                said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+                wrong.append(Problem(str(path), f"the hook failed with exit code {done.returncode}: {said}", "mend it"))
+    return tuple(wrong)

@@ -7,11 +7,11 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import files, foreground, generations, watch
+from secreg_host import files, foreground, generations, hooks, watch
 from secreg_host import status as looking
 from secreg_host.activate import Stage
 from secreg_host.apply import Wish
@@ -23,6 +23,8 @@ from secreg_host.paths import Paths
 from secreg_host.report import Report
 
 OPEN_FILES = 65536
+RELOAD_SECONDS = 60.0
+"""The longest that the watchdog waits for a reload."""
 
 
 def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
@@ -42,7 +44,7 @@ def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> in
         report = applying.apply(stage, Wish("start", environment, create=True, start=True))
         _tell(host, report)
         files.write(_pid_file(host.paths), f"{os.getpid()}\n".encode(), files.PUBLIC)
-        watcher = watch.Watcher(host.paths, events.ask_for_reload)
+        watcher = watch.Watcher(host.paths, events.reload_and_wait)
         if watching:
             threading.Thread(target=watcher.run, daemon=True).start()
         try:
@@ -66,6 +68,7 @@ class _Events:
 
     def __init__(self) -> None:
         self.wake = threading.Event()
+        self.done = threading.Event()
         self.ended = False
         self.reload = False
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,6 +85,12 @@ class _Events:
     def ask_for_reload(self) -> None:
         self.reload = True
         self.wake.set()
+
+    def reload_and_wait(self, _: Callable[[], bool]) -> None:
+        """Ask for a reload and wait for its end, from another thread."""
+        self.done.clear()
+        self.ask_for_reload()
+        self.done.wait(RELOAD_SECONDS)
 
 
 def _watch(stage: Stage, events: _Events) -> int:
@@ -103,10 +112,17 @@ def _watch(stage: Stage, events: _Events) -> int:
                 _tell(stage.host, applying.apply(stage, Wish("reload", {}, start=True)))
             except SecregError as error:
                 say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+            events.done.set()
+
+
+def _run_hooks(host: Host, report: Report) -> None:
+    for problem in hooks.run(host.paths, report.told):
+        say(f"warning: {problem}", Level.WARNING)
 
 
 def _tell(host: Host, report: Report) -> None:
-    """Say what serves and how to log in; a new password only to a terminal."""
+    """Say what serves and how to log in (a new password only to a terminal); tell the hooks, too."""
+    threading.Thread(target=_run_hooks, args=(host, report), daemon=True).start()
     for finding in report.findings:
         say(f"{finding.kind}: {finding.problem}", Level.ERROR if finding.kind != "warning" else Level.WARNING)
     password = report.provisioned.password

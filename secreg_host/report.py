@@ -20,6 +20,12 @@ class Finding:
     part: str
     problem: Problem
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the journal and hooks are told."""
+        problem = self.problem
+        return {"part": self.part, "where": problem.where, "reason": problem.what, "remedy": problem.hint}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -48,6 +54,14 @@ class Report:
     @property
     def warnings(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.kind == "warning")
+
+    @property
+    def told(self) -> tuple[tuple[str, dict[str, str]], ...]:
+        """What is new, for hooks: events and facts."""
+        found = [(finding.kind, finding.facts) for finding in self.fresh]
+        if self.changed and self.generation:
+            found.append(("applied", {"generation": self.generation}))
+        return tuple(found)
 
 
 def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +98,11 @@ class Systemd:
             found.get("StatusText", ""),
         )
 
-    def job(self, method: str, unit: str, wait: bool = True) -> None:
-        """Queue a job (StartUnit, StopUnit, ReloadUnit, RestartUnit) and wait until it is through."""
+    def job(self, method: str, unit: str, wait: bool = True, enough: Callable[[], bool] = lambda: False) -> bool:
+        """Queue a job (StartUnit, StopUnit, ReloadUnit, RestartUnit) and wait until it is through, or `enough`.
+
+        Returns whether it is through.
+        """
         job = self.call(method, unit, "replace")
         path = self.call("LoadUnit", unit)
         deadline = time.monotonic() + JOB_SECONDS
@@ -107,11 +110,14 @@ class Systemd:
             with _explained(f"look at {unit}"):
                 current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
             if current[1] != job:
-                return
+                return True
+            if enough():
+                return False
             if time.monotonic() > deadline:
                 waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
                 raise SecregError(waited, f"systemctl status {unit}")
             time.sleep(0.005)
+        return False
 
 
 @contextlib.contextmanager

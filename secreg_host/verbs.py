@@ -65,22 +65,13 @@ def _record_findings(report: Report, all_of_them: bool) -> None:
     """Findings, one entry of the journal each: those that are new, or all."""
     for finding in report.findings if all_of_them else report.fresh:
         level = {"warning": Level.WARNING, "waiting": Level.INFO}.get(finding.kind, Level.ERROR)
-        problem = finding.problem
-        facts = {"part": finding.part, "where": problem.where, "reason": problem.what, "remedy": problem.hint}
-        record(f"{finding.kind}: {problem}", level, kind=finding.kind, **facts)
+        record(f"{finding.kind}: {finding.problem}", level, kind=finding.kind, **finding.facts)
 
 
 def _run_hooks(host: Host, report: Report) -> None:
-    """Tell the administrator's own programs what is new."""
-    told: list[tuple[str, dict[str, str]]] = []
-    for finding in report.fresh:
-        problem = finding.problem
-        facts = {"part": finding.part, "where": problem.where, "reason": problem.what, "remedy": problem.hint}
-        told.append((finding.kind, facts))
-    if report.changed and report.generation:
-        told.append(("applied", {"generation": report.generation}))
-    for event, facts in told:
-        for wrong in hooks.run(host.paths, event, facts):
+    """Tell the administrator's own programs what is new, without waiting for them."""
+    if host.is_system and hosts.systemd_runs():
+        for wrong in hooks.launch(host.paths, report.told):
             record(str(wrong), Level.WARNING)
 
 

@@ -1,11 +1,14 @@
 """The watchdog: notices that /etc changed, waits until it settles, asks for one reload. No policy.
 
 Whether anything changed is decided by comparing fingerprints (`sources.py`) with the one that the last apply recorded;
-events only say when to look. A look every `CHECK_SECONDS`, and one at start, catch what inotify lost.
+events only say when to look. A look every `CHECK_SECONDS`, and one at start, catch what inotify lost. While an apply
+that was asked for has not seen the files as they are (it was killed, it failed, it had begun before they changed), the
+next one is asked for soon. One that is slow does not hold up a removed user: it is asked for anew.
 """
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 import time
@@ -26,18 +29,29 @@ LONGEST_SECONDS = 0.8
 """... but no longer than this, however busy the directory is."""
 
 CHECK_SECONDS = 30.0
+RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Pauses before an apply is asked for once more for the same files; then `CHECK_SECONDS`."""
+
+RELOAD, WATCHDOG = "secure-registry-reload.service", "secure-registry-watchdog"
+PATIENCE_SECONDS = 0.5
+"""How long an apply may go on after .htpasswd changed, before it must begin anew."""
+
 EVENTS = ("created", "modified", "moved", "deleted", "closed")
 
 
 @dataclass(eq=False)
 class Watcher:
-    """Watches the instance of `paths`; `reload` applies what is there. Both may raise SecregError."""
+    """Watches the instance of `paths`; `reload` applies what is there, anew when its argument says that this can't
+    wait. Both may raise SecregError."""
 
     paths: Paths
-    reload: Callable[[], None]
+    reload: Callable[[Callable[[], bool]], None]
     ended: threading.Event = field(default_factory=threading.Event)
     touched: threading.Event = field(default_factory=threading.Event)
     tried: str = ""
+    tries: int = 0
+    pause: float = CHECK_SECONDS
+    """Seconds until the next look, if nothing happens."""
 
     def run(self) -> None:
         """Watch until `ended` is set."""
@@ -52,12 +66,14 @@ class Watcher:
             notify("READY=1\nSTATUS=watching")
             self.look(periodic=True)
             while not self.ended.is_set():
-                periodic = not self.touched.wait(CHECK_SECONDS)
+                periodic = not self.touched.wait(self.pause)
                 self.settle()
                 if self.ended.is_set():
                     return
-                self.look(periodic)
                 self.arm(observer, armed)
+                self.look(periodic)
+                if self.arm(observer, armed):  # what the apply read is elsewhere now: it may have changed meanwhile
+                    self.touched.set()
                 notify("WATCHDOG=1")
                 if _code() != code:
                     return  # a new version was installed: systemd starts it
@@ -83,20 +99,27 @@ class Watcher:
             self.touched.wait(SETTLE_SECONDS)
         self.touched.clear()
 
-    def arm(self, observer: Any, armed: dict[Path, tuple[Any, int]]) -> None:
-        """Watch the directories of what the current state was read from; a watch that can't be had is told."""
-        wanted = {path: path.stat().st_ino for path in sources.directories(self.paths, self.sources())}
+    def arm(self, observer: Any, armed: dict[Path, tuple[Any, int]]) -> bool:
+        """Watch the directories of what the current state was read from; a watch that can't be had is told.
+
+        Returns whether there are new ones. What happened before is not told by events: a look must follow.
+        """
+        wanted = sources.directories(self.paths, self.sources())
         for path, (watch, inode) in list(armed.items()):
             if wanted.get(path) != inode:  # not needed any more, or another directory of the same name
-                observer.unschedule(watch)
+                if watch is not None:
+                    observer.unschedule(watch)
                 del armed[path]
-        for path, inode in wanted.items():
-            if path not in armed:
-                try:
-                    armed[path] = observer.schedule(self, str(path), recursive=False), inode
-                except OSError as error:
-                    say(f"cannot watch {path} ({error.strerror}): changes there are seen every "
-                        f"{CHECK_SECONDS:.0f} s only; raise fs.inotify.max_user_watches", Level.WARNING)  # fmt: skip
+        new = [path for path in wanted if path not in armed]
+        for path in new:
+            watch = None
+            try:
+                watch = observer.schedule(self, str(path), recursive=False)
+            except OSError as error:  # once: each attempt would leave an instance of inotify behind
+                say(f"cannot watch {path} ({error.strerror}): changes there are seen every {CHECK_SECONDS:.0f} s only\n"
+                    f"  -> {_remedy(error, path)}; then: systemctl restart {WATCHDOG}", Level.WARNING)  # fmt: skip
+            armed[path] = watch, wanted[path]
+        return bool(new)
 
     def sources(self) -> list[str]:
         """The files outside our directory that the last apply read."""
@@ -104,17 +127,23 @@ class Watcher:
         return [str(item) for item in found] if isinstance(found, list) else []
 
     def look(self, periodic: bool) -> None:
-        """Ask for a reload if the files differ from what the last apply saw; a failed one is tried again later."""
+        """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
+        try again after a pause that grows. periodic: the pause is over."""
         report = records.load(self.paths.report)
         if not report.get("generation"):
+            self.pause = CHECK_SECONDS
             return  # nothing serves: nothing to take over
         now = sources.fingerprint(self.paths, self.sources())
         due = periodic and self.waited_long(report)
-        if not due and (now == report.get("fingerprint") or (now == self.tried and not periodic)):
+        if now == report.get("fingerprint") and not due:
+            self.tries, self.pause = 0, CHECK_SECONDS
             return
+        if now == self.tried and not periodic:
+            return
+        self.tries = self.tries + 1 if now == self.tried else 0
         self.tried = now
         try:
-            self.reload()
+            self.reload(self.hurry())
         except SecregError as error:
             say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
             notify(f"STATUS=the last reload failed: {error.message}")
@@ -122,11 +151,39 @@ class Watcher:
             kinds = {finding.get("kind") for finding in records.load(self.paths.report).get("findings", [])}
             held = sorted(str(kind) for kind in kinds - {"warning"})
             notify(f"STATUS=watching; {', '.join(held)}: see secure-registry status" if held else "STATUS=watching")
+        seen = records.load(self.paths.report).get("fingerprint") == now
+        again = self.tries < len(RETRY_SECONDS) and not seen
+        self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
+
+    def hurry(self) -> Callable[[], bool]:
+        """What tells, once for each change, whether .htpasswd changed a while ago, after now."""
+        users = str(self.paths.htpasswd)
+        known, since, patience = sources.mark(users), 0.0, PATIENCE_SECONDS
+
+        def urgent() -> bool:
+            nonlocal known, since, patience
+            now = sources.mark(users)
+            if now != known:
+                known, since = now, since or time.monotonic()
+            if not since or time.monotonic() - since < patience:
+                return False
+            since, patience = 0.0, patience * 2  # whoever goes on changing it must not keep all else from serving
+            return True
+
+        return urgent
 
     @staticmethod
     def waited_long(report: dict[str, Any]) -> bool:
         """Whether a half-changed pair was waited for long enough to be called wrong."""
         return any(finding.get("kind") == "waiting" for finding in report.get("findings", []))
+
+
+def _remedy(error: OSError, path: Path) -> str:
+    """What helps against `error`, met when `path` was to be watched (inotify(7))."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"let root read it without special rights: chmod o+rx {path}"
+    limit = "max_user_instances" if error.errno == errno.EMFILE else "max_user_watches"
+    return f"raise the limit: sysctl fs.inotify.{limit} (sysctl.d(5))"
 
 
 def _code() -> int:
@@ -137,16 +194,21 @@ def _code() -> int:
         return 0  # in the middle of an upgrade
 
 
-def start_reload_unit() -> None:
-    """Have systemd run one apply, and wait for its end. Raises SecregError when that can't be asked for."""
+def run_reload_unit(urgent: Callable[[], bool]) -> None:
+    """Have systemd run one apply, anew when it is `urgent`, and wait for its end. Raises SecregError when that can't be
+    asked for."""
     from secreg_host.systemd import Systemd
 
-    Systemd().job("StartUnit", "secure-registry-reload.service")
+    systemd = Systemd()
+    through = systemd.job("StartUnit", RELOAD, enough=urgent)
+    while not through:
+        say(".htpasswd changed: what is slow begins anew, so that a removed user is out")
+        through = systemd.job("RestartUnit", RELOAD, enough=urgent)
 
 
 def main(paths: Paths) -> int:
     """What secure-registry-watchdog.service runs, until SIGTERM."""
-    watcher = Watcher(paths, start_reload_unit)
+    watcher = Watcher(paths, run_reload_unit)
     signal.signal(signal.SIGTERM, lambda *_: watcher.stop())
     watcher.run()
     return 0

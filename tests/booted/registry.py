@@ -102,7 +102,8 @@ class Load:
         self.argv = registry.machine.command("python3", "-u", "/root/load.py")
         self.password = registry.password
         self.process: subprocess.Popen[str] | None = None
-        self.requests = 0
+        self.requests = self.again = 0
+        self.seen: dict[str, list[str]] = {}
         self.failures: list[Failure] = []
 
     def __enter__(self) -> Load:
@@ -116,5 +117,6 @@ class Load:
     def __exit__(self, *_: object) -> None:
         assert self.process is not None
         said = self.process.communicate("", timeout=60)[0].splitlines()  # the end of its input is the sign to stop
-        self.requests = int(said[-1])
+        counted = json.loads(said[-1])
+        self.requests, self.again, self.seen = counted["requests"], counted["again"], counted["seen"]
         self.failures = [Failure(*json.loads(line)) for line in said[:-1]]

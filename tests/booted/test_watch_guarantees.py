@@ -1,0 +1,265 @@
+"""What holds besides events: nothing is missed while an apply runs or after it was killed, no slow part of a change
+holds up a removed user, and a watchdog whose events are lost looks by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.booted.registry import ETC, HERE, Registry
+from tests.hosts.fixtures import releases
+
+UNIT = "secure-registry-watchdog"
+SECONDS = 15.0
+"""Less than the look every 30 seconds that would hide what was missed."""
+
+PROGRAM = "/usr/bin/docker-registry"
+ALICE = "alice:secret-of-alice"
+
+
+@pytest.fixture(autouse=True)
+def one_release(release: str) -> None:
+    """On one release; the chaos test is done on another."""
+    if release != releases()[-1]:
+        pytest.skip("done on one release")
+
+
+def nginx_says(registry: Registry, text: str) -> None:
+    """A new nginx.conf, in which /said answers `text`."""
+    include = "include secure-registry/registry.conf;"
+    conf = registry.machine.read("/root/nginx.conf")
+    registry.put("nginx.conf", conf.replace(include, f"location = /said {{ return 200 {text}; }} {include}"))
+
+
+def said(registry: Registry) -> str:
+    return registry.curl("/said").stdout.partition("\n")[0]
+
+
+def header(registry: Registry) -> str:
+    return registry.curl("/v2/", "--include", user="docker").stdout.lower()
+
+
+@contextlib.contextmanager
+def slow_registry(registry: Registry, seconds: int) -> Iterator[None]:
+    """A registry that takes its time to start, as one with a storage far away does."""
+    script = f'#!/bin/sh\nsleep {seconds}\nexec {PROGRAM}.real "$@"\n'
+    registry.machine.run("mv", PROGRAM, f"{PROGRAM}.real")
+    registry.machine.write(PROGRAM, script, 0o755)
+    yield
+    registry.machine.run("mv", f"{PROGRAM}.real", PROGRAM)
+
+
+def starting(registry: Registry) -> bool:
+    """Whether a second registry is being started."""
+    return len(registry.machine.run("pgrep", "-f", f"{PROGRAM}.* serve", check=False).stdout.split()) > 1
+
+
+def test_what_changes_while_an_apply_runs_is_not_missed(watched: Registry) -> None:
+    machine = watched.machine
+    machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
+    yml = machine.read(f"{ETC}/docker-registry.yml")
+
+    def new_registry(mark: str) -> None:
+        watched.put("docker-registry.yml", f"{yml}http:\n  headers:\n    X-Mark: [{mark}]\n")
+
+    with slow_registry(watched, 4):
+        machine.run("systemctl", "kill", "--signal=STOP", UNIT)  # it is somebody else (the timer) who starts an apply
+        new_registry("one")
+        machine.run("systemctl", "start", "--no-block", "secure-registry-reload")
+        machine.wait_for("a slow apply", lambda: starting(watched))
+        nginx_says(watched, "during-anothers")
+        machine.run("systemctl", "kill", "--signal=CONT", UNIT)
+        machine.wait_for("both", lambda: said(watched) == "during-anothers" and "x-mark: one" in header(watched), 15)
+
+        new = f"cp -a {ETC} {ETC}.new; echo '# swapped' >> {ETC}.new/docker-registry.yml; "
+        machine.run("sh", "-ec", f"{new} mv {ETC} {ETC}.old; mv {ETC}.new {ETC}; rm -rf {ETC}.old")
+        machine.wait_for("a slow apply of another directory", lambda: starting(watched))
+        nginx_says(watched, "in-another-directory")
+        machine.wait_for("it", lambda: said(watched) == "in-another-directory", SECONDS)
+
+
+def test_a_killed_apply_is_asked_for_again(watched: Registry) -> None:
+    machine = watched.machine
+    machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
+    watched.expected.append(r"secure-registry-reload.service: |Failed to start secure-registry-reload")
+    with slow_registry(watched, 6):
+        machine.run("sh", "-c", f"echo '# new' >> {ETC}/docker-registry.yml")
+        machine.wait_for("a slow apply", lambda: starting(watched))
+        nginx_says(watched, "after-the-kill")
+        machine.run("pkill", "-KILL", "-f", "[s]ecure-registry apply")
+        machine.wait_for("it", lambda: said(watched) == "after-the-kill", SECONDS)
+    machine.wait_for("the slots", lambda: json.loads(watched.command("status", "--json").stdout)["serving"])
+
+
+def test_nothing_slow_holds_up_a_removed_user(watched: Registry) -> None:
+    machine = watched.machine
+    machine.run("sh", "-ec", f"cp {ETC}/.htpasswd /root/ht; secure-registry htpasswd -i alice", input="secret-of-alice")
+    machine.run("cp", f"{ETC}/.htpasswd", "/root/ht-alice")
+    watched.expected.append(r"secure-registry-reload.service: |Failed to start secure-registry-reload|Stopped|Stopping")
+
+    def remove() -> None:
+        machine.wait_for("alice", lambda: watched.status_of("/v2/", ALICE) == "200", SECONDS)
+        machine.run("sh", "-c", f"cat /root/ht > {ETC}/.htpasswd")
+        machine.wait_for("her end", lambda: watched.status_of("/v2/", ALICE) == "401", 5)
+
+    with slow_registry(watched, 12):
+        yml = watched.edit("docker-registry.yml", "level: warn", "level: error")
+        machine.wait_for("a slow apply", lambda: starting(watched))
+        remove()
+        current = machine.read("/var/lib/secure-registry/current/registry/docker-registry.yml")
+        assert current == yml, "the slow part was over"
+    watched.put("docker-registry.yml", yml)
+
+    hook = f"#!/bin/sh\n[ -e /root/begun ] || {{ touch /root/begun; sleep 25; touch {ETC}/hooks.d/ended; }}\n"
+    machine.write(f"{ETC}/hooks.d/slow", hook, 0o755)
+    machine.run("sh", "-c", f"cat /root/ht-alice > {ETC}/.htpasswd")
+    machine.wait_for("the hook", lambda: machine.exists("/root/begun"), SECONDS)
+    remove()
+    assert not machine.exists(f"{ETC}/hooks.d/ended"), "the hook was over"
+
+    machine.run("rm", f"{ETC}/hooks.d/slow")
+    machine.run("sh", "-c", f"cat /root/ht-alice > {ETC}/.htpasswd")
+    machine.wait_for("alice", lambda: watched.status_of("/v2/", ALICE) == "200", SECONDS)
+    before = watched.edit("nginx.conf", "server_name", "nonsense")
+    machine.run("rm", f"{ETC}/docker-registry.crt")
+    remove()
+    watched.expected.append("unknown directive|docker-registry.crt: does not exist")
+    watched.put("nginx.conf", before)
+    machine.run("cp", "/var/lib/secure-registry/current/front/docker-registry.crt", ETC)
+    machine.wait_for("a good end", lambda: watched.command("status").returncode == 0)
+
+
+def test_transfers_that_take_longer_than_changes_are_not_cut(watched: Registry) -> None:
+    """An upload and a download stand still while nginx.conf, docker-registry.yml and users change under them."""
+    machine = watched.machine
+    for name in ("load.py", "transfers.py"):
+        machine.copy_in(HERE / name, f"/root/{name}")
+    argv = machine.command("python3", "-u", "/root/transfers.py")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as transfers:
+        assert transfers.stdin is not None and transfers.stdout is not None
+        transfers.stdin.write(f"{watched.password}\n")
+        transfers.stdin.flush()
+        assert transfers.stdout.readline() == "begun\n"
+        machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
+        slot = json.loads(watched.command("status", "--json").stdout)["slot"]
+        yml = watched.machine.read(f"{ETC}/docker-registry.yml")
+        for number in (1, 2):
+            nginx_says(watched, f"change-{number}")
+            watched.put("docker-registry.yml", f"{yml}http:\n  headers:\n    X-Mark: [v{number}]\n")
+            machine.wait_for("the new registry", lambda n=number: f"x-mark: v{n}" in header(watched), SECONDS)
+            machine.wait_for("the new front", lambda n=number: said(watched) == f"change-{n}", SECONDS)
+        assert machine.unit_state(f"secure-registry-registry@{slot}") == "deactivating"  # it still has the upload
+        machine.run("touch", "/root/finish")
+        assert transfers.stdout.read() == "whole\nwhole\n"
+    machine.wait_unit(f"secure-registry-registry@{slot}", "inactive")
+
+
+def test_files_that_nginx_includes_from_elsewhere_are_watched(watched: Registry) -> None:
+    """By a pattern that matches nothing yet, through one that is included, and behind a link to a directory."""
+    machine = watched.machine
+    machine.run("mkdir", "-p", "/srv/outside", "/srv/inner", "/srv/linked")
+    machine.run("ln", "-s", "/srv/linked", f"{ETC}/conf.d")
+    machine.write("/srv/inner/deep.conf", "location = /deep { return 200 one; }\n")
+    include = "include secure-registry/registry.conf;"
+    watched.edit("nginx.conf", include, f"{include} include /srv/outside/*.conf; include conf.d/*.conf;")
+    machine.wait_for("it", lambda: "/srv/outside" in machine.read("/var/lib/secure-registry/state/report.json"))
+
+    def serves(path: str, text: str) -> None:
+        machine.wait_for(text, lambda: watched.curl(path).stdout == f"{text}\n200", SECONDS)
+
+    machine.write("/srv/outside/new.conf", "include /srv/inner/deep.conf;\n")
+    serves("/deep", "one")
+    machine.write("/srv/inner/deep.conf", "location = /deep { return 200 two; }\n")
+    serves("/deep", "two")
+    machine.write("/srv/linked/x.conf", "location = /linked { return 200 three; }\n")
+    serves("/linked", "three")
+    machine.run("sed", "-i", "s/three/four/", "/srv/linked/x.conf")
+    serves("/linked", "four")
+
+
+def test_a_change_cut_short_before_its_proof_survives_a_reboot(watched: Registry) -> None:
+    """nginx's own sandbox refuses what its rehearsal could do; the run that would have taken it back was killed."""
+    machine = watched.machine
+    watched.expected.append(r"Read-only file system|secure-registry-\w+.service: |Failed to start|unproven|auth")
+    machine.run("sh", "-ec", "mkdir /srv/logs; chown secure-registry-nginx: /srv/logs; sync")
+    machine.run("systemctl", "stop", UNIT)
+    before = watched.edit("nginx.conf", "/var/log/secure-registry/access.log", "/srv/logs/access.log")
+    current = machine.run("readlink", "/var/lib/secure-registry/current").stdout
+    machine.run("systemctl", "start", "--no-block", "secure-registry-reload")
+    machine.wait_for("the flip", lambda: machine.run("readlink", "/var/lib/secure-registry/current").stdout != current)
+    machine.power_cut()
+    machine.wait_unit("secure-registry.service")
+    assert watched.status_of("/v2/_catalog", user="docker") == "200"
+    assert watched.command("status").returncode == 3
+    watched.put("nginx.conf", before)
+    machine.wait_for("a good end", lambda: watched.command("status").returncode == 0)
+
+
+def test_lost_events_and_the_watchdogs_own_limits(watched: Registry) -> None:
+    machine = watched.machine
+    watched.expected.append(r"cannot watch /|^  -> raise the limit|nobody expects")
+    machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
+
+    machine.wait_unit(f"{UNIT}.service")
+    pid = watched.pid(UNIT)
+    status = machine.read(f"/proc/{pid}/status")
+    assert all(f"Cap{name}:\t0000000000000000" in status for name in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
+    folders = "/ /etc /etc/secure-registry /var /var/lib/secure-registry /var/tmp /tmp /run /root /home "
+    script = f"for d in {folders} /dev /dev/shm /dev/mqueue; do touch $d/x 2>/dev/null && echo $d; done; true"
+    assert machine.run("nsenter", "-t", pid, "-m", "sh", "-c", script).stdout == ""
+    score = machine.run("systemd-analyze", "security", "--no-pager", f"{UNIT}.service").stdout.rpartition(": ")[2]
+    assert float(score.split()[0]) < 1.5
+
+    ping = "systemctl show -p WatchdogTimestampMonotonic --value secure-registry-watchdog"
+    first = machine.run("sh", "-c", ping).stdout
+    nginx_says(watched, "a-ping")
+    machine.wait_for("a ping of systemd's watchdog", lambda: machine.run("sh", "-c", ping).stdout != first, SECONDS)
+    machine.wait_for("it", lambda: said(watched) == "a-ping", SECONDS)
+
+    # more events than the queue holds (16384): the last ones are lost, and one of the first is enough
+    machine.run("systemctl", "kill", "--signal=STOP", UNIT)
+    machine.run("python3", "-c", f"for i in range(20000): open('{ETC}/.touched', 'w').close()")
+    nginx_says(watched, "after-an-overflow")
+    machine.run("systemctl", "kill", "--signal=CONT", UNIT)
+    machine.wait_for("it", lambda: said(watched) == "after-an-overflow", SECONDS)
+
+    # no watch to be had: the kernel's own error, from a filter of system calls
+    drop_in = "[Service]\nSystemCallFilter=~inotify_add_watch:ENOSPC\n"
+    machine.write(f"/etc/systemd/system/{UNIT}.service.d/limit.conf", drop_in)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", UNIT)
+    nginx_says(watched, "without-events")
+    began = time.monotonic()
+    machine.wait_for("the look every 30 s", lambda: said(watched) == "without-events", 50)
+    print(f"without events, live after {time.monotonic() - began:.0f} s")
+    lines = [entry["MESSAGE"] for entry in machine.journal(unit=f"{UNIT}.service")]
+    assert sum(line.startswith(f"cannot watch {ETC} ") for line in lines) == 1
+    assert any("fs.inotify.max_user_watches" in line for line in lines)
+
+
+def test_a_certificate_about_to_expire_is_a_warning_once(watched: Registry) -> None:
+    machine = watched.machine
+    watched.expected.append("expires on")
+    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 5 -subj /CN=localhost"
+    crt, key = f"{ETC}/docker-registry.crt", f"{ETC}/docker-registry.key"
+    machine.run(
+        "sh", "-ec", f"{new} -keyout /root/key -out /root/crt 2>/dev/null; cp /root/crt {crt}; cp /root/key {key}"
+    )
+    want = machine.run("openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", crt).stdout
+    machine.wait_for("it", lambda: watched.fingerprint() == want, SECONDS)
+    watched.edit("nginx.conf", "worker_processes", "# one more apply\nworker_processes")
+    live = "grep -q 'one more' /var/lib/secure-registry/current/front/nginx.conf"
+    machine.wait_for("the edit", lambda: machine.run("sh", "-c", live, check=False).returncode == 0, SECONDS)
+    machine.run("systemctl", "start", "secure-registry-reload")  # as the timer does
+    assert machine.unit_state("secure-registry-renew.timer") == "active"
+    told = [entry for entry in machine.journal() if "expires on" in entry["MESSAGE"]]
+    assert [(entry["PRIORITY"], entry["SECREG_PART"], entry["SECREG_WHERE"]) for entry in told] == [
+        ("4", "certificate", crt)
+    ]
+    status = watched.command("status")
+    assert status.returncode == 0 and "in 4 days" in status.stdout

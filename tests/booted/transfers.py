@@ -1,0 +1,86 @@
+"""Runs on the host, beside load.py: an upload and a download that end only when /root/finish is there.
+
+Its input is the password. Prints `begun` when both are under way, and at the end `whole` for each that came through.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import pathlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+sys.path.insert(0, "/root")
+import load
+
+FINISH = pathlib.Path("/root/finish")
+SIZE = 8_000_000
+
+
+def waited(pieces: list[bytes], begun: threading.Event) -> Iterator[bytes]:
+    """The pieces: the first half at once, the others when it is time."""
+    for number, piece in enumerate(pieces):
+        if number == len(pieces) // 2:
+            begun.set()
+            while not FINISH.exists():
+                time.sleep(0.05)
+        yield piece
+
+
+def upload(client: load.Client, begun: threading.Event) -> None:
+    content = os.urandom(SIZE)
+    place = client.ask("POST", "/v2/transfers/up/blobs/uploads/", 202)[1].getheader("Location") or ""
+    pieces = [content[start : start + SIZE // 80] for start in range(0, SIZE, SIZE // 80)]
+    headers = client.headers | {"Content-Type": "application/octet-stream", "Content-Length": str(SIZE)}
+    link, _ = client.connection()
+    link.request("PATCH", place, body=waited(pieces, begun), headers=headers)
+    answer = link.getresponse()
+    answer.read()
+    assert answer.status == 202, answer.status
+    place = answer.getheader("Location") or ""
+    digest = hashlib.sha256(content).hexdigest()
+    client.ask("PUT", f"{place}{'&' if '?' in place else '?'}digest=sha256:{digest}", 201, b"")
+    assert client.ask("GET", f"/v2/transfers/up/blobs/sha256:{digest}", 200)[0] == content
+    print("whole", flush=True)
+
+
+def download(client: load.Client, quick: load.Client, begun: threading.Event) -> None:
+    content = os.urandom(SIZE)
+    digest = quick.upload("transfers/down", content, False)
+    link, _ = client.connection()
+    link.request("GET", f"/v2/transfers/down/blobs/{digest}", headers=client.headers)
+    answer = link.getresponse()
+    got = answer.read(SIZE // 4)
+    begun.set()
+    while not FINISH.exists():
+        time.sleep(0.05)
+    assert got + answer.read() == content
+    print("whole", flush=True)
+
+
+def main() -> None:
+    secret = base64.b64encode(f"docker:{sys.stdin.readline().strip()}".encode()).decode()
+    begun = [threading.Event(), threading.Event()]
+    clients = [
+        load.Client(secret, keep=True),
+        load.Client(secret, keep=True, window=20_000),
+        load.Client(secret, False),
+    ]
+    threads = [
+        threading.Thread(target=upload, args=(clients[0], begun[0])),
+        threading.Thread(target=download, args=(clients[1], clients[2], begun[1])),
+    ]
+    for thread in threads:
+        thread.start()
+    for event in begun:
+        event.wait(60)
+    print("begun", flush=True)
+    for thread in threads:
+        thread.join()
+
+
+main()

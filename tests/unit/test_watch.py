@@ -1,0 +1,93 @@
+"""When the watchdog asks for an apply: until one has seen the files as they are, with pauses that grow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from secreg_host import records, sources, watch
+from secreg_host.errors import SecregError
+from secreg_host.paths import Paths
+from secreg_host.watch import CHECK_SECONDS, RETRY_SECONDS, Watcher
+
+
+class Applies:
+    """Counts what is asked for; each apply does what `then` does."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths, self.asked = paths, 0
+        self.then: Callable[[], None] = self.see
+
+    def see(self) -> None:
+        """What an apply that comes to its end leaves."""
+        now = sources.fingerprint(self.paths, ())
+        records.save(self.paths.report, {"generation": "one", "fingerprint": now, "findings": []})
+
+    def __call__(self, urgent: Callable[[], bool]) -> None:
+        self.asked += 1
+        self.then()
+
+
+@pytest.fixture
+def applies(tmp_path: Path) -> Applies:
+    paths = Paths(tmp_path)
+    paths.etc.mkdir(parents=True)
+    paths.htpasswd.touch()
+    found = Applies(paths)
+    found.see()
+    return found
+
+
+def test_a_change_is_asked_for_once(applies: Applies) -> None:
+    watcher = Watcher(applies.paths, applies)
+    for _ in range(3):
+        watcher.look(periodic=False)
+    assert applies.asked == 0
+    (applies.paths.etc / "new").touch()
+    for _ in range(3):
+        watcher.look(periodic=False)
+    assert (applies.asked, watcher.pause) == (1, CHECK_SECONDS)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_an_apply_that_did_not_see_the_change_is_followed_by_others(applies: Applies, fails: bool) -> None:
+    """It was killed, it failed, or it had begun earlier: the next at once, then with pauses, until one sees it."""
+
+    def then() -> None:
+        if fails:
+            raise SecregError("killed")
+
+    applies.then = then
+    watcher = Watcher(applies.paths, applies)
+    (applies.paths.etc / "new").touch()
+    watcher.look(periodic=False)
+    for number, pause in enumerate((*RETRY_SECONDS, CHECK_SECONDS, CHECK_SECONDS), start=1):
+        assert (applies.asked, watcher.pause) == (number, pause)
+        watcher.look(periodic=False)  # an event that changes nothing does not hurry it
+        watcher.look(periodic=True)
+    applies.then = applies.see
+    watcher.look(periodic=True)
+    asked = applies.asked
+    watcher.look(periodic=True)
+    assert (applies.asked, watcher.pause) == (asked, CHECK_SECONDS)
+
+
+def test_what_can_not_wait(applies: Applies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """.htpasswd changed while an apply runs: it is told once for each change, and more and more patiently."""
+    now = 1000.0
+    monkeypatch.setattr(watch.time, "monotonic", lambda: now)
+    urgent = Watcher(applies.paths, applies).hurry()
+    (applies.paths.etc / "nginx.conf").touch()
+    now += 10
+    assert not urgent()
+    for number, patience in enumerate((1, 2, 4)):
+        os.utime(applies.paths.htpasswd, (number, number))
+        assert not urgent()
+        now += watch.PATIENCE_SECONDS * (patience - 0.5)
+        assert not urgent()
+        now += watch.PATIENCE_SECONDS
+        assert urgent()
+        assert not urgent()
