@@ -31,8 +31,8 @@ define need
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check check-fast \
-        lint bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench
+.PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos \
+        check-fast lint bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench
 
 help:                   ## Show this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -94,6 +94,10 @@ check: need-test venv lint deb rpm ## The whole test suite: lint, unit, real pro
 	lintian --fail-on error,warning --info --display-info --pedantic $(DEB)
 	rpmlint --config packaging/rpmlint.toml --strict $(RPM) packaging/secure-registry.spec
 	SECREG_DEB=$(CURDIR)/$(DEB) SECREG_RPM=$(CURDIR)/$(RPM) $(RUN) -m pytest --numprocesses 2 --dist loadgroup tests
+
+chaos: need-test venv deb ## 300 random edits under load, processes killed (SECREG_CHAOS_EDITS, SECREG_CHAOS_SEED)
+	SECREG_CHAOS_EDITS=$${SECREG_CHAOS_EDITS:-300} SECREG_DEB=$(CURDIR)/$(DEB) \
+		$(RUN) -m pytest -s tests/booted/test_chaos.py
 
 check-fast: lint        ## Lint and unit tests
 	$(RUN) -m pytest -q tests/unit
