@@ -192,10 +192,12 @@ def test_a_removed_user_is_out_at_once_whatever_else_is_broken(serving: Instance
     assert serving.run("htpasswd", "-i", "alice", input="secret-of-alice\n").returncode == 0
     serving.wait_for("alice", lambda: serving.ask("/v2/", user="alice", password="secret-of-alice").status == 200)
     serving.edit("nginx.conf", "server_name", "nonsense")
+    answered = sum("log in with" in line for line in serving.said)
     assert serving.run("htpasswd", "-D", "alice").returncode == 0
     serving.wait_for(
         "her end", lambda: serving.ask("/v2/", user="alice", password="secret-of-alice").status == 401, timeout=5
     )
+    serving.wait_for("the rest", lambda: sum("log in with" in line for line in serving.said) > answered)
     assert serving.ask("/v2/", user="docker").status == 200
 
 
