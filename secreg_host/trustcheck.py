@@ -74,9 +74,10 @@ def podman_rules(paths: Paths) -> Rules:
             for table in tomllib.loads((files.read_or_none(path) or b"").decode()).get("registry", []):
                 loose[str(table.get("prefix") or table.get("location"))] = bool(table.get("insecure"))
 
-    def rule(_: Endpoint, word: str) -> Rule:
+    def rule(endpoint: Endpoint, word: str) -> Rule:
         places = [paths.containers / "certs.d" / word, paths.docker / "certs.d" / word]
-        return Rule(loose.get(word, False), pems(places))
+        above = [prefix for prefix in loose if prefix[:2] == "*." and endpoint.host.endswith(prefix[1:])]
+        return Rule(loose.get(word, any(loose[prefix] for prefix in above)), pems(places))
 
     return rule
 

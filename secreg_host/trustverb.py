@@ -47,8 +47,7 @@ def _check(host: Host, known: trust.Trust, names: list[str]) -> int:
 
 def _warn(problems: tuple[Problem, ...]) -> None:
     for problem in problems:
-        note = isinstance(problem, Note)
-        say(f"{'note' if note else 'warning'}: {problem}", Level.INFO if note else Level.WARNING)
+        say(f"warning: {problem}", Level.WARNING)
 
 
 def follow(host: Host, report: Report) -> Report:

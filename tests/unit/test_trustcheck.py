@@ -1,0 +1,138 @@
+"""`trust check`: the rules that are read from clients' files, and what a handshake by them says."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from secreg_host import certs, handshake, trust_containerd, trustcheck
+from secreg_host.certs import KeyPair
+from secreg_host.handshake import OUT_OF_TIME, Rule
+from secreg_host.host import Host
+from secreg_host.opensslcnf import Request
+from secreg_host.served import Endpoint, Served
+
+NOW = datetime.now(UTC)
+NAME = "registry.example.test"
+CA = b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n"
+HERE = Endpoint(NAME, 443)
+
+
+def issued(now: datetime = NOW, names: tuple[str, ...] = (NAME,)) -> tuple[KeyPair, KeyPair]:
+    """A CA, and a certificate of 30 days that it signed."""
+    ca = certs.make_ca([NAME], [], now, "Void", "host")
+    request = Request((("CN", NAME),), names, (), ("digitalSignature",), ("serverAuth",))
+    return ca, certs.issue(ca, request, "P-256", 30, now)
+
+
+@contextlib.contextmanager
+def serving(pair: KeyPair, directory: Path) -> Iterator[int]:
+    """A TLS server with `pair`; its port."""
+    (directory / "crt").write_bytes(pair.crt)
+    (directory / "key").write_bytes(pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "crt", directory / "key")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    link, _ = server.accept()
+                    with contextlib.suppress(OSError), link, context.wrap_socket(link, server_side=True):
+                        pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_handshake_says_what_is_wrong(tmp_path: Path) -> None:
+    ca, pair = issued()
+    with serving(pair, tmp_path) as port:
+        assert handshake.shake(NAME, port, Rule(cas=(ca.crt,)), "127.0.0.1") == ""
+        assert handshake.shake(NAME, port, Rule(insecure=True), "127.0.0.1") == ""
+        assert "unable to get local issuer" in handshake.shake(NAME, port, Rule(), "127.0.0.1")
+        assert "issuer" in handshake.shake(NAME, port, Rule(cas=(issued()[0].crt,)), "127.0.0.1")
+        assert "mismatch" in handshake.shake("else.example.test", port, Rule(cas=(ca.crt,)), "127.0.0.1")
+        assert "mismatch" in handshake.shake("127.0.0.1", port, Rule(cas=(ca.crt,)))
+    assert "refused" in handshake.shake("127.0.0.1", port, Rule())
+    assert handshake.shake("127.0.0.1", port, Rule(cas=(b"no PEM",))), "a broken ca.crt is no crash"
+
+
+def test_a_certificate_without_names_is_refused_as_go_does(tmp_path: Path) -> None:
+    """OpenSSL would look at the CN; clients written in Go do not."""
+    ca, pair = issued(names=())
+    with serving(pair, tmp_path) as port:
+        assert "mismatch" in handshake.shake(NAME, port, Rule(cas=(ca.crt,)), "127.0.0.1")
+
+
+def test_an_expired_certificate_is_told_from_an_untrusted_one(tmp_path: Path) -> None:
+    ca, pair = issued(NOW - timedelta(days=90))
+    with serving(pair, tmp_path) as port:
+        assert handshake.shake(NAME, port, Rule(cas=(ca.crt,)), "127.0.0.1") == OUT_OF_TIME
+        assert handshake.shake(NAME, port, Rule(), "127.0.0.1") != OUT_OF_TIME
+
+
+def put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def test_rules_of_docker(host: Host) -> None:
+    put(host.paths.docker / f"certs.d/{NAME}/ca.crt", CA)
+    put(host.paths.docker / f"certs.d/{NAME}/client.cert", b"no CA")
+    config = {"IndexConfigs": {"a:1": {"Secure": False}}, "InsecureRegistryCIDRs": ["127.0.0.0/8"]}
+    rule = trustcheck.docker_rules(host.paths, {"RegistryConfig": config})
+    assert rule(HERE, NAME) == Rule(False, (CA,))
+    assert rule(HERE, f"{NAME}:443") == Rule()
+    assert rule(Endpoint("192.0.2.1", 1), "a:1") == Rule(True)
+    assert rule(Endpoint("127.0.0.1", 443), "127.0.0.1") == Rule(True), "an address of a network that it trusts"
+    assert trustcheck.docker_rules(host.paths, {})(HERE, "a:1") == Rule()
+
+
+def test_rules_of_podman(host: Host) -> None:
+    directory = host.paths.containers
+    put(directory / f"certs.d/{NAME}/ca.crt", CA)
+    put(host.paths.docker / f"certs.d/{NAME}:443/ca.crt", CA)
+    put(directory / "registries.conf", b'[[registry]]\nlocation = "a:1"\ninsecure = true\n')
+    put(directory / "registries.conf.d/1.conf", b'[[registry]]\nprefix = "*.loose.test"\ninsecure = true\n')
+    put(directory / "registries.conf.d/2.conf", b"not TOML [")
+    rule = trustcheck.podman_rules(host.paths)
+    assert [rule(HERE, word) for word in (NAME, f"{NAME}:443", "a:1")] == [Rule(False, (CA,))] * 2 + [Rule(True)]
+    assert rule(Endpoint("b.loose.test", 1), "b.loose.test:1") == Rule(True)
+    assert rule(Endpoint("loose.test", 1), "loose.test:1") == Rule()
+    put(directory / "registries.conf.d/3.conf", b'[[registry]]\nlocation = "a:1"\ninsecure = false\n')
+    assert trustcheck.podman_rules(host.paths)(HERE, "a:1") == Rule(), "the last one counts"
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+def test_rules_of_containerd(host: Host, insecure: bool) -> None:
+    for path, data in trust_containerd.wants(host.paths, Served((HERE,), CA), insecure).items():
+        put(path, data)
+    rule = trustcheck.containerd_rules(host.paths)
+    assert (rule(HERE, NAME).insecure, set(rule(HERE, NAME).cas)) == (insecure, set() if insecure else {CA})
+    theirs = host.paths.containerd / "certs.d/theirs:1"
+    put(theirs / "my.crt", CA)
+    put(theirs / "hosts.toml", b'server = "https://theirs:1"\n[host."https://theirs:1"]\nca = ["my.crt"]\n')
+    assert rule(HERE, "theirs:1") == Rule(False, (CA,)), "written by somebody else, relative to its directory"
+    assert rule(HERE, "nothing:1") == Rule()
+
+
+def test_rules_of_k3s(host: Host) -> None:
+    put(host.paths.k3s / "ca.crt", CA)
+    ca_file = host.paths.k3s / "ca.crt"
+    text = "configs:\n  a:1: {tls: {insecure_skip_verify: true}}\n" + f"  {NAME}: {{tls: {{ca_file: {ca_file}}}}}\n"
+    put(host.paths.k3s / "registries.yaml", text.encode())
+    rule = trustcheck.k3s_rules(host.paths)
+    assert (rule(HERE, "a:1"), rule(HERE, NAME), rule(HERE, "b:2")) == (Rule(True), Rule(False, (CA,)), Rule())
