@@ -50,6 +50,7 @@ artifacts: need-build need-rpm venv ## Every file of a release in dist/: package
 	$(MAKE) --no-print-directory -f packaging/Makefile deb rpm python sbom sums
 
 release:                ## The same from a clean tree that passes every check
+	@git rev-parse --verify --quiet HEAD >/dev/null || { echo "a release is made from a commit, in a clone"; exit 1; }
 	@[ -z "$$(git status --porcelain)" ] || { git status --short; echo "commit or remove these first"; exit 1; }
 	$(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory artifacts

@@ -21,7 +21,6 @@ from tests.hosts import docker, tree
 from tests.hosts.commands import Result
 from tests.hosts.machine import Machine
 
-pytestmark = pytest.mark.xdist_group("rpm")
 LIB = "/var/lib/secure-registry"
 EL_RELEASE = 'NAME="Rocky Linux"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="10.1"\n'
 
@@ -68,11 +67,17 @@ def rpm() -> Path:
     return found
 
 
+@pytest.fixture(scope="module", params=["bookworm-rpm"])
+def release(request: pytest.FixtureRequest) -> str:
+    """The tree: one Debian is enough for what stands for none of them."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def host(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A host that resembles EL 10, with repositories of EL 9, EL 10 and Fedora 42."""
     repositories = tmp_path_factory.mktemp("repositories")
-    with Machine.boot(tree.base("bookworm", "rpm"), "host") as machine:
+    with Machine.boot(tree.base(*release.split("-")), "host") as machine:
         machine.run("systemctl", "disable", "--now", "nginx", "docker-registry")
         machine.write("/etc/systemd/system-preset/99-default-disable.preset", "disable *\n")
         machine.run("mv", "/usr/bin/docker-registry", "/root/registry")
