@@ -165,6 +165,15 @@ def test_from_install_to_erase(host: Machine, rpm: Path, tmp_path: Path) -> None
     verified = host.run("rpm", "-V", "--nodeps", "secure-registry", check=False).stdout.splitlines()
     assert [line for line in verified if "/etc/logrotate.d/" not in line] == []
 
+    with Load(registry) as load:
+        done = dnf(host, "el10", "downgrade", "-y", "/root/ours.rpm")
+        assert done.returncode == 0, done
+    assert (load.failures, load.requests > 20) == ([], True)
+    assert not host.read(f"{ETC}/nginx.conf").startswith("# of the new version\n")
+    assert "level: error" in host.read(f"{ETC}/docker-registry.yml")
+    assert host.read("/etc/logrotate.d/secure-registry") == rotated
+    assert registry.command("status").returncode == 0
+
     host.run("mv", "/root/selinux", "/etc/selinux/config")
     done = dnf(host, "el10", "remove", "-y", "--noautoremove", "secure-registry")
     assert done.returncode == 0, done
