@@ -24,8 +24,9 @@ def prepare(machine: Machine) -> None:
 
 
 def run_container(machine: Machine, name: str) -> str:
-    """A container that does nothing; returns its process id."""
-    machine.run("docker", "run", "--detach", "--name", name, "small:1", "sleep", "1000000")
+    """A container that does nothing, and ends at once when dockerd is stopped; returns its process id."""
+    idle = ("--detach", "--stop-signal=KILL", "--name", name, "small:1", "sleep", "1000000")
+    machine.run("docker", "run", *idle)
     return pid(machine, name)
 
 

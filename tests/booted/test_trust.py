@@ -199,6 +199,8 @@ def test_another_machine_by_a_script_and_by_one_line(host: Host, other: Machine)
     join(other, OTHER_6, address)
     said = other.run("sh", input=script).stdout
     assert f"now log in: docker login {NAME}" in said, said
+    # Go keeps /etc/hosts for five seconds
+    other.wait_for("dockerd to know the name", lambda: "lookup" not in (docker.login(NAME) or ""))
     assert host.failing(other) == []
     assert shown(other) == set() and not other.exists(DAEMON_JSON)
 
