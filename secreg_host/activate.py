@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from secreg_host import assemble, files, generations, ports, probe, processes, rehearsal
@@ -38,10 +38,12 @@ class Stage:
             raise Superseded(".htpasswd changed meanwhile", "try again")
 
 
-def slot_for(parts: dict[str, Part], current: Generation | None, running: Callable[[str], bool]) -> str:
+def slot_for(
+    parts: dict[str, Part], current: Generation | None, running: Callable[[str], bool], renew: bool = False
+) -> str:
     """The slot of the registry for `parts`: the present one while nothing changes for it, else a free one.
 
-    Raises SecregError when every other slot still finishes what it had begun.
+    renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.
     """
     settings = kinds.settings_of(parts[kinds.SETTINGS])
     if not settings.own_registry:
@@ -49,7 +51,8 @@ def slot_for(parts: dict[str, Part], current: Generation | None, running: Callab
     if current is not None and current.slot != NO_SLOT:
         before = kinds.settings_of(current.parts[kinds.SETTINGS])
         if (
-            current.parts[kinds.REGISTRY].files == parts[kinds.REGISTRY].files
+            not renew
+            and current.parts[kinds.REGISTRY].files == parts[kinds.REGISTRY].files
             and before.registry_binary == settings.registry_binary
         ):
             return current.slot
@@ -117,15 +120,19 @@ def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
     return None
 
 
-def activate(stage: Stage, new: Generation, current: Generation | None) -> tuple[Generation, tuple[Finding, ...]]:
+def activate(
+    stage: Stage, new: Generation, current: Generation | None, renew: Collection[str] = ()
+) -> tuple[Generation, tuple[Finding, ...]]:
     """Let `new` (staged, rehearsed, its registry up) serve, and prove it; returns what serves then.
+
+    renew: processes of nginx's whose program changed.
 
     When it can't be proven, the parts of `current` serve again, but with the users of `new`, and the findings say
     why. Raises SecregError when there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
     try:
-        _switch(stage, new, current)
+        _switch(stage, new, current, renew)
     except Superseded:
         raise
     except SecregError as error:
@@ -160,7 +167,7 @@ def _place(part: Part, name: str) -> str:
     return part.sources[0] if part.sources else name
 
 
-def _switch(stage: Stage, new: Generation, old: Generation | None) -> None:
+def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> None:
     """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
     host, services = stage.host, stage.services
     if error := port_problem(stage, new):
@@ -178,6 +185,8 @@ def _switch(stage: Stage, new: Generation, old: Generation | None) -> None:
             services.stop(name)
         if not services.running(name):
             services.start(name)
+        elif name in renew:
+            services.renew(name)
         elif stale or not same:
             services.reload(name)
     wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)

@@ -9,7 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from secreg_host import activate, assemble, direct, files, generations, njs, provision, records, rehearsal, sources
+from secreg_host import (
+    activate,
+    assemble,
+    direct,
+    files,
+    generations,
+    njs,
+    processes,
+    provision,
+    records,
+    rehearsal,
+    sources,
+    upgrades,
+)
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
@@ -70,17 +83,20 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
         stage = replace(stage, hurry=lambda: sources.mark(str(host.paths.htpasswd)) != seen.users)
     live = wish.start or stage.services.running("nginx")
     base = _users_first(stage, seen.parts, current) if live and current is not None else current
-    chosen, failed = choose(stage, seen.parts, base, live)
+    outdated = upgrades.outdated(stage.services, base) if live else ()
+    chosen, failed, held = _choose_renewed(stage, seen.parts, base, live, outdated)
     unproven: tuple[Finding, ...] = ()
     if live:
-        chosen, unproven = _activate(stage, chosen, base)
+        renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
+        chosen, unproven = _activate(stage, chosen, base, renew)
+    waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
-    every = (*interrupted, *seen.findings, *failed, *unproven)
+    every = (*interrupted, *seen.findings, *failed, *waited, *unproven)
     report = Report(
         generation=serving,
         since=before.since if before.since and before.generation == serving else time.time(),
         findings=every,
-        waiting=seen.waiting,
+        waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=seen.fingerprint,
         sources=seen.sources,
         fresh=tuple(finding for finding in every if finding not in before.findings),
@@ -119,11 +135,13 @@ def _users_first(stage: Stage, parts: dict[str, Part], current: Generation) -> G
         return generations.load(stage.host, generations.current_name(stage.host)) or current
 
 
-def _activate(stage: Stage, chosen: Generation, current: Generation | None) -> tuple[Generation, tuple[Finding, ...]]:
+def _activate(
+    stage: Stage, chosen: Generation, current: Generation | None, renew: list[str]
+) -> tuple[Generation, tuple[Finding, ...]]:
     """`activate`; a start that fails leaves nothing half-running behind."""
     served = current is not None and activate.serves(current)
     try:
-        return activate.activate(stage, chosen, current)
+        return activate.activate(stage, chosen, current, renew)
     except Superseded:
         raise
     except SecregError:
@@ -202,7 +220,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
-    watched = _watched(host, parts[kinds.NGINX])
+    watched = _watched(host, parts)
     fingerprint = sources.fingerprint(host.paths, watched)
     written = {str(path) for path in provisioned.written}
     same = sources.marks(host.paths, ()) == begun and all(
@@ -213,9 +231,11 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
 
 
-def _watched(host: Host, nginx: Part) -> tuple[str, ...]:
-    """What nginx reads besides the directory, there or not: files, and patterns of files."""
-    return (*nginx.facts.get("watched", ()), *map(str, host.paths.nginx_modules(njs.NAME)))
+def _watched(host: Host, parts: Mapping[str, Part]) -> tuple[str, ...]:
+    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs."""
+    programs = upgrades.programs(host, kinds.settings_of(parts[kinds.SETTINGS]))
+    read = parts[kinds.NGINX].facts.get("watched", ())
+    return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *programs)
 
 
 def _registry(host: Host, settings: Part) -> Reading:
@@ -226,16 +246,42 @@ def _registry(host: Host, settings: Part) -> Reading:
     return Reading(None, problems) if problems else direct.checked(host, reading)
 
 
+def _choose_renewed(
+    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool, outdated: tuple[str, ...]
+) -> tuple[Generation, tuple[Finding, ...], dict[str, tuple[Problem, ...]]]:
+    """`choose`, with the registry in another slot if its program is outdated; and why new programs can't be used."""
+    held: dict[str, tuple[Problem, ...]] = {}
+    renew = current is not None and bool(set(outdated) - set(upgrades.NGINX))
+    if current is not None and renew:  # the new program with what serves: is it to blame for what comes?
+        slot = activate.slot_for(current.parts, current, stage.services.running, renew)
+        same = assemble.assemble(stage.host, current.parts, slot)
+        if problems := _check(stage, same, current, live):
+            held[kinds.REGISTRY], renew = problems, False
+        else:
+            stage.services.stop(f"registry@{slot}")
+    try:
+        chosen, failed = choose(stage, parts, current, live, renew)
+    except BadInput as error:
+        if current is None or not set(outdated) & set(upgrades.NGINX):
+            raise
+        return current, (), held | {kinds.NGINX: error.problems}  # a new nginx that can't even do what serves
+    unchanged = current is not None and chosen.name == current.name  # another one was rehearsed with the new program
+    if outdated and unchanged and (problems := upgrades.nginx_problems(stage.host, chosen)):
+        held[kinds.NGINX] = problems
+    return chosen, failed, held
+
+
 def choose(
-    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool
+    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool, renew: bool = False
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """The generation with as many of `parts` as are good together, staged, its registry up; and what is not good.
 
-    Raises BadInput when there is no last good version to hold on to.
+    renew: the registry moves to another slot. Raises BadInput when there is no last good version to hold on to.
     """
+    busy = {name for name in map("registry@{}".format, processes.SLOTS) if stage.services.running(name)}
 
     def assembled(some: dict[str, Part]) -> Generation:
-        slot = activate.slot_for(some, current, stage.services.running)
+        slot = activate.slot_for(some, current, busy.__contains__, renew)
         return assemble.assemble(stage.host, some, slot)
 
     wanted = assembled(parts)

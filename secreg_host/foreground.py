@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 from secreg_host import files, process, processes, provision
 from secreg_host import parts as kinds
@@ -68,7 +69,8 @@ class ForegroundServices:
         kind, _, slot = name.partition("@")
         if kind == "registry":
             return processes.registry(self.host, settings, slot)
-        return processes.front(self.host, settings) if kind == "nginx" else processes.auth(self.host, settings)
+        one = processes.front(self.host, settings) if kind == "nginx" else processes.auth(self.host, settings)
+        return replace(one, argv=(*one.argv, *processes.IN_FRONT))
 
     def start(self, name: str) -> None:
         if self.running(name):
@@ -109,6 +111,12 @@ class ForegroundServices:
 
     def died(self, name: str) -> bool:
         return name not in self.children or not self.children[name].alive
+
+    def outdated(self, name: str) -> bool:
+        return False  # whoever watches an instance in the foreground restarts it
+
+    def renew(self, name: str) -> None:
+        pass
 
     def last_words(self, name: str) -> list[str]:
         child = self.children.get(name)

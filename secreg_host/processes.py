@@ -13,6 +13,8 @@ from secreg_host.settings import Settings
 SLOTS = "abcd"
 """Instances of the registry. One serves; while docker-registry.yml changes, the next one takes over."""
 
+ELF = b"\x7fELF"
+
 DRAIN_SECONDS = 3600
 """How long a registry that was replaced may take to finish what it has begun: a slow upload is not cut."""
 
@@ -29,6 +31,21 @@ class Process:
     umask: int = 0o027
 
 
+def outdated(pid: int, program: Path) -> bool:
+    """Whether process `pid` runs another program than the one that is at `program` now; no, if that can't be told.
+
+    A package replaces a file by another one of the same name. A script is not what its process runs (proc(5)).
+    """
+    try:
+        with program.open("rb") as stream:
+            if stream.read(len(ELF)) != ELF:
+                return False
+        now, then = program.stat(), Path(f"/proc/{pid}/exe").stat()
+    except OSError:
+        return False
+    return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino)
+
+
 def front(host: Host, settings: Settings) -> Process:
     """nginx that speaks TLS with the world."""
     return _nginx(host, settings, "nginx", "front", host.accounts.front, host.paths.front_run)
@@ -42,6 +59,11 @@ def auth(host: Host, settings: Settings) -> Process:
 def _nginx(host: Host, settings: Settings, name: str, part: str, account: Account, run: Path) -> Process:
     conf = host.paths.current / part / "nginx.conf"
     return Process(name, nginx_argv(hosts.nginx(settings), conf), account, run)
+
+
+IN_FRONT = ("-g", "daemon off;")
+"""For an nginx whose parent waits for it. systemd's may not be one: USR2, by which nginx takes over an upgraded
+program, counts only once the process that started it is gone."""
 
 
 def nginx_argv(program: Path, conf: Path) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
     conf = generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"]
     try:
         sockets = _copy(host, generation, staged, directory)
-        argv = processes.nginx_argv(program, directory / "nginx.conf")
+        argv = (*processes.nginx_argv(program, directory / "nginx.conf"), *processes.IN_FRONT)
         with _running(process.as_account(argv, account), directory / "nginx.pid"):
             for path, listen in sockets.items():
                 want = expectation(generation, listen, answer_generation=True)

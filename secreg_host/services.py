@@ -33,6 +33,12 @@ class Services(Protocol):
     def died(self, name: str) -> bool:
         """Whether `name`, started before, has ended by itself (even if it is about to be restarted)."""
 
+    def outdated(self, name: str) -> bool:
+        """Whether the program of `name` was replaced on disk since it was started."""
+
+    def renew(self, name: str) -> None:
+        """Let nginx (`nginx`, `auth`) go on with the program that is on disk now, without dropping a connection."""
+
     def last_words(self, name: str) -> list[str]:
         """The last lines that `name` said, for an error message."""
 
@@ -60,6 +66,12 @@ class Idle:
 
     def died(self, name: str) -> bool:
         return False
+
+    def outdated(self, name: str) -> bool:
+        return False
+
+    def renew(self, name: str) -> None:
+        pass
 
     def last_words(self, name: str) -> list[str]:
         return []

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
-from secreg_host import files, process, units
+from secreg_host import files, process, processes, units
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.systemd import Systemd
+
+RENEW_SECONDS = 10.0
 
 
 class UnitServices:
@@ -57,7 +63,43 @@ class UnitServices:
         state = self.systemd.state(units.unit_of(name))
         return state.active == "failed" or state.sub == "auto-restart"
 
+    def _master(self, name: str) -> int:
+        """The process that `name` is ruled by: of an nginx that was renewed the new one, while the old one finishes."""
+        run = {"nginx": self.host.paths.front_run, "auth": self.host.paths.auth_run}.get(name)
+        if run is not None:
+            with contextlib.suppress(SecregError, ValueError):
+                pid = int(files.read_or_none(run / "nginx.pid") or b"")
+                if pid in self.pids(name):
+                    return pid
+        return self.systemd.state(units.unit_of(name)).main_pid
+
+    def outdated(self, name: str) -> bool:
+        found = self.systemd.unit(units.unit_of(name))
+        if found["ActiveState"] != "active" or not found.get("ExecStart"):
+            return False
+        return processes.outdated(self._master(name), Path(found["ExecStart"][0][0]))
+
+    def renew(self, name: str) -> None:
+        """nginx's own way (nginx.org/en/docs/control.html): the old master starts a new one, which gets the sockets.
+
+        Raises SecregError when the new one does not come up; the old one goes on then.
+        """
+        old = self._master(name)
+        os.kill(old, signal.SIGUSR2)
+        deadline = time.monotonic() + RENEW_SECONDS
+        while (new := self._master(name)) == old or not _has_children(new):
+            if time.monotonic() > deadline:
+                raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
+            time.sleep(0.01)
+        os.kill(old, signal.SIGQUIT)
+
     def last_words(self, name: str) -> list[str]:
         argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
         argv.append("_TRANSPORT=stdout")
         return process.run(argv).stdout.strip().splitlines()
+
+
+def _has_children(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+    return False

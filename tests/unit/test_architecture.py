@@ -24,7 +24,7 @@ LAYERS = [
     {"dockerd"},
     {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
     {"report", "rehearsal", "foreground", "trust", "trustcheck", "unitservices"},
-    {"activate", "watch"},
+    {"activate", "watch", "upgrades"},
     {"apply", "status", "removal", "trustverb"},
     {"instance"},
     {"verbs"},
