@@ -7,8 +7,10 @@ import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from secreg_host import assemble, files, generations, ports, probe, processes, rehearsal
+from secreg_host import assemble, files, generations, ports, probe, processes, registryprogram, rehearsal
+from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
 from secreg_host.errors import BadInput, Problem, SecregError, Superseded
@@ -87,9 +89,11 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
         if died or time.monotonic() > deadline:
             said = reason(services.last_words(name)) if died else "it does not answer"
             services.stop(name)
-            where = (generation.parts[kinds.REGISTRY].sources or ("docker-registry.yml",))[0]
-            said = said.replace(f"{link}/", "")
-            return (Problem(where, f"the registry does not start with it: {said}", "correct it"),)
+            part = generation.parts[kinds.REGISTRY]
+            where = Path((part.sources or ("docker-registry.yml",))[0])
+            program = hosts.registry(kinds.settings_of(generation.parts[kinds.SETTINGS]))
+            data = part.files.get(kinds.REGISTRY_YML, b"")
+            return (registryprogram.explain(said.replace(f"{link}/", ""), where, data, program),)
         stage.wait()
         time.sleep(0.01)
     return ()

@@ -49,7 +49,7 @@ def self_signed(where: Path, *options: str) -> tuple[bytes, bytes]:
         ("nginx.conf", REGISTRY, "include /nowhere/gone.conf; " + REGISTRY, "nginx.conf:{line}: "),
         ("docker-registry.yml", "version: 0.1", "version: 0.1\n x: [", "docker-registry.yml:"),
         ("docker-registry.yml", "version: 0.1", "version: 7", "version is 7"),
-        ("docker-registry.yml", "filesystem:", "floppy:", "does not start with it"),
+        ("docker-registry.yml", "filesystem:", "floppy:", "has no storage driver 'floppy'"),
         ("docker-registry.yml", "level: warn", "level: shout", "invalid loglevel shout"),
         ("docker-registry.yml", "storage:", "stora:", "names no driver"),
         ("docker-registry.yml", "rootdirectory: ", "rootdirectory: /proc", "rootdirectory"),

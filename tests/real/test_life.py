@@ -310,3 +310,24 @@ def test_a_killed_parent_leaves_nothing_running(instance: Instance) -> None:
         os.kill(pid, signal.SIGKILL)
     parent.wait(30)
     instance.wait_for("their end", lambda: not children(instance, "slots/") and not children(instance, "current/"))
+
+
+def test_a_registry_of_version_three(instance: Instance) -> None:
+    """A stand-in, for nobody packages 3.x: Debian's registry behind a script that differs where 3.x does."""
+    stand_in = instance.root / "registry"
+    stand_in.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" != --version ] || { echo "registry github.com/distribution/distribution/v3 v3.0.0"; exit; }\n'
+        '[ "$OTEL_TRACES_EXPORTER" = none ] || { echo "panic: no collector of traces" >&2; exit 2; }\n'
+        'grep -q "^  oss:" "$2" && { echo "panic: StorageDriver not registered: oss" >&2; exit 2; }\n'
+        'exec docker-registry "$@"\n'
+    )
+    stand_in.chmod(0o755)
+    instance.start(REGISTRY_BINARY=str(stand_in))
+    assert instance.ask("/v2/_catalog", user="docker").status == 200
+    before = instance.edit("docker-registry.yml", "  filesystem:", "  oss:")
+    line = before[: before.index("  filesystem:")].count("\n") + 1
+    answer = instance.reload()
+    assert f"docker-registry.yml:{line}: this registry ({stand_in}, version 3.0.0) has no storage driver 'oss'" in answer
+    assert "REGISTRY_BINARY to a registry 2.8" in answer
+    assert instance.ask("/v2/_catalog", user="docker").status == 200

@@ -17,7 +17,7 @@ LAYERS = [
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
     {"host"},
-    {"processes", "records", "hooks"},
+    {"processes", "records", "hooks", "registryprogram"},
     {"parts"},
     {"defaults", "direct", "generations", "njs", "units", "services", "foreign", "owned"},
     {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},

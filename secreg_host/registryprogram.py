@@ -1,0 +1,41 @@
+"""distribution's registry as a program: its version, and why it does not start with a docker-registry.yml.
+
+2.8 (Debian's) and 3.x (upstream's, by REGISTRY_BINARY) are run alike: 3.x is told not to look for a collector of traces
+(OTEL_TRACES_EXPORTER), which 2.8 passes over, and lacks the storage drivers swift and oss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+from secreg_host import process
+from secreg_host.errors import Problem, SecregError
+
+VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)\s*$")
+NO_DRIVER = re.compile(r"StorageDriver not registered: (\S+)")
+ELSEWHERE = {"swift": "2.8", "oss": "2.8"}
+"""Storage drivers that distribution 3.0 dropped, and the last version that has them (its release notes)."""
+
+
+def version(program: Path) -> str:
+    """What `program --version` says of itself; "" when it says nothing of the kind."""
+    with contextlib.suppress(SecregError):
+        if found := VERSION.search(process.run([str(program), "--version"], 10).stdout.strip()):
+            return found[1]
+    return ""
+
+
+def explain(said: str, yml: Path, data: bytes, program: Path) -> Problem:
+    """Why the registry `program` does not start with `data`, the bytes of docker-registry.yml, as it `said`."""
+    if not (missing := NO_DRIVER.search(said)):
+        return Problem(str(yml), f"the registry does not start with it: {said}", "correct it")
+    driver = missing[1]
+    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
+    line = next((number for number, text in lines if re.match(rf"\s+['\"]?{re.escape(driver)}\b", text)), 0)
+    what = f"this registry ({program}, version {version(program) or 'unknown'}) has no storage driver {driver!r}"
+    hint = "name one that it has, such as filesystem or s3"
+    if last := ELSEWHERE.get(driver):
+        hint = f"it was dropped after {last}: set REGISTRY_BINARY to a registry {last}, or use s3, which both speak"
+    return Problem(f"{yml}:{line}" if line else str(yml), what, hint)

@@ -1,0 +1,41 @@
+"""Why a registry does not start, in words that help: versions 2.8 and 3.x alike."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from secreg_host import process, registryprogram
+
+YML = b"version: 0.1\nstorage:\n  delete: {enabled: true}\n  swift:\n    container: images\n"
+PROGRAM = Path("/opt/registry")
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("docker-registry github.com/docker/distribution 2.8.2+ds1", "2.8.2+ds1"),
+        ("registry github.com/distribution/distribution/v3 v3.0.0", "3.0.0"),
+        ("registry github.com/distribution/distribution/v3 3.0.0-rc.2", "3.0.0-rc.2"),
+        ("", ""),
+    ],
+)
+def test_the_version_is_what_the_program_says(said: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess([], 0, f"{said}\n", "")
+    monkeypatch.setattr(process, "run", lambda argv, _: done if argv == [str(PROGRAM), "--version"] else None)
+    assert registryprogram.version(PROGRAM) == version
+
+
+def test_a_dropped_driver_is_named_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registryprogram, "version", lambda _: "3.0.0")
+    found = registryprogram.explain("panic: StorageDriver not registered: swift", Path("/etc/x.yml"), YML, PROGRAM)
+    assert found.where == "/etc/x.yml:4"
+    assert "/opt/registry, version 3.0.0" in found.what and "'swift'" in found.what
+    assert "REGISTRY_BINARY" in found.hint and "2.8" in found.hint
+
+
+def test_anything_else_is_told_as_it_was_said() -> None:
+    found = registryprogram.explain("out of luck", Path("/etc/x.yml"), YML, PROGRAM)
+    assert (found.where, found.what) == ("/etc/x.yml", "the registry does not start with it: out of luck")
