@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 HARMLESS = (
     r"systemd-modules-load|libkmod",  # Debian 13 in a container
     r"pam_env\(",  # there is no /etc/default/locale
+    r"Failed to read pids\.max for control group",  # systemd 262, when the group is gone by then
     r"Failed to set fd limit",  # dbus-daemon, in a container
     r"Referenced but unset environment variable",  # docker.service of Debian
     r"dockerd|containerd",  # clients' own remarks

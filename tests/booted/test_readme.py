@@ -16,6 +16,7 @@ from tests.booted.registry import ETC, Registry
 from tests.booted.terminal import answering
 from tests.hosts import docker
 from tests.hosts.machine import Machine
+from tests.hosts.terminal import answering
 
 RELEASE = "bookworm"
 """One is enough: what is typed is the same on each."""

@@ -13,6 +13,7 @@ import pytest
 from tests.hosts import docker, files, tree
 from tests.hosts.commands import CommandFailed, NotInTime
 from tests.hosts.machine import Machine
+from tests.hosts.terminal import answering
 
 pytestmark = pytest.mark.host
 
@@ -197,3 +198,10 @@ def test_a_killed_run_is_cleaned_up_by_the_next(base_tree: Path) -> None:
 def test_a_tree_is_built_once(base_tree: Path, release: str) -> None:
     assert tree.base(release) == base_tree
     assert tree.recipe(release).name == base_tree.name
+
+
+def test_a_shell_on_a_terminal(base_tree: Path, release: str) -> None:
+    """`make host`: a login on a terminal, with job control, and the host is gone when it ends."""
+    argv = [sys.executable, "-m", "tests.hosts.shell", "--release", release, "--no-docker"]
+    shown = answering(argv, ("host:~# ", "tty; jobs; systemctl is-active dbus"), ("host:~# ", "exit"))
+    assert "/dev/pts/" in shown and "\nactive" in shown.replace("\r", "") and "no job control" not in shown
