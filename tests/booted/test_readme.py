@@ -13,7 +13,6 @@ from pathlib import Path
 
 from tests import readme
 from tests.booted.registry import ETC, Registry
-from tests.booted.terminal import answering
 from tests.hosts import docker
 from tests.hosts.machine import Machine
 from tests.hosts.terminal import answering

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from secreg_host import __version__
 from tests.booted.registry import ETC, Load, Registry
 from tests.hosts import docker, files
+from tests.hosts.fixtures import releases
 from tests.hosts.machine import Machine
 
 LARGE = 2_200_000_000
@@ -23,15 +28,28 @@ LEFT_BEHIND = (
 )
 
 
+RELEASES = releases() if "SECREG_TEST_RELEASES" in os.environ else [*releases(), "testing"]
+"""The whole story is told on what comes next, too."""
+
+NEW = "# of the new version\n"
+
+
 def upgraded(deb: Path, target: Path) -> Path:
-    """The same package as version 0.1.1, with a change in a template that unedited files follow."""
+    """The same package as version 99.0: other defaults, which unedited files follow, other units, other code."""
     tree = target / "tree"
     subprocess.run(["dpkg-deb", "-R", deb, tree], check=True)
     control = tree / "DEBIAN/control"
     control.write_text(re.sub(r"(?m)^Version: .*", "Version: 99.0", control.read_text()))
     for name in ("nginx.conf", "docker-registry.yml"):
         template = tree / f"usr/share/secure-registry/templates/etc/{name}.j2"
-        template.write_text("# of the new version\n" + template.read_text())
+        template.write_text(NEW + template.read_text())
+    units = (tree / "usr/share/secure-registry/templates/units/sandbox.j2", *tree.rglob("secure-registry.service"))
+    for path in units:
+        path.write_text(path.read_text() + NEW)
+    code = tree / "usr/share/secure-registry/secreg_host/__init__.py"
+    code.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.0"', code.read_text()))
+    for path in code.parent.glob("*.py"):
+        path.touch()  # a build gives all files its date
     new = target / "secure-registry_99.0_all.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, new], check=True, stdout=subprocess.DEVNULL)
     return new
@@ -43,6 +61,18 @@ def install_offline(machine: Machine, deb: Path) -> None:
     machine.run("apt-get", "install", "--yes", "--allow-downgrades", "/root/new.deb")
 
 
+def in_use(registry: Registry, version: str, is_new: bool, watchdog: str) -> None:
+    """The code, the units and the watchdog are those of `version`, and systemd knows it."""
+    machine = registry.machine
+    assert machine.run("secure-registry", "--version").stdout == f"secure-registry {version}\n"
+    for unit in ("", "-nginx", "-auth", "-registry@a"):
+        name = f"secure-registry{unit}.service"
+        assert (NEW in machine.run("systemctl", "cat", name).stdout) == is_new, name
+        assert machine.run("systemctl", "show", "-p", "NeedDaemonReload", "--value", name).stdout == "no\n", name
+    machine.wait_for("the new watchdog", lambda: registry.pid("secure-registry-watchdog") not in ("0", watchdog), 60)
+
+
+@pytest.mark.parametrize("release", RELEASES, indirect=True, scope="session")
 def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> None:
     with Machine.boot(base_tree, "host", volatile=False) as machine:
         registry = Registry(machine)
@@ -83,16 +113,20 @@ def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> No
 
         edited = registry.edit("docker-registry.yml", "level: warn", "level: error")
         assert registry.systemctl("reload", "secure-registry").returncode == 0
+        watchdog = registry.pid("secure-registry-watchdog")
         with Load(registry) as load:
             install_offline(machine, upgraded(deb, tmp_path))
         assert (load.failures, load.requests > 20) == ([], True)
+        in_use(registry, "99.0", True, watchdog)
         assert "level: error" in machine.read(f"{ETC}/docker-registry.yml")
         assert machine.read(f"{ETC}/docker-registry.yml") == edited.replace("level: warn", "level: error")
         assert machine.read(f"{ETC}/nginx.conf").startswith("# of the new version\n")
         assert "# of the new version" in machine.read("/var/lib/secure-registry/current/front/nginx.conf")
+        watchdog = registry.pid("secure-registry-watchdog")
         with Load(registry) as load:
             install_offline(machine, deb)
         assert (load.failures, load.requests > 20) == ([], True)
+        in_use(registry, __version__, False, watchdog)
         assert not machine.read(f"{ETC}/nginx.conf").startswith("# of the new version\n")
 
         machine.run("apt-get", "remove", "--yes", "secure-registry")
@@ -109,6 +143,8 @@ def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> No
         difference = files.difference(before, machine.snapshot_files())
         added = [path for path in difference.added if not any(re.match(known, path) for known in LEFT_BEHIND)]
         assert [path for path in added if "secure-registry" in path or path.startswith(("/etc", "/usr", "/opt"))] == []
+        changed = [path for path in difference.changed if not any(re.match(known, path) for known in LEFT_BEHIND)]
+        assert [path for path in changed if path.startswith(("/etc", "/usr", "/opt"))] == []
 
 
 def test_a_layer_of_more_than_two_gibibytes(base_tree: Path, release: str, deb: Path) -> None:

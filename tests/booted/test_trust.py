@@ -17,10 +17,10 @@ from secreg_host import certs
 from secreg_host.opensslcnf import Request
 from tests.booted import clients
 from tests.booted.registry import ETC, Registry
-from tests.booted.terminal import answering
 from tests.hosts import tree
 from tests.hosts.commands import Result
 from tests.hosts.machine import Machine
+from tests.hosts.terminal import answering
 from tests.unit.test_docker import CORPUS
 
 NAME, SIX = "registry.example.test", "six.example.test"

@@ -24,6 +24,8 @@ from pathlib import Path
 from tests.hosts import sources
 
 RELEASES = ("bookworm", "trixie")
+"""What most tests run on; the story of the package is told on testing, too."""
+
 FORMAT = 3  # part of the digest: raise it when `build` changes in a way that the recipe doesn't show
 
 _BASE = (
