@@ -71,7 +71,7 @@ def test_a_program_that_is_broken_is_told_and_not_used(registry: Registry, progr
     machine = registry.machine
     units = [f"secure-registry-{name}" for name in (("nginx", "auth") if program == NGINX else ("registry@a",))]
     before = [registry.pid(unit) for unit in units]
-    machine.run("cp", "-p", program, f"{program}.old")
+    machine.run("ln", program, f"{program}.old")
     machine.run("sh", "-c", f"cp /bin/false {program}.new; mv {program}.new {program}")
     done = registry.command("reload")
     assert done.returncode == 2 and "was upgraded, but" in done.stderr, done
