@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,21 +11,20 @@ from datetime import UTC, datetime
 from secreg_host import (
     activate,
     assemble,
+    choice,
     direct,
     files,
     generations,
     njs,
-    processes,
     provision,
     records,
-    rehearsal,
     sources,
     upgrades,
 )
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
-from secreg_host.errors import BadInput, Exit, Problem, SecregError, Superseded
+from secreg_host.errors import BadInput, Exit, SecregError, Superseded
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
@@ -84,7 +82,7 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
     live = wish.start or stage.services.running("nginx")
     base = _users_first(stage, seen.parts, current) if live and current is not None else current
     outdated = upgrades.outdated(stage.services, base) if live else ()
-    chosen, failed, held = _choose_renewed(stage, seen.parts, base, live, outdated)
+    chosen, failed, held = choice.choose_renewed(stage, seen.parts, base, live, outdated)
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
@@ -244,87 +242,6 @@ def _registry(host: Host, settings: Part) -> Reading:
     reading = kinds.read_registry(host.paths)
     problems = provision.storage_problems(host, reading.part) if reading.part else ()
     return Reading(None, problems) if problems else direct.checked(host, reading)
-
-
-def _choose_renewed(
-    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool, outdated: tuple[str, ...]
-) -> tuple[Generation, tuple[Finding, ...], dict[str, tuple[Problem, ...]]]:
-    """`choose`, with the registry in another slot if its program is outdated; and why new programs can't be used."""
-    held: dict[str, tuple[Problem, ...]] = {}
-    renew = current is not None and bool(set(outdated) - set(upgrades.NGINX))
-    if current is not None and renew:  # the new program with what serves: is it to blame for what comes?
-        slot = activate.slot_for(current.parts, current, stage.services.running, renew)
-        same = assemble.assemble(stage.host, current.parts, slot)
-        if problems := _check(stage, same, current, live):
-            held[kinds.REGISTRY], renew = problems, False
-        else:
-            stage.services.stop(f"registry@{slot}")
-    try:
-        chosen, failed = choose(stage, parts, current, live, renew)
-    except BadInput as error:
-        if current is None or not set(outdated) & set(upgrades.NGINX):
-            raise
-        return current, (), held | {kinds.NGINX: error.problems}  # a new nginx that can't even do what serves
-    unchanged = current is not None and chosen.name == current.name  # another one was rehearsed with the new program
-    if outdated and unchanged and (problems := upgrades.nginx_problems(stage.host, chosen)):
-        held[kinds.NGINX] = problems
-    return chosen, failed, held
-
-
-def choose(
-    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool, renew: bool = False
-) -> tuple[Generation, tuple[Finding, ...]]:
-    """The generation with as many of `parts` as are good together, staged, its registry up; and what is not good.
-
-    renew: the registry moves to another slot. Raises BadInput when there is no last good version to hold on to.
-    """
-    busy = {name for name in map("registry@{}".format, processes.SLOTS) if stage.services.running(name)}
-
-    def assembled(some: dict[str, Part]) -> Generation:
-        slot = activate.slot_for(some, current, busy.__contains__, renew)
-        return assemble.assemble(stage.host, some, slot)
-
-    wanted = assembled(parts)
-    if current is not None and wanted.name == current.name:
-        return current, ()
-    problems = _check(stage, wanted, current, live)
-    if not problems:
-        return wanted, ()
-    known = {wanted.name: problems}
-    if current is None:
-        raise BadInput(problems)
-    found: list[Finding] = []
-    base = {name: current.parts[name] if name in kinds.REVERTIBLE else part for name, part in parts.items()}
-    for name in kinds.REVERTIBLE:
-        if base[name] == parts[name]:
-            continue
-        trial = assembled(base | {name: parts[name]})
-        if trial.name not in known:
-            known[trial.name] = _check(stage, trial, current, live)
-        if problems := known[trial.name]:
-            found += findings("rejected", name, problems)
-        else:
-            base = trial.parts
-    chosen = assembled(base)
-    if chosen.name != current.name and (problems := _check(stage, chosen, current, live)):
-        raise BadInput(problems)
-    return chosen, tuple(found)
-
-
-def _check(stage: Stage, new: Generation, current: Generation | None, live: bool) -> tuple[Problem, ...]:
-    """Stage `new`, rehearse it and bring its registry up; its problems. A bad one is not kept."""
-    host = stage.host
-    staged = generations.stage(host, new, assemble.generation_conf(new))
-    problems = rehearsal.check(host, new, staged)
-    if not problems and live and current is not None and new.listens != current.listens:
-        error = activate.port_problem(stage, new)
-        origin = new.parts[kinds.NGINX].sources[0]
-        problems = (Problem(origin, error.message, error.hint),) if error else ()
-    if not problems and live:
-        problems = activate.bring_up_registry(stage, new)
-    if problems and generations.current_name(host) != new.name:
-        shutil.rmtree(staged, ignore_errors=True)
-    return problems
 
 
 def exit_code(report: Report) -> Exit:

@@ -26,6 +26,7 @@ LAYERS = [
     {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
     {"report", "rehearsal", "foreground", "trust", "trustcheck", "unitservices"},
     {"activate", "watch", "upgrades"},
+    {"choice"},
     {"apply", "status", "removal", "trustverb"},
     {"instance"},
     {"verbs"},
