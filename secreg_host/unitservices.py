@@ -45,7 +45,11 @@ class UnitServices:
                 starting.unlink(missing_ok=True)
 
     def reload(self, name: str) -> None:
-        self.systemd.job("ReloadUnit", units.unit_of(name))
+        main, master = self.systemd.state(units.unit_of(name)).main_pid, self._master(name)
+        if master == main:
+            self.systemd.job("ReloadUnit", units.unit_of(name))
+        else:  # the one that was renewed still finishes what it sends, and is the one that systemd knows
+            os.kill(master, signal.SIGHUP)
 
     def stop(self, name: str, wait: bool = True) -> None:
         self.systemd.job("StopUnit", units.unit_of(name), wait)

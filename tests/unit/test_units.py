@@ -1,0 +1,46 @@
+"""The units that setup renders are what systemd can read: it passes over what it can't, and the sandbox has a hole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from secreg_host import host as hosts
+from secreg_host import parts as kinds
+from secreg_host import units
+from secreg_host.host import Host
+from secreg_host.parts import Part
+from secreg_host.settings import Settings
+
+LINE = re.compile(r"#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=.*|")
+
+
+@pytest.mark.parametrize("storage", ["/srv/images", None])
+def test_every_line_is_one_of_a_unit(host: Host, monkeypatch: pytest.MonkeyPatch, storage: str | None) -> None:
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
+    parts = {
+        kinds.SETTINGS: kinds.settings_part(replace(Settings())),
+        kinds.REGISTRY: Part({}, {"root": storage, "more": ""}),
+    }
+    found = units.render(host, parts)
+    assert len(found) == 3
+    for path, data in found.items():
+        wrong = [line for line in data.decode().splitlines() if not LINE.fullmatch(line)]
+        assert wrong == [], path.name
+        assert b"NoNewPrivileges=yes" in data and b"ProtectSystem=strict" in data
+
+
+def test_what_runs_apply_runs_in_one_sandbox() -> None:
+    """Two units start the same program; a wall of one that the other lacks would be a mistake."""
+    folder = Path(__file__).resolve().parents[2] / "units"
+    walls = []
+    for name in ("secure-registry.service", "secure-registry-reload.service"):
+        text = (folder / name).read_text()
+        lines = text[text.index("# root: ") :].partition("\n[Install]")[0].splitlines()
+        walls.append([line for line in lines if "=" in line and not line.startswith(("#", "CPUWeight="))])
+    assert len(walls[0]) > 25
+    assert walls[0] == walls[1]
