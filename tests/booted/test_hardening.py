@@ -74,7 +74,7 @@ def attack(registry: Registry, name: str, targets: list[str]) -> set[str]:
     unit = f"secure-registry-{name}.service"
     text = registry.machine.run("systemctl", "cat", unit).stdout
     instance = name.partition("@")[2]
-    text = re.sub(r"(?m)^(ExecReload|Restart|RestartSec|Condition\w+|PartOf|Before|Type)=.*\n", "", text)
+    text = re.sub(r"(?m)^(ExecReload|PIDFile|Restart|RestartSec|Condition\w+|PartOf|Before|Type)=.*\n", "", text)
     text = text.replace("%i", instance)
     start = "ExecStart=/bin/sh /attack/script\nStandardInput=file:/attack/targets\nStandardOutput=file:/attack/done"
     text, count = re.subn(
