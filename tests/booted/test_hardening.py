@@ -55,6 +55,7 @@ def registry(installed_base: Machine) -> Iterator[Registry]:
     """One host for all: nothing here changes it."""
     with Machine.boot(installed_base, "host", docker=False) as machine:
         machine.run("systemctl", "start", "secure-registry")
+        machine.wait_unit("secure-registry-watchdog.service")
         found = Registry(machine)
         yield found
         assert found.unexpected() == []
