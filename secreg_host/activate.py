@@ -22,6 +22,9 @@ from secreg_host.services import Services
 
 REGISTRY_SECONDS = 20.0
 PROOF_SECONDS = 10.0
+WORKERS_SECONDS = 10.0
+"""How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
+
 TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
 LOGFMT_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 
@@ -135,6 +138,7 @@ def activate(
     why. Raises SecregError when there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
+    before = stage.services.pids("nginx")
     try:
         _switch(stage, new, current, renew)
     except Superseded:
@@ -145,7 +149,7 @@ def activate(
         back = _way_back(stage, new, current)
         _switch(replace(stage, hurry=lambda: False), back, new)
         generations.mark_proven(stage.host, back.name)
-        _retire(stage, new, back)
+        _retire(stage, new, back, before)
         changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
         return back, tuple(
             Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint))
@@ -153,7 +157,7 @@ def activate(
         )
     generations.mark_proven(stage.host, new.name)
     if current is not None:
-        _retire(stage, current, new)
+        _retire(stage, current, new, before)
     return new, ()
 
 
@@ -226,12 +230,23 @@ def retire_strays(stage: Stage, current: Generation) -> None:
             stage.services.stop(f"registry@{slot}", wait=False)
 
 
-def _retire(stage: Stage, old: Generation, new: Generation) -> None:
-    """Let the registry of `old` finish what it does and end, if `new` has another."""
-    if old.slot not in (NO_SLOT, new.slot):
-        stage.services.stop(f"registry@{old.slot}", wait=False)
-        with contextlib.suppress(OSError):
-            stage.host.paths.slot(old.slot).unlink()
+def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) -> None:
+    """Let the registry of `old` finish what it does and end, if `new` has another.
+
+    before: nginx's processes before it was reloaded. Its old workers may have requests whose password is still checked:
+    the old registry, which takes no new connections from then on, waits for them. A slow upload keeps a worker for
+    longer, but is with the registry already.
+    """
+    if old.slot in (NO_SLOT, new.slot):
+        return
+    deadline = time.monotonic() + WORKERS_SECONDS
+    while len(before & stage.services.pids("nginx")) > 1 and time.monotonic() < deadline:  # the master stays
+        if stage.hurry():
+            return  # the next run, which is for users, lets it end
+        time.sleep(0.02)
+    stage.services.stop(f"registry@{old.slot}", wait=False)
+    with contextlib.suppress(OSError):
+        stage.host.paths.slot(old.slot).unlink()
 
 
 def serves(generation: Generation) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import shutil
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -358,6 +360,38 @@ def test_a_registry_that_starts_slowly_does_not_hold_up_a_removed_user(serving: 
     serving.write(".htpasswd", "bob:{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE=\n")
     serving.wait_for("his end", lambda: serving.ask("/v2/", user="docker", password=password).status == 401, 7)
     assert not any("log in with" in line for line in serving.said[answered:]), "the slow registry was there"
+
+
+def test_a_request_whose_password_is_still_checked_reaches_the_registry_that_is_replaced(serving: Instance) -> None:
+    """The old worker has it, and passes it on to the old registry only when the slow check is through."""
+    serving.write(".htpasswd", (serving.etc / ".htpasswd").read_text() + "bob:{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE=\n")
+    serving.reload()
+    listing = subprocess.run(["ps", "-wweo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines()]
+    masters = [pid for pid, _, args in rows if f"{serving.root}/" in args and "auth/nginx.conf" in args]
+    checkers = [int(pid) for pid, parent, _ in rows if pid in masters or parent in masters]
+    assert len(checkers) > 1
+    for pid in checkers:
+        os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(serving.ask, "/v2/_catalog", user="bob", password="chaos")
+        serving.wait_for("the request", lambda: _established(serving.port))
+        serving.edit("docker-registry.yml", "level: warn", "level: error")
+        answer = pool.submit(serving.reload)
+        with contextlib.suppress(TimeoutError):
+            answer.result(4)  # it waits for the request, so it is not through; one that does not wait is
+        for pid in checkers:
+            os.kill(pid, signal.SIGCONT)
+        assert asked.result(30).status == 200
+        assert "rejected" not in answer.result(30)
+
+
+def _established(port: int) -> bool:
+    """Whether a client is connected to `port`."""
+    listing = subprocess.run(
+        ["ss", "-Htn", "dport", "=", f":{port}"], capture_output=True, text=True, check=True
+    ).stdout
+    return "ESTAB" in listing
 
 
 def test_hooks_are_told_without_systemd_too(serving: Instance) -> None:
