@@ -26,7 +26,12 @@ SIGNATURES = {
     "KillUnit": "(ssi)",
 }
 """The manager's methods that are used, and the types of their arguments (D-Bus specification, type system)."""
+OF_UNITS = ("ActiveState", "SubState", "ActiveEnterTimestamp")
+"""Properties that any unit has; the others that are asked for are those of services."""
+
 JOB_SECONDS = 60.0
+LOOK_SECONDS = (0.005, 0.02)
+"""Pauses between looks at a job: they grow from the first to the second, for looks keep others from working."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +92,30 @@ class Systemd:
                 found |= self._ask(path, PROPERTIES, "GetAll", "(s)", (f"{NAME}.{interface}",))
         return found
 
+    def properties(self, name: str, *wanted: str) -> dict[str, Any]:
+        """The `wanted` properties of service `name`: all of them would take a hundred times as long."""
+        path = self.call("LoadUnit", name)
+        found = {}
+        with _explained(f"look at {name}"):
+            for one in wanted:
+                interface = f"{NAME}.{'Unit' if one in OF_UNITS else 'Service'}"
+                found[one] = self._ask(path, PROPERTIES, "Get", "(ss)", (interface, one))
+        return found
+
+    def active(self, name: str) -> tuple[str, str]:
+        """ActiveState and SubState of unit `name`."""
+        found = self.properties(name, "ActiveState", "SubState")
+        return found["ActiveState"], found["SubState"]
+
     def state(self, name: str) -> UnitState:
-        found = self.unit(name)
+        found = self.properties(name, *OF_UNITS, "MainPID", "Result", "StatusText")
         return UnitState(
             found["ActiveState"],
             found["SubState"],
-            found.get("MainPID", 0),
+            found["MainPID"],
             found["ActiveEnterTimestamp"] / 1e6 if found["ActiveState"] == "active" else 0.0,
-            found.get("Result", ""),
-            found.get("StatusText", ""),
+            found["Result"],
+            found["StatusText"],
         )
 
     def job(self, method: str, unit: str, wait: bool = True, enough: Callable[[], bool] = lambda: False) -> bool:
@@ -106,6 +126,7 @@ class Systemd:
         job = self.call(method, unit, "replace")
         path = self.call("LoadUnit", unit)
         deadline = time.monotonic() + JOB_SECONDS
+        pause, longest = LOOK_SECONDS
         while wait:
             with _explained(f"look at {unit}"):
                 current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
@@ -116,7 +137,8 @@ class Systemd:
             if time.monotonic() > deadline:
                 waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
                 raise SecregError(waited, f"systemctl status {unit}")
-            time.sleep(0.005)
+            time.sleep(pause)
+            pause = min(1.2 * pause, longest)
         return False
 
 

@@ -38,14 +38,14 @@ class UnitServices:
                 files.write(starting, b"", files.PUBLIC)
             self.systemd.call("ResetFailedUnit", unit)
             self.systemd.job("StartUnit", unit)
-            if self.systemd.state(unit).active not in ("active", "activating"):
+            if self.systemd.active(unit)[0] not in ("active", "activating"):
                 raise SecregError(f"{unit} did not start", f"journalctl -u {unit} -n 20")
         finally:
             if slot:
                 starting.unlink(missing_ok=True)
 
     def reload(self, name: str) -> None:
-        main, master = self.systemd.state(units.unit_of(name)).main_pid, self._master(name)
+        main, master = self._main_pid(name), self._master(name)
         if master == main:
             self.systemd.job("ReloadUnit", units.unit_of(name))
         else:  # the one that was renewed still finishes what it sends, and is the one that systemd knows
@@ -55,7 +55,7 @@ class UnitServices:
         self.systemd.job("StopUnit", units.unit_of(name), wait)
 
     def running(self, name: str) -> bool:
-        return self.systemd.state(units.unit_of(name)).active not in ("inactive", "failed")
+        return self.systemd.active(units.unit_of(name))[0] not in ("inactive", "failed")
 
     def pids(self, name: str) -> set[int]:
         unit = units.unit_of(name)
@@ -64,8 +64,8 @@ class UnitServices:
         return set()
 
     def died(self, name: str) -> bool:
-        state = self.systemd.state(units.unit_of(name))
-        return state.active == "failed" or state.sub == "auto-restart"
+        active, sub = self.systemd.active(units.unit_of(name))
+        return active == "failed" or sub == "auto-restart"
 
     def _master(self, name: str) -> int:
         """The process that `name` is ruled by: of an nginx that was renewed the new one, while the old one finishes."""
@@ -75,11 +75,14 @@ class UnitServices:
                 pid = int(files.read_or_none(run / "nginx.pid") or b"")
                 if pid in self.pids(name):
                     return pid
-        return self.systemd.state(units.unit_of(name)).main_pid
+        return self._main_pid(name)
+
+    def _main_pid(self, name: str) -> int:
+        return int(self.systemd.properties(units.unit_of(name), "MainPID")["MainPID"])
 
     def outdated(self, name: str) -> bool:
-        found = self.systemd.unit(units.unit_of(name))
-        if found["ActiveState"] != "active" or not found.get("ExecStart"):
+        found = self.systemd.properties(units.unit_of(name), "ActiveState", "ExecStart")
+        if found["ActiveState"] != "active" or not found["ExecStart"]:
             return False
         return processes.outdated(self._master(name), Path(found["ExecStart"][0][0]))
 

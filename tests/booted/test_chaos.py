@@ -100,7 +100,7 @@ def test_random_edits_under_load(watched: Registry, release: str) -> None:
     watched.expected.append(".")  # what is rejected or killed is told in the journal, as it should be
     chaos = Chaos(watched, seed, *pairs(watched, 3), {name: machine.read(f"{ETC}/{name}") for name in FILES})
     chaos.settle()
-    before, killed = resources(watched), []
+    before, killed, removed = resources(watched), [], 0
     with Load(watched) as load:
         for number in range(1, EDITS + 1):
             began = time.time()
@@ -109,7 +109,9 @@ def test_random_edits_under_load(watched: Registry, release: str) -> None:
             except AssertionError:
                 show(watched)
                 raise
-            print(f"seed {SEED}, edit {number} ({time.time() - began:.1f} s): {done}", flush=True)
+            out = "".join(f"; a guest is out after {seconds:.2f} s" for seconds in chaos.removals[removed:])
+            removed = len(chaos.removals)
+            print(f"seed {SEED}, edit {number} ({time.time() - began:.1f} s): {done}{out}", flush=True)
             if number % 6 == 0:
                 victim = seed.choice(sorted(VICTIMS))
                 killed.append(kill(watched, chaos, victim))
