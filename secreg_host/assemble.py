@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from secreg_host import direct, njs, processes, templating
+from secreg_host import direct, memory, njs, processes, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
@@ -39,6 +39,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "name": NAME,
         "tree": _tree(parts[kinds.REGISTRY].facts),
         "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
+        "memory": memory.place(host),
         "njs": None,
         "load_njs": False,
     }
@@ -49,7 +50,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
             front |= {"njs": module.path, "load_njs": not loaded}
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
-        for name in ("main.conf", "http.conf", "registry.conf")
+        for name in ("main.conf", "http.conf", "registry.conf", "unauthorized.json")
     }
     if front["njs"]:
         rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]))

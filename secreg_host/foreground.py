@@ -29,7 +29,8 @@ class Child:
     def __init__(self, one: Process, environment: dict[str, str]) -> None:
         self.name = one.name
         self.said: deque[str] = deque(maxlen=LAST_LINES)
-        self.popen = process.spawn(process.as_account(one.argv, one.account), environment, one.umask)
+        argv = ["nice", "-n", str(one.nice), *one.argv] if one.nice else one.argv
+        self.popen = process.spawn(process.as_account(argv, one.account), environment, one.umask)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import files, foreground, generations, hooks, watch
+from secreg_host import files, foreground, generations, hooks, memory, watch
 from secreg_host import status as looking
 from secreg_host.activate import Stage
 from secreg_host.apply import Wish
@@ -54,6 +54,7 @@ def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> in
     finally:
         _pid_file(host.paths).unlink(missing_ok=True)
         services.stop_all()
+        memory.forget(host)
 
 
 def _raise_file_limit() -> None:

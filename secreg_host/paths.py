@@ -154,6 +154,11 @@ class Paths:
     def units(self) -> Path:
         return self.root / "etc/systemd/system"
 
+    @property
+    def shared_memory(self) -> Path:
+        """A tmpfs that is there on each Linux, for whoever has no run directory in memory."""
+        return Path("/dev/shm")
+
     def nginx_modules(self, name: str) -> tuple[Path, ...]:
         """Where the nginx packages of distributions, and nginx.org's, put module `name`; programs have no root."""
         places = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/lib/nginx/modules")

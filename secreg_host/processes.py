@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from secreg_host import host as hosts
@@ -21,7 +21,8 @@ DRAIN_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Process:
-    """One process: its unit's name without prefix and suffix, argv, environment, account and run directory."""
+    """One process: its unit's name without prefix and suffix, argv, environment, account and run directory; nice:
+    how much it stands back where no unit says so (CPUWeight=)."""
 
     name: str
     argv: tuple[str, ...]
@@ -29,6 +30,7 @@ class Process:
     run: Path
     environment: dict[str, str] = field(default_factory=dict)
     umask: int = 0o027
+    nice: int = 0
 
 
 def outdated(pid: int, program: Path) -> bool:
@@ -52,8 +54,8 @@ def front(host: Host, settings: Settings) -> Process:
 
 
 def auth(host: Host, settings: Settings) -> Process:
-    """nginx that checks passwords, away from the front's event loop."""
-    return _nginx(host, settings, "auth", "auth", host.accounts.auth, host.paths.auth_run)
+    """nginx that checks passwords, away from the front's event loop, and after it when both want to run."""
+    return replace(_nginx(host, settings, "auth", "auth", host.accounts.auth, host.paths.auth_run), nice=5)
 
 
 def _nginx(host: Host, settings: Settings, name: str, part: str, account: Account, run: Path) -> Process:

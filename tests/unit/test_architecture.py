@@ -20,7 +20,7 @@ LAYERS = [
     {"host"},
     {"processes", "records", "hooks", "registryprogram"},
     {"parts"},
-    {"defaults", "direct", "generations", "njs", "units", "services", "foreign", "owned"},
+    {"defaults", "direct", "generations", "memory", "njs", "units", "services", "foreign", "owned"},
     {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},
     {"dockerd"},
     {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},

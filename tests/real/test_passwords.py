@@ -1,0 +1,179 @@
+"""Passwords: checked once for many, remembered in memory alone, and wrong ones wait without making others wait."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import hashlib
+import os
+import selectors
+import shutil
+import socket
+import ssl
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.real.program import Instance
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def add_user(instance: Instance, name: str, password: str) -> None:
+    done = instance.run("htpasswd", "-i", name, input=f"{password}\n")
+    assert done.returncode == 0, done.stderr
+    instance.reload()
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def checking_time(instance: Instance) -> int:
+    """CPU time (ticks) that went into checking passwords."""
+    assert instance.process is not None
+    argv = ["pgrep", "-P", str(instance.process.pid), "-f", "current/auth/"]
+    (master,) = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    workers = subprocess.run(["pgrep", "-P", master], capture_output=True, text=True, check=True).stdout.split()
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in workers]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats)
+
+
+def test_many_first_requests_cost_one_hash(serving: Instance) -> None:
+    serving.write(".htpasswd", (serving.etc / ".htpasswd").read_text())
+    add_user(serving, "alice", "one")
+    before = checking_time(serving)
+    assert serving.ask("/v2/", user="alice", password="wrong").status == 401
+    one = checking_time(serving) - before
+    assert one > 0
+    before = checking_time(serving)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: serving.ask("/v2/", user="alice", password="one").status, range(20)))
+    assert answers == [200] * 20
+    assert checking_time(serving) - before < 4 * one
+    before = checking_time(serving)
+    assert [serving.ask("/v2/", user="alice", password="one").status for _ in range(20)] == [200] * 20
+    assert checking_time(serving) - before < one
+
+
+def test_a_change_of_users_counts_at_once(serving: Instance) -> None:
+    add_user(serving, "alice", "first")
+    assert serving.ask("/v2/", user="alice", password="second").status == 401
+    assert serving.ask("/v2/", user="alice", password="first").status == 200
+    add_user(serving, "alice", "second")
+    assert serving.ask("/v2/", user="alice", password="second").status == 200
+    assert serving.ask("/v2/", user="alice", password="first").status == 401
+    assert serving.run("htpasswd", "-D", "alice").returncode == 0
+    serving.reload()
+    assert serving.ask("/v2/", user="alice", password="second").status == 401
+    add_user(serving, "alice", "first")  # what was remembered for the first set of users does not count for this one
+    assert serving.ask("/v2/", user="alice", password="second").status == 401
+
+
+@contextmanager
+def asking(instance: Instance, passwords: list[str]) -> Iterator[list[ssl.SSLSocket]]:
+    """Connections on each of which one request with a password of user docker is under way."""
+    with ExitStack() as stack:
+        links = []
+        for password in passwords:
+            plain = socket.create_connection(("127.0.0.1", instance.port), 30)
+            link = stack.enter_context(instance.context().wrap_socket(plain, server_hostname="localhost"))
+            head = f"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: {basic('docker', password)}\r\n\r\n"
+            link.sendall(head.encode())
+            links.append(link)
+        yield links
+
+
+def answered(links: list[ssl.SSLSocket], seconds: float) -> list[bytes]:
+    """The first answer to come on one of `links`, or nothing."""
+    with selectors.DefaultSelector() as selector:
+        for link in links:
+            selector.register(link, selectors.EVENT_READ)
+        return [key.fileobj.recv(65536) for key, _ in selector.select(seconds)]  # type: ignore[union-attr]
+
+
+def test_wrong_passwords_wait_and_right_ones_do_not(serving: Instance) -> None:
+    add_user(serving, "alice", "right")
+    with asking(serving, [f"wrong {number}" for number in range(31)]) as links:
+        assert serving.ask("/v2/", user="alice", password="right").status == 200  # her first login, same address
+        assert serving.ask("/v2/", user="docker").status == 200
+        # two answers a second: not all are there
+        waiting = [link for link in links if not answered([link], 0)]
+        assert waiting
+        for answer in answered(waiting, 10):
+            assert answer.startswith(b"HTTP/1.1 401 ") and b'Basic realm="Registry"' in answer
+
+
+def test_more_at_once_than_are_checked(serving: Instance) -> None:
+    """None is answered by 5xx, which clients would repeat; who was in before stays in, who comes later gets in."""
+    add_user(serving, "alice", "right")
+    assert serving.ask("/v2/", user="docker").status == 200
+    with asking(serving, [f"wrong {number}" for number in range(60)]) as links:
+        seen = b""
+        while b"HTTP/1.1 429 " not in seen:
+            got = answered(links, 30)
+            assert got, seen
+            seen += b"".join(got)
+            assert serving.ask("/v2/", user="docker").status == 200
+        assert b"\r\nRetry-After: 5\r\n" in seen and b"TOOMANYREQUESTS" in seen
+        assert b"HTTP/1.1 5" not in seen
+    serving.wait_for("a login", lambda: serving.ask("/v2/", user="alice", password="right").status == 200)
+
+
+def memory_of(instance: Instance) -> Path:
+    """Where it remembers passwords when its directory is on a disk."""
+    name = hashlib.sha256(os.fsencode(instance.root.resolve())).hexdigest()[:16]
+    return SHARED_MEMORY / f"secure-registry-{instance.root.stat().st_uid}-{name}"
+
+
+def texts_in(*places: Path) -> Iterator[tuple[Path, bytes]]:
+    for place in places:
+        for folder, _, names in os.walk(place):
+            for path in (Path(folder, name) for name in names):
+                if path.is_file() and not path.is_symlink():
+                    yield path, path.read_bytes()
+
+
+def test_credentials_are_on_no_disk_and_in_no_log(instance: Instance) -> None:
+    instance.start()
+    password, wrong = instance.password, "Wr0ngButSecret"
+    for path, method in (
+        ("/v2/", "GET"),
+        ("/v2/none/tags/list", "GET"),
+        ("/v2/x/blobs/uploads/", "POST"),
+        ("/", "GET"),
+    ):
+        assert instance.ask(path, method, user="docker").status < 500
+        assert instance.ask(path, method, user="docker", password=wrong).status < 500
+    instance.ask("/v2/" + "x" * 9000, user="docker")
+    instance.ask("/v2/%00", user="docker")
+    secrets = [text.encode() for text in (password, wrong, *(basic("docker", word)[6:] for word in (password, wrong)))]
+    # its log is flushed each second
+    log = instance.root / "var/log/secure-registry/access.log"
+    instance.wait_for("the log", lambda: b"/v2/none/tags/list" in log.read_bytes())
+    found = [path for path, data in texts_in(instance.root) if any(secret in data for secret in secrets)]
+    assert found == [instance.etc / ".password"]
+    assert not any(secret.decode() in line for secret in secrets for line in instance.said)
+
+    memory = memory_of(instance)
+    assert stat.S_IMODE(memory.stat().st_mode) == 0o700
+    assert any(secrets[2] in data for _, data in texts_in(memory))
+    instance.stop()
+    assert not memory.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+def test_a_directory_that_somebody_else_made_is_not_used(instance: Instance) -> None:
+    memory = memory_of(instance)
+    memory.mkdir(mode=0o777)
+    try:
+        instance.start()
+        assert instance.ask("/v2/", user="docker").status == 200
+        assert list(memory.iterdir()) == []
+        assert "proxy_cache_path" not in (instance.lib / "current/front/secure-registry/http.conf").read_text()
+    finally:
+        shutil.rmtree(memory)
