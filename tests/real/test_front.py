@@ -64,7 +64,7 @@ def test_ping_of_the_original_needs_no_password(serving: Instance) -> None:
 
 
 def test_everything_else_is_not_there(serving: Instance) -> None:
-    for path in ("/", "/etc/passwd", "/_secreg/auth", "/_secreg/generation/x", "/v2x", "/v1/search"):
+    for path in ("/", "/etc/passwd", "/_secreg/auth", "/_secreg/link", "/_secreg/generation/x", "/v2x", "/v1/search"):
         assert serving.ask(path).status == 404, path
     assert "nginx/" not in str(serving.ask("/").headers)
 

@@ -68,13 +68,11 @@ class Stranger:
         status = int(head.split(b" ")[1]) if head.startswith(b"HTTP/") else 0
         self.statuses[status] = self.statuses.get(status, 0) + 1
         length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-        if b"Connection: close" in head or length is None:
-            while piece := self.link.recv(65536):
-                body += piece
+        ends = int(length[1]) if length else 0 if status in (204, 304) else 1 << 30  # or else when it is closed
+        while not bodiless and len(body) < ends and (piece := self.link.recv(65536)):
+            body += piece
+        if b"Connection: close" in head or ends == 1 << 30:
             self.close()
-        else:
-            while not bodiless and len(body) < int(length[1]) and (piece := self.link.recv(65536)):
-                body += piece
         return head + b"\r\n\r\n" + body
 
     def close(self) -> None:
