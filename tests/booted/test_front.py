@@ -107,5 +107,6 @@ def test_manifests_come_from_the_disk_while_nginx_has_its_module(watched: Regist
     machine.wait_for("the front with its module", lambda: serves(with_module=True))
     watched.expected += [
         r"dlopen\(\) .*ngx_http_js_module.so",
-        r"secure-registry-nginx.service: (Main process|Failed with)",
+        r"secure-registry-nginx.service: (Main process|Control process|Failed with)",
+        "Failed to start secure-registry-nginx",
     ]

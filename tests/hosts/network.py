@@ -58,7 +58,8 @@ def _sweep() -> None:
     """Remove the namespaces of runs that were killed."""
     for path in _NAMESPACES.glob("secreg-*-*"):
         if not Path(f"/proc/{path.name.split('-')[1]}").exists():
-            _ip("netns", "delete", path.name)
+            # another run may sweep, too: then it is gone already
+            subprocess.run(["ip", "netns", "delete", path.name], check=False, stderr=subprocess.DEVNULL)
 
 
 def _ip(*arguments: str) -> None:
