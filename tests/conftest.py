@@ -14,6 +14,7 @@ from secreg_host import process
 from secreg_host.host import Accounts, Host
 from secreg_host.paths import Paths
 from secreg_host.process import Account
+from tests.hosts.fixtures import releases
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -36,12 +37,20 @@ def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("secreg_host.systemd.Systemd.__init__", banned)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`pytest -n 2`), the hosts of one release are one worker's: it installs the package once."""
-    for item in items:
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the marks in its own hook
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of one release run on that one. With several workers (`pytest -n 2`), the hosts of a release are one
+    worker's: it installs the package once."""
+    known = releases()
+    for item in list(items):
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if release := parameters.get("release"):
-            item.add_marker(pytest.mark.xdist_group(release))
+        if not (release := parameters.get("release")):
+            continue
+        item.add_marker(pytest.mark.xdist_group(release))
+        only = item.get_closest_marker("one_release")
+        if only and release != known[only.args[0]]:
+            items.remove(item)
+            config.hook.pytest_deselected(items=[item])
 
 
 @pytest.hookimpl(hookwrapper=True)

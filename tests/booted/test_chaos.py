@@ -14,11 +14,13 @@ import pytest
 from tests.booted.chaos import Chaos
 from tests.booted.registry import ETC, Failure, Load, Registry
 from tests.hosts.commands import NotInTime
-from tests.hosts.fixtures import releases
 
 EDITS = int(os.environ.get("SECREG_CHAOS_EDITS", "24"))
 LONG = 100
 """From so many edits on, a second is the limit for a removed user, too, and every release is tried."""
+
+pytestmark = [pytest.mark.one_release(0)] if EDITS < LONG else []
+"""The short run is done on one release."""
 
 SEED = int(os.environ.get("SECREG_CHAOS_SEED", "1"))
 FILES = ("nginx.conf", "docker-registry.yml", ".htpasswd", "secure-registry.conf", "openssl.cnf")
@@ -92,9 +94,7 @@ def excused(failure: Failure, killed: list[tuple[float, float]], lockouts: list[
     return within(killed) or ("HTTP 401" in failure.what and within(lockouts))
 
 
-def test_random_edits_under_load(watched: Registry, release: str) -> None:
-    if EDITS < LONG and release != releases()[0]:
-        pytest.skip("the short run is done on one release")
+def test_random_edits_under_load(watched: Registry) -> None:
     seed = random.Random(SEED)
     machine = watched.machine
     watched.expected.append(".")  # what is rejected or killed is told in the journal, as it should be

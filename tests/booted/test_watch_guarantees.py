@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.booted.registry import ETC, HERE, Registry
-from tests.hosts.fixtures import releases
 
 UNIT = "secure-registry-watchdog"
 SECONDS = 15.0
@@ -22,11 +21,8 @@ PROGRAM = "/usr/bin/docker-registry"
 ALICE = "alice:secret-of-alice"
 
 
-@pytest.fixture(autouse=True)
-def one_release(release: str) -> None:
-    """On one release; the chaos test is done on another."""
-    if release != releases()[-1]:
-        pytest.skip("done on one release")
+pytestmark = pytest.mark.one_release(-1)
+"""The chaos test is done on another."""
 
 
 def nginx_says(registry: Registry, text: str) -> None:
@@ -56,7 +52,7 @@ def slow_registry(registry: Registry, seconds: int) -> Iterator[None]:
 
 def starting(registry: Registry) -> bool:
     """Whether a second registry is being started."""
-    return len(registry.machine.run("pgrep", "-f", f"{PROGRAM}.* serve", check=False).stdout.split()) > 1
+    return len(registry.machine.run("pgrep", "-f", f"[/]{PROGRAM[1:]}.* serve", check=False).stdout.split()) > 1
 
 
 def test_what_changes_while_an_apply_runs_is_not_missed(watched: Registry) -> None:
