@@ -98,7 +98,8 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
         fingerprint=seen.fingerprint,
         sources=seen.sources,
         fresh=tuple(finding for finding in every if finding not in before.findings),
-        changed=current is None or chosen.name != current.name,
+        # a run that was cut short told nobody what it had changed already
+        changed=current is None or chosen.name != current.name or (live and chosen.name != before.generation),
         provisioned=seen.provisioned,
     )
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves

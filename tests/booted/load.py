@@ -49,7 +49,7 @@ class Client:
 
     def connection(self) -> tuple[http.client.HTTPSConnection, bool]:
         """A connection, and whether it was used before; one that the other side has closed is left."""
-        if self.link is not None and self.keep and not select.select([self.link.sock], [], [], 0)[0]:
+        if self.link and self.link.sock and self.keep and not select.select([self.link.sock], [], [], 0)[0]:
             return self.link, True
         self.close()
         self.link = http.client.HTTPSConnection("localhost", context=context, timeout=60)
