@@ -133,9 +133,13 @@ class Instance:
 
     def reload(self) -> str:
         """Let it take over changes; what it said of them."""
+        return self.take_over("reload")
+
+    def take_over(self, *args: str, input: str = "") -> str:
+        """A command that ends with a reload; returns what the instance said of it when that was through."""
         before = len(self.said)
         answered = sum("log in with" in line for line in self.said)
-        done = self.run("reload")
+        done = self.run(*args, input=input)
         assert done.returncode == 0, done.stderr
         self.wait_for("the reload", lambda: sum("log in with" in line for line in self.said) > answered)
         return "".join(self.said[before:])

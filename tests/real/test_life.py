@@ -89,7 +89,7 @@ def test_credentials_follow_the_settings_until_htpasswd_is_edited(instance: Inst
     instance.write(".password", "another-one\n")
     instance.reload()
     assert instance.ask("/v2/", user="docker", password="another-one").status == 200
-    assert instance.run("htpasswd", "-b", "docker", "by-hand").returncode == 0
+    instance.take_over("htpasswd", "-b", "docker", "by-hand")
     instance.write(".password", "a-third-one\n")
     instance.reload()
     assert instance.ask("/v2/", user="docker", password="by-hand").status == 200
