@@ -20,6 +20,7 @@ from secreg_host.generations import Generation
 from secreg_host.host import Host
 
 SECONDS = 10.0
+ATTEMPTS = 5
 MESSAGE = re.compile(
     r"(nginx: |[\d/]+ [\d:]+ )\[(?P<level>emerg|alert|crit|error)\] (\d+\#\d+: )?"
     r"(?P<text>.*?)(?: in (?P<file>/\S+?):(?P<line>\d+))?$"
@@ -34,9 +35,12 @@ def check(host: Host, generation: Generation, staged: Path) -> tuple[Problem, ..
         ("auth", host.accounts.auth, host.paths.auth_run),
         ("front", host.accounts.front, host.paths.front_run),
     ):
-        files.make_directory(run, 0o750, account.owner)
         argv = [*processes.nginx_argv(program, staged / part / "nginx.conf"), "-t"]
-        result = process.run(process.as_account(argv, account))
+        for _ in range(ATTEMPTS):
+            files.make_directory(run, 0o750, account.owner)
+            result = process.run(process.as_account(argv, account))
+            if f'"{run}/' not in result.stderr or "No such file" not in result.stderr:
+                break  # else systemd took the run directory away, as it does when a process of ours fails to start
         if result.returncode:
             return explain(result.stderr, staged, generation)
     return _rehearse(host, generation, staged, program)

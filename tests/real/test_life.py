@@ -214,6 +214,19 @@ def test_a_registry_of_somebody_elses(instance: Instance, program: Path) -> None
         other.wait()
 
 
+def test_a_run_directory_that_goes_while_nginx_is_asked(instance: Instance) -> None:
+    """systemd removes it when a process of ours fails to start: that says nothing about nginx.conf."""
+    script, run = instance.root / "nginx", instance.root / "run/secure-registry/front"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *front/nginx.conf*-t) mkdir {instance.root}/once 2>/dev/null && rm -r {run};; esac\n'
+        'exec /usr/sbin/nginx "$@"\n'
+    )
+    script.chmod(0o755)
+    done = instance.run("setup", PORT=str(instance.port), NGINX_BINARY=str(script))
+    assert (done.returncode, done.stderr) == (0, "") and (instance.root / "once").is_dir()
+
+
 def test_two_setups_at_once(instance: Instance) -> None:
     running = [instance.popen("setup", "--root", str(instance.root), PORT=str(instance.port)) for _ in range(3)]
     said = [process.communicate(timeout=60)[0] for process in running]
