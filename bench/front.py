@@ -53,14 +53,14 @@ class Trials:
     def _rate(self, peer: Peer, name: str, path: str) -> Figures:
         before = peer.cpu()
         seen = load.ask(peer.door, [peer.door.line(path)], seconds=self.seconds)
-        return {name: seen.rate, f"{name}_cpu_us": (peer.cpu() - before) / seen.requests * 1e6}
+        return {name: seen.rate, f"{name}_cpu": (peer.cpu() - before) / seen.requests * 1e3}
 
     def large(self, peer: Peer) -> Figures:
         """One connection, as one layer is pulled."""
         before = peer.cpu()
         line = peer.door.line(self.content.large)
         seen = load.ask(peer.door, [line], connections=1, threads=1, seconds=self.seconds + 1)
-        return {"large": seen.gigabytes, "large_cpu_s_per_gb": (peer.cpu() - before) / seen.bytes * 1e9}
+        return {"large": seen.gigabytes, "large_cpu": (peer.cpu() - before) / seen.bytes * 1e9}
 
     def upload(self, peer: Peer) -> Figures:
         """A blob that the registry does not have; what was written before is on the disk when it begins."""

@@ -24,7 +24,7 @@ def draw(results: Results, target: Path) -> None:
     from matplotlib import pyplot
 
     figures = results["front"]["figures"]
-    shown = [measure for measure in FRONT if figures.get(measure.key)]
+    shown = [measure for measure in FRONT if measure.plotted and figures.get(measure.key)]
     rows = -(-len(shown) // COLUMNS)
     canvas, panels = pyplot.subplots(rows, COLUMNS, figsize=(4.2 * COLUMNS, 2.3 * rows + 0.9), squeeze=False)
     for panel in panels.flat[len(shown) :]:

@@ -23,6 +23,7 @@ class Measure:
     more_is_better: bool = False
     factors: tuple[tuple[str, float], ...] = ()
     bound: float | None = None
+    plotted: bool = True
 
     def ratio(self, values: Values, peer: str) -> float | None:
         """How many times better ours is than `peer`; None where that is not a number."""
@@ -60,8 +61,11 @@ class Verdict:
 
 FRONT = (
     Measure("small", "blob of 10 KB", "requests/s", True, (("original", 40), ("caddy", 40), ("registry", 1000))),
+    Measure("small_cpu", "… CPU time of each", "ms", plotted=False),
     Measure("large", "blob of 400 MB", "GB/s", True, (("original", 1.3), ("registry", 1.0))),
+    Measure("large_cpu", "… CPU time per GB", "s", plotted=False),
     Measure("tag", "manifest by tag", "requests/s", True, (("original", 10),)),
+    Measure("tag_cpu", "… CPU time of each", "ms", plotted=False),
     Measure("digest", "manifest by digest", "requests/s", True),
     Measure("upload", "upload of 400 MB", "s", factors=(("original", 1.3),)),
     Measure("spooled", "upload, spooled by the front", "MB", bound=0),
