@@ -42,10 +42,11 @@ def header(registry: Registry) -> str:
 
 @contextlib.contextmanager
 def slow_registry(registry: Registry, seconds: int) -> Iterator[None]:
-    """A registry that takes its time to start, as one with a storage far away does."""
+    """A registry that takes its time to start, as one with a storage far away does. The program is there at any time."""
     script = f'#!/bin/sh\nsleep {seconds}\nexec {PROGRAM}.real "$@"\n'
-    registry.machine.run("mv", PROGRAM, f"{PROGRAM}.real")
-    registry.machine.write(PROGRAM, script, 0o755)
+    registry.machine.run("ln", PROGRAM, f"{PROGRAM}.real")
+    registry.machine.write(f"{PROGRAM}.slow", script, 0o755)
+    registry.machine.run("mv", f"{PROGRAM}.slow", PROGRAM)
     yield
     registry.machine.run("mv", f"{PROGRAM}.real", PROGRAM)
 
