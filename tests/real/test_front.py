@@ -125,6 +125,15 @@ def test_a_manifest_comes_from_the_disk(serving: Instance) -> None:
         assert serving.ask(f"{url}tag", headers={"Accept": kind}).status == 401
 
 
+def test_a_deleted_blob_is_gone_whatever_nginx_caches(serving: Instance) -> None:
+    serving.edit("nginx.conf", "http {", "http {\n    open_file_cache max=100;\n    open_file_cache_valid 1h;")
+    serving.reload()
+    url = f"/v2/some/thing/blobs/{upload(serving, 'some/thing', b'0123456789')}"
+    assert {serving.ask(url, user="docker").status for _ in range(9)} == {200}
+    assert serving.ask(url, "DELETE", user="docker").status == 202
+    assert {serving.ask(url, user="docker").status for _ in range(9)} == {404}
+
+
 def test_a_registry_that_wants_to_know_of_downloads_answers_them(serving: Instance) -> None:
     digest = upload(serving, "counted", b"0123456789")
     endpoint = (
