@@ -17,7 +17,7 @@ PAGES_PACKAGES   := python3-argcomplete python3-cryptography python3-docutils py
 RPM_PACKAGES     := rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
 LINT_PACKAGES    := $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
 TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fish \
-                    man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables wrk zsh bash-completion
+                    man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables testssl.sh wrk zsh bash-completion
 BENCH_PACKAGES   := $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 
 # Packages that are missing are installed; a machine that has them all is left alone.

@@ -200,6 +200,24 @@ def test_the_certificate_names_what_was_configured(instance: Instance) -> None:
     assert instance.ask("/v2/", user="docker", address="127.0.0.7").status == 200
 
 
+UNREVOKED = "cert_revocation"
+"""What is left: a CA of the host's own publishes no list of revoked certificates."""
+
+
+def test_a_scanner_has_nothing_to_complain_about(serving: Instance, tmp_path: Path) -> None:
+    """testssl.sh: protocols, ciphers and their order, forward secrecy, certificate and its chain, known attacks."""
+    found = tmp_path / "found.json"
+    scan = ["--protocols", "--standard", "--fs", "--server-preference", "--server-defaults", "--vulnerable"]
+    quiet = ["--quiet", "--warnings", "off", "--color", "0", "--nodns", "none", "--ip", "127.0.0.1"]
+    ca = ["--add-ca", serving.etc / "ca.crt"]
+    door = f"localhost:{serving.port}"
+    done = subprocess.run(["testssl", *quiet, *ca, "--jsonfile", found, *scan, door], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    findings = [each for each in json.loads(found.read_text()) if each["ip"] != "/"]  # those are of its own OpenSSL
+    complaints = {each["id"]: each["finding"] for each in findings if each["severity"] not in ("OK", "INFO")}
+    assert (len(findings) > 50, complaints.keys()) == (True, {UNREVOKED}), complaints
+
+
 def test_podmans_library_pushes_and_pulls(serving: Instance, tmp_path: Path) -> None:
     """skopeo, with verified TLS."""
     layout = tmp_path / "image"
