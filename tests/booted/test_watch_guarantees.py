@@ -42,7 +42,7 @@ def header(registry: Registry) -> str:
 
 @contextlib.contextmanager
 def slow_registry(registry: Registry, seconds: int) -> Iterator[None]:
-    """A registry that takes its time to start, as one with a storage far away does. The program is there at any time."""
+    """A registry that takes its time to start, as one with a storage far away does. The program is always there."""
     script = f'#!/bin/sh\nsleep {seconds}\nexec {PROGRAM}.real "$@"\n'
     registry.machine.run("ln", PROGRAM, f"{PROGRAM}.real")
     registry.machine.write(f"{PROGRAM}.slow", script, 0o755)
