@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -14,8 +15,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments != ["watch"]:
+        gc.disable()  # nothing that is imported is garbage
         from secreg_host import cli
 
+        gc.enable()
         return cli.main(arguments)
     from secreg_host import watch
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from secreg_host import assemble, files, nginxconf, probe, process, processes
@@ -29,21 +30,29 @@ MESSAGE = re.compile(
 
 def check(host: Host, generation: Generation, staged: Path) -> tuple[Problem, ...]:
     """Problems of the staged generation's two nginx configurations; none: it may serve."""
-    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
-    program = hosts.nginx(settings)
-    for part, account, run in (
+    program = hosts.nginx(kinds.settings_of(generation.parts[kinds.SETTINGS]))
+    tests = (
         ("auth", host.accounts.auth, host.paths.auth_run),
         ("front", host.accounts.front, host.paths.front_run),
-    ):
-        argv = [*processes.nginx_argv(program, staged / part / "nginx.conf"), "-t"]
-        for _ in range(ATTEMPTS):
-            files.make_directory(run, 0o750, account.owner)
-            result = process.run(process.as_account(argv, account))
-            if f'"{run}/' not in result.stderr or "No such file" not in result.stderr:
-                break  # else systemd took the run directory away, as it does when a process of ours fails to start
-        if result.returncode:
-            return explain(result.stderr, staged, generation)
-    return _rehearse(host, generation, staged, program)
+    )
+    with ThreadPoolExecutor() as pool:  # of processes that are waited for
+        said = [pool.submit(_test, program, staged / part / "nginx.conf", whose, run) for part, whose, run in tests]
+        rehearsed = pool.submit(_rehearse, host, generation, staged, program)
+        for stderr in (each.result() for each in said):
+            if stderr is not None:
+                return explain(stderr, staged, generation)
+        return rehearsed.result()
+
+
+def _test(program: Path, conf: Path, account: process.Account, run: Path) -> str | None:
+    """What `nginx -t` says against `conf`; None: nothing."""
+    argv = process.as_account([*processes.nginx_argv(program, conf), "-t"], account)
+    for _ in range(ATTEMPTS):
+        files.make_directory(run, 0o750, account.owner)
+        result = process.run(argv)
+        if f'"{run}/' not in result.stderr or "No such file" not in result.stderr:
+            break  # else systemd took the run directory away, as it does when a process of ours fails to start
+    return result.stderr if result.returncode else None
 
 
 def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem, ...]:

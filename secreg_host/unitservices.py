@@ -45,11 +45,12 @@ class UnitServices:
                 starting.unlink(missing_ok=True)
 
     def reload(self, name: str) -> None:
-        main, master = self._main_pid(name), self._master(name)
-        if master == main:
+        """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx."""
+        if master := self._master(name):
+            with contextlib.suppress(ProcessLookupError):  # whoever looks for the result sees that it died
+                os.kill(master, signal.SIGHUP)
+        else:  # it is just starting
             self.systemd.job("ReloadUnit", units.unit_of(name))
-        else:  # the one that was renewed still finishes what it sends, and is the one that systemd knows
-            os.kill(master, signal.SIGHUP)
 
     def stop(self, name: str, wait: bool = True) -> None:
         self.systemd.job("StopUnit", units.unit_of(name), wait)

@@ -22,7 +22,7 @@ from secreg_host.errors import SecregError
 from secreg_host.journal import Level, notify, say
 from secreg_host.paths import Paths
 
-SETTLE_SECONDS = 0.04
+SETTLE_SECONDS = 0.02
 """Quiet time after an event before looking; each further event begins it anew ..."""
 
 LONGEST_SECONDS = 0.8
