@@ -297,7 +297,12 @@ def test_a_file_from_elsewhere_that_nginx_conf_includes_is_followed(serving: Ins
 
 
 def _workers(instance: Instance) -> set[str]:
-    """The worker processes of the front's nginx."""
+    """The worker processes of the front's nginx, when those that an earlier reload replaced are gone."""
+    instance.wait_for("an end of old workers", lambda: len(_all_workers(instance)) == os.cpu_count())
+    return _all_workers(instance)
+
+
+def _all_workers(instance: Instance) -> set[str]:
     listing = subprocess.run(["ps", "-wweo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listing.splitlines()]
     masters = {pid for pid, _, args in rows if str(instance.root) in args and "/front/" in args}
