@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import load, peers, targets, usage
+from bench import http2, load, peers, targets, usage
 from bench.content import LARGE, LAYER, OWNER, SMALL, Content, Storage
 from bench.peers import Ours, Peer
 from tests.real.program import installed
@@ -190,5 +190,7 @@ def measure(say: Callable[[str], None], quick: bool = False) -> dict[str, Any]:
             found |= rounds(trial, among, count)
         say("growth")
         grown = growth(ours, storage, many, seconds)
+        say("http2")
+        versions = http2.measure(ours, content.large, count)
     medians = {name: {peer: statistics.median(seen) for peer, seen in of.items()} for name, of in found.items()}
-    return {"figures": medians, "rounds": found, "growth": grown}
+    return {"figures": medians, "rounds": found, "growth": grown, "http2": versions}

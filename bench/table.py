@@ -97,6 +97,16 @@ def growth(results: Results) -> str:
     return markdown(["", "10 repositories", "10,000 repositories"], rows)
 
 
+def http2(results: Results) -> str:
+    """The versions of HTTP."""
+    found = results["front"]["http2"]
+    rows = [
+        [f"three blobs of 400 MB at a time ({unit})", *(figure(of[key]) for of in found.values())]
+        for key, unit in (("rate", "GB/s"), ("cpu", "CPU s per GB"))
+    ]
+    return markdown(["", *found], rows)
+
+
 def releases(results: Results) -> list[tuple[str, Any]]:
     """Figures of booted hosts, by release."""
     found = results.get("hosts", {})
@@ -140,6 +150,9 @@ def report(results: Results) -> str:
             targets.LEGEND,
             "## Growth",
             growth(results),
+            "## HTTP/2",
+            "nginx.conf as it comes speaks HTTP/1.1; the same pulls with `http2` in its `listen`:",
+            http2(results),
         ]
     if releases(results):
         parts += ["## On booted hosts", _where(results["hosts"]), host(results)]

@@ -25,7 +25,8 @@ def some_results() -> results.Results:
     saves = {OURS: [0.3] * 98 + [0.9, 5.0], BARE: [0.1]}
     watchdog = {"resident": 27.0, "floor": 22.0, "wakeups": 3.0}
     host = {"steps": steps, "saves": saves, "watchdog": watchdog}
-    front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "machine": MACHINE}
+    versions = {"http1.1": {"rate": 1.0, "cpu": 1.0}, "http2": {"rate": 0.5, "cpu": 2.0}}
+    front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "http2": versions, "machine": MACHINE}
     return {"front": front, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
 
 
