@@ -7,11 +7,14 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import files, foreground, generations, hooks, memory, watch
+from secreg_host import files, foreground, generations, hooks, memory, sources, watch
+from secreg_host import report as reports
 from secreg_host import status as looking
 from secreg_host.activate import Stage
 from secreg_host.apply import Wish
@@ -24,7 +27,7 @@ from secreg_host.report import Report
 
 OPEN_FILES = 65536
 RELOAD_SECONDS = 60.0
-"""The longest that the watchdog waits for a reload."""
+"""The longest that a reload is waited for."""
 
 
 def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
@@ -151,9 +154,20 @@ def pid_of(paths: Paths) -> int | None:
     return pid if b"secure-registry" in command or b"secreg_host" in command else None
 
 
-def signal_reload(paths: Paths) -> int:
-    """Let a running foreground instance take over changes; it says in its own terminal how that went."""
-    return _signal(paths, signal.SIGHUP)
+def reload(paths: Paths) -> Report:
+    """Let a running foreground instance take over changes; how that went, when it has seen the files as they are.
+
+    Raises SecregError when none runs, when it ends meanwhile, or has not seen them after `RELOAD_SECONDS`.
+    """
+    before = reports.load(paths).generation
+    _signal(paths, signal.SIGHUP)
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while time.monotonic() < deadline and pid_of(paths):
+        report = reports.load(paths)
+        if report.fingerprint == sources.fingerprint(paths, report.sources):
+            return replace(report, changed=report.generation != before)
+        time.sleep(0.02)
+    raise SecregError("the instance did not take over what changed", "see what it says where it was started")
 
 
 def signal_stop(paths: Paths) -> int:

@@ -89,6 +89,7 @@ def load(paths: Paths) -> Report:
             Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
         )
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
-        return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting)
+        seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))
+        return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting, *seen)
     except (KeyError, TypeError, ValueError):
         return Report()

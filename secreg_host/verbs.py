@@ -200,7 +200,7 @@ def restart(call: Call) -> int:
 def reload(call: Call) -> int:
     """Let changes serve; problems are printed here."""
     if call.paths.root != Path("/") or not hosts.systemd_runs():
-        return instance.signal_reload(call.paths)
+        return _reload_instance(call.paths)
     host = _system(call)
     services = _services(host)
     if not services.running("nginx"):
@@ -213,6 +213,17 @@ def _apply_now(host: Host, services: Services, doing: str) -> int:
     _print_findings(report)
     report = _follow_trust(host, report)
     _run_hooks(host, report)
+    return _say_outcome(report)
+
+
+def _reload_instance(paths: Paths) -> int:
+    """The same, of an instance in the foreground."""
+    report = instance.reload(paths)
+    _print_findings(report)
+    return _say_outcome(report)
+
+
+def _say_outcome(report: Report) -> int:
     if report.changed:
         print("the changes serve" if report.generation else "the changes are good; start it: secure-registry start")
     else:
@@ -248,7 +259,7 @@ def _take_over(call: Call, host: Host, doing: str) -> int:
     if host.is_system and hosts.systemd_runs():
         services = _services(host)
         return _apply_now(host, services, doing) if services.running("nginx") else Exit.DONE
-    return instance.signal_reload(call.paths) if instance.pid_of(call.paths) else Exit.DONE
+    return _reload_instance(call.paths) if instance.pid_of(call.paths) else Exit.DONE
 
 
 def add_htpasswd_options(parser: argparse.ArgumentParser) -> None:

@@ -296,6 +296,18 @@ def test_a_file_from_elsewhere_that_nginx_conf_includes_is_followed(serving: Ins
     assert serving.ask("/").headers["X-Mine"] == "two"
 
 
+def test_a_reload_of_an_instance_ends_when_it_serves_and_says_what_is_wrong(serving: Instance) -> None:
+    good = serving.edit("nginx.conf", REGISTRY, f"location = /said {{ return 200 new; }} {REGISTRY}")
+    done = serving.run("reload")
+    assert (done.returncode, done.stdout, serving.ask("/said").body) == (0, "the changes serve\n", b"new")
+    serving.edit("nginx.conf", "server_name", "nonsense")
+    done = serving.run("reload")
+    assert (done.returncode, done.stdout) == (2, "what served before still serves\n")
+    assert f"rejected: {serving.etc}/nginx.conf:" in done.stderr and "nonsense" in done.stderr
+    serving.write("nginx.conf", good)
+    assert serving.run("reload").returncode == 0
+
+
 def _workers(instance: Instance) -> set[str]:
     """The worker processes of the front's nginx, when those that an earlier reload replaced are gone."""
     instance.wait_for("an end of old workers", lambda: len(_all_workers(instance)) == os.cpu_count())
