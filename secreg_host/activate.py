@@ -178,8 +178,7 @@ def _place(part: Part, name: str) -> str:
 def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> None:
     """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
     host, services = stage.host, stage.services
-    listens = old is not None and old.listens == new.listens and services.running("nginx")
-    if not listens and (error := port_problem(stage, new)):
+    if error := port_problem(stage, new):
         raise error
     if problems := bring_up_registry(stage, new):
         raise BadInput(problems)

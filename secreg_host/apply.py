@@ -138,7 +138,7 @@ def _activate(
     stage: Stage, chosen: Generation, current: Generation | None, renew: list[str]
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """`activate`; a start that fails leaves nothing half-running behind."""
-    served = current is not None and stage.services.running("nginx")
+    served = current is not None and activate.serves(current)
     try:
         return activate.activate(stage, chosen, current, renew)
     except Superseded:

@@ -73,6 +73,11 @@ class Registry:
         self.put(name, text.replace(old, new))
         return text
 
+    def line_of(self, name: str, what: str) -> str:
+        """`FILE:LINE` of the first line with `what` in a file of /etc, as messages name it."""
+        lines = self.machine.read(f"{ETC}/{name}").splitlines()
+        return f"{ETC}/{name}:{next(number for number, line in enumerate(lines, 1) if what in line)}"
+
     def put(self, name: str, text: str) -> None:
         """Write in place, as an editor does: the mode stays."""
         self.machine.run("sh", "-c", f"cat > {ETC}/{name}", input=text)
