@@ -120,7 +120,7 @@ bench: need-bench venv deb ## Measure beside the peers and on booted hosts; rewr
 	$(RUN) -m bench
 
 bench-front: need-bench venv ## The front beside its peers only
-	$(RUN) -m bench front
+	$(RUN) -m bench front http2
 
 bench-hosts: need-bench venv deb ## Setup, start, reload and the watchdog on booted hosts only
 	$(RUN) -m bench hosts

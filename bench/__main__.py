@@ -10,15 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-from bench import front, hosts, plot, results, table
+from bench import front, hosts, http2, plot, results, table
 from tests.hosts import tree
 
-PARTS = ("front", "hosts")
+PARTS = ("front", "http2", "hosts")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' or '.join(PARTS)}; both without")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' or '.join(PARTS)}; all without")
     parser.add_argument("--quick", action="store_true", help="a short run that shows that it works; writes nothing")
     parser.add_argument("--render", action="store_true", help="measure nothing, write tables and plot again")
     parser.add_argument("--release", action="append", choices=tree.RELEASES, help="hosts of this Debian release only")
@@ -36,6 +36,8 @@ def main() -> int:
         say(part)
         if part == "front":
             figures = front.measure(say, args.quick)
+        elif part == "http2":
+            figures = {"versions": http2.measure(args.quick)}
         else:
             deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
             figures = hosts.measure(say, deb, args.release or list(tree.RELEASES), args.quick)

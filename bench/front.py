@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import http2, load, peers, targets, usage
+from bench import load, peers, targets, usage
 from bench.content import LARGE, LAYER, OWNER, SMALL, Content, Storage
 from bench.peers import Ours, Peer
 from tests.real.program import installed
@@ -131,7 +131,7 @@ def growth(ours: Ours, storage: Storage, many: int, seconds: float) -> dict[str,
         for number in range(there, count):
             storage.copy(first, f"growth/r{number}")
         there = count
-        _give(storage.base / "repositories/growth")
+        give(storage.base / "repositories/growth")
         os.sync()
         repositories = [f"/v2/growth/r{number}" for number in range(count)]
         blobs = [ours.door.line(f"{path}/blobs/{first.blobs[1]}") for path in repositories]
@@ -156,13 +156,13 @@ def _timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def _give(path: Path) -> None:
+def give(path: Path) -> None:
     """To those who serve it."""
     subprocess.run(["chown", "-R", f"{OWNER}:{OWNER}", str(path)], check=True)
 
 
 @contextmanager
-def _home() -> Iterator[Path]:
+def home_directory() -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="sb-"))
     try:
         home.chmod(0o755)
@@ -176,12 +176,12 @@ def measure(say: Callable[[str], None], quick: bool = False) -> dict[str, Any]:
     """Run everything; `quick` only shows that it runs."""
     seconds, count, many = (1.0, 1, 100) if quick else (SECONDS, ROUNDS, int(targets.MANY))
     found: dict[str, dict[str, list[float]]] = {}
-    with _home() as home, installed() as program, peers.all_running(home, program) as among:
+    with home_directory() as home, installed() as program, peers.all_running(home, program) as among:
         ours = among[0]
         assert isinstance(ours, Ours)
         storage = Storage(ours.storage)
         content = storage.fill()
-        _give(ours.storage)
+        give(ours.storage)
         scratch = home / "scratch"
         scratch.write_bytes(bytes(LAYER) * (LARGE // LAYER))
         trials = Trials(storage, content, scratch, seconds)
@@ -190,7 +190,5 @@ def measure(say: Callable[[str], None], quick: bool = False) -> dict[str, Any]:
             found |= rounds(trial, among, count)
         say("growth")
         grown = growth(ours, storage, many, seconds)
-        say("http2")
-        versions = http2.measure(ours, content.large, count)
     medians = {name: {peer: statistics.median(seen) for peer, seen in of.items()} for name, of in found.items()}
-    return {"figures": medians, "rounds": found, "growth": grown, "http2": versions}
+    return {"figures": medians, "rounds": found, "growth": grown}

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import secrets
 import statistics
 import subprocess
 import time
 
 from bench import load
-from bench.peers import Ours
+from bench.content import Storage
+from bench.front import ROUNDS, give, home_directory
+from bench.peers import Ours, Yard
+from tests.real.program import installed
 
 LAYERS = 3
 VERSIONS = {"http1.1": " ssl;", "http2": " ssl http2;"}
 """curl's option for each version, and what nginx.conf's `listen` needs for it."""
 
 
-def measure(ours: Ours, large: str, rounds: int) -> dict[str, dict[str, float]]:
-    """GB/s and the servers' CPU seconds per GB of each version; medians."""
+def measure(quick: bool = False) -> dict[str, dict[str, float]]:
+    """GB/s and the servers' CPU seconds per GB of each version; medians. `quick` only shows that it runs."""
+    with home_directory() as home, installed() as program:
+        ours = Ours(Yard(home, {}, secrets.token_hex()), program)
+        with ours.running():
+            large = Storage(ours.storage).fill().large
+            give(ours.storage)
+            return _compare(ours, large, 1 if quick else ROUNDS)
+
+
+def _compare(ours: Ours, large: str, rounds: int) -> dict[str, dict[str, float]]:
     conf = (ours.instance.etc / "nginx.conf").read_text()
     found: dict[str, list[tuple[float, float]]] = {version: [] for version in VERSIONS}
-    try:
-        for _ in range(rounds):
-            for version, listen in VERSIONS.items():
-                ours.instance.write("nginx.conf", conf.replace(VERSIONS["http1.1"], listen))
-                ours.instance.reload()
-                found[version].append(_pull(ours, large, version))
-    finally:
-        ours.instance.write("nginx.conf", conf)
-        ours.instance.reload()
+    for _ in range(rounds):
+        for version, listen in VERSIONS.items():
+            ours.instance.write("nginx.conf", conf.replace(VERSIONS["http1.1"], listen))
+            ours.instance.reload()
+            found[version].append(_pull(ours, large, version))
     return {
         version: {"rate": statistics.median(rate for rate, _ in seen), "cpu": statistics.median(cpu for _, cpu in seen)}
         for version, seen in found.items()

@@ -99,7 +99,7 @@ def growth(results: Results) -> str:
 
 def http2(results: Results) -> str:
     """The versions of HTTP."""
-    found = results["front"]["http2"]
+    found = results["http2"]["versions"]
     rows = [
         [f"three blobs of 400 MB at a time ({unit})", *(figure(of[key]) for of in found.values())]
         for key, unit in (("rate", "GB/s"), ("cpu", "CPU s per GB"))
@@ -150,10 +150,10 @@ def report(results: Results) -> str:
             targets.LEGEND,
             "## Growth",
             growth(results),
-            "## HTTP/2",
-            "nginx.conf as it comes speaks HTTP/1.1; the same pulls with `http2` in its `listen`:",
-            http2(results),
         ]
+    if "http2" in results:
+        told = "nginx.conf as it comes speaks HTTP/1.1. The same pulls with `http2` in its `listen`:"
+        parts += ["## HTTP/2", _where(results["http2"]), told, http2(results)]
     if releases(results):
         parts += ["## On booted hosts", _where(results["hosts"]), host(results)]
     return "\n\n".join([*parts, "## Targets", verdicts(results)]) + "\n"

@@ -35,7 +35,7 @@ def test_a_bad_edit_is_named_by_reload_status_and_systemctl(registry: Registry) 
     registry.expected.append(r"nginx.conf:\d+: unknown directive|Reload failed|[Cc]ontrol process exited|status=2")
     before = registry.edit("nginx.conf", "server_name", "nonsense")
     done = registry.command("reload")
-    assert done.returncode == 2 and f'{registry.line_of("nginx.conf", "nonsense")}: unknown directive' in done.stderr
+    assert done.returncode == 2 and f"{registry.line_of('nginx.conf', 'nonsense')}: unknown directive" in done.stderr
     assert registry.systemctl("reload", "secure-registry").returncode != 0
     still_serves(registry)
     assert registry.command("status").returncode == 3

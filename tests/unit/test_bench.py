@@ -26,8 +26,9 @@ def some_results() -> results.Results:
     watchdog = {"resident": 27.0, "floor": 22.0, "wakeups": 3.0}
     host = {"steps": steps, "saves": saves, "watchdog": watchdog}
     versions = {"http1.1": {"rate": 1.0, "cpu": 1.0}, "http2": {"rate": 0.5, "cpu": 2.0}}
-    front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "http2": versions, "machine": MACHINE}
-    return {"front": front, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
+    front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "machine": MACHINE}
+    http2 = {"versions": versions, "machine": MACHINE}
+    return {"front": front, "http2": http2, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
 
 
 def measure(key: str) -> Measure:
