@@ -86,7 +86,7 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
-        chosen, unproven = _activate(stage, chosen, base, renew)
+        chosen, unproven = _activate(stage, chosen, base, renew, wish.start)
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
     every = (*interrupted, *seen.findings, *failed, *waited, *unproven)
@@ -135,10 +135,11 @@ def _users_first(stage: Stage, parts: dict[str, Part], current: Generation) -> G
 
 
 def _activate(
-    stage: Stage, chosen: Generation, current: Generation | None, renew: list[str]
+    stage: Stage, chosen: Generation, current: Generation | None, renew: list[str], start: bool
 ) -> tuple[Generation, tuple[Finding, ...]]:
-    """`activate`; a start that fails leaves nothing half-running behind."""
-    served = current is not None and activate.serves(current)
+    """`activate`; a start that fails leaves nothing half-running behind. Else what runs is never stopped: a process
+    that was just killed, for which nothing serves right now, is on its way back."""
+    served = not start or (current is not None and activate.serves(current))
     try:
         return activate.activate(stage, chosen, current, renew)
     except Superseded:

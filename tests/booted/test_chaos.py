@@ -114,7 +114,11 @@ def test_random_edits_under_load(watched: Registry) -> None:
             print(f"seed {SEED}, edit {number} ({time.time() - began:.1f} s): {done}{out}", flush=True)
             if number % 6 == 0:
                 victim = seed.choice(sorted(VICTIMS))
-                killed.append(kill(watched, chaos, victim))
+                try:
+                    killed.append(kill(watched, chaos, victim))
+                except NotInTime:
+                    show(watched)
+                    raise
                 print(f"seed {SEED}, after edit {number} ({killed[-1][1] - killed[-1][0]:.1f} s): killed {victim}")
         chaos.mend()
         machine.wait_for("a good end", lambda: watched.command("status").returncode == 0)
