@@ -16,6 +16,7 @@ from secreg_host.assemble import NO_SLOT
 from secreg_host.errors import BadInput, Problem, SecregError, Superseded
 from secreg_host.generations import Generation
 from secreg_host.host import Host
+from secreg_host.nginxconf import Listen
 from secreg_host.parts import Part
 from secreg_host.report import Finding
 from secreg_host.services import Services
@@ -79,24 +80,25 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
     name = f"registry@{generation.slot}"
     socket = processes.socket_of(host, generation.slot)
     link = host.paths.slot(generation.slot)
-    if services.died(name):
-        services.stop(name)
-    if not services.running(name):
-        files.make_directory(link.parent, 0o711)
-        files.flip(link, f"../generations/{generation.name}/registry")
-        services.prepare(generation.parts)
-        services.start(name)
     deadline = time.monotonic() + REGISTRY_SECONDS
-    while not probe.registry_answers(socket):
+    started = False
+    while not (services.running(name) and probe.registry_answers(socket)):
         died = services.died(name)
-        if died or time.monotonic() > deadline:
+        if (died and started) or time.monotonic() > deadline:
             said = reason(services.last_words(name)) if died else "it does not answer"
-            services.stop(name)
+            if generations.current_name(host) != generation.name:  # else it may be on its way back
+                services.stop(name)
             part = generation.parts[kinds.REGISTRY]
             where = Path((part.sources or ("docker-registry.yml",))[0])
             program = hosts.registry(kinds.settings_of(generation.parts[kinds.SETTINGS]))
             data = part.files.get(kinds.REGISTRY_YML, b"")
             return (registryprogram.explain(said.replace(f"{link}/", ""), where, data, program),)
+        if died or not services.running(name):
+            files.make_directory(link.parent, 0o711)
+            files.flip(link, f"../generations/{generation.name}/registry")
+            services.prepare(generation.parts)
+            services.start(name)
+            started = True
         stage.wait()
         time.sleep(0.01)
     return ()
@@ -111,20 +113,38 @@ def reason(said: list[str]) -> str:
 
 def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
     """An error that says why `generation` can't listen: no such address here, or who holds the port (not we)."""
-    own = ports.sockets_of(stage.services.pids("nginx"))
     for listen in generation.listens:
         if ports.is_foreign(listen):
             said = f"this host has no address {listen.host}, on which it is to listen"
             return SecregError(said, "correct the line 'listen'; this host's addresses: ip address")
-        foreign = [inode for inode in ports.holders(listen) if inode not in own]
-        if not foreign:
+        who = _stranger(stage.services, listen)
+        if not who:
             continue
-        who = ports.owner(foreign[0])
         unit = re.search(r"[\w@.-]+\.service", who)
         stop = f"stop it: systemctl disable --now {unit[0]}" if unit else "stop it"
         hint = f"{stop}; or set PORT in secure-registry.conf to another one"
         return SecregError(f"port {listen.port} ({listen.host or '*'}:{listen.port}) is used by {who}", hint)
     return None
+
+
+def _stranger(services: Services, listen: Listen) -> str:
+    """Who else than our nginx holds the port of `listen`; "": nobody.
+
+    While nginx starts or is killed, a socket of its is another process's from one moment to the next: a stranger is who
+    had it before and after our processes were asked for.
+    """
+    own = ports.sockets_of(services.pids("nginx"))
+    for socket in ports.holders(listen):
+        if socket in own:
+            continue
+        holder = ports.holder(socket)
+        while holder not in services.pids("nginx"):
+            before, holder = holder, ports.holder(socket)
+            if holder == before:
+                if socket in ports.holders(listen):
+                    return ports.name_of(holder)
+                break
+    return ""
 
 
 def activate(
@@ -177,7 +197,7 @@ def _place(part: Part, name: str) -> str:
 
 def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> None:
     """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
-    host, services = stage.host, stage.services
+    host = stage.host
     if error := port_problem(stage, new):
         raise error
     if problems := bring_up_registry(stage, new):
@@ -186,25 +206,38 @@ def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collec
         generations.flip(host, new.name)
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")
+    wrong, died = _serve(stage, new, old, renew)
+    if died:  # killed, for all we know: it is on its way back
+        if problems := bring_up_registry(stage, new):
+            raise BadInput(problems)
+        wrong, _ = _serve(stage, new, old)
+    if wrong:
+        raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
+
+
+def _serve(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> tuple[str, bool]:
+    """Make every process use `new`, the current generation, and prove it; what is wrong ("": nothing), and whether
+    it is that one of them ended."""
+    services = stage.services
     stale = old is not None and old.name == new.name and not serves(new)  # an earlier run was killed before its reload
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
-        if services.died(name):
-            services.stop(name)
-        if not services.running(name):
+        if services.died(name) or not services.running(name):
             services.start(name)
         elif name in renew:
             services.renew(name)
         elif stale or not same:
             services.reload(name)
     wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)
+    dead = ""
 
-    def dead() -> str:
+    def look() -> str:
+        nonlocal dead
         stage.wait()
-        return _dead(services, new)
+        dead = _dead(services, new)
+        return dead
 
-    if wrong := probe.prove(wants, PROOF_SECONDS, dead):
-        raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
+    return probe.prove(wants, PROOF_SECONDS, look), bool(dead)
 
 
 def _dead(services: Services, generation: Generation) -> str:

@@ -79,7 +79,7 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
     seen = read(host, wish, current, before)
     if not patient and not seen.provisioned.written:
         stage = replace(stage, hurry=lambda: sources.mark(str(host.paths.htpasswd)) != seen.users)
-    live = wish.start or stage.services.running("nginx")
+    live = wish.start or stage.services.wanted()
     base = _users_first(stage, seen.parts, current) if live and current is not None else current
     outdated = upgrades.outdated(stage.services, base) if live else ()
     chosen, failed, held = choice.choose_renewed(stage, seen.parts, base, live, outdated)

@@ -65,6 +65,9 @@ class ForegroundServices:
     def prepare(self, parts: Mapping[str, Part]) -> None:
         self.parts = parts
 
+    def wanted(self) -> bool:
+        return True
+
     def _process(self, name: str) -> Process:
         settings = kinds.settings_of(self.parts[kinds.SETTINGS])
         kind, _, slot = name.partition("@")

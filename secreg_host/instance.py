@@ -113,7 +113,7 @@ def _watch(stage: Stage, events: _Events) -> int:
         if events.reload:
             events.reload = False
             try:
-                _tell(stage.host, applying.apply(stage, Wish("reload", {}, start=True)))
+                _tell(stage.host, applying.apply(stage, Wish("reload", {})))
             except SecregError as error:
                 say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
             events.done.set()

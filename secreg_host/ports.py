@@ -71,18 +71,22 @@ def sockets_of(pids: set[int]) -> set[str]:
     return found
 
 
-def owner(inode: str) -> str:
-    """A name for the process that holds socket `inode`, such as `apache2 (process 812, apache2.service)`.
-
-    What another user runs can't be seen by all: "another process".
-    """
+def holder(inode: str) -> int | None:
+    """The process that holds socket `inode`; None: there is none, or one of another user's that we can't see."""
     for descriptor in PROC.glob("[0-9]*/fd/*"):
         if _readlink(descriptor) == f"socket:[{inode}]":
-            process = descriptor.parent.parent
-            name = _read(process / "comm").strip() or "a process"
-            units = re.findall(r"/([^/\n]+\.(?:service|socket|scope))", _read(process / "cgroup"))
-            return f"{name} (process {process.name}{', ' + units[-1] if units else ''})"
-    return "another process"
+            return int(descriptor.parent.parent.name)
+    return None
+
+
+def name_of(pid: int | None) -> str:
+    """A name for process `pid`, such as `apache2 (process 812, apache2.service)`; None: "another process"."""
+    if pid is None:
+        return "another process"
+    process = PROC / str(pid)
+    name = _read(process / "comm").strip() or "a process"
+    units = re.findall(r"/([^/\n]+\.(?:service|socket|scope))", _read(process / "cgroup"))
+    return f"{name} (process {pid}{', ' + units[-1] if units else ''})"
 
 
 def _readlink(path: Path) -> str:

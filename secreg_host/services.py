@@ -15,8 +15,14 @@ class Services(Protocol):
     def prepare(self, parts: Mapping[str, Part]) -> None:
         """Make ready for processes with these parts: units, directories. Raises SecregError."""
 
+    def wanted(self) -> bool:
+        """Whether what /etc says is to run here; else it is only checked."""
+
     def start(self, name: str) -> None:
-        """Start process `name`, or leave it running. Raises SecregError with its last words if it fails at once."""
+        """Start process `name`, or leave it running; wait for one that died and is about to be restarted.
+
+        Raises SecregError with its last words if it fails at once.
+        """
 
     def reload(self, name: str) -> None:
         """Let `name` read its configuration again."""
@@ -48,6 +54,9 @@ class Idle:
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
         pass
+
+    def wanted(self) -> bool:
+        return False
 
     def start(self, name: str) -> None:
         raise SecregError(f"{name} can't be started here", "secure-registry start --foreground")

@@ -29,6 +29,10 @@ class UnitServices:
         if units.write(self.host, units.render(self.host, parts)):
             self.systemd.call("Reload")
 
+    def wanted(self) -> bool:
+        """Not only while nginx runs: an apply that was killed, or anybody, may have left it stopped."""
+        return self.systemd.active(units.MAIN)[0] in ("active", "reloading") or self.running("nginx")
+
     def start(self, name: str) -> None:
         unit = units.unit_of(name)
         slot = name.partition("@")[2]

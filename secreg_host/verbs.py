@@ -203,13 +203,13 @@ def reload(call: Call) -> int:
         return _reload_instance(call.paths)
     host = _system(call)
     services = _services(host)
-    if not services.running("nginx"):
+    if not services.wanted():
         raise SecregError("it does not run", "secure-registry start")
     return _apply_now(host, services, "reload")
 
 
 def _apply_now(host: Host, services: Services, doing: str) -> int:
-    report = applying.apply(Stage(host, services), Wish(doing, {}, start=services.running("nginx")))
+    report = applying.apply(Stage(host, services), Wish(doing, {}))
     _print_findings(report)
     report = _follow_trust(host, report)
     _run_hooks(host, report)
@@ -258,7 +258,7 @@ def _take_over(call: Call, host: Host, doing: str) -> int:
     """Let what was just written serve, if it runs."""
     if host.is_system and hosts.systemd_runs():
         services = _services(host)
-        return _apply_now(host, services, doing) if services.running("nginx") else Exit.DONE
+        return _apply_now(host, services, doing) if services.wanted() else Exit.DONE
     return _reload_instance(call.paths) if instance.pid_of(call.paths) else Exit.DONE
 
 

@@ -109,11 +109,48 @@ def test_a_killed_process_comes_back(registry: Registry, unit: str) -> None:
     assert registry.command("status").returncode == 0
 
 
+@pytest.mark.parametrize("unit", ["secure-registry-nginx", "secure-registry-auth", "secure-registry-registry@*"])
+def test_a_reload_brings_back_what_was_stopped(registry: Registry, unit: str) -> None:
+    """By hand, or by an apply that was killed while it did so."""
+    registry.expected.append(r"auth_request unexpected|upstream|connect\(\)")
+    registry.systemctl("stop", unit)
+    assert registry.status_of("/v2/_catalog", user="docker") != "200"
+    done = registry.command("reload")
+    assert done.returncode == 0, done.stderr
+    still_serves(registry)
+
+
+def test_a_process_killed_during_an_apply_is_waited_for(registry: Registry) -> None:
+    """What was saved serves, and nothing is held back, whenever it happens."""
+    registry.expected.append(r"Main process exited|Failed with result|auth_request unexpected|upstream|connect\(\)")
+    registry.expected.append("signal process started|exited on signal 9|exit_group")
+    seed, units = random.Random(7), ("nginx", "auth", "registry@*")
+    for number in range(20):
+        unit = f"secure-registry-{seed.choice(units)}"
+        text = registry.machine.read(f"{ETC}/nginx.conf").partition("# number")[0]
+        registry.put("nginx.conf", f"{text}# number {number}\n")
+        process = subprocess.Popen(
+            registry.machine.command("secure-registry", "reload"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        time.sleep(seed.uniform(0.3, 0.9))  # the moment is what is tried, not waited for
+        registry.systemctl("kill", "--signal=KILL", unit)
+        said = process.communicate(timeout=60)[0].decode()
+        assert process.returncode == 0, f"{number}, {unit}: {said}"
+        registry.machine.wait_for("its return", lambda: registry.status_of("/v2/_catalog", user="docker") == "200")
+        assert registry.command("status").returncode == 0
+
+
 def test_a_stop_is_over_when_it_returns(registry: Registry) -> None:
     """Whoever stops it to free the port can take it at once; nothing goes on behind the administrator's back."""
     ours = "secure-registry-[nar]*.service"
     script = f"systemctl stop secure-registry; ss -Hltn sport = :443; systemctl is-active '{ours}'"
     assert registry.machine.run("sh", "-c", script, check=False).stdout.replace("inactive\n", "") == ""
+    assert registry.systemctl("start", "secure-registry").returncode == 0
+    for pause in (0.2, 0.4, 0.6):  # while an apply is about to change what runs
+        begin = f"echo '# {pause}' >> {ETC}/docker-registry.yml; systemctl start --no-block secure-registry-reload"
+        said = registry.machine.run("sh", "-c", f"{begin}; sleep {pause}; {script}", check=False)
+        assert said.stdout.replace("inactive\n", "") == ""
+        assert registry.systemctl("start", "secure-registry").returncode == 0
     assert registry.systemctl("start", "secure-registry").returncode == 0
     assert registry.systemctl("restart", "secure-registry").returncode == 0
     still_serves(registry)
