@@ -248,6 +248,7 @@ class Chaos:
         """Other permissions and owners: root reads it all the same, so nothing changes."""
         name = self.seed.choice(["", *sorted(self.texts), "docker-registry.key", "docker-registry.crt"])
         how = self.seed.choice(["chmod 000", "chmod 640", "chmod 777", "chown nobody", "chown root"])
+        self.settle()  # the edit before may still be looked at
         before = self.held()
         self.run(f"test ! -e {ETC}/{name} || {how} {ETC}/{name}")
         self.settle()
