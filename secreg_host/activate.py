@@ -113,11 +113,12 @@ def reason(said: list[str]) -> str:
 
 def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
     """An error that says why `generation` can't listen: no such address here, or who holds the port (not we)."""
+    own = ports.sockets_of(stage.services.pids("nginx"))
     for listen in generation.listens:
         if ports.is_foreign(listen):
             said = f"this host has no address {listen.host}, on which it is to listen"
             return SecregError(said, "correct the line 'listen'; this host's addresses: ip address")
-        who = _stranger(stage.services, listen)
+        who = _stranger(stage.services, listen, own)
         if not who:
             continue
         unit = re.search(r"[\w@.-]+\.service", who)
@@ -127,13 +128,12 @@ def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
     return None
 
 
-def _stranger(services: Services, listen: Listen) -> str:
-    """Who else than our nginx holds the port of `listen`; "": nobody.
+def _stranger(services: Services, listen: Listen, own: set[str]) -> str:
+    """Who else than our nginx holds the port of `listen`; "": nobody. own: sockets that were our nginx's before.
 
     While nginx starts or is killed, a socket of its is another process's from one moment to the next: a stranger is who
     had it before and after our processes were asked for.
     """
-    own = ports.sockets_of(services.pids("nginx"))
     for socket in ports.holders(listen):
         if socket in own:
             continue
@@ -197,8 +197,9 @@ def _place(part: Part, name: str) -> str:
 
 def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> None:
     """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
-    host = stage.host
-    if error := port_problem(stage, new):
+    host, services = stage.host, stage.services
+    starts = services.died("nginx") or not services.running("nginx")  # else it has its ports
+    if starts and (error := port_problem(stage, new)):
         raise error
     if problems := bring_up_registry(stage, new):
         raise BadInput(problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ VERBS: dict[str, tuple[Callable[[verbs.Call], int], str]] = {
 }
 
 
+@functools.cache
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     common = argparse.ArgumentParser(add_help=False)

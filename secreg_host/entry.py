@@ -1,4 +1,4 @@
-"""Where the command begins. `watch` runs for years and must stay small: it never loads what the other verbs need."""
+"""Where the command begins. `watch` runs for years, `ask` at each save: each verb loads what it needs, and no more."""
 
 from __future__ import annotations
 
@@ -6,21 +6,33 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from secreg_host.errors import SecregError
-from secreg_host.journal import Level, say
-from secreg_host.paths import Paths
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments != ["watch"]:
-        gc.disable()  # nothing that is imported is garbage
-        from secreg_host import cli
+    if arguments == ["ask"]:
+        from secreg_host import ask
+
+        return ask.main()
+    if arguments == ["watch"]:
+        return _watch()
+    gc.disable()  # nothing that is imported is garbage
+    if arguments == ["ready"]:
+        from secreg_host import ready
 
         gc.enable()
-        return cli.main(arguments)
+        return ready.main()
+    from secreg_host import cli
+
+    gc.enable()
+    return cli.main(arguments)
+
+
+def _watch() -> int:
     from secreg_host import watch
+    from secreg_host.errors import SecregError
+    from secreg_host.journal import Level, say
+    from secreg_host.paths import Paths
 
     try:
         return watch.main(Paths())

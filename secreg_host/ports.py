@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 import socket
 import struct
@@ -63,20 +64,24 @@ def is_foreign(listen: Listen) -> bool:
 
 def sockets_of(pids: set[int]) -> set[str]:
     """The inodes of all sockets that the processes `pids` hold."""
-    found = set()
-    for pid in pids:
-        for descriptor in (PROC / str(pid) / "fd").glob("*"):
-            if (link := _readlink(descriptor)).startswith("socket:["):
-                found.add(link[len("socket:[") : -1])
-    return found
+    return {inode for pid in pids for inode in _sockets(PROC / str(pid))}
 
 
 def holder(inode: str) -> int | None:
     """The process that holds socket `inode`; None: there is none, or one of another user's that we can't see."""
-    for descriptor in PROC.glob("[0-9]*/fd/*"):
-        if _readlink(descriptor) == f"socket:[{inode}]":
-            return int(descriptor.parent.parent.name)
-    return None
+    return next((int(process.name) for process in PROC.glob("[0-9]*") if inode in _sockets(process)), None)
+
+
+def _sockets(process: Path) -> set[str]:
+    """The inodes of all sockets that a process, a directory of /proc, holds."""
+    found = set()
+    with contextlib.suppress(OSError), os.scandir(process / "fd") as descriptors:
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                kind, _, inode = os.readlink(descriptor.path).partition("[")  # noqa: PTH115 (Path takes twice as long)
+                if kind == "socket:":
+                    found.add(inode.rstrip("]"))
+    return found
 
 
 def name_of(pid: int | None) -> str:
@@ -87,12 +92,6 @@ def name_of(pid: int | None) -> str:
     name = _read(process / "comm").strip() or "a process"
     units = re.findall(r"/([^/\n]+\.(?:service|socket|scope))", _read(process / "cgroup"))
     return f"{name} (process {pid}{', ' + units[-1] if units else ''})"
-
-
-def _readlink(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return str(path.readlink())
-    return ""
 
 
 def _read(path: Path) -> str:

@@ -69,6 +69,7 @@ class Systemd:
     def __init__(self) -> None:
         with _explained("reach systemd"):
             self.connection = _system_bus()
+        self.paths: dict[str, str] = {}
 
     def _ask(self, path: str, interface: str, method: str, signature: str, args: tuple[Any, ...]) -> Any:
         from gi.repository import GLib
@@ -83,9 +84,15 @@ class Systemd:
         with _explained(f"{method} {' '.join(map(str, args))}"):
             return self._ask(OBJECT, f"{NAME}.Manager", method, SIGNATURES[method], args)
 
+    def _path(self, name: str) -> str:
+        """Where unit `name` is on the bus; it is loaded when it is first asked for, and by a look at it later."""
+        if name not in self.paths:
+            self.paths[name] = self.call("LoadUnit", name)
+        return self.paths[name]
+
     def unit(self, name: str) -> dict[str, Any]:
         """All properties of unit `name` and of its service; D-Bus loads the unit if need be."""
-        path = self.call("LoadUnit", name)
+        path = self._path(name)
         found: dict[str, Any] = {}
         with _explained(f"look at {name}"):
             for interface in ("Unit", "Service") if name.endswith(".service") else ("Unit",):
@@ -94,7 +101,7 @@ class Systemd:
 
     def properties(self, name: str, *wanted: str) -> dict[str, Any]:
         """The `wanted` properties of service `name`: all of them would take a hundred times as long."""
-        path = self.call("LoadUnit", name)
+        path = self._path(name)
         found = {}
         with _explained(f"look at {name}"):
             for one in wanted:
@@ -124,7 +131,7 @@ class Systemd:
         Returns whether it is through.
         """
         job = self.call(method, unit, "replace")
-        path = self.call("LoadUnit", unit)
+        path = self._path(unit)
         deadline = time.monotonic() + JOB_SECONDS
         pause, longest = LOOK_SECONDS
         while wait:

@@ -20,6 +20,13 @@ def _environment(directory: Path) -> jinja2.Environment:
     )
 
 
+def load(directory: Path) -> None:
+    """Compile every template below `directory` for renderings to come."""
+    environment = _environment(directory)
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 def render(directory: Path, template: str, **variables: object) -> bytes:
     """Template `template` (a name below `directory`) with `variables`, as UTF-8 bytes."""
     return _environment(directory).get_template(template).render(**variables).encode()

@@ -33,7 +33,7 @@ RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Pauses before an apply is asked for once more for the same files; then `CHECK_SECONDS`."""
 
 RELOAD, WATCHDOG = "secure-registry-reload.service", "secure-registry-watchdog"
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.3
 """How long an apply may go on after .htpasswd changed, before it must begin anew."""
 
 EVENTS = ("created", "modified", "moved", "deleted", "closed")

@@ -15,6 +15,10 @@ from tests.hosts.machine import Machine
 
 ETC = "/etc/secure-registry"
 HERE = Path(__file__).parent
+KILL_APPLY = (
+    "ready=$(systemctl show -p MainPID --value secure-registry-apply); test $ready -gt 1 && pkill -KILL -P $ready"
+)
+"""Kills the apply that the watchdog asked for; fails when there is none."""
 
 HARMLESS = (
     r"systemd-modules-load|libkmod",  # Debian 13 in a container

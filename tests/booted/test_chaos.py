@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from tests.booted.chaos import Chaos
-from tests.booted.registry import ETC, Failure, Load, Registry
+from tests.booted.registry import ETC, KILL_APPLY, Failure, Load, Registry
 from tests.hosts.commands import NotInTime
 
 EDITS = int(os.environ.get("SECREG_CHAOS_EDITS", "24"))
@@ -32,9 +32,10 @@ SERVING = {
     "the password check": "systemctl kill -s KILL --kill-whom=all secure-registry-auth",
     "the registry": "pkill -KILL -f '[d]ocker-registry serve'",
 }
-APPLY = "for i in $(seq 400); do pkill -KILL -f '[s]ecure-registry apply' && break; sleep 0.01; done"
+APPLY = f"for i in $(seq 400); do {KILL_APPLY} && break; sleep 0.01; done"
 OTHERS = {
     "the watchdog": "systemctl kill -s KILL --kill-whom=main secure-registry-watchdog",
+    "what is ready for an apply": "systemctl kill -s KILL --kill-whom=main secure-registry-apply",
     "an apply as it begins": f"echo '#' >> {ETC}/nginx.conf; {APPLY}",
     "an apply": f"echo '#' >> {ETC}/docker-registry.yml; sleep 0.$(($(date +%N | cut -c1) % 7 + 2)); {APPLY}",
 }
@@ -57,7 +58,7 @@ def pairs(registry: Registry, count: int) -> tuple[list[str], dict[str, str]]:
 def resources(registry: Registry) -> Counter[str]:
     """The host's processes, those of each unit, and open files of those that live long."""
     script = (
-        "for unit in nginx auth registry@a registry@b registry@c registry@d watchdog; do "
+        "for unit in nginx auth registry@a registry@b registry@c registry@d watchdog apply; do "
         "unit=secure-registry-$unit.service; "
         "for pid in $(cat /sys/fs/cgroup/system.slice/$unit/cgroup.procs "
         "/sys/fs/cgroup/system.slice/system-*/$unit/cgroup.procs 2>/dev/null); do "
@@ -110,6 +111,8 @@ def test_random_edits_under_load(watched: Registry) -> None:
                 show(watched)
                 raise
             out = "".join(f"; a guest is out after {seconds:.2f} s" for seconds in chaos.removals[removed:])
+            if max(chaos.removals[removed:], default=0) >= 1.0:
+                show(watched)
             removed = len(chaos.removals)
             print(f"seed {SEED}, edit {number} ({time.time() - began:.1f} s): {done}{out}", flush=True)
             if number % 6 == 0:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.booted.registry import ETC, HERE, Registry
+from tests.booted.registry import ETC, HERE, KILL_APPLY, Registry
 
 UNIT = "secure-registry-watchdog"
 SECONDS = 15.0
@@ -88,9 +88,41 @@ def test_a_killed_apply_is_asked_for_again(watched: Registry) -> None:
         machine.run("sh", "-c", f"echo '# new' >> {ETC}/docker-registry.yml")
         machine.wait_for("a slow apply", lambda: starting(watched))
         nginx_says(watched, "after-the-kill")
-        machine.run("pkill", "-KILL", "-f", "[s]ecure-registry apply")
+        machine.run("sh", "-c", KILL_APPLY)
         machine.wait_for("it", lambda: said(watched) == "after-the-kill", SECONDS)
     machine.wait_for("the slots", lambda: json.loads(watched.command("status", "--json").stdout)["serving"])
+
+
+def test_what_is_ready_for_an_apply_is_never_of_yesterday(watched: Registry) -> None:
+    """An upgrade of ours, of a library or of the system's counts from the next apply on; so does a death of it."""
+    machine = watched.machine
+    machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
+    watched.expected.append("secure-registry-apply.service: ")
+    ssl = machine.run("sh", "-c", "ls /usr/lib/*-linux-gnu/libssl.so.3").stdout.strip()
+    machine.wait_unit("secure-registry-apply.service")
+    for number, what in enumerate(
+        [
+            "touch /usr/share/secure-registry/secreg_host/apply.py",
+            "touch /usr/lib/python3/dist-packages/jinja2/__init__.py",
+            f"cp -p {ssl} {ssl}.new; mv {ssl}.new {ssl}",
+            "systemctl kill --signal=KILL secure-registry-apply",
+            "systemctl stop secure-registry-apply",
+        ]
+    ):
+        before = watched.pid("secure-registry-apply")
+        machine.run("sh", "-ec", what)
+        nginx_says(watched, f"after-{number}")
+        machine.wait_for(what, lambda word=f"after-{number}": said(watched) == word, SECONDS)
+        machine.wait_for("another", lambda old=before: watched.pid("secure-registry-apply") not in ("0", old), SECONDS)
+    before = watched.pid("secure-registry-apply")
+    nginx_says(watched, "as-ever")
+    machine.wait_for("it", lambda: said(watched) == "as-ever", SECONDS)
+    assert watched.pid("secure-registry-apply") == before
+    machine.run("systemctl", "stop", "secure-registry")
+    done = watched.systemctl("start", "secure-registry-reload")  # nothing runs: it is only checked
+    assert done.returncode == 0, done.stderr
+    assert machine.unit_state("secure-registry-nginx.service") == "inactive"
+    machine.run("systemctl", "start", "secure-registry")
 
 
 def test_nothing_slow_holds_up_a_removed_user(watched: Registry) -> None:

@@ -33,17 +33,17 @@ def test_nginx_that_just_starts_is_no_stranger(listening: Any) -> None:
     """It binds its ports, then goes on as another process (daemon(3)): seen at a boot, as `used by nginx`."""
     listen, holders = listening
     holders += [177, 178]
-    services: Any = Moments(set(), {177, 178}, {178})
-    assert activate._stranger(services, listen) == ""
+    services: Any = Moments({177, 178}, {178})
+    assert activate._stranger(services, listen, set()) == ""
     holders[:] = [177, 178, 178]
-    services = Moments(set(), {178})
-    assert activate._stranger(services, listen) == ""
+    services = Moments({178})
+    assert activate._stranger(services, listen, set()) == ""
 
 
 def test_a_stranger_is_named_even_if_it_can_not_be_seen(listening: Any) -> None:
     listen, holders = listening
     holders += [177, None]
-    services: Any = Moments(set(), {178})
-    assert activate._stranger(services, listen) == "another process"
+    services: Any = Moments({178})
+    assert activate._stranger(services, listen, set()) == "another process"
     holders[:] = [1]
-    assert "(process 1" in activate._stranger(services, listen)
+    assert "(process 1" in activate._stranger(services, listen, set())

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
-    {"__init__", "errors", "paths", "journal", "templating", "helptext"},
+    {"__init__", "ask", "errors", "paths", "journal", "templating", "helptext"},
     {"files", "process", "distro", "envfile", "handshake", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
@@ -31,6 +31,7 @@ LAYERS = [
     {"instance"},
     {"verbs"},
     {"cli"},
+    {"ready"},
     {"entry"},
     {"__main__"},
 ]

@@ -38,7 +38,7 @@ def test_what_runs_apply_runs_in_one_sandbox() -> None:
     """Two units start the same program; a wall of one that the other lacks would be a mistake."""
     folder = Path(__file__).resolve().parents[2] / "units"
     walls = []
-    for name in ("secure-registry.service", "secure-registry-reload.service"):
+    for name in ("secure-registry.service", "secure-registry-apply.service"):
         text = (folder / name).read_text()
         lines = text[text.index("# root: ") :].partition("\n[Install]")[0].splitlines()
         walls.append([line for line in lines if "=" in line and not line.startswith(("#", "CPUWeight="))])

@@ -1,0 +1,79 @@
+"""The process that is ready for an apply: when it is out of date; what whoever asks is told when it can't be asked."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from secreg_host import ask, cli, ready
+
+
+def test_what_was_loaded_and_replaced_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("")
+    loaded = {module: module.stat().st_mtime_ns}
+    monkeypatch.setattr(ready, "_mapped", lambda: ["7f00-7f01 r-xp 0 00:01 7  /usr/lib/libssl.so.3"])
+    assert not ready.outdated(loaded)
+    monkeypatch.setattr(ready, "_mapped", lambda: ["7f00-7f01 r-xp 0 00:01 7  /usr/lib/libssl.so.3 (deleted)"])
+    assert ready.outdated(loaded)
+    monkeypatch.setattr(ready, "_mapped", list)
+    os.utime(module, ns=(0, 1))
+    assert ready.outdated(loaded)
+    module.unlink()
+    assert ready.outdated(loaded)
+
+
+def test_an_apply_speaks_to_whoever_asked_and_ends_as_it_ends(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def apply(argv: list[str]) -> int:
+        print(f"this is {argv}")
+        return 3
+
+    monkeypatch.setattr(cli, "main", apply)
+    monkeypatch.setattr(sys, "stdout", open(1, "w", closefd=False))  # noqa: SIM115
+    reading, writing = os.pipe()
+    asking, asked = socket.socketpair()
+    with asking, asked, socket.socket(socket.AF_UNIX) as listener:
+        socket.send_fds(asking, [b"\0"], [writing, writing])
+        os.close(writing)
+        ready._serve(listener, asked)
+        assert asking.recv(1) == b"\3"
+    with os.fdopen(reading) as said:
+        assert said.read() == "this is ['apply']\n"
+    assert capfd.readouterr().out == ""
+
+
+def test_an_apply_that_nobody_waits_for_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As systemd ends who asks, to begin anew: a slow one must not hold up a removed user."""
+    monkeypatch.setattr(cli, "main", lambda _: time.sleep(600))
+    asking, asked = socket.socketpair()
+    with asked, socket.socket(socket.AF_UNIX) as listener:
+        socket.send_fds(asking, [b"\0"], [2, 2])
+        asking.close()
+        ready._serve(listener, asked)  # comes back
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_who_asked_is_told_what_to_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ask, "SOCKET", str(tmp_path / "apply.sock"))
+    assert ask.main() == 1
+    said = capfd.readouterr().err
+    assert "No such file" in said and "status secure-registry-apply.socket" in said
+    with socket.create_server(ask.SOCKET, family=socket.AF_UNIX) as listener:
+        hangs_up = threading.Thread(target=lambda: listener.accept()[0].close())
+        hangs_up.start()
+        assert ask.main() == 1
+        hangs_up.join()
+    said = capfd.readouterr().err
+    assert "cut short" in said or "reset" in said
+    assert "status secure-registry-apply" in said
