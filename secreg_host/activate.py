@@ -198,8 +198,7 @@ def _place(part: Part, name: str) -> str:
 def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> None:
     """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
     host, services = stage.host, stage.services
-    starts = services.died("nginx") or not services.running("nginx")  # else it has its ports
-    if starts and (error := port_problem(stage, new)):
+    if not services.up("nginx") and (error := port_problem(stage, new)):
         raise error
     if problems := bring_up_registry(stage, new):
         raise BadInput(problems)

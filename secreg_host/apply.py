@@ -35,6 +35,9 @@ from secreg_host.settings import Settings
 ATTEMPTS = 4
 """How often an apply begins anew because users changed while it waited for something slow; the last one is not."""
 
+READS = 3
+"""How often everything is read while it changes; then what was read last counts, and the watchdog asks again."""
+
 WAIT_SECONDS = 10.0
 """How long the second half of a pair is waited for before the pair is called wrong."""
 
@@ -76,7 +79,7 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
     if current is not None:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
-    seen = read(host, wish, current, before)
+    seen = _read_whole(host, wish, current, before)
     if not patient and not seen.provisioned.written:
         stage = replace(stage, hurry=lambda: sources.mark(str(host.paths.htpasswd)) != seen.users)
     live = wish.start or stage.services.wanted()
@@ -165,6 +168,15 @@ class Seen:
     sources: tuple[str, ...]
     fingerprint: str
     users: str
+
+
+def _read_whole(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
+    """`read`, again if something changed meanwhile: half of it may be of before, or between two steps of a save."""
+    for _ in range(READS - 1):
+        seen = read(host, wish, current, before)
+        if seen.fingerprint or seen.provisioned.written:
+            return seen
+    return read(host, wish, current, before)
 
 
 def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:

@@ -108,6 +108,9 @@ class ForegroundServices:
     def running(self, name: str) -> bool:
         return any(name in some and some[name].alive for some in (self.children, self.leaving))
 
+    def up(self, name: str) -> bool:
+        return self.running(name)
+
     def pids(self, name: str) -> set[int]:
         if name not in self.children:
             return set()

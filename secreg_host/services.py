@@ -33,6 +33,9 @@ class Services(Protocol):
     def running(self, name: str) -> bool:
         """Whether `name` runs (or is about to be restarted)."""
 
+    def up(self, name: str) -> bool:
+        """Whether `name` runs and has begun its work: nginx then has its ports."""
+
     def pids(self, name: str) -> set[int]:
         """The processes of `name`."""
 
@@ -68,6 +71,9 @@ class Idle:
         pass
 
     def running(self, name: str) -> bool:
+        return False
+
+    def up(self, name: str) -> bool:
         return False
 
     def pids(self, name: str) -> set[int]:

@@ -62,6 +62,9 @@ class UnitServices:
     def running(self, name: str) -> bool:
         return self.systemd.active(units.unit_of(name))[0] not in ("inactive", "failed")
 
+    def up(self, name: str) -> bool:
+        return self.systemd.active(units.unit_of(name))[0] in ("active", "reloading")
+
     def pids(self, name: str) -> set[int]:
         unit = units.unit_of(name)
         with contextlib.suppress(SecregError):

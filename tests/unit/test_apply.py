@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from secreg_host import activate, apply
+from secreg_host.apply import Seen
 from secreg_host.errors import SecregError
+from secreg_host.provision import Provisioned
 
 
 @pytest.mark.parametrize(("start", "stopped"), [(True, 1), (False, 0)])
@@ -26,3 +30,21 @@ def test_only_a_start_that_fails_stops_what_runs(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SecregError, match="nginx ended"):
         apply._activate(stage, generation, generation, [], start)
     assert len(stops) == stopped
+
+
+def test_what_changes_while_it_is_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mv etc old; mv new etc`: between the two nothing is there, which is no reason to say so."""
+    torn = Seen({}, (), {}, Provisioned(), (), "", "")
+    whole = replace(torn, fingerprint="of what is there")
+    first = replace(torn, provisioned=Provisioned(written=(Path("secure-registry.conf"),)))
+    reads: list[Seen] = []
+    monkeypatch.setattr(apply, "read", lambda *_: reads.pop(0))
+    nothing: Any = None
+
+    def left(*given: Seen) -> tuple[Seen, int]:
+        reads[:] = given
+        return apply._read_whole(nothing, nothing, nothing, nothing), len(reads)
+
+    assert left(torn, whole, whole) == (whole, 1)
+    assert left(torn, torn, torn, whole) == (torn, 1)  # an endless change must not hold up what is known
+    assert left(first, whole) == (first, 1)  # its passwords and files are told once
