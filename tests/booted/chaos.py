@@ -214,6 +214,8 @@ class Chaos:
             self.run(script)
         if number:
             self.until("the new guest", lambda: self.status_of(f"guest{number}:chaos") == "200")
+        if not whole:
+            self.settle()  # what was read of half a file serves for as long as it takes to read it all
         self.until("the user", lambda: self.status_of(self.login) == "200")
         if not whole:
             self.lockouts.append((began, time.time()))
