@@ -18,6 +18,7 @@ WATCHDOG = (
     ("watchdog, resident (MB)", "resident"),
     ("a Python that has only imported its libraries (MB)", "floor"),
     ("wake-ups of the watchdog per idle minute", "wakeups"),
+    ("what is ready for an apply, resident (MB)", "ready"),
 )
 
 

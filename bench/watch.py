@@ -85,11 +85,13 @@ def _main_pid(machine: Machine, unit: str) -> int:
 
 
 def _memory(machine: Machine) -> dict[str, float]:
-    """MB of the watchdog, and of a Python that has imported the same libraries and does nothing."""
+    """MB of the watchdog, of a Python that has imported the same libraries and does nothing, and of what is ready for
+    an apply."""
     machine.run("systemd-run", "--quiet", "--unit=floor", "--service-type=notify", "--property=NotifyAccess=all",
                 "/usr/bin/python3", "-IB", "-c", FLOOR)  # fmt: skip
     found = {
         "resident": usage.resident(_main_pid(machine, "secure-registry-watchdog.service")) / 1e6,
+        "ready": usage.resident(_main_pid(machine, "secure-registry-apply.service")) / 1e6,
         "floor": usage.resident(_main_pid(machine, "floor.service")) / 1e6,
     }
     machine.run("systemctl", "stop", "floor.service")

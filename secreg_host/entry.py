@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from secreg_host.paths import Paths
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,27 +19,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return ask.main()
     if arguments == ["watch"]:
-        return _watch()
-    gc.disable()  # nothing that is imported is garbage
-    if arguments == ["ready"]:
-        from secreg_host import ready
+        from secreg_host import watch
 
-        gc.enable()
-        return ready.main()
+        return _lasting(watch.main)
+    gc.disable()  # nothing that is imported is garbage
     from secreg_host import cli
 
     gc.enable()
+    if arguments == ["ready"]:
+        from secreg_host import ready
+
+        return _lasting(ready.main)
     return cli.main(arguments)
 
 
-def _watch() -> int:
-    from secreg_host import watch
+def _lasting(run: Callable[[Paths], int]) -> int:
+    """What systemd runs for years; what it can't do is said in a line."""
     from secreg_host.errors import SecregError
     from secreg_host.journal import Level, say
     from secreg_host.paths import Paths
 
     try:
-        return watch.main(Paths())
+        return run(Paths())
     except SecregError as error:
         say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
         return int(error.code)

@@ -20,10 +20,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from secreg_host import cli, templating
-from secreg_host.errors import Exit
+from secreg_host.errors import Exit, SecregError
 from secreg_host.journal import notify
 from secreg_host.paths import Paths
 
+Mark = tuple[int, int, int]
 FIRST_DESCRIPTOR = 3
 """The socket that systemd listens on for us (sd_listen_fds(3))."""
 
@@ -41,9 +42,11 @@ SECONDS = 5.0
 """How long one may take to say what is wanted."""
 
 
-def main() -> int:
+def main(paths: Paths) -> int:
     """Serve one request after the other, until something that was loaded is replaced on disk: systemd begins anew."""
-    loaded = _load()
+    if os.environ.get("LISTEN_FDS") != "1":
+        raise SecregError("only systemd can run this", "systemctl start secure-registry-apply.socket")
+    loaded = _load(paths)
     with socket.socket(fileno=FIRST_DESCRIPTOR) as listener:
         listener.set_inheritable(False)
         notify("READY=1")
@@ -57,28 +60,30 @@ def main() -> int:
                 _serve(listener, link)
 
 
-def _load() -> dict[Path, int]:
-    """Load everything; returns the files of it, and when each was last changed (nanoseconds)."""
+def _load(paths: Paths) -> dict[Path, Mark]:
+    """Load everything; returns the files of it, each with its mark."""
     for name in LATER:
         with contextlib.suppress(ImportError):  # told by the apply that misses it
             importlib.import_module(name)
-    templating.load(Paths().templates)
+    templating.load(paths.templates)
     cli.build_parser()
     gc.freeze()  # so that forks share it
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return {path: _changed(path) for path in map(Path, filter(None, files))}
+    return {path: mark(path) for path in map(Path, filter(None, files))}
 
 
-def _changed(path: Path) -> int:
+def mark(path: Path) -> Mark:
+    """What is another one once `path` was replaced or edited."""
     try:
-        return path.stat().st_mtime_ns
+        status = path.stat()
     except OSError:
-        return 0
+        return 0, 0, 0
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def outdated(loaded: Mapping[Path, int]) -> bool:
+def outdated(loaded: Mapping[Path, Mark]) -> bool:
     """Whether anything that this process has `loaded` is not what is on disk: modules, or libraries of the system's."""
-    if any(_changed(path) != when for path, when in loaded.items()):
+    if any(mark(path) != was for path, was in loaded.items()):
         return True
     return any(line.endswith(" (deleted)") and ".so" in line for line in _mapped())
 
@@ -91,7 +96,9 @@ def _mapped() -> list[str]:
 def _serve(listener: socket.socket, link: socket.socket) -> None:
     """One request: an apply in a fork, then its exit code; nothing if it was cut short. It ends if its client does."""
     link.settimeout(SECONDS)
-    _, outputs, *_ = socket.recv_fds(link, 1, 2)
+    asked, outputs, *_ = socket.recv_fds(link, 1, 2)
+    if not asked:
+        return
     try:
         child = os.fork()
         if child == 0:

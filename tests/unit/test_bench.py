@@ -23,7 +23,7 @@ GROWN = {"small": 1.0, "tag": 1.0, "reload": 1.0, "reload_edited": 1.0}
 def some_results() -> results.Results:
     steps = {hosts.SETUP: [0.5], hosts.START: [1.0, 3.0, 9.0], hosts.AGAIN: [0.1], hosts.RESTARTED: [0]}
     saves = {OURS: [0.3] * 98 + [0.9, 5.0], BARE: [0.1]}
-    watchdog = {"resident": 27.0, "floor": 22.0, "wakeups": 3.0}
+    watchdog = {"resident": 27.0, "floor": 22.0, "wakeups": 3.0, "ready": 40.0}
     host = {"steps": steps, "saves": saves, "watchdog": watchdog}
     versions = {"http1.1": {"rate": 1.0, "cpu": 1.0}, "http2": {"rate": 0.5, "cpu": 2.0}}
     front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "machine": MACHINE}

@@ -17,13 +17,16 @@ from secreg_host import ask, cli, ready
 def test_what_was_loaded_and_replaced_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "module.py"
     module.write_text("")
-    loaded = {module: module.stat().st_mtime_ns}
+    loaded = {module: ready.mark(module)}
     monkeypatch.setattr(ready, "_mapped", lambda: ["7f00-7f01 r-xp 0 00:01 7  /usr/lib/libssl.so.3"])
     assert not ready.outdated(loaded)
     monkeypatch.setattr(ready, "_mapped", lambda: ["7f00-7f01 r-xp 0 00:01 7  /usr/lib/libssl.so.3 (deleted)"])
     assert ready.outdated(loaded)
     monkeypatch.setattr(ready, "_mapped", list)
-    os.utime(module, ns=(0, 1))
+    before = module.stat()
+    (tmp_path / "new.py").write_text("")  # of a package whose files have the date of the one before
+    os.utime(tmp_path / "new.py", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (tmp_path / "new.py").rename(module)
     assert ready.outdated(loaded)
     module.unlink()
     assert ready.outdated(loaded)
