@@ -53,7 +53,7 @@ class UnitServices:
         if master := self._master(name):
             with contextlib.suppress(ProcessLookupError):  # whoever looks for the result sees that it died
                 os.kill(master, signal.SIGHUP)
-        else:  # it is just starting
+        elif self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
             self.systemd.job("ReloadUnit", units.unit_of(name))
 
     def stop(self, name: str, wait: bool = True) -> None:
