@@ -22,9 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host import watch
 
         return _lasting(watch.main)
-    gc.disable()  # nothing that is imported is garbage
+    gc.disable()  # nothing that is imported is garbage, now or later
     from secreg_host import cli
 
+    gc.freeze()
     gc.enable()
     if arguments == ["ready"]:
         from secreg_host import ready
