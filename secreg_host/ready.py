@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from secreg_host import cli, templating
-from secreg_host.errors import Exit, SecregError
+from secreg_host.errors import Exit, bad_input
 from secreg_host.journal import notify
 from secreg_host.paths import Paths
 
@@ -45,7 +45,7 @@ SECONDS = 5.0
 def main(paths: Paths) -> int:
     """Serve one request after the other, until something that was loaded is replaced on disk: systemd begins anew."""
     if os.environ.get("LISTEN_FDS") != "1":
-        raise SecregError("only systemd can run this", "systemctl start secure-registry-apply.socket")
+        raise bad_input("", "only systemd can run this", "systemctl restart secure-registry-apply.socket")
     loaded = _load(paths)
     with socket.socket(fileno=FIRST_DESCRIPTOR) as listener:
         listener.set_inheritable(False)

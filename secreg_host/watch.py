@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secreg_host import records, sources
+from secreg_host import ask, records, sources
 from secreg_host.errors import SecregError
 from secreg_host.journal import Level, notify, say
 from secreg_host.paths import Paths
@@ -32,7 +32,7 @@ CHECK_SECONDS = 30.0
 RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Pauses before an apply is asked for once more for the same files; then `CHECK_SECONDS`."""
 
-RELOAD, WATCHDOG = "secure-registry-reload.service", "secure-registry-watchdog"
+MAIN, RELOAD, WATCHDOG = "secure-registry.service", "secure-registry-reload.service", "secure-registry-watchdog"
 PATIENCE_SECONDS = 0.3
 """How long an apply may go on after .htpasswd changed, before it must begin anew."""
 
@@ -196,7 +196,10 @@ def _code() -> int:
 
 def run_reload_unit(urgent: Callable[[], bool]) -> None:
     """Have systemd run one apply, anew when it is `urgent`, and wait for its end. Raises SecregError when that can't be
-    asked for."""
+    asked for.
+
+    If the process that is ready for it can't be asked, or was killed, the apply is one that needs no such process.
+    """
     from secreg_host.systemd import Systemd
 
     systemd = Systemd()
@@ -204,6 +207,8 @@ def run_reload_unit(urgent: Callable[[], bool]) -> None:
     while not through:
         say(".htpasswd changed: what is slow begins anew, so that a removed user is out")
         through = systemd.job("RestartUnit", RELOAD, enough=urgent)
+    if systemd.properties(RELOAD, "ExecMainStatus")["ExecMainStatus"] == ask.UNHEARD:
+        systemd.job("ReloadUnit", MAIN)
 
 
 def main(paths: Paths) -> int:

@@ -125,6 +125,29 @@ def test_what_is_ready_for_an_apply_is_never_of_yesterday(watched: Registry) -> 
     machine.run("systemctl", "start", "secure-registry")
 
 
+def test_changes_serve_without_what_is_ready_for_them(watched: Registry) -> None:
+    """Whatever becomes of it: it only makes them serve sooner."""
+    machine = watched.machine
+    machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
+    watched.expected.append(r"secure-registry-(apply|reload)\.s\w+: |Failed to start|cannot ask for an apply|was cut")
+    machine.wait_unit("secure-registry-apply.service")
+    machine.run("rm", "/run/secure-registry/apply.sock")
+    nginx_says(watched, "not-to-be-asked")
+    machine.wait_for("it", lambda: said(watched) == "not-to-be-asked", SECONDS)
+    machine.run("systemctl", "restart", "secure-registry-apply.socket")  # as the message says
+    mark = machine.journal_end()
+    nginx_says(watched, "asked")
+    machine.wait_for("it", lambda: said(watched) == "asked", SECONDS)
+    assert not any("cannot ask" in entry["MESSAGE"] for entry in machine.journal(after=mark))
+
+    drop_in = "/run/systemd/system/secure-registry-apply.service.d/broken.conf"
+    machine.write(drop_in, "[Service]\nExecStart=\nExecStart=/bin/false\n")
+    machine.run("sh", "-c", "systemctl daemon-reload; systemctl stop secure-registry-apply.service")
+    nginx_says(watched, "broken")
+    machine.wait_for("it", lambda: said(watched) == "broken", 15)
+    machine.run("sh", "-c", f"rm {drop_in}; systemctl daemon-reload")
+
+
 def test_nothing_slow_holds_up_a_removed_user(watched: Registry) -> None:
     machine = watched.machine
     machine.run("sh", "-ec", f"cp {ETC}/.htpasswd /root/ht; secure-registry htpasswd -i alice", input="secret-of-alice")
