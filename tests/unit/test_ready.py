@@ -73,9 +73,14 @@ def test_who_asked_is_told_what_to_look_at(
     said = capfd.readouterr().err
     assert "No such file" in said and "restart secure-registry-apply.socket" in said
     with socket.create_server(ask.SOCKET, family=socket.AF_UNIX) as listener:
-        hangs_up = threading.Thread(target=lambda: listener.accept()[0].close())
+
+        def hang_up() -> None:
+            link, _ = listener.accept()
+            with link:
+                link.recv(1)
+
+        hangs_up = threading.Thread(target=hang_up)
         hangs_up.start()
         assert ask.main() == ask.UNHEARD
         hangs_up.join()
-    said = capfd.readouterr().err
-    assert "cut short" in said or "reset" in said
+    assert "cut short" in capfd.readouterr().err
