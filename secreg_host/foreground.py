@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-from secreg_host import files, process, processes, provision
+from secreg_host import files, nginxmaster, process, processes, provision
 from secreg_host import parts as kinds
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
@@ -89,7 +89,7 @@ class ForegroundServices:
         self.children[name] = Child(one, environment)
 
     def reload(self, name: str) -> None:
-        self.children[name].popen.send_signal(signal.SIGHUP)
+        nginxmaster.reload(self.children[name].popen.pid)
 
     def stop(self, name: str, wait: bool = True) -> None:
         child = self.children.pop(name, None)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from secreg_host import files, process, processes, units
+from secreg_host import files, nginxmaster, process, processes, units
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -51,8 +51,7 @@ class UnitServices:
     def reload(self, name: str) -> None:
         """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx."""
         if master := self._master(name):
-            with contextlib.suppress(ProcessLookupError):  # whoever looks for the result sees that it died
-                os.kill(master, signal.SIGHUP)
+            nginxmaster.reload(master)
         elif self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
             self.systemd.job("ReloadUnit", units.unit_of(name))
 
@@ -102,7 +101,7 @@ class UnitServices:
         old = self._master(name)
         os.kill(old, signal.SIGUSR2)
         deadline = time.monotonic() + RENEW_SECONDS
-        while (new := self._master(name)) == old or not _has_children(new):
+        while (new := self._master(name)) == old or not nginxmaster.workers(new):
             if time.monotonic() > deadline:
                 raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
             time.sleep(0.01)
@@ -112,9 +111,3 @@ class UnitServices:
         argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
         argv.append("_TRANSPORT=stdout")
         return process.run(argv).stdout.strip().splitlines()
-
-
-def _has_children(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text())
-    return False

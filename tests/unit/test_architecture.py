@@ -13,7 +13,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "templating", "helptext"},
-    {"files", "process", "distro", "envfile", "handshake", "sources"},
+    {"files", "process", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},

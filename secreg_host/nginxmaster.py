@@ -1,0 +1,66 @@
+"""nginx's master process and its workers, ruled by signals (nginx.org/en/docs/control.html)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+TITLE = b"nginx: worker process\0"
+"""What a worker calls itself from when it takes connections until it is told to finish."""
+
+HANDOVER_SECONDS = 0.5
+"""How long new workers are waited for; from then on it is all left to the master."""
+
+QUIET_SECONDS = 0.01
+"""When no further worker came for so long, these are all: fewer are configured than were before."""
+
+LOOK_SECONDS = 0.002
+
+
+def children(pid: int) -> set[int]:
+    """The processes that `pid` has started (proc_pid_task_children(5))."""
+    with contextlib.suppress(OSError):
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return set()
+
+
+def workers(master: int) -> set[int]:
+    """The workers of `master` that take connections."""
+    return {pid for pid in children(master) if _title(pid).startswith(TITLE)}
+
+
+def _title(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def reload(master: int) -> None:
+    """Let nginx read its configuration again; what its workers have begun they finish. Does nothing if it has died.
+
+    By itself the master has old and new workers take connections side by side for a tenth of a second, of which the
+    old ones get nearly all. So they are told to finish when the new ones are there.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        old = workers(master)
+        os.kill(master, signal.SIGHUP)
+        if _relieved(master, old):
+            for pid in old & workers(master):
+                os.kill(pid, signal.SIGQUIT)
+
+
+def _relieved(master: int, old: set[int]) -> bool:
+    """Whether new workers have come in time, as many as the `old` ones or as there will be."""
+    new: set[int] = set()
+    begun = changed = time.monotonic()
+    while (now := time.monotonic()) < begun + HANDOVER_SECONDS:
+        found = workers(master) - old
+        if found != new:
+            new, changed = found, now
+        if new and (len(new) >= len(old) or now > changed + QUIET_SECONDS):
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False
