@@ -57,6 +57,19 @@ class Nginx:
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
         wait_for(lambda: len(nginxmaster.workers(self.master)) == 2)
 
+    def reload(self, answer: str, count: int = 2, more: str = "") -> set[int]:
+        """Reload with another configuration; returns the workers of before."""
+        old = nginxmaster.workers(self.master)
+        self.configure(answer, count, more)
+        nginxmaster.reload(self.master)
+        return old
+
+    def wait_for_end(self, workers: set[int]) -> None:
+        wait_for(lambda: not nginxmaster.children(self.master) & workers)
+
+    def wait_for_answer(self, answer: str) -> None:
+        wait_for(lambda: self.ask() == answer)
+
     def connect(self) -> socket.socket:
         link = socket.socket(socket.AF_UNIX)
         link.settimeout(10)
@@ -102,10 +115,8 @@ def told(nginx: Nginx, pids: set[int]) -> set[int]:
 
 def test_old_workers_finish_when_the_new_ones_are_there(nginx: Nginx) -> None:
     for turn in range(10):
-        old = nginxmaster.workers(nginx.master)
-        nginx.configure(f"new-{turn}")
-        nginxmaster.reload(nginx.master)
-        wait_for(lambda: not nginxmaster.children(nginx.master) & old)
+        old = nginx.reload(f"new-{turn}")
+        nginx.wait_for_end(old)
         assert nginx.ask() == f"new-{turn}"
         assert told(nginx, old) == old
         new = nginxmaster.workers(nginx.master)
@@ -114,31 +125,24 @@ def test_old_workers_finish_when_the_new_ones_are_there(nginx: Nginx) -> None:
 
 
 def test_fewer_workers_than_before(nginx: Nginx) -> None:
-    old = nginxmaster.workers(nginx.master)
-    nginx.configure("new", count=1)
-    nginxmaster.reload(nginx.master)
-    wait_for(lambda: not nginxmaster.children(nginx.master) & old)
+    old = nginx.reload("new", count=1)
+    nginx.wait_for_end(old)
     assert (nginx.ask(), told(nginx, old), len(nginxmaster.workers(nginx.master))) == ("new", old, 1)
 
 
 def test_what_does_not_load_ends_nobody(nginx: Nginx) -> None:
-    old = nginxmaster.workers(nginx.master)
-    nginx.configure("new", more="no_such_directive;")
-    nginxmaster.reload(nginx.master)
+    old = nginx.reload("new", more="no_such_directive;")
     assert "no_such_directive" in nginx.log
     assert (nginx.ask(), nginxmaster.workers(nginx.master), told(nginx, old)) == ("old", old, set())
 
 
-def test_what_has_begun_is_finished_and_not_counted_twice(nginx: Nginx) -> None:
+def test_what_has_begun_is_finished(nginx: Nginx) -> None:
     with nginx.connect() as link:
         link.sendall(b"GET / HTTP/1.0\r\n")  # not all of a request yet
-        wait_for(lambda: nginx.ask() == "old")
+        nginx.wait_for_answer("old")
         for answer in ("new", "newer"):
-            old = nginxmaster.workers(nginx.master)
-            nginx.configure(answer)
-            nginxmaster.reload(nginx.master)
-            wait_for(lambda: len(nginxmaster.workers(nginx.master) - old) == 2)
-            wait_for(lambda: nginx.ask() == answer)
+            nginx.reload(answer)
+            nginx.wait_for_answer(answer)
         link.sendall(b"\r\n")
         assert whole(link).endswith("old")
     wait_for(lambda: len(nginxmaster.children(nginx.master)) == 2)
