@@ -45,9 +45,9 @@ class Stage:
 
 
 def slot_for(
-    parts: dict[str, Part], current: Generation | None, running: Callable[[str], bool], renew: bool = False
+    parts: dict[str, Part], current: Generation | None, busy: Collection[str], renew: bool = False
 ) -> str:
-    """The slot of the registry for `parts`: the present one while nothing changes for it, else a free one.
+    """The slot of the registry for `parts`: the present one while nothing changes for it, else one that is not `busy`.
 
     renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.
     """
@@ -64,7 +64,7 @@ def slot_for(
             return current.slot
     taken = current.slot if current is not None else NO_SLOT
     for slot in processes.SLOTS:
-        if slot != taken and not running(f"registry@{slot}"):
+        if slot != taken and slot not in busy:
             return slot
     raise SecregError(
         "every slot of the registry still finishes uploads that began before earlier changes",
@@ -257,9 +257,9 @@ def _way_back(stage: Stage, new: Generation, current: Generation) -> Generation:
 
 def retire_strays(stage: Stage, current: Generation) -> None:
     """Let registries end that runs left behind which were killed; not while one of them may still serve."""
-    strays = [slot for slot in processes.SLOTS if slot != current.slot and stage.services.running(f"registry@{slot}")]
+    strays = stage.services.slots() - {current.slot}
     if strays and serves(current):
-        for slot in strays:
+        for slot in sorted(strays):
             stage.services.stop(f"registry@{slot}", wait=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from secreg_host import activate, assemble, generations, processes, rehearsal, upgrades
+from secreg_host import activate, assemble, generations, rehearsal, upgrades
 from secreg_host import parts as kinds
 from secreg_host.activate import Stage
 from secreg_host.errors import BadInput, Problem
@@ -20,7 +20,7 @@ def choose_renewed(
     held: dict[str, tuple[Problem, ...]] = {}
     renew = current is not None and bool(set(outdated) - set(upgrades.NGINX))
     if current is not None and renew:  # the new program with what serves: is it to blame for what comes?
-        slot = activate.slot_for(current.parts, current, stage.services.running, renew)
+        slot = activate.slot_for(current.parts, current, stage.services.slots(), renew)
         same = assemble.assemble(stage.host, current.parts, slot)
         if problems := _check(stage, same, current, live):
             held[kinds.REGISTRY], renew = problems, False
@@ -45,10 +45,10 @@ def choose(
 
     renew: the registry moves to another slot. Raises BadInput when there is no last good version to hold on to.
     """
-    busy = {name for name in map("registry@{}".format, processes.SLOTS) if stage.services.running(name)}
+    busy = stage.services.slots()
 
     def assembled(some: dict[str, Part]) -> Generation:
-        slot = activate.slot_for(some, current, busy.__contains__, renew)
+        slot = activate.slot_for(some, current, busy, renew)
         return assemble.assemble(stage.host, some, slot)
 
     wanted = assembled(parts)

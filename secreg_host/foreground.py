@@ -108,6 +108,9 @@ class ForegroundServices:
     def running(self, name: str) -> bool:
         return any(name in some and some[name].alive for some in (self.children, self.leaving))
 
+    def slots(self) -> set[str]:
+        return {slot for slot in processes.SLOTS if self.running(f"registry@{slot}")}
+
     def up(self, name: str) -> bool:
         return self.running(name)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from secreg_host import process
 from secreg_host.nginxconf import Listen
 
 LISTENING = "0A"
@@ -69,13 +69,13 @@ def sockets_of(pids: set[int]) -> set[str]:
 
 def holder(inode: str) -> int | None:
     """The process that holds socket `inode`; None: there is none, or one of another user's that we can't see."""
-    return next((int(process.name) for process in PROC.glob("[0-9]*") if inode in _sockets(process)), None)
+    return next((int(one.name) for one in PROC.glob("[0-9]*") if inode in _sockets(one)), None)
 
 
-def _sockets(process: Path) -> set[str]:
+def _sockets(one: Path) -> set[str]:
     """The inodes of all sockets that a process, a directory of /proc, holds."""
     found = set()
-    with contextlib.suppress(OSError), os.scandir(process / "fd") as descriptors:
+    with contextlib.suppress(OSError), os.scandir(one / "fd") as descriptors:
         for descriptor in descriptors:
             with contextlib.suppress(OSError):
                 kind, _, inode = os.readlink(descriptor.path).partition("[")  # noqa: PTH115 (Path takes twice as long)
@@ -88,13 +88,8 @@ def name_of(pid: int | None) -> str:
     """A name for process `pid`, such as `apache2 (process 812, apache2.service)`; None: "another process"."""
     if pid is None:
         return "another process"
-    process = PROC / str(pid)
-    name = _read(process / "comm").strip() or "a process"
-    units = re.findall(r"/([^/\n]+\.(?:service|socket|scope))", _read(process / "cgroup"))
-    return f"{name} (process {pid}{', ' + units[-1] if units else ''})"
-
-
-def _read(path: Path) -> str:
+    name = "a process"
     with contextlib.suppress(OSError):
-        return path.read_text()
-    return ""
+        name = (PROC / str(pid) / "comm").read_text().strip()
+    unit = process.unit_of(pid)
+    return f"{name} (process {pid}{', ' + unit if unit else ''})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONFINED = "SECREG_CONFINED"
 """Set by units that run us in a sandbox."""
 
+UNIT = re.compile(r"/([^/\n]+\.(?:service|socket|scope))")
 ENVIRONMENT = {"PATH": SEARCH, "LANG": "C.UTF-8"}
 
 
@@ -116,6 +118,14 @@ def spawn(
         )
     except FileNotFoundError as error:
         raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
+
+
+def unit_of(pid: int) -> str:
+    """The unit of systemd's that process `pid` belongs to, by its control group (cgroups(7)); "": none."""
+    with contextlib.suppress(OSError):
+        found = UNIT.findall(Path(f"/proc/{pid}/cgroup").read_text())
+        return str(found[-1]) if found else ""
+    return ""
 
 
 def group_members(group: int) -> set[int]:

@@ -33,6 +33,9 @@ class Services(Protocol):
     def running(self, name: str) -> bool:
         """Whether `name` runs (or is about to be restarted)."""
 
+    def slots(self) -> set[str]:
+        """The slots whose registry runs."""
+
     def up(self, name: str) -> bool:
         """Whether `name` runs and has begun its work: nginx then has its ports."""
 
@@ -72,6 +75,9 @@ class Idle:
 
     def running(self, name: str) -> bool:
         return False
+
+    def slots(self) -> set[str]:
+        return set()
 
     def up(self, name: str) -> bool:
         return False

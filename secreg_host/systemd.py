@@ -6,8 +6,9 @@ Source: org.freedesktop.systemd1(5).
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ CALL_SECONDS = 25
 
 SIGNATURES = {
     **dict.fromkeys(("StartUnit", "StopUnit", "ReloadUnit", "RestartUnit", "TryRestartUnit"), "(ss)"),
-    **dict.fromkeys(("LoadUnit", "ResetFailedUnit", "GetUnitProcesses"), "(s)"),
+    **dict.fromkeys(("ResetFailedUnit", "GetUnitProcesses"), "(s)"),
+    "ListUnitsByNames": "(as)",
     "Reload": "()",
     "DisableUnitFiles": "(asb)",
     "KillUnit": "(ssi)",
@@ -69,7 +71,6 @@ class Systemd:
     def __init__(self) -> None:
         with _explained("reach systemd"):
             self.connection = _system_bus()
-        self.paths: dict[str, str] = {}
 
     def _ask(self, path: str, interface: str, method: str, signature: str, args: tuple[Any, ...]) -> Any:
         from gi.repository import GLib
@@ -84,15 +85,9 @@ class Systemd:
         with _explained(f"{method} {' '.join(map(str, args))}"):
             return self._ask(OBJECT, f"{NAME}.Manager", method, SIGNATURES[method], args)
 
-    def _path(self, name: str) -> str:
-        """Where unit `name` is on the bus; it is loaded when it is first asked for, and by a look at it later."""
-        if name not in self.paths:
-            self.paths[name] = self.call("LoadUnit", name)
-        return self.paths[name]
-
     def unit(self, name: str) -> dict[str, Any]:
-        """All properties of unit `name` and of its service; D-Bus loads the unit if need be."""
-        path = self._path(name)
+        """All properties of unit `name` and of its service."""
+        path = object_of(name)
         found: dict[str, Any] = {}
         with _explained(f"look at {name}"):
             for interface in ("Unit", "Service") if name.endswith(".service") else ("Unit",):
@@ -101,7 +96,7 @@ class Systemd:
 
     def properties(self, name: str, *wanted: str) -> dict[str, Any]:
         """The `wanted` properties of service `name`: all of them would take a hundred times as long."""
-        path = self._path(name)
+        path = object_of(name)
         found = {}
         with _explained(f"look at {name}"):
             for one in wanted:
@@ -111,8 +106,11 @@ class Systemd:
 
     def active(self, name: str) -> tuple[str, str]:
         """ActiveState and SubState of unit `name`."""
-        found = self.properties(name, "ActiveState", "SubState")
-        return found["ActiveState"], found["SubState"]
+        return next(iter(self.actives([name]).values()))
+
+    def actives(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """ActiveState and SubState of each of the units, in one call."""
+        return {name: (active, sub) for name, _, _, active, sub, *_ in self.call("ListUnitsByNames", names)}
 
     def state(self, name: str) -> UnitState:
         found = self.properties(name, *OF_UNITS, "MainPID", "Result", "StatusText")
@@ -131,7 +129,7 @@ class Systemd:
         Returns whether it is through.
         """
         job = self.call(method, unit, "replace")
-        path = self._path(unit)
+        path = object_of(unit)
         deadline = time.monotonic() + JOB_SECONDS
         pause, longest = LOOK_SECONDS
         while wait:
@@ -147,6 +145,11 @@ class Systemd:
             time.sleep(pause)
             pause = min(1.2 * pause, longest)
         return False
+
+
+def object_of(unit: str) -> str:
+    """Where `unit` is on the bus, as sd_bus_path_encode(3) has it; systemd loads it when it is looked at there."""
+    return f"{OBJECT}/unit/" + re.sub(r"[^A-Za-z0-9]|^[0-9]", lambda found: f"_{ord(found[0]):02x}", unit)
 
 
 @contextlib.contextmanager

@@ -59,7 +59,11 @@ class UnitServices:
         self.systemd.job("StopUnit", units.unit_of(name), wait)
 
     def running(self, name: str) -> bool:
-        return self.systemd.active(units.unit_of(name))[0] not in ("inactive", "failed")
+        return _runs(self.systemd.active(units.unit_of(name)))
+
+    def slots(self) -> set[str]:
+        names = {units.unit_of(f"registry@{slot}"): slot for slot in processes.SLOTS}
+        return {names[unit] for unit, state in self.systemd.actives(list(names)).items() if _runs(state)}
 
     def up(self, name: str) -> bool:
         return self.systemd.active(units.unit_of(name))[0] in ("active", "reloading")
@@ -80,7 +84,7 @@ class UnitServices:
         if run is not None:
             with contextlib.suppress(SecregError, ValueError):
                 pid = int(files.read_or_none(run / "nginx.pid") or b"")
-                if pid in self.pids(name):
+                if process.unit_of(pid) == units.unit_of(name):
                     return pid
         return self._main_pid(name)
 
@@ -111,3 +115,8 @@ class UnitServices:
         argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
         argv.append("_TRANSPORT=stdout")
         return process.run(argv).stdout.strip().splitlines()
+
+
+def _runs(state: tuple[str, str]) -> bool:
+    """Whether a unit in this `state` runs, or is about to."""
+    return state[0] not in ("inactive", "failed")
