@@ -158,7 +158,8 @@ def activate(
     why. Raises SecregError when there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
-    before = stage.services.pids("nginx")
+    replaced = current is not None and current.slot not in (NO_SLOT, new.slot)
+    before = stage.services.pids("nginx") if replaced else set()
     try:
         _switch(stage, new, current, renew)
     except Superseded:

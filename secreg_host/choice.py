@@ -22,12 +22,12 @@ def choose_renewed(
     if current is not None and renew:  # the new program with what serves: is it to blame for what comes?
         slot = activate.slot_for(current.parts, current, stage.services.slots(), renew)
         same = assemble.assemble(stage.host, current.parts, slot)
-        if problems := _check(stage, same, current, live):
+        if problems := _check(stage, same, current, live, None):
             held[kinds.REGISTRY], renew = problems, False
         else:
             stage.services.stop(f"registry@{slot}")
     try:
-        chosen, failed = choose(stage, parts, current, live, renew)
+        chosen, failed = choose(stage, parts, current, live, renew, None if outdated or not live else current)
     except BadInput as error:
         if current is None or not set(outdated) & set(upgrades.NGINX):
             raise
@@ -39,11 +39,17 @@ def choose_renewed(
 
 
 def choose(
-    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool, renew: bool = False
+    stage: Stage,
+    parts: dict[str, Part],
+    current: Generation | None,
+    live: bool,
+    renew: bool,
+    tried: Generation | None,
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """The generation with as many of `parts` as are good together, staged, its registry up; and what is not good.
 
-    renew: the registry moves to another slot. Raises BadInput when there is no last good version to hold on to.
+    renew: the registry moves to another slot; tried: what nginx was tried with (`rehearsal.check`). Raises BadInput
+    when there is no last good version to hold on to.
     """
     busy = stage.services.slots()
 
@@ -54,7 +60,7 @@ def choose(
     wanted = assembled(parts)
     if current is not None and wanted.name == current.name:
         return current, ()
-    problems = _check(stage, wanted, current, live)
+    problems = _check(stage, wanted, current, live, tried)
     if not problems:
         return wanted, ()
     known = {wanted.name: problems}
@@ -67,27 +73,29 @@ def choose(
             continue
         trial = assembled(base | {name: parts[name]})
         if trial.name not in known:
-            known[trial.name] = _check(stage, trial, current, live)
+            known[trial.name] = _check(stage, trial, current, live, tried)
         if problems := known[trial.name]:
             found += findings("rejected", name, problems)
         else:
             base = trial.parts
     chosen = assembled(base)
-    if chosen.name != current.name and (problems := _check(stage, chosen, current, live)):
+    if chosen.name != current.name and (problems := _check(stage, chosen, current, live, tried)):
         raise BadInput(problems)
     return chosen, tuple(found)
 
 
-def _check(stage: Stage, new: Generation, current: Generation | None, live: bool) -> tuple[Problem, ...]:
-    """Stage `new`, rehearse it and bring its registry up; its problems. A bad one is not kept."""
+def _check(
+    stage: Stage, new: Generation, current: Generation | None, live: bool, tried: Generation | None
+) -> tuple[Problem, ...]:
+    """Stage `new`, rehearse it and bring its registry up if it is another one; its problems. A bad one is not kept."""
     host = stage.host
     staged = generations.stage(host, new, assemble.generation_conf(new))
-    problems = rehearsal.check(host, new, staged)
+    problems = rehearsal.check(host, new, staged, tried)
     if not problems and live and current is not None and new.listens != current.listens:
         error = activate.port_problem(stage, new)
         origin = new.parts[kinds.NGINX].sources[0]
         problems = (Problem(origin, error.message, error.hint),) if error else ()
-    if not problems and live:
+    if not problems and live and (current is None or new.slot != current.slot):
         problems = activate.bring_up_registry(stage, new)
     if problems and generations.current_name(host) != new.name:
         shutil.rmtree(staged, ignore_errors=True)

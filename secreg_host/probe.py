@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import http.client
 import socket
@@ -50,9 +51,8 @@ def connect_unix(path: Path) -> Callable[[Listen], socket.socket]:
 
 
 def ask(link: socket.socket, path: str, name: str) -> http.client.HTTPResponse:
-    """GET `path` over the connected socket `link`; the answer, its body read."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: secure-registry-probe\r\nConnection: close\r\n\r\n"
-    link.sendall(request.encode())
+    """GET `path` over the connected socket `link`; the answer, its body read. `will_close`: it was the last one."""
+    link.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: secure-registry-probe\r\n\r\n".encode())
     response = http.client.HTTPResponse(link)
     response.begin()
     response.read()
@@ -60,37 +60,64 @@ def ask(link: socket.socket, path: str, name: str) -> http.client.HTTPResponse:
 
 
 def once(want: Expectation, connect: Callable[[Listen], socket.socket] = connect_tcp) -> str:
-    """One look: "" if it is as expected, else what is not."""
+    """One look, over a fresh connection: "" if it is as expected, else what is not."""
     try:
-        status, fingerprint = _get(want, want.answer_path, connect)
-        if want.listen.tls and want.fingerprint and fingerprint != want.fingerprint:
-            return "it serves another certificate than docker-registry.crt"
-        if status != 204:
-            return "the new configuration does not answer"
-        for path in GUARDED:
-            status, _ = _get(want, path, connect)
-            if 200 <= status < 300:
-                return f"{path} is answered without a password (HTTP {status})"
-            if path == "/v2/" and status != 401:
-                return f"{path} without a password is answered by HTTP {status}, not 401"
+        with contextlib.ExitStack() as links:
+            return _look(_Client(want, connect, links))
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"no answer: {error}"
+
+
+def _look(client: _Client) -> str:
+    want = client.want
+    status = client.get(want.answer_path)
+    if want.listen.tls and want.fingerprint and client.fingerprint != want.fingerprint:
+        return "it serves another certificate than docker-registry.crt"
+    if status != 204:
+        return "the new configuration does not answer"
+    for path in GUARDED:
+        status = client.get(path)
+        if 200 <= status < 300:
+            return f"{path} is answered without a password (HTTP {status})"
+        if path == "/v2/" and status != 401:
+            return f"{path} without a password is answered by HTTP {status}, not 401"
     return ""
 
 
-def _get(want: Expectation, path: str, connect: Callable[[Listen], socket.socket]) -> tuple[int, str]:
-    with contextlib.ExitStack() as stack:
-        link = stack.enter_context(connect(want.listen))
-        if want.listen.proxy_protocol and connect is connect_tcp:
+@dataclass
+class _Client:
+    """Asks one address, over one connection as long as the server keeps it. `links` closes what was opened."""
+
+    want: Expectation
+    connect: Callable[[Listen], socket.socket]
+    links: contextlib.ExitStack
+    link: socket.socket | None = None
+    fingerprint: str = ""
+
+    def get(self, path: str) -> int:
+        """The status of GET `path`."""
+        link = self.link or self._connected()
+        response = ask(link, path, self.want.server_name)
+        self.link = None if response.will_close else link
+        return response.status
+
+    def _connected(self) -> socket.socket:
+        listen = self.want.listen
+        link = self.links.enter_context(self.connect(listen))
+        if listen.proxy_protocol and self.connect is connect_tcp:
             link.sendall(b"PROXY UNKNOWN\r\n")
-        fingerprint = ""
-        if want.listen.tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE  # the certificate is compared byte for byte, whoever signed it
-            link = stack.enter_context(context.wrap_socket(link, server_hostname=want.server_name))
-            fingerprint = hashlib.sha256(link.getpeercert(binary_form=True) or b"").hexdigest()
-        return ask(link, path, want.server_name).status, fingerprint
+        if listen.tls:
+            link = self.links.enter_context(_context().wrap_socket(link, server_hostname=self.want.server_name))
+            self.fingerprint = hashlib.sha256(link.getpeercert(binary_form=True) or b"").hexdigest()
+        return link
+
+
+@functools.cache
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the certificate is compared byte for byte, whoever signed it
+    return context
 
 
 def prove(wants: tuple[Expectation, ...], seconds: float, alive: Callable[[], str]) -> str:

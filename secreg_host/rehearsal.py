@@ -6,8 +6,10 @@ The run answers what a syntax check can't: does it present the certificate, and 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,13 +30,18 @@ MESSAGE = re.compile(
 )
 
 
-def check(host: Host, generation: Generation, staged: Path) -> tuple[Problem, ...]:
-    """Problems of the staged generation's two nginx configurations; none: it may serve."""
-    program = hosts.nginx(kinds.settings_of(generation.parts[kinds.SETTINGS]))
-    tests = (
-        ("auth", host.accounts.auth, host.paths.auth_run),
-        ("front", host.accounts.front, host.paths.front_run),
-    )
+def check(host: Host, generation: Generation, staged: Path, tried: Generation | None = None) -> tuple[Problem, ...]:
+    """Problems of the staged generation's two nginx configurations; none: it may serve.
+
+    tried: a generation that the nginx which is on disk was tried with. A password check that is the same is not tried
+    again: it could only hold back what has nothing to do with it.
+    """
+    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    program = hosts.nginx(settings)
+    tests = [("front", host.accounts.front, host.paths.front_run)]
+    same_settings = tried is not None and kinds.settings_of(tried.parts[kinds.SETTINGS]) == settings
+    if not same_settings or generation.differs(tried, "auth/"):
+        tests.append(("auth", host.accounts.auth, host.paths.auth_run))
     with ThreadPoolExecutor() as pool:  # of processes that are waited for
         said = [pool.submit(_test, program, staged / part / "nginx.conf", whose, run) for part, whose, run in tests]
         rehearsed = pool.submit(_rehearse, host, generation, staged, program)
@@ -140,7 +147,8 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
             time.sleep(0.002)
         yield
     finally:
-        nginx.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(nginx.pid, signal.SIGKILL)  # nobody but us talks to it
         nginx.communicate(timeout=SECONDS)
 
 
