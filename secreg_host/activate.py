@@ -185,11 +185,11 @@ def activate(
 def last_good(stage: Stage) -> Generation | None:
     """The current generation; or, if a run was cut short before it was proven and it does not serve, the one before."""
     host = stage.host
-    current = generations.load(host, generations.current_name(host))
-    proven = generations.load(host, generations.proven_name(host))
-    if current is None or proven is None or current.name == proven.name or serves(current):
+    name, proven = generations.current_name(host), generations.proven_name(host)
+    current = generations.load(host, name)
+    if current is None or proven in (None, name) or serves(current):
         return current
-    return proven
+    return generations.load(host, proven) or current
 
 
 def _place(part: Part, name: str) -> str:

@@ -1,12 +1,13 @@
 """Asks the process that is ready (ready.py) for one apply, and ends as that ends: secure-registry-reload.service.
 
-It runs at each save, so it loads next to nothing.
+It runs at each save, so it loads next to nothing: `socket`, which makes an enumeration of each of its constants, would
+take longer than all else.
 """
 
 from __future__ import annotations
 
-import socket
 import sys
+from _socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, socket
 
 SOCKET = "/run/secure-registry/apply.sock"
 """Where secure-registry-apply.socket listens, for root alone."""
@@ -18,10 +19,11 @@ UNHEARD = 75
 def main() -> int:
     """Let one apply run, which says what it has to say on our stdout and stderr; returns its exit code, or UNHEARD."""
     try:
-        with socket.socket(socket.AF_UNIX) as link:
-            link.connect(SOCKET)
-            socket.send_fds(link, [b"\0"], [1, 2])
-            answer = link.recv(1)
+        link = socket(AF_UNIX)
+        link.connect(SOCKET)
+        outputs = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in (1, 2))
+        link.sendmsg([b"\0"], [(SOL_SOCKET, SCM_RIGHTS, outputs)])
+        answer = link.recv(1)
     except OSError as error:
         return _unheard(f"cannot ask for an apply: {error.strerror} ({SOCKET})")
     return answer[0] if answer else _unheard("the apply was cut short")

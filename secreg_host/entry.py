@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False
+"""What type checkers take for typing's, which takes as long to load as all that `ask` needs."""
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from secreg_host.paths import Paths
 
 
@@ -18,6 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host import ask
 
         return ask.main()
+    if sys.flags.no_site:  # the launcher's -S: where Debian's libraries are, `ask` need not know
+        import site
+
+        site.main()
     if arguments == ["watch"]:
         from secreg_host import watch
 
