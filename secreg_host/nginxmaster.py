@@ -47,7 +47,7 @@ def reload(master: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         old = workers(master)
         os.kill(master, signal.SIGHUP)
-        if _relieved(master, old):
+        if old and _relieved(master, old):
             for pid in old & workers(master):
                 os.kill(pid, signal.SIGQUIT)
 
