@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,10 @@ ATTEMPTS = 4
 
 READS = 3
 """How often everything is read while it changes; then what was read last counts, and the watchdog asks again."""
+
+GRACE_SECONDS = 0.25
+"""How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
+directory in the place of ours, leaves a moment without."""
 
 WAIT_SECONDS = 10.0
 """How long the second half of a pair is waited for before the pair is called wrong."""
@@ -172,11 +177,20 @@ class Seen:
 
 def _read_whole(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
     """`read`, again if something changed meanwhile: half of it may be of before, or between two steps of a save."""
-    for _ in range(READS - 1):
+    users = current is not None and current.parts[kinds.USERS].facts["count"]
+    patience = time.monotonic() + (GRACE_SECONDS if users else 0.0)
+    for _ in range(READS):
+        _await_users(host, patience)
         seen = read(host, wish, current, before)
         if seen.fingerprint or seen.provisioned.written:
-            return seen
-    return read(host, wish, current, before)
+            break
+    return seen
+
+
+def _await_users(host: Host, until: float) -> None:
+    """Wait until .htpasswd is there, or `until` (monotonic seconds)."""
+    while time.monotonic() < until and not os.access(host.paths.htpasswd, os.F_OK):
+        time.sleep(0.01)
 
 
 def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:

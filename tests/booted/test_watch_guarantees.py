@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,7 @@ SECONDS = 15.0
 """Less than the look every 30 seconds that would hide what was missed."""
 
 PROGRAM = "/usr/bin/docker-registry"
+CURRENT = "/var/lib/secure-registry/current"
 ALICE = "alice:secret-of-alice"
 
 
@@ -146,6 +148,34 @@ def test_changes_serve_without_what_is_ready_for_them(watched: Registry) -> None
     nginx_says(watched, "broken")
     machine.wait_for("it", lambda: said(watched) == "broken", 15)
     machine.run("sh", "-c", f"rm {drop_in}; systemctl daemon-reload")
+
+
+@pytest.mark.parametrize("what", ["", "/.htpasswd"])
+def test_users_that_are_away_for_a_moment_are_not_locked_out(watched: Registry, what: str) -> None:
+    """Who puts another directory in the place of ours, or removes a file to create it, leaves a moment without."""
+    machine = watched.machine
+    watched.expected.append("does not exist")
+    machine.run("sh", "-ec", f"cp {ETC}/.htpasswd /root/ht; secure-registry htpasswd -i alice", input="secret-of-alice")
+    machine.run("cp", f"{ETC}/ca.crt", "/root")
+
+    def answer() -> str:
+        return watched.curl("/v2/", "--cacert", "/root/ca.crt", user=ALICE).stdout.rpartition("\n")[2]
+
+    path = f"{ETC}{what}"
+    away = f"mv {path} {path}.away; sleep 0.2; mv {path}.away {path}"
+    seen: Counter[str] = Counter()
+    for number in range(8):
+        edit = f"cp -p {ETC}/nginx.conf /root/n; echo '# edit {number}' >> /root/n; mv /root/n {ETC}/nginx.conf"
+        moving = subprocess.Popen(machine.command("sh", "-ec", f"{edit}; {away}"))
+        while moving.poll() is None or f"# edit {number}" not in machine.read(f"{CURRENT}/front/nginx.conf"):
+            seen[answer()] += 1
+        assert moving.returncode == 0
+    assert set(seen) == {"200"}, seen
+    machine.run("mv", path, f"{path}.away")
+    machine.wait_for("nobody", lambda: answer() == "401")
+    machine.run("mv", f"{path}.away", path)
+    machine.wait_for("alice", lambda: answer() == "200")
+    machine.run("sh", "-c", f"cat /root/ht > {ETC}/.htpasswd")
 
 
 def test_nothing_slow_holds_up_a_removed_user(watched: Registry) -> None:

@@ -39,7 +39,7 @@ def test_what_changes_while_it_is_read_is_read_again(monkeypatch: pytest.MonkeyP
     first = replace(torn, provisioned=Provisioned(written=(Path("secure-registry.conf"),)))
     reads: list[Seen] = []
     monkeypatch.setattr(apply, "read", lambda *_: reads.pop(0))
-    nothing: Any = None
+    nothing: Any = None  # a host, a wish, a generation, a report
 
     def left(*given: Seen) -> tuple[Seen, int]:
         reads[:] = given
