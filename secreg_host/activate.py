@@ -158,8 +158,8 @@ def activate(
     why. Raises SecregError when there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
-    replaced = current is not None and current.slot not in (NO_SLOT, new.slot)
-    before = stage.services.pids("nginx") if replaced else set()
+    moves = current is not None and current.slot != new.slot
+    before = stage.services.pids("nginx") if moves else set()
     try:
         _switch(stage, new, current, renew)
     except Superseded:

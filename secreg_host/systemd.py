@@ -20,7 +20,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 CALL_SECONDS = 25
 
 SIGNATURES = {
-    **dict.fromkeys(("StartUnit", "StopUnit", "ReloadUnit", "RestartUnit", "TryRestartUnit"), "(ss)"),
+    **dict.fromkeys(("StartUnit", "StopUnit", "ReloadUnit", "RestartUnit"), "(ss)"),
     **dict.fromkeys(("ResetFailedUnit", "GetUnitProcesses"), "(s)"),
     "ListUnitsByNames": "(as)",
     "Reload": "()",

@@ -105,7 +105,7 @@ class UnitServices:
         old = self._master(name)
         os.kill(old, signal.SIGUSR2)
         deadline = time.monotonic() + RENEW_SECONDS
-        while (new := self._master(name)) == old or not nginxmaster.workers(new):
+        while (new := self._master(name)) == old or not nginxmaster.children(new):
             if time.monotonic() > deadline:
                 raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
             time.sleep(0.01)
