@@ -15,6 +15,7 @@ import pytest
 from tests.booted.registry import ETC, HERE, KILL_APPLY, Registry
 
 UNIT = "secure-registry-watchdog"
+RELOAD = "secure-registry-reload.service"
 SECONDS = 15.0
 """Less than the look every 30 seconds that would hide what was missed."""
 
@@ -111,6 +112,7 @@ def test_what_is_ready_for_an_apply_is_never_of_yesterday(watched: Registry) -> 
             "systemctl stop secure-registry-apply",
         ]
     ):
+        machine.wait_for("the end of an apply", lambda: machine.unit_state(RELOAD) != "activating")
         before = watched.pid("secure-registry-apply")
         machine.run("sh", "-ec", what)
         nginx_says(watched, f"after-{number}")
