@@ -89,6 +89,12 @@ class Registry:
     def pid(self, unit: str) -> str:
         return self.machine.run("systemctl", "show", "-p", "MainPID", "--value", unit).stdout.strip()
 
+    def processes(self) -> set[str]:
+        """All of nginx, the password check and the registry: a reload of nginx has other workers."""
+        units = "secure-registry-nginx.service secure-registry-auth.service system-*/secure-registry-registry@*.service"
+        script = f"cd /sys/fs/cgroup/system.slice; for each in {units}; do cat $each/cgroup.procs 2>/dev/null; done"
+        return set(self.machine.run("sh", "-c", f"{script}; true").stdout.split())
+
     def unexpected(self, mark: str | None = None) -> list[str]:
         """Lines of the journal at warning level or worse that nobody expected."""
         lines = [entry["MESSAGE"] for entry in self.machine.journal(priority="warning", after=mark)]

@@ -48,18 +48,11 @@ def test_a_bad_edit_is_named_by_reload_status_and_systemctl(registry: Registry) 
 
 
 def test_a_reload_without_changes_restarts_nothing(registry: Registry) -> None:
-    units = [
-        "secure-registry-nginx",
-        "secure-registry-auth",
-        "secure-registry-registry@a",
-        "secure-registry-registry@b",
-    ]
-    before = [registry.pid(unit) for unit in units]
-    mark = registry.machine.journal_end()
+    before = registry.processes()
+    assert len(before) > 4
     assert registry.command("reload").stdout == "nothing to change\n"
     assert registry.systemctl("reload", "secure-registry").returncode == 0
-    assert [registry.pid(unit) for unit in units] == before
-    assert registry.machine.journal(unit="secure-registry-nginx", after=mark) == []
+    assert registry.processes() == before
 
 
 def test_a_new_registry_configuration_drops_no_request(registry: Registry) -> None:
