@@ -44,9 +44,7 @@ class Stage:
             raise Superseded(".htpasswd changed meanwhile", "try again")
 
 
-def slot_for(
-    parts: dict[str, Part], current: Generation | None, busy: Collection[str], renew: bool = False
-) -> str:
+def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collection[str], renew: bool = False) -> str:
     """The slot of the registry for `parts`: the present one while nothing changes for it, else one that is not `busy`.
 
     renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.

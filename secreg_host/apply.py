@@ -90,7 +90,9 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
     live = wish.start or stage.services.wanted()
     base = _users_first(stage, seen.parts, current) if live and current is not None else current
     outdated = upgrades.outdated(stage.services, base) if live else ()
-    chosen, failed, held = choice.choose_renewed(stage, seen.parts, base, live, outdated)
+    # of what does not run, only a check is wanted: the same as last time has the same outcome
+    checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
+    chosen, failed, held = choice.choose_renewed(stage, seen.parts, base, live, outdated, checked)
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
@@ -105,6 +107,7 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=seen.fingerprint,
         sources=seen.sources,
+        checked=chosen.name,
         fresh=tuple(finding for finding in every if finding not in before.findings),
         # a run that was cut short told nobody what it had changed already
         changed=current is None or chosen.name != current.name or (live and chosen.name != before.generation),
@@ -198,6 +201,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     found: list[Finding] = []
     parts: dict[str, Part] = {}
     waiting: dict[str, float] = {}
+    last = current or generations.load(host, before.checked or None)
     known = current.parts if current is not None else {}
     first = sources.marks(host.paths, ())
 
@@ -235,7 +239,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     begun = sources.marks(host.paths, ())
     users = sources.mark(str(host.paths.htpasswd))
     now = datetime.now(UTC)
-    take(kinds.USERS, kinds.read_users(host.paths, known.get(kinds.USERS)))
+    take(kinds.USERS, kinds.read_users(host.paths, last.parts[kinds.USERS] if last is not None else None))
     take(
         kinds.CERTIFICATE,
         kinds.guarded(lambda: kinds.read_certificate(host.paths, now, known.get(kinds.CERTIFICATE))),

@@ -14,7 +14,12 @@ from secreg_host.report import Finding, findings
 
 
 def choose_renewed(
-    stage: Stage, parts: dict[str, Part], current: Generation | None, live: bool, outdated: tuple[str, ...]
+    stage: Stage,
+    parts: dict[str, Part],
+    current: Generation | None,
+    live: bool,
+    outdated: tuple[str, ...],
+    checked: str,
 ) -> tuple[Generation, tuple[Finding, ...], dict[str, tuple[Problem, ...]]]:
     """`choose`, with the registry in another slot if its program is outdated; and why new programs can't be used."""
     held: dict[str, tuple[Problem, ...]] = {}
@@ -27,7 +32,7 @@ def choose_renewed(
         else:
             stage.services.stop(f"registry@{slot}")
     try:
-        chosen, failed = choose(stage, parts, current, live, renew, None if outdated or not live else current)
+        chosen, failed = choose(stage, parts, current, live, renew, None if outdated or not live else current, checked)
     except BadInput as error:
         if current is None or not set(outdated) & set(upgrades.NGINX):
             raise
@@ -45,11 +50,13 @@ def choose(
     live: bool,
     renew: bool,
     tried: Generation | None,
+    checked: str,
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """The generation with as many of `parts` as are good together, staged, its registry up; and what is not good.
 
-    renew: the registry moves to another slot; tried: what nginx was tried with (`rehearsal.check`). Raises BadInput
-    when there is no last good version to hold on to.
+    renew: the registry moves to another slot; tried: what nginx was tried with (`rehearsal.check`); checked: the name
+    of one that was good a moment ago, and is only to be checked. Raises BadInput when there is no last good version to
+    hold on to.
     """
     busy = stage.services.slots()
 
@@ -60,6 +67,8 @@ def choose(
     wanted = assembled(parts)
     if current is not None and wanted.name == current.name:
         return current, ()
+    if wanted.name == checked:
+        return wanted, ()
     problems = _check(stage, wanted, current, live, tried)
     if not problems:
         return wanted, ()

@@ -9,6 +9,10 @@ _PACKAGE = Path(__file__).resolve().parent
 SHARE = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
 """Where templates/ lie: in the package that pip installed, else beside it (a checkout, /usr/share/secure-registry)."""
 
+TEMPLATES = SHARE / "templates"
+COMPILED = Path("/var/lib/secure-registry/state/templates")
+"""Where compiled templates are kept, if the package was installed, which makes the directory (tmpfiles.d)."""
+
 OS_RELEASE = Path("/etc/os-release")
 """Which distribution this is (os-release(5))."""
 
@@ -212,4 +216,4 @@ class Paths:
     # --- what is shipped ---
     @property
     def templates(self) -> Path:
-        return SHARE / "templates"
+        return TEMPLATES

@@ -33,8 +33,8 @@ class Report:
 
     generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); waiting: parts
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
-    of /etc being `sources`; fresh: findings that the report before did not have; changed: whether this apply changed
-    what serves; provisioned: what it wrote to /etc.
+    of /etc being `sources`; checked: the generation that was found good; fresh: findings that the report before did not
+    have; changed: whether this apply changed what serves; provisioned: what it wrote to /etc.
     """
 
     generation: str = ""
@@ -43,6 +43,7 @@ class Report:
     waiting: dict[str, float] = field(default_factory=dict)
     fingerprint: str = ""
     sources: tuple[str, ...] = ()
+    checked: str = ""
     fresh: tuple[Finding, ...] = ()
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
@@ -77,6 +78,7 @@ def save(paths: Paths, report: Report) -> None:
         "waiting": report.waiting,
         "fingerprint": report.fingerprint,
         "sources": report.sources,
+        "checked": report.checked,
     }
     records.save(paths.report, record)
 
@@ -89,7 +91,7 @@ def load(paths: Paths) -> Report:
             Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
         )
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
-        seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))
+        seen = found.get("fingerprint", ""), tuple(found.get("sources", ())), found.get("checked", "")
         return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting, *seen)
     except (KeyError, TypeError, ValueError):
         return Report()

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from pathlib import Path
 
 import jinja2
+from jinja2.bccache import Bucket
+
+from secreg_host.paths import COMPILED, TEMPLATES
+
+
+class _Cache(jinja2.FileSystemBytecodeCache):
+    """Compiled templates, kept: to compile them takes each command as long as to render and check everything.
+
+    jinja2 compares the source's digest, its own version and Python's with what a file says, and passes over a broken
+    one. The directory is only root's to write.
+    """
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with contextlib.suppress(OSError):  # neither a full nor a read-only disk must keep anything from being rendered
+            super().dump_bytecode(bucket)
 
 
 @functools.cache
 def _environment(directory: Path) -> jinja2.Environment:
+    kept = directory == TEMPLATES and os.access(COMPILED, os.R_OK | os.X_OK)
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(directory),
+        bytecode_cache=_Cache(str(COMPILED)) if kept else None,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,

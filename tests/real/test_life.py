@@ -55,6 +55,33 @@ def test_a_second_setup_changes_nothing(instance: Instance) -> None:
     assert {path: mark for path, mark in state().items() if "/generations" not in path} == before
 
 
+def test_what_a_setup_found_good_is_not_tried_again_until_it_starts(instance: Instance) -> None:
+    tried, nginx = instance.root / "tried", instance.root / "nginx"
+    nginx.write_text(f'#!/bin/sh\necho "$@" >> {tried}\nexec /usr/sbin/nginx "$@"\n')
+    nginx.chmod(0o755)
+    tried.touch(0o666)
+    tried.chmod(0o666)
+
+    def tests(*command: str, **settings: str) -> int:
+        before = tried.read_text().count(" -t\n")
+        done = instance.run(*command, **settings)
+        assert done.returncode == 0, done.stderr
+        return tried.read_text().count(" -t\n") - before
+
+    assert tests("setup", PORT=str(instance.port), NGINX_BINARY=str(nginx)) > 1
+    assert tests("setup") == 0
+    instance.edit("nginx.conf", "worker_processes", "# edited\nworker_processes")
+    assert tests("setup") == 2
+    assert tests("setup") == 0
+    instance.edit("nginx.conf", "worker_processes", "nonsense; worker_processes")
+    assert instance.run("setup").returncode == instance.run("setup").returncode == 2
+    instance.edit("nginx.conf", "nonsense; ", "")
+    assert tests("setup") == 2
+    before = tried.read_text().count(" -t\n")
+    instance.start()
+    assert tried.read_text().count(" -t\n") - before == 2
+
+
 def test_a_password_that_is_given_is_used_and_stays_out_of_sight(instance: Instance) -> None:
     instance.start(USERNAME="crazy", PASSWORD="fool-of-a-took")
     assert instance.ask("/v2/", user="crazy", password="fool-of-a-took").status == 200

@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
-    {"__init__", "ask", "errors", "paths", "journal", "templating", "helptext"},
-    {"files", "process", "distro", "envfile", "handshake", "nginxmaster", "sources"},
+    {"__init__", "ask", "errors", "paths", "journal", "helptext"},
+    {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
