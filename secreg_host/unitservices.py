@@ -26,8 +26,17 @@ class UnitServices:
         self.systemd = Systemd()
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
-        if units.write(self.host, units.render(self.host, parts)):
-            self.systemd.call("Reload")
+        rendered = units.render(self.host, parts)
+        if units.write(self.host, rendered):
+            names = {path.name.replace("@.", f"@{slot}.") for path in rendered for slot in processes.SLOTS}
+            if not all(map(self._known, names)):
+                self.systemd.call("Reload")
+
+    def _known(self, unit: str) -> bool:
+        """Whether systemd has `unit` as its file is now. One that is new it finds by itself: the first start need not
+        wait until it has read again whatever the host has."""
+        found = self.systemd.properties(unit, "LoadState", "NeedDaemonReload")
+        return found == {"LoadState": "loaded", "NeedDaemonReload": False}
 
     def wanted(self) -> bool:
         """Not only while nginx runs: an apply that was killed, or anybody, may have left it stopped."""

@@ -87,8 +87,14 @@ def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> No
         assert not machine.exists(ETC)
         before = machine.snapshot_files()
 
-        assert registry.systemctl("enable", "--now", "secure-registry").returncode == 0
+        mark = machine.journal_end()
+        assert registry.systemctl("start", "secure-registry").returncode == 0
         assert registry.login().returncode == 0
+        assert not any("Reloading" in entry["MESSAGE"] for entry in machine.journal(after=mark)), "nothing is known yet"
+        for unit in ("", "-nginx", "-auth", "-registry@a"):
+            fresh = machine.run("systemctl", "show", "-p", "NeedDaemonReload", "--value", f"secure-registry{unit}")
+            assert fresh.stdout == "no\n", unit
+        assert registry.systemctl("enable", "--now", "secure-registry").returncode == 0
         assert machine.run("stat", "-c", "%a", f"{ETC}/.password").stdout.strip() == "600"
         docker.make_image(machine, "127.0.0.1/small:1", [(3_000_000, 1), (1000, 2)])
         small = docker.image_id(machine, "127.0.0.1/small:1")
