@@ -206,7 +206,6 @@ def test_nothing_slow_holds_up_a_removed_user(watched: Registry) -> None:
     remove()
     assert not machine.exists(f"{ETC}/hooks.d/ended"), "the hook was over"
 
-    machine.run("rm", f"{ETC}/hooks.d/slow")
     machine.run("sh", "-c", f"cat /root/ht-alice > {ETC}/.htpasswd")
     machine.wait_for("alice", lambda: watched.status_of("/v2/", ALICE) == "200", SECONDS)
     before = watched.edit("nginx.conf", "server_name", "nonsense")
