@@ -1,3 +1,3 @@
 """secure-registry: a private Docker/OCI registry on a plain Linux host."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
