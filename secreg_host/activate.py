@@ -6,14 +6,14 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host import assemble, files, generations, ports, probe, processes, registryprogram, rehearsal
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
-from secreg_host.errors import BadInput, Problem, SecregError, Superseded
+from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.nginxconf import Listen
@@ -32,16 +32,12 @@ LOGFMT_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True)
 class Stage:
-    """Where generations come to life: the host, who runs its processes, and what tells that something can't wait."""
+    """Where generations come to life: the host, and who runs its processes. meanwhile: called again and again while
+    something slow is waited for, lest it holds up a removed user."""
 
     host: Host
     services: Services
-    hurry: Callable[[], bool] = lambda: False
-
-    def wait(self) -> None:
-        """Called while something slow is waited for. Raises Superseded when it must not be."""
-        if self.hurry():
-            raise Superseded(".htpasswd changed meanwhile", "try again")
+    meanwhile: Callable[[], None] = lambda: None
 
 
 def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collection[str], renew: bool = False) -> str:
@@ -97,7 +93,7 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
             services.prepare(generation.parts)
             services.start(name)
             started = True
-        stage.wait()
+        stage.meanwhile()
         time.sleep(0.01)
     return ()
 
@@ -152,21 +148,19 @@ def activate(
 
     renew: processes of nginx's whose program changed.
 
-    When it can't be proven, the parts of `current` serve again, but with the users of `new`, and the findings say
-    why. Raises SecregError when there is nothing to go back to.
+    When it can't be proven, the parts of `current` serve again, and the findings say why. Raises SecregError when there
+    is nothing to go back to.
     """
     stage.services.prepare(new.parts)
     moves = current is not None and current.slot != new.slot
     before = stage.services.pids("nginx") if moves else set()
     try:
         _switch(stage, new, current, renew)
-    except Superseded:
-        raise
     except SecregError as error:
         if current is None or current.name == new.name:
             raise
-        back = _way_back(stage, new, current)
-        _switch(replace(stage, hurry=lambda: False), back, new)
+        back = _way_back(stage, current)
+        _switch(stage, back, new)
         generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back, before)
         changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
@@ -232,7 +226,7 @@ def _serve(stage: Stage, new: Generation, old: Generation | None, renew: Collect
 
     def look() -> str:
         nonlocal dead
-        stage.wait()
+        stage.meanwhile()
         dead = _dead(services, new)
         return dead
 
@@ -247,9 +241,9 @@ def _dead(services: Services, generation: Generation) -> str:
     return ""
 
 
-def _way_back(stage: Stage, new: Generation, current: Generation) -> Generation:
-    parts = current.parts | {kinds.USERS: new.parts[kinds.USERS]}
-    back = assemble.assemble(stage.host, parts, current.slot)
+def _way_back(stage: Stage, current: Generation) -> Generation:
+    """`current`, as this version of the program renders it."""
+    back = assemble.assemble(stage.host, current.parts, current.slot)
     generations.stage(stage.host, back, assemble.generation_conf(back))
     return back
 
@@ -273,8 +267,7 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
         return
     deadline = time.monotonic() + WORKERS_SECONDS
     while len(before & stage.services.pids("nginx")) > 1 and time.monotonic() < deadline:  # the master stays
-        if stage.hurry():
-            return  # the next run, which is for users, lets it end
+        stage.meanwhile()
         time.sleep(0.02)
     stage.services.stop(f"registry@{old.slot}", wait=False)
     with contextlib.suppress(OSError):

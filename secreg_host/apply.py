@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 
 from secreg_host import (
     activate,
-    assemble,
     choice,
     direct,
     files,
@@ -25,23 +24,17 @@ from secreg_host import (
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
-from secreg_host.errors import BadInput, Exit, SecregError, Superseded
+from secreg_host.errors import BadInput, Exit, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
 from secreg_host.provision import Provisioned
 from secreg_host.report import Finding, Report, findings
 from secreg_host.settings import Settings
-
-ATTEMPTS = 4
-"""How often an apply begins anew because users changed while it waited for something slow; the last one is not."""
+from secreg_host.usersfirst import Users
 
 READS = 3
 """How often everything is read while it changes; then what was read last counts, and the watchdog asks again."""
-
-GRACE_SECONDS = 0.25
-"""How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
-directory in the place of ours, leaves a moment without."""
 
 WAIT_SECONDS = 10.0
 """How long the second half of a pair is waited for before the pair is called wrong."""
@@ -66,18 +59,18 @@ class Wish:
 def apply(stage: Stage, wish: Wish) -> Report:
     """Make what /etc says serve, as far as it is good; returns what happened.
 
+    Users come first: before the lock, for which somebody else may be waited, and before any other file.
+
     Raises BadInput when nothing ever served and what /etc says can't, SecregError when it could not be made to
     serve; what served before still does.
     """
-    with files.lock(stage.host.paths.lock, wish.doing):
-        for _ in range(ATTEMPTS - 1):
-            with contextlib.suppress(Superseded):
-                return _apply(stage, wish, patient=False)
-        return _apply(stage, wish, patient=True)
+    users = Users(stage.host, stage.services)
+    users.serve(begin=wish.start and os.path.lexists(stage.host.paths.htpasswd))
+    with files.lock(stage.host.paths.lock, wish.doing, meanwhile=users.refresh):
+        return _apply(replace(stage, meanwhile=users.refresh), wish, users)
 
 
-def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
-    """One attempt. Unless `patient`, raises Superseded when users change while something slow is waited for."""
+def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     host = stage.host
     interrupted = _redo(host)
     current = activate.last_good(stage)
@@ -85,32 +78,37 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
     seen = _read_whole(host, wish, current, before)
-    if not patient and not seen.provisioned.written:
-        stage = replace(stage, hurry=lambda: sources.mark(str(host.paths.htpasswd)) != seen.users)
     live = wish.start or stage.services.wanted()
-    base = _users_first(stage, seen.parts, current) if live and current is not None else current
-    outdated = upgrades.outdated(stage.services, base) if live else ()
+    if live and (users.changed or not users.live.epoch):
+        users.serve(begin=True)
+    outdated = upgrades.outdated(stage.services, current) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
-    chosen, failed, held = choice.choose_renewed(stage, seen.parts, base, live, outdated, checked)
+    chosen, failed, held = choice.choose_renewed(stage, seen.parts, current, live, outdated, checked)
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
-        chosen, unproven = _activate(stage, chosen, base, renew, wish.start)
+        chosen, unproven = _activate(stage, chosen, current, renew, wish.start)
+        users.settle()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
-    every = (*interrupted, *seen.findings, *failed, *waited, *unproven)
+    users.refresh()
+    every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven)
+    counted = records.digest(users.live.read() or b"") if live else ""
     report = Report(
         generation=serving,
         since=before.since if before.since and before.generation == serving else time.time(),
         findings=every,
         waiting=seen.waiting | upgrades.waiting(held, before),
-        fingerprint=seen.fingerprint,
+        fingerprint=seen.fingerprint if seen.users == users.mark else "",
+        users=counted,
         sources=seen.sources,
         checked=chosen.name,
         fresh=tuple(finding for finding in every if finding not in before.findings),
         # a run that was cut short told nobody what it had changed already
-        changed=current is None or chosen.name != current.name or (live and chosen.name != before.generation),
+        changed=current is None
+        or chosen.name != current.name
+        or (live and (chosen.name, counted) != (before.generation, before.users)),
         provisioned=seen.provisioned,
     )
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves
@@ -128,23 +126,6 @@ def _redo(host: Host) -> tuple[Finding, ...]:
     return ()
 
 
-def _users_first(stage: Stage, parts: dict[str, Part], current: Generation) -> Generation:
-    """Let changed users count at once, before all that may be slow or fail: what serves, with them.
-
-    Nothing else changes, so nothing needs a rehearsal; unless another version of this program renders it otherwise.
-    """
-    if parts[kinds.USERS] == current.parts[kinds.USERS]:
-        return current
-    if assemble.assemble(stage.host, current.parts, current.slot).name != current.name:
-        return current
-    new = assemble.assemble(stage.host, current.parts | {kinds.USERS: parts[kinds.USERS]}, current.slot)
-    generations.stage(stage.host, new, assemble.generation_conf(new))
-    try:
-        return activate.activate(replace(stage, hurry=lambda: False), new, current)[0]
-    except SecregError:  # what is wrong is told by the attempt that follows
-        return generations.load(stage.host, generations.current_name(stage.host)) or current
-
-
 def _activate(
     stage: Stage, chosen: Generation, current: Generation | None, renew: list[str], start: bool
 ) -> tuple[Generation, tuple[Finding, ...]]:
@@ -153,8 +134,6 @@ def _activate(
     served = not start or (current is not None and activate.serves(current))
     try:
         return activate.activate(stage, chosen, current, renew)
-    except Superseded:
-        raise
     except SecregError:
         if not served:
             activate.stop_all(stage)
@@ -167,7 +146,7 @@ def _activate(
 class Seen:
     """What reading /etc gave: every part, as it is or in its last good version; what is wrong with the others; parts
     that are waited for, and since when; what was written first; what was read besides the directory; the fingerprint
-    of all that ("": it changed meanwhile); the mark of .htpasswd before it was read."""
+    of all that ("": it changed meanwhile), and the mark of .htpasswd in it."""
 
     parts: dict[str, Part]
     findings: tuple[Finding, ...]
@@ -180,20 +159,11 @@ class Seen:
 
 def _read_whole(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
     """`read`, again if something changed meanwhile: half of it may be of before, or between two steps of a save."""
-    users = current is not None and current.parts[kinds.USERS].facts["count"]
-    patience = time.monotonic() + (GRACE_SECONDS if users else 0.0)
     for _ in range(READS):
-        _await_users(host, patience)
         seen = read(host, wish, current, before)
         if seen.fingerprint or seen.provisioned.written:
             break
     return seen
-
-
-def _await_users(host: Host, until: float) -> None:
-    """Wait until .htpasswd is there, or `until` (monotonic seconds)."""
-    while time.monotonic() < until and not os.access(host.paths.htpasswd, os.F_OK):
-        time.sleep(0.01)
 
 
 def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
@@ -201,7 +171,6 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     found: list[Finding] = []
     parts: dict[str, Part] = {}
     waiting: dict[str, float] = {}
-    last = current or generations.load(host, before.checked or None)
     known = current.parts if current is not None else {}
     first = sources.marks(host.paths, ())
 
@@ -237,9 +206,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
             raise
         take(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], error.problems))
     begun = sources.marks(host.paths, ())
-    users = sources.mark(str(host.paths.htpasswd))
     now = datetime.now(UTC)
-    take(kinds.USERS, kinds.read_users(host.paths, last.parts[kinds.USERS] if last is not None else None))
     take(
         kinds.CERTIFICATE,
         kinds.guarded(lambda: kinds.read_certificate(host.paths, now, known.get(kinds.CERTIFICATE))),
@@ -258,6 +225,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     )
     if parts[kinds.NGINX] != known.get(kinds.NGINX):
         same = same and kinds.outside(parts[kinds.NGINX]) == parts[kinds.NGINX].facts["outside"]
+    users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
 
 

@@ -33,7 +33,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "run": paths.front_run,
         "auth_socket": socket,
         "upstream": upstream,
-        "users_epoch": parts[kinds.USERS].facts["epoch"],
+        "users": paths.users_live,
         "registry_auth": parts[kinds.REGISTRY].facts["auth"],
         "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
         "name": NAME,
@@ -54,7 +54,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     }
     if front["njs"]:
         rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]))
-    auth = {"run": paths.auth_run, "auth_socket": socket}
+    auth = {"run": paths.auth_run, "auth_socket": socket, "users": paths.users_live}
     rendered["auth/nginx.conf"] = templating.render(paths.templates, "auth/nginx.conf.j2", **auth)
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""

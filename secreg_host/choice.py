@@ -97,7 +97,7 @@ def _check(
     stage: Stage, new: Generation, current: Generation | None, live: bool, tried: Generation | None
 ) -> tuple[Problem, ...]:
     """Stage `new`, rehearse it and bring its registry up if it is another one; its problems. A bad one is not kept."""
-    stage.wait()
+    stage.meanwhile()
     host = stage.host
     staged = generations.stage(host, new, assemble.generation_conf(new))
     problems = rehearsal.check(host, new, staged, tried)

@@ -56,10 +56,6 @@ class SecregError(Exception):
         return (Problem("", self.message, self.hint),)
 
 
-class Superseded(SecregError):
-    """What was under way is overtaken by a change that can't wait: it must begin anew."""
-
-
 class BadInput(SecregError):
     """What the administrator gave can't be used; carries every problem found, not only the first."""
 

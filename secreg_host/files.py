@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from secreg_host.errors import SecregError
@@ -146,33 +146,50 @@ def held(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def lock(path: Path, doing: str, wait: float = 60.0) -> Iterator[None]:
-    """Hold the one lock of an instance while the block runs; wait up to `wait` seconds for it.
+def lock(
+    path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Hold the one lock of an instance while the block runs; wait up to `wait` seconds for it, and until then call
+    `meanwhile` again and again.
 
     The kernel drops the lock (flock(2)) with its holder, so a killed run never leaves one behind. The file says who
-    holds it; raises SecregError with that when the time is over.
+    holds it, where there is room for that; raises SecregError with it when the time is over.
     """
     import time
 
     make_directory(path.parent, 0o755)
-    with explained(path, "lock"), os.fdopen(_private(path), "a+") as stream:
+    with explained(path, "lock"):
+        descriptor = _private(path)
+    try:
         deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    stream.seek(0)
-                    holder = stream.read().strip() or "another run"
-                    raise SecregError(
-                        f"{holder} holds {path}, waited {wait:.0f} s", "try again when it is done, or end it"
-                    ) from None
-                time.sleep(0.02)
-        stream.truncate(0)
-        stream.write(f"secure-registry {doing} (process {os.getpid()})")
-        stream.flush()
+        while not _taken(descriptor, path):
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
+                said = f"{holder} holds {path}, waited {wait:.0f} s"
+                raise SecregError(said, "try again when it is done, or end it")
+            meanwhile()
+            time.sleep(0.02)
+        _sign(descriptor, f"secure-registry {doing} (process {os.getpid()})")
         try:
             yield
         finally:
-            stream.truncate(0)
+            _sign(descriptor, "")
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, path: Path) -> bool:
+    """Whether the lock is ours now."""
+    with explained(path, "lock"):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _sign(descriptor: int, text: str) -> None:
+    """Let the file say `text`; who holds the lock needs no room for it."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, text.encode())

@@ -88,8 +88,11 @@ class ForegroundServices:
             environment |= provision.http_secret(self.host.paths.http_secret)
         self.children[name] = Child(one, environment)
 
-    def reload(self, name: str) -> None:
+    def reload(self, name: str) -> bool:
+        if self.died(name):
+            return False
         nginxmaster.reload(self.children[name].popen.pid)
+        return True
 
     def stop(self, name: str, wait: bool = True) -> None:
         child = self.children.pop(name, None)

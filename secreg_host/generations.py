@@ -22,6 +22,10 @@ from secreg_host.nginxconf import Listen
 from secreg_host.parts import Part
 
 MANIFEST = "generation.json"
+VERSION = 2
+"""Of MANIFEST. 1, that of 0.1, has no number, users as a part, and the slot as "slot": what 0.1 does not find in a
+manifest of ours, so that after a downgrade it makes a generation of its own."""
+
 KEPT = 5
 """Generations kept for a look back; `current` and `proven` are always among them."""
 
@@ -31,11 +35,13 @@ IDENTITY = 32
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation: its name, its parts, the registry's slot, and the files rendered for it."""
+    """A generation: its parts, the registry's slot, and the files rendered for it; label: its name, if a version of
+    this program made it that named them otherwise."""
 
     parts: dict[str, Part]
     slot: str
     rendered: dict[str, bytes]
+    label: str = ""
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -51,10 +57,13 @@ class Generation:
             name: {"files": sorted(part.files), "facts": part.facts, "sources": part.sources}
             for name, part in self.parts.items()
         }
-        return json.dumps({"parts": listing, "slot": self.slot}, indent=1, sort_keys=True).encode() + b"\n"
+        record = {"version": VERSION, "parts": listing, "registry_slot": self.slot}
+        return json.dumps(record, indent=1, sort_keys=True).encode() + b"\n"
 
     @property
     def name(self) -> str:
+        if self.label:
+            return self.label
         summary = hashlib.sha256()
         for path, data in sorted((self.files | {MANIFEST: self.manifest}).items()):
             summary.update(f"{path}\0{len(data)}\0".encode() + data)
@@ -158,17 +167,23 @@ def load(host: Host, name: str | None) -> Generation | None:
     manifest = records.load(directory / MANIFEST)
     if not manifest:
         return None
-    found = {}
-    with contextlib.suppress(OSError, KeyError):
+    with contextlib.suppress(OSError, KeyError, TypeError, AttributeError):
+        old = manifest.get("version", 1) == 1
+        if not old and manifest["version"] != VERSION:
+            return None
+        found = {}
         for name_of_part, entry in manifest["parts"].items():
             data = {path: (directory / path).read_bytes() for path in entry["files"]}
-            found[name_of_part] = Part(data, entry["facts"], tuple(entry["sources"]))
+            if name_of_part in parts.ALL:
+                found[name_of_part] = Part(data, entry["facts"], tuple(entry["sources"]))
+        if set(found) != set(parts.ALL):
+            return None
         taken = {path for part in found.values() for path in part.files} | {MANIFEST}
         rendered = {
             str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
         }
         own = {path: data for path, data in rendered.items() if path not in taken and path not in EXTRA}
-        return Generation(found, manifest["slot"], own)
+        return Generation(found, manifest["slot" if old else "registry_slot"], own, name if old else "")
     return None
 
 

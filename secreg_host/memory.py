@@ -37,6 +37,16 @@ def place(host: Host) -> Path | None:
     return None
 
 
+def empty(host: Host) -> None:
+    """Take away what the front remembers: it then asks again for each password, within a second."""
+    directory = place(host)
+    if directory is not None:
+        for entry in directory.rglob("*"):
+            with contextlib.suppress(OSError):
+                if not stat.S_ISDIR(entry.lstat().st_mode):
+                    entry.unlink()
+
+
 def forget(host: Host) -> None:
     """Remove what is outside of the run directory, when the instance has ended."""
     with contextlib.suppress(OSError):

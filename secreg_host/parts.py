@@ -5,7 +5,6 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -19,16 +18,17 @@ from secreg_host.paths import Paths
 from secreg_host.settings import Settings
 
 SETTINGS, CERTIFICATE, NGINX, REGISTRY, USERS = "settings", "certificate", "nginx", "registry", "users"
-ALL = (SETTINGS, USERS, CERTIFICATE, NGINX, REGISTRY)
+ALL = (SETTINGS, CERTIFICATE, NGINX, REGISTRY)
+"""What a generation is made of. Users are no part of it: they never go back (liveusers.py)."""
+
 REVERTIBLE = (CERTIFICATE, NGINX, REGISTRY)
-"""Parts that go back to their last good version when they fail. Users never do."""
+"""Parts that go back to their last good version when they fail."""
 
 WARN_DAYS = 14
 CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
 CA = "front/ca.crt"
 """The CA that signed the certificate, for clients (/ca.crt); absent when none of ours or the administrator's did."""
 
-HTPASSWD = "auth/htpasswd"
 REGISTRY_YML = "registry/docker-registry.yml"
 
 
@@ -194,27 +194,24 @@ def read_registry(paths: Paths) -> Reading:
     return Reading(Part({REGISTRY_YML: data}, facts, (str(paths.registry_yml),)))
 
 
-def read_users(paths: Paths, before: Part | None) -> Reading:
-    """.htpasswd. Never None: unreadable or missing admits nobody, bad lines are dropped and named.
+@dataclass(frozen=True)
+class UsersReading:
+    """What reading .htpasswd gave: its good lines, USER:HASH, and what is wrong with the others."""
 
-    The fact `epoch` is another one after every change, and never the same again: answers remembered for one set of
-    users must not count for another, not even when an earlier set comes back.
-    """
-    sources = (str(paths.htpasswd),)
-    found: tuple[users.User, ...] = ()
+    htpasswd: bytes
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def read_users(paths: Paths) -> UsersReading:
+    """.htpasswd. Unreadable or missing admits nobody, bad lines are dropped and named."""
+    where = str(paths.htpasswd)
     try:
-        data = _required(paths.htpasswd)
+        found, problems = users.parse(_required(paths.htpasswd), where)
     except SecregError as error:
         hint = "nobody can log in; make it: secure-registry htpasswd -c USER"
-        problems = tuple(Problem(problem.where, problem.what, hint) for problem in error.problems)
-    else:
-        found, problems = users.parse(data, str(paths.htpasswd))
-        if not found and not problems:
-            hint = "nobody can log in; add one: secure-registry htpasswd USER"
-            problems = (Problem(str(paths.htpasswd), "holds no user", hint),)
-    staged = {HTPASSWD: users.render(found)}
-    same = before is not None and before.files == staged
-    epoch = before.facts["epoch"] if same and before is not None else secrets.token_hex(8)
-    part = Part(staged, {"count": len(found), "epoch": epoch}, sources)
-    return Reading(part, problems, users.weak(found, str(paths.htpasswd)))
+        told = tuple(Problem(problem.where or where, problem.what, hint) for problem in error.problems)
+        return UsersReading(b"", told)
+    if not found and not problems:
+        problems = (Problem(where, "holds no user", "nobody can log in; add one: secure-registry htpasswd USER"),)
+    return UsersReading(users.render(found), problems, users.weak(found, where))

@@ -147,6 +147,16 @@ class Paths:
     def auth_run(self) -> Path:
         return self.run / "auth"
 
+    @property
+    def users_run(self) -> Path:
+        """The users that count, for the password check and the front (liveusers.py)."""
+        return self.run / "users"
+
+    @property
+    def users_live(self) -> Path:
+        """Link to those that count right now."""
+        return self.users_run / "live"
+
     def registry_run(self, slot: str) -> Path:
         return self.run / f"registry-{slot}"
 

@@ -33,8 +33,9 @@ class Report:
 
     generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); waiting: parts
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
-    of /etc being `sources`; checked: the generation that was found good; fresh: findings that the report before did not
-    have; changed: whether this apply changed what serves; provisioned: what it wrote to /etc.
+    of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
+    findings that the report before did not have; changed: whether this apply changed what serves;
+    provisioned: what it wrote to /etc.
     """
 
     generation: str = ""
@@ -44,6 +45,7 @@ class Report:
     fingerprint: str = ""
     sources: tuple[str, ...] = ()
     checked: str = ""
+    users: str = ""
     fresh: tuple[Finding, ...] = ()
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
@@ -79,6 +81,7 @@ def save(paths: Paths, report: Report) -> None:
         "fingerprint": report.fingerprint,
         "sources": report.sources,
         "checked": report.checked,
+        "users": report.users,
     }
     records.save(paths.report, record)
 
@@ -91,7 +94,8 @@ def load(paths: Paths) -> Report:
             Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
         )
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
-        seen = found.get("fingerprint", ""), tuple(found.get("sources", ())), found.get("checked", "")
-        return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting, *seen)
+        seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))
+        good = found.get("checked", ""), found.get("users", "")
+        return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting, *seen, *good)
     except (KeyError, TypeError, ValueError):
         return Report()

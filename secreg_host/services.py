@@ -24,8 +24,8 @@ class Services(Protocol):
         Raises SecregError with its last words if it fails at once.
         """
 
-    def reload(self, name: str) -> None:
-        """Let `name` read its configuration again."""
+    def reload(self, name: str) -> bool:
+        """Let `name` read its configuration again; whether there is a process that was told."""
 
     def stop(self, name: str, wait: bool = True) -> None:
         """Ask `name` to finish and end."""
@@ -67,8 +67,8 @@ class Idle:
     def start(self, name: str) -> None:
         raise SecregError(f"{name} can't be started here", "secure-registry start --foreground")
 
-    def reload(self, name: str) -> None:
-        pass
+    def reload(self, name: str) -> bool:
+        return False
 
     def stop(self, name: str, wait: bool = True) -> None:
         pass

@@ -14,6 +14,7 @@ from secreg_host import report as reports
 from secreg_host.errors import Exit, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host, systemd_runs
+from secreg_host.liveusers import LiveUsers
 from secreg_host.nginxconf import Listen
 from secreg_host.report import Report
 
@@ -97,7 +98,7 @@ def as_json(status: Status) -> dict[str, Any]:
             {url for at in status.generation.listens if at.tls for url in urls(status.generation, at)}
         )
         found["certificate"] = {key: facts[key] for key in ("fingerprint", "not_before", "not_after", "names")}
-        found["users"] = parts[kinds.USERS].facts.get("count", 0)
+        found["users"] = LiveUsers(status.host).count()
         found["storage"] = parts[kinds.REGISTRY].facts["root"]
         found["slot"] = status.generation.slot
     return found
@@ -144,7 +145,7 @@ def _about(status: Status, generation: Generation) -> list[str]:
     rows = {
         "address": ", ".join(list(dict.fromkeys(addresses))[:4]),
         "certificate": f"until {ends:%Y-%m-%d} ({days} days), SHA-256 {facts['fingerprint'][:16]}…",
-        "users": str(generation.parts[kinds.USERS].facts.get("count", 0)),
+        "users": str(LiveUsers(status.host).count()),
         "images": str(generation.parts[kinds.REGISTRY].facts["root"] or "not on this host's file system"),
         "generation": f"{generation.name[:12]}, registry in slot {generation.slot}",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -23,7 +24,11 @@ class UnitServices:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.systemd = Systemd()
+
+    @functools.cached_property
+    def systemd(self) -> Systemd:
+        """Connected when it is first needed: users go live without it."""
+        return Systemd()
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
         rendered = units.render(self.host, parts)
@@ -57,12 +62,16 @@ class UnitServices:
             if slot:
                 starting.unlink(missing_ok=True)
 
-    def reload(self, name: str) -> None:
-        """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx."""
+    def reload(self, name: str) -> bool:
+        """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx. Asks
+        nothing of D-Bus while there is a master."""
         if master := self._master(name):
             nginxmaster.reload(master)
-        elif self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
+            return True
+        if self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
             self.systemd.job("ReloadUnit", units.unit_of(name))
+            return True
+        return False
 
     def stop(self, name: str, wait: bool = True) -> None:
         self.systemd.job("StopUnit", units.unit_of(name), wait)

@@ -1,0 +1,140 @@
+"""Users before everything: .htpasswd is read and live before any other file is opened, or any lock waited for.
+
+It needs nothing but that file and what serves. Nothing is locked: whoever lets users live looks afterwards whether the
+file is still the one that was read, so that of several that do it at once the last one has read the last file.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from secreg_host import generations, memory, parts, probe, rehearsal, sources
+from secreg_host.errors import Problem, SecregError
+from secreg_host.host import Host
+from secreg_host.liveusers import LiveUsers, answer_path
+from secreg_host.report import Finding, findings
+from secreg_host.services import Services
+
+GRACE_SECONDS = 0.25
+"""How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
+directory in the place of ours, leaves a moment without."""
+
+LOOKS = 5
+"""How often it is read again because it changed while it was made to count; then the next apply does."""
+
+SOON_SECONDS, PROOF_SECONDS = 0.5, 5.0
+"""How long the front may take to answer for new users before what it remembers is taken away from it, and how long
+before that is told."""
+
+
+@dataclass
+class Users:
+    """The users of one instance, made to count again and again while an apply goes on.
+
+    mark: of .htpasswd before it was read last (sources.mark); findings: what was wrong with it then, or with letting
+    it count.
+    """
+
+    host: Host
+    services: Services
+    mark: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def live(self) -> LiveUsers:
+        return LiveUsers(self.host)
+
+    def serve(self, begin: bool = False) -> None:
+        """Let .htpasswd count, if anybody counts yet or it is to `begin`, and prove that it does. Never raises what
+        is wrong with the file or the host: `findings` say it, and what can't be done safely lets nobody in."""
+        for _ in range(LOOKS):
+            self._read(begin)
+            if not self.changed:
+                break
+
+    def refresh(self) -> None:
+        """`serve`, if .htpasswd changed since it was read: called while something slow is waited for."""
+        if self.changed:
+            self.serve()
+
+    @property
+    def changed(self) -> bool:
+        return sources.mark(str(self.host.paths.htpasswd)) != self.mark
+
+    def _read(self, begin: bool) -> None:
+        live, counted = self.live, self.live.read()
+        if counted:
+            _await(self.host)
+        self.mark = sources.mark(str(self.host.paths.htpasswd))
+        reading = parts.read_users(self.host.paths)
+        self.findings = (
+            *findings("rejected", parts.USERS, reading.problems),
+            *findings("warning", parts.USERS, reading.warnings),
+        )
+        if counted is None and not begin:
+            return
+        try:
+            if counted != reading.htpasswd:
+                live.write(reading.htpasswd)
+                self._prove(live.epoch, told=False)
+            elif live.proven != live.epoch:
+                self._prove(live.epoch, told=True)
+        except SecregError as error:
+            if live.read() == reading.htpasswd:
+                self._add("unproven", error.problems)
+                return
+            live.shut()
+            memory.empty(self.host)
+            what = f"it can't be taken over, so nobody can log in: {error.message}"
+            self._add("unproven", (Problem(str(self.host.paths.htpasswd), what, error.hint),))
+
+    def settle(self) -> None:
+        """Prove it once more if it could not be: what serves was not up yet."""
+        live = self.live
+        if live.epoch and live.proven != live.epoch:
+            try:
+                self._prove(live.epoch, told=True)
+            except SecregError as error:
+                self._add("unproven", error.problems)
+
+    def _prove(self, epoch: str, told: bool) -> None:
+        """Let the front forget what it remembers of other epochs and see that it did; nothing while it does not run.
+
+        told: it may have begun with this epoch already. Raises SecregError when it goes on as before.
+        """
+        wants = self._wants(epoch)
+        if told and wants and not any(probe.once(want) for want in wants):
+            self.live.mark_proven(epoch)
+            return
+        if not self.services.reload("nginx"):
+            return
+        wrong = probe.prove(wants, SOON_SECONDS, lambda: "")
+        if wrong or not wants:
+            memory.empty(self.host)
+        if wrong:
+            wrong = probe.prove(wants, PROOF_SECONDS, lambda: "")
+        if wrong:
+            what = f"nginx does not take over changed users ({wrong}); what it remembered was taken away from it"
+            raise SecregError(what, "see what it says: journalctl -u secure-registry-nginx -n 20")
+        self.live.mark_proven(epoch)
+
+    def _wants(self, epoch: str) -> tuple[probe.Expectation, ...]:
+        """What the front must answer with `epoch`; nothing when no generation is known to serve."""
+        generation = generations.load(self.host, generations.current_name(self.host))
+        if generation is None:
+            return ()
+        known = [rehearsal.expectation(generation, listen) for listen in generation.listens if listen.tls]
+        return tuple(replace(want, answer_path=answer_path(epoch), fingerprint=None) for want in known)
+
+    def _add(self, kind: str, problems: Iterable[Problem]) -> None:
+        self.findings = (*self.findings, *findings(kind, parts.USERS, problems))
+
+
+def _await(host: Host) -> None:
+    """Wait a moment until .htpasswd is there."""
+    until = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < until and not os.access(host.paths.htpasswd, os.F_OK):
+        time.sleep(0.01)
