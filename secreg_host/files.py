@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from secreg_host import reading
 from secreg_host.errors import SecregError
 
 PRIVATE = 0o600
@@ -106,12 +107,8 @@ def flip(link: Path, target: str) -> None:
 
 
 def read_or_none(path: Path) -> bytes | None:
-    """The bytes of `path`, None if there is no such file. Other errors are raised as SecregError."""
-    with explained(path, "read"):
-        try:
-            return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    """`reading.read` for files that have no limit of their own."""
+    return reading.read(path, reading.OTHER)
 
 
 def _private(path: Path) -> int:

@@ -13,6 +13,8 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext"},
+    {"distant"},
+    {"reading"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "reserve", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},

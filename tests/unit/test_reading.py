@@ -1,0 +1,135 @@
+"""Opening what others wrote: pipes, devices, links to nothing, what is huge, what never answers are told."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from secreg_host import distant, reading
+from secreg_host.errors import SecregError
+
+
+def problem(path: Path, limit: int = 1000) -> str:
+    with pytest.raises(SecregError) as raised:
+        reading.read(path, limit)
+    told = "\n".join(map(str, raised.value.problems))
+    assert str(path) in told and raised.value.problems[0].hint, told
+    return told
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def bound(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+MADE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "pipe": (fifo, "a pipe"),
+    "socket": (bound, "a socket"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    "directory": (lambda path: path.mkdir(), "a directory"),
+    "dangling": (lambda path: path.symlink_to("nowhere"), "a link to nowhere, which does not exist"),
+    "circle": (lambda path: path.symlink_to(path), "cannot read"),
+    "huge": (lambda path: path.write_bytes(b"x" * 1001), "1001 bytes"),
+    "sparse": (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40), "bytes"),
+    "growing": (lambda path: path.symlink_to("/proc/self/smaps"), "bytes or more"),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_what_is_no_plain_file_is_told(root: Path, kind: str) -> None:
+    make, told = MADE[kind]
+    make(root / "file")
+    assert told in problem(root / "file")
+
+
+def test_plain_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert reading.read(path, 10) is None
+    assert reading.read(path / "below", 10) is None
+    for data in (b"", b"x" * 10):
+        path.write_bytes(data)
+        assert reading.read(path / "below", 10) is None
+        assert reading.read(path, 10) == data
+    (tmp_path / "link").symlink_to("file")
+    assert reading.read(tmp_path / "link", 10) == b"x" * 10
+    assert reading.read(Path("/proc/self/stat"), 10_000)
+
+
+def test_a_path_that_can_be_none(tmp_path: Path) -> None:
+    with pytest.raises(SecregError):
+        reading.read(tmp_path / "a\0b", 10)
+    assert reading.read(tmp_path / ("x" * 200), 10) is None
+    with pytest.raises(SecregError):
+        reading.read(tmp_path / ("x" * 300), 10)
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory that counts as a network file system."""
+    point = tmp_path / "net work"
+    point.mkdir()
+    table = tmp_path / "mountinfo"
+    escaped = str(point).replace(" ", "\\040")
+    table.write_text(
+        "22 1 0:2 / / rw - nfs4 server:/ rw\n"
+        f"23 22 0:3 / {tmp_path} rw - ext4 /dev/x rw\n"
+        f"24 23 0:4 / {escaped} rw shared:1 - nfs4 server:/x rw\n"
+    )
+    monkeypatch.setattr(distant, "MOUNTINFO", table)
+    monkeypatch.setattr(distant, "_mounts", (-1.0, frozenset()))
+    monkeypatch.setattr(distant, "_silent", {})
+    yield point
+    distant._mounts = (-1.0, frozenset())
+
+
+def test_every_way_to_a_network_file_system_is_seen(far: Path, tmp_path: Path) -> None:
+    near = tmp_path / "near"
+    near.mkdir()
+    (near / "link").symlink_to("../net work/deeper")
+    (near / "absolute").symlink_to(far)
+    (near / "back").symlink_to(f"{far}/../near/file")
+    (near / "circle").symlink_to("circle")
+    ways = ("link", "link/x", "absolute/x", "back", "../net work", "./../net work/.")
+    for path in (far, far / "x", *(near / way for way in ways)):
+        assert distant.mount_of(path) == str(far), path
+    for path in (near, near / "file", near / "circle/x", tmp_path, Path("/")):
+        assert distant.mount_of(path) == "", path
+
+
+def test_a_network_file_system_that_answers(far: Path) -> None:
+    assert reading.read(far / "file", 10) is None
+    (far / "file").write_bytes(b"x" * (1 << 20))
+    assert reading.read(far / "file", 1 << 20) == b"x" * (1 << 20)
+    assert "1048576 bytes" in problem(far / "file", 10)
+    assert reading.is_file(far / "file") and not reading.is_directory(far / "file")
+    (far / "pipe").symlink_to("nowhere")
+    assert "a link to nowhere" in problem(far / "pipe")
+
+
+def test_one_that_does_not_is_left_behind(far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within its time, and once: the next question of the same file system costs nothing."""
+    started = time.monotonic()
+    (tmp_path / "lock").touch()
+    with (tmp_path / "lock").open() as held, pytest.raises(SecregError, match="does not answer"):
+        distant.ask(far / "x", lambda: time.sleep(600), wait=0.05)
+    assert held.closed
+    with pytest.raises(SecregError, match=f"{far} does not answer"):
+        reading.read(far / "y", 10, wait=600)
+    assert not reading.is_file(far / "z")
+    assert time.monotonic() - started < 60
+    monkeypatch.setattr(distant, "_silent", {})
+    assert reading.read(far / "y", 10) is None
+
+
+def test_a_bug_in_the_fork_is_a_bug_here(far: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        distant.ask(far, lambda: 1 // 0)
