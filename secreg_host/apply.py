@@ -18,6 +18,7 @@ from secreg_host import (
     njs,
     provision,
     records,
+    reserve,
     sources,
     upgrades,
 )
@@ -114,6 +115,7 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves
         reports.save(host.paths, report)
         generations.prune(host)
+    reserve.of_state(host.paths).keep()
     return report
 
 

@@ -12,6 +12,12 @@ from _socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, socket
 SOCKET = "/run/secure-registry/apply.sock"
 """Where secure-registry-apply.socket listens, for root alone."""
 
+HEARD_SECONDS = 0.2
+"""How long what is ready may take to begin: it does nothing else. One that hangs is passed by."""
+
+BEGUN = b"\xff"
+"""What it says first."""
+
 UNHEARD = 75
 """Exit code for an apply that did not end by itself, if it began at all (EX_TEMPFAIL of sysexits.h)."""
 
@@ -23,7 +29,13 @@ def main() -> int:
         link.connect(SOCKET)
         outputs = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in (1, 2))
         link.sendmsg([b"\0"], [(SOL_SOCKET, SCM_RIGHTS, outputs)])
+        link.settimeout(HEARD_SECONDS)
+        if link.recv(1) != BEGUN:
+            return _unheard("the apply did not begin")
+        link.settimeout(None)
         answer = link.recv(1)
+    except TimeoutError:
+        return _unheard(f"what is ready for an apply does not answer within {HEARD_SECONDS} s")
     except OSError as error:
         return _unheard(f"cannot ask for an apply: {error.strerror} ({SOCKET})")
     return answer[0] if answer else _unheard("the apply was cut short")

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,13 +119,42 @@ def _private(path: Path) -> int:
     return descriptor
 
 
+def shorten(path: Path, data: bytes) -> None:
+    """Let the file `path` hold `data`, of at most its present length, without a new file or another block.
+
+    One pwrite(2), padded with newlines to that length, then ftruncate(2): whoever reads meanwhile, or after a crash,
+    finds whole lines of `data` and empty ones. Raises SecregError when it can't be written.
+    """
+    with explained(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            length = os.fstat(descriptor).st_size
+            if len(data) > length:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            if os.pwrite(descriptor, data.ljust(length, b"\n"), 0) < length:
+                raise OSError(errno.EIO, "it was written in part", str(path))
+            os.ftruncate(descriptor, len(data))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 @contextlib.contextmanager
-def exclusively(directory: Path) -> Iterator[None]:
-    """Hold flock(2) on `directory` while the block reads, changes and writes a file there: two runs lose nothing."""
+def exclusively(directory: Path, wait: float = 10.0) -> Iterator[None]:
+    """Hold flock(2) on `directory` while the block reads, changes and writes a file: two runs lose nothing.
+
+    Who may open it for reading can hold it, so for what others must not hold up it is one that only root can. Raises
+    SecregError when somebody holds it for longer than `wait` seconds.
+    """
     with explained(directory, "lock"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        deadline = time.monotonic() + wait
+        while not _taken(descriptor, directory):
+            if time.monotonic() >= deadline:
+                said = f"another process holds {directory}, waited {wait:.0f} s"
+                raise SecregError(said, "end it (which one: lslocks), and try again")
+            time.sleep(0.005)
         yield
     finally:
         os.close(descriptor)
@@ -152,8 +182,6 @@ def lock(
     The kernel drops the lock (flock(2)) with its holder, so a killed run never leaves one behind. The file says who
     holds it, where there is room for that; raises SecregError with it when the time is over.
     """
-    import time
-
     make_directory(path.parent, 0o755)
     with explained(path, "lock"):
         descriptor = _private(path)

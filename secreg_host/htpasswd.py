@@ -12,6 +12,7 @@ from typing import TextIO
 
 from secreg_host import files, users
 from secreg_host.errors import Exit, SecregError, bad_input
+from secreg_host.reserve import Reserve, is_full
 from secreg_host.users import Scheme
 
 DESCRIPTION = """\
@@ -38,6 +39,14 @@ class Request:
     file: Path | None
     user: str
     password: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file is changed: the directory whose lock is held meanwhile, and room that can be given up for it."""
+
+    lock: Path
+    reserve: Reserve | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -145,25 +154,37 @@ def ask(stdin: TextIO, twice: bool, prompt: Callable[[str], str] = getpass.getpa
     return password
 
 
-def run(args: argparse.Namespace, request: Request, default: HashChoice, stdin: TextIO, stdout: TextIO) -> Exit:
-    """Do what the call asks for; returns the exit code. Raises BadInput and SecregError; a file is then unchanged."""
+def run(
+    args: argparse.Namespace,
+    request: Request,
+    default: Callable[[], HashChoice],
+    stdin: TextIO,
+    stdout: TextIO,
+    own: Place | None = None,
+) -> Exit:
+    """Do what the call asks for; returns the exit code. Raises BadInput and SecregError; a file is then unchanged.
+
+    default: how to hash where no option says it, asked for only then; own: of the registry's own file, which is changed
+    even where nobody else can write.
+    """
+    place = own or Place(request.file.resolve().parent if request.file is not None else Path())
     if wrong := users.name_problem(request.user):
         raise bad_input("USER", wrong)
     if request.file is not None and not args.create and not args.delete and not args.verify:
         _require(request.file)
     if args.delete:
-        return _delete(request, stdout)
+        return _delete(request, place, stdout)
     password = request.password if request.password is not None else ask(stdin, not args.verify and not args.stdin)
     if args.verify:
         return _verify(request, password, stdout)
     chosen = (
-        choice_of(args) if args.scheme or args.plain or args.cost is not None or args.rounds is not None else default
+        choice_of(args) if args.scheme or args.plain or args.cost is not None or args.rounds is not None else default()
     )
     line = f"{request.user}:{users.make_hash(password, chosen.scheme, chosen.cost)}"
     if request.file is None:
         print(line, file=stdout)
         return Exit.DONE
-    with files.exclusively(request.file.resolve().parent):
+    with files.exclusively(place.lock):
         before = b"" if args.create else files.read_or_none(request.file) or b""
         known = any(_names(raw, request.user) for raw in before.split(b"\n"))
         _save(request.file, edited(before, request.user, line.encode()))
@@ -208,15 +229,30 @@ def _save(path: Path, data: bytes) -> None:
         files.write(path, data, MODE)
 
 
-def _delete(request: Request, stdout: TextIO) -> Exit:
+def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:
+    """Write the file, which gets shorter: where there is no room for another one in place, and where that needs some,
+    as where nothing is ever overwritten (btrfs), with what is reserved."""
+    try:
+        _save(path, data)
+    except SecregError as error:
+        if not is_full(error):
+            raise
+        there = path.resolve()
+        if reserve is None:
+            files.shorten(there, data)
+        else:
+            reserve.use(lambda: files.shorten(there, data))
+
+
+def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
     if request.file is None:
         raise bad_input("-D", "it does not go with -n")
-    with files.exclusively(request.file.resolve().parent):
+    with files.exclusively(place.lock):
         data = files.read_or_none(request.file) or b""
         after = edited(data, request.user, None)
         if after == data:
             raise SecregError(f"user {request.user} is not in {request.file}")
-        _save(request.file, after)
+        _save_less(request.file, after, place.reserve)
     print(f"Deleting password for user {request.user}", file=stdout)
     return Exit.DONE
 

@@ -71,6 +71,12 @@ class Paths:
     def password(self) -> Path:
         return self.etc / ".password"
 
+    @property
+    def wanted(self) -> tuple[Path, ...]:
+        """The files of /etc/secure-registry that mean something by their names."""
+        pair = self.crt, self.key, self.ca_crt
+        return (self.htpasswd, *pair, self.conf, self.nginx_conf, self.registry_yml, self.openssl_cnf, self.password)
+
     # --- what is proven, and what belongs to the program: /var/lib/secure-registry ---
     @property
     def lib(self) -> Path:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from secreg_host import cli, templating
+from secreg_host.ask import BEGUN
 from secreg_host.errors import Exit, bad_input
 from secreg_host.journal import notify
 from secreg_host.paths import Paths
@@ -37,6 +38,9 @@ LATER = (
     "yaml",
 )
 """What applies load when they come to need it."""
+
+TERM_SECONDS = 0.1
+"""How long one that nobody waits for may take to end."""
 
 SECONDS = 5.0
 """How long one may take to say what is wanted."""
@@ -97,9 +101,10 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
     """One request: an apply in a fork, then its exit code; nothing if it was cut short. It ends if its client does."""
     link.settimeout(SECONDS)
     asked, outputs, *_ = socket.recv_fds(link, 1, 2)
-    if not asked:
-        return
     try:
+        if not asked:
+            return
+        link.sendall(BEGUN)  # fails if nobody waits any more
         child = os.fork()
         if child == 0:
             listener.close()
@@ -112,6 +117,8 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
     try:
         if over not in select.select([over, link], [], [])[0]:
             os.kill(child, signal.SIGTERM)
+            if not select.select([over], [], [], TERM_SECONDS)[0]:
+                os.kill(child, signal.SIGKILL)  # it was stopped: any apply may end anywhere
     finally:
         os.close(over)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

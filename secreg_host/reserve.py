@@ -17,11 +17,13 @@ from typing import TypeVar
 
 from secreg_host import files
 from secreg_host.errors import SecregError
+from secreg_host.paths import Paths
 
 Done = TypeVar("Done")
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 INODES = 8
+STATE_SIZE = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Reserve:
     def give_up(self) -> None:
         """Free what is kept. Removing needs no room."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def of_state(paths: Paths) -> Reserve:
+    """The reserve beside the program's own records, for what is on the same disk."""
+    return Reserve(paths.state / "reserve", STATE_SIZE)
 
 
 def is_full(error: SecregError) -> bool:

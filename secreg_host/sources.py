@@ -27,8 +27,9 @@ IGNORED = (".new", ".swp", ".swx", "~", ".dpkg-new", ".dpkg-tmp")
 
 
 def own_files(paths: Paths) -> tuple[Path, ...]:
-    """Everything in /etc/secure-registry (and below), as it is now; not more than can be looked at in a moment."""
-    found: list[Path] = []
+    """Everything in /etc/secure-registry (and below), as it is now: those that have a meaning, and of others not more
+    than can be looked at in a moment."""
+    found = {path for path in paths.wanted if os.path.lexists(path)}
     folders = [paths.etc]
     for folder in folders:
         try:
@@ -40,7 +41,7 @@ def own_files(paths: Paths) -> tuple[Path, ...]:
             if entry.name.endswith(IGNORED):
                 continue
             if not entry.is_dir(follow_symlinks=False):
-                found += [Path(entry)] if len(found) < FILES else []
+                found |= {Path(entry)} if len(found) < FILES else set()
             elif len(folders) < FOLDERS:
                 folders.append(Path(entry))
     return tuple(sorted(found))

@@ -49,16 +49,19 @@ class UnitState:
 
 
 def _system_bus() -> Any:
-    """The connection to the system bus. EL packages only what pydbus stands on (gi): there gi is asked itself."""
+    """A connection of our own to the system bus: the shared one of a process is closed for good when the bus is
+    restarted. EL packages only what pydbus stands on (gi): there gi is asked itself."""
+    from gi.repository import Gio
+
+    address = Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, None)
     try:
         import pydbus
     except ModuleNotFoundError as error:
         if error.name != "pydbus":
             raise
-        from gi.repository import Gio
-
-        return Gio.bus_get_sync(Gio.BusType.SYSTEM, None)
-    return pydbus.SystemBus().con
+        flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+        return Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
+    return pydbus.connect(address).con
 
 
 class Systemd:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import defaults, files, generations, hooks, instance, records
+from secreg_host import defaults, files, generations, hooks, instance, records, reserve, sources
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import status as looking
@@ -25,6 +25,8 @@ from secreg_host.journal import Level, notify, record, say
 from secreg_host.paths import Paths
 from secreg_host.report import Report
 from secreg_host.services import Idle, Services
+from secreg_host.settings import Settings
+from secreg_host.usersfirst import Users
 
 
 @dataclass(frozen=True)
@@ -273,13 +275,35 @@ def htpasswd(call: Call) -> int:
     from secreg_host import htpasswd as tool
 
     host = _host(call)
-    before = files.read_or_none(host.paths.htpasswd)
-    settings, _ = kinds.read_settings(host.paths, call.environment)
-    request = tool.request_of(call.args, host.paths.htpasswd, settings.username, settings.password)
-    code = tool.run(call.args, request, tool.split_options(settings.opt, "OPT"), sys.stdin, sys.stdout)
-    if code == Exit.DONE and files.read_or_none(host.paths.htpasswd) != before:
-        return _take_over(call, host, "htpasswd")
+    paths = host.paths
+
+    def settings() -> Settings:  # a user is removed whatever is wrong with them
+        return kinds.read_settings(paths, call.environment)[0]
+
+    given = settings() if not call.args.words else Settings()
+    request = tool.request_of(call.args, paths.htpasswd, given.username, given.password)
+    own = None
+    if request.file is not None and request.file.resolve() == paths.htpasswd.resolve():
+        files.make_directory(paths.state, 0o700)
+        own = tool.Place(paths.state, reserve.of_state(paths))
+    before = sources.mark(str(paths.htpasswd))
+    code = tool.run(
+        call.args, request, lambda: tool.split_options(settings().opt, "OPT"), sys.stdin, sys.stdout, own
+    )
+    if code == Exit.DONE and sources.mark(str(paths.htpasswd)) != before:
+        return _let_users_count(call, host)
     return code
+
+
+def _let_users_count(call: Call, host: Host) -> int:
+    """What was just written to .htpasswd counts when this returns, if anything runs; an apply follows by itself."""
+    if not host.is_system or not hosts.systemd_runs():
+        return _reload_instance(call.paths) if instance.pid_of(call.paths) else Exit.DONE
+    users = Users(host, _services(host))
+    users.serve()
+    for finding in users.findings:
+        say(f"{finding.kind}: {finding.problem}", Level.WARNING if finding.kind == "warning" else Level.ERROR)
+    return Exit.DEGRADED if any(finding.kind == "unproven" for finding in users.findings) else Exit.DONE
 
 
 def uninstall(call: Call) -> int:

@@ -9,6 +9,7 @@ next one is asked for soon. One that is slow does not hold up a removed user: it
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import threading
 import time
@@ -134,7 +135,7 @@ class Watcher:
             self.pause = CHECK_SECONDS
             return  # nothing serves: nothing to take over
         now = sources.fingerprint(self.paths, self.sources())
-        due = periodic and self.waited_long(report)
+        due = periodic and (self.waited_long(report) or not os.path.lexists(self.paths.users_live))
         if now == report.get("fingerprint") and not due:
             self.tries, self.pause = 0, CHECK_SECONDS
             return

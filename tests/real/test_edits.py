@@ -248,7 +248,7 @@ def test_apaches_own_files_are_accepted(serving: Instance) -> None:
         name = line.split(":")[0]
         assert serving.ask("/v2/", user=name, password="secret12").status == 200, name
         assert serving.ask("/v2/", user=name, password="secret13").status == 401, name
-    serving.write(".htpasswd", (serving.root / "var/lib/secure-registry/current/auth/htpasswd").read_bytes())
+    serving.write(".htpasswd", (serving.root / "run/secure-registry/users/live/htpasswd").read_bytes())
 
 
 def test_a_good_registry_configuration_takes_over_in_another_slot(serving: Instance) -> None:

@@ -21,7 +21,7 @@ def call(*argv: str, default: Path = Path("/default"), stdin: str = "") -> tuple
     args = parser.parse_args(argv)
     request = htpasswd.request_of(args, default, "", "")
     out = io.StringIO()
-    return htpasswd.run(args, request, HashChoice(Scheme.SHA512, 1000), io.StringIO(stdin), out), out.getvalue()
+    return htpasswd.run(args, request, lambda: HashChoice(Scheme.SHA512, 1000), io.StringIO(stdin), out), out.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -47,20 +48,23 @@ def test_an_apply_speaks_to_whoever_asked_and_ends_as_it_ends(
         socket.send_fds(asking, [b"\0"], [writing, writing])
         os.close(writing)
         ready._serve(listener, asked)
-        assert asking.recv(1) == b"\3"
+        assert asking.recv(1) + asking.recv(1) == ask.BEGUN + b"\3"
     with os.fdopen(reading) as said:
         assert said.read() == "this is ['apply']\n"
     assert capfd.readouterr().out == ""
 
 
-def test_an_apply_that_nobody_waits_for_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As systemd ends who asks, to begin anew: a slow one must not hold up a removed user."""
-    monkeypatch.setattr(cli, "main", lambda _: time.sleep(600))
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_apply_that_nobody_waits_for_is_ended(monkeypatch: pytest.MonkeyPatch, stopped: bool) -> None:
+    """As systemd ends who asks, to begin anew: a slow one must not hold up a removed user; nor one that was stopped."""
+    monkeypatch.setattr(cli, "main", lambda _: os.kill(os.getpid(), signal.SIGSTOP) if stopped else time.sleep(600))
     asking, asked = socket.socketpair()
     with asked, socket.socket(socket.AF_UNIX) as listener:
         socket.send_fds(asking, [b"\0"], [2, 2])
-        asking.close()
+        hangs_up = threading.Thread(target=lambda: (asking.recv(1), asking.shutdown(socket.SHUT_RDWR)))
+        hangs_up.start()
         ready._serve(listener, asked)  # comes back
+        hangs_up.join()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -83,4 +87,6 @@ def test_who_asked_is_told_what_to_look_at(
         hangs_up.start()
         assert ask.main() == ask.UNHEARD
         hangs_up.join()
-    assert "cut short" in capfd.readouterr().err
+        assert "did not begin" in capfd.readouterr().err
+        assert ask.main() == ask.UNHEARD  # it is stopped: the kernel takes the connection, nobody answers
+    assert "does not answer" in capfd.readouterr().err
