@@ -21,6 +21,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,9 @@ from secreg_host.reserve import Reserve
 HTPASSWD, EPOCH_CONF, ANSWER_CONF = "htpasswd", "epoch.conf", "answer.conf"
 RESERVED = 64 * 1024
 """Bytes that are kept at least; more where there are more users: as much as two copies of theirs."""
+
+ALONE_SECONDS = 0.2
+"""How long another run is waited for that is just writing, which takes milliseconds unless it was stopped."""
 
 STRAY_SECONDS = 60.0
 """From what age on a directory that nobody reads is what a killed run left."""
@@ -68,6 +72,16 @@ class LiveUsers:
         """How many users may log in."""
         return (self.read() or b"").count(b"\n")
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the directory's lock while the block runs; without it, if somebody holds it for long or it can't be had:
+        it saves work, and nothing depends on it."""
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(SecregError):
+                files.make_directory(self.directory, 0o711)
+                held.enter_context(files.exclusively(self.directory, ALONE_SECONDS))
+            yield
+
     def write(self, htpasswd: bytes) -> str:
         """Let `htpasswd`, checked lines USER:HASH, count from now on; returns the new epoch.
 
@@ -84,7 +98,7 @@ class LiveUsers:
         folder = self.directory / epoch
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            files.make_directory(folder, 0o711)
+            files.make_directory(folder, 0o755)  # nginx includes by pattern: what is not there is no error
             files.create(folder / HTPASSWD, htpasswd, 0o400, accounts.auth.owner)
             files.create(folder / EPOCH_CONF, f'"" {epoch};\n'.encode(), 0o400, accounts.front.owner)
             answer = f"location = {answer_path(epoch)} {{\n    return 204;\n}}\n"

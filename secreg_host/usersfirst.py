@@ -1,7 +1,8 @@
 """Users before everything: .htpasswd is read and live before any other file is opened, or any lock waited for.
 
-It needs nothing but that file and what serves. Nothing is locked: whoever lets users live looks afterwards whether the
-file is still the one that was read, so that of several that do it at once the last one has read the last file.
+It needs nothing but that file and what serves. A lock only keeps two runs from doing the same twice; it is not waited
+for: whoever lets users count looks afterwards whether the file is still the one that was read, so that of several that
+do it at once the last one has read the last file.
 """
 
 from __future__ import annotations
@@ -77,11 +78,13 @@ class Users:
         if counted is None and not begin:
             return
         try:
-            if counted != reading.htpasswd:
-                live.write(reading.htpasswd)
-                self._prove(live.epoch, told=False)
-            elif live.proven != live.epoch:
-                self._prove(live.epoch, told=True)
+            with live.alone():
+                if fresh := live.read() != reading.htpasswd:
+                    live.write(reading.htpasswd)
+            while live.epoch and live.proven != live.epoch:  # another run may have read a newer file meanwhile
+                if not self._prove(live.epoch, told=not fresh):
+                    break
+                fresh = False
         except SecregError as error:
             if live.read() == reading.htpasswd:
                 self._add("unproven", error.problems)
@@ -100,26 +103,35 @@ class Users:
             except SecregError as error:
                 self._add("unproven", error.problems)
 
-    def _prove(self, epoch: str, told: bool) -> None:
-        """Let the front forget what it remembers of other epochs and see that it did; nothing while it does not run.
+    def _prove(self, epoch: str, told: bool) -> bool:
+        """Let the front forget what it remembers of other epochs and see that it did; whether there is one that runs.
 
         told: it may have begun with this epoch already. Raises SecregError when it goes on as before.
         """
         wants = self._wants(epoch)
         if told and wants and not any(probe.once(want) for want in wants):
             self.live.mark_proven(epoch)
-            return
+            return True
         if not self.services.reload("nginx"):
-            return
-        wrong = probe.prove(wants, SOON_SECONDS, lambda: "")
+            return False
+
+        def overtaken() -> str:
+            return "" if self.live.epoch == epoch else "another run changes users, too"
+
+        wrong = probe.prove(wants, SOON_SECONDS, overtaken)
+        if overtaken():
+            return True
         if wrong or not wants:
             memory.empty(self.host)
         if wrong:
-            wrong = probe.prove(wants, PROOF_SECONDS, lambda: "")
+            wrong = probe.prove(wants, PROOF_SECONDS, overtaken)
+        if overtaken():
+            return True
         if wrong:
             what = f"nginx does not take over changed users ({wrong}); what it remembered was taken away from it"
             raise SecregError(what, "see what it says: journalctl -u secure-registry-nginx -n 20")
         self.live.mark_proven(epoch)
+        return True
 
     def _wants(self, epoch: str) -> tuple[probe.Expectation, ...]:
         """What the front must answer with `epoch`; nothing when no generation is known to serve."""

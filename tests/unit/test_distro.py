@@ -62,7 +62,13 @@ def test_without_pydbus_gi_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> N
     """EL: gi (python3-gobject-base) is there, pydbus is not."""
     bus = object()
     gi, repository = ModuleType("gi"), ModuleType("gi.repository")
-    gio = SimpleNamespace(BusType=SimpleNamespace(SYSTEM=1), bus_get_sync=lambda kind, _: bus if kind == 1 else None)
+    flags = SimpleNamespace(AUTHENTICATION_CLIENT=1, MESSAGE_BUS_CONNECTION=8)
+    gio = SimpleNamespace(
+        BusType=SimpleNamespace(SYSTEM=1),
+        DBusConnectionFlags=flags,
+        dbus_address_get_for_bus_sync=lambda kind, _: "unix:path=/bus" if kind == 1 else None,
+        DBusConnection=SimpleNamespace(new_for_address_sync=lambda *given: {("unix:path=/bus", 9): bus}[given[:2]]),
+    )
     repository.Gio = gio  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "gi", gi)
     monkeypatch.setitem(sys.modules, "gi.repository", repository)

@@ -36,6 +36,7 @@ def applies(tmp_path: Path) -> Applies:
     paths = Paths(tmp_path)
     paths.etc.mkdir(parents=True)
     paths.htpasswd.touch()
+    paths.users_live.mkdir(parents=True)
     found = Applies(paths)
     found.see()
     return found
@@ -73,6 +74,16 @@ def test_an_apply_that_did_not_see_the_change_is_followed_by_others(applies: App
     asked = applies.asked
     watcher.look(periodic=True)
     assert (applies.asked, watcher.pause) == (asked, CHECK_SECONDS)
+
+
+def test_users_that_are_gone_from_memory_are_brought_back(applies: Applies) -> None:
+    """Somebody emptied /run: the files of /etc are as they were, and nobody is let in."""
+    watcher = Watcher(applies.paths, applies)
+    watcher.look(periodic=True)
+    assert applies.asked == 0
+    applies.paths.users_live.rmdir()
+    watcher.look(periodic=True)
+    assert applies.asked == 1
 
 
 def test_what_can_not_wait(applies: Applies, monkeypatch: pytest.MonkeyPatch) -> None:
