@@ -79,6 +79,12 @@ def mount_of(path: Path | str) -> str:
     return ""
 
 
+def below(path: Path) -> bool:
+    """Whether `path`, by its name alone, is on a file system that may not answer."""
+    mounts = _distant_mounts()
+    return bool(mounts) and any(str(place) in mounts for place in (path, *path.parents))
+
+
 def _distant_mounts() -> frozenset[str]:
     global _mounts
     if time.monotonic() - _mounts[0] >= MOUNTS_SECONDS:
@@ -96,8 +102,8 @@ def _distant_mounts() -> frozenset[str]:
 def ask(path: Path | str, work: Callable[[], T], wait: float = WAIT_SECONDS) -> T:
     """What `work`, which concerns `path`, returns or raises; in a fork where that file system may not answer.
 
-    `work` changes nothing, and its result can be pickled. Raises BadInput that names `path` when there is no answer
-    within `wait` seconds, or there was none a moment ago.
+    `work` may be cut short, and what it returns or raises can be pickled. Raises BadInput that names `path` when there
+    is no answer within `wait` seconds, or there was none a moment ago.
     """
     mount = mount_of(path)
     if not mount:
@@ -131,7 +137,7 @@ def _in_fork(work: Callable[[], T], wait: float) -> bytes | None:
         while select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
             piece = stream.read(1 << 20)
             if not piece:
-                os.waitpid(child, 0)  # it closes nothing before its end
+                _left.append(child)  # which is about to end
                 return answer or None
             answer += piece
     _left.append(child)

@@ -14,7 +14,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext"},
     {"distant"},
-    {"reading"},
+    {"patterns", "reading"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
