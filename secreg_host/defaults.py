@@ -6,9 +6,10 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from secreg_host import envfile, files, records, templating
+from secreg_host import envfile, files, reading, records, templating
 from secreg_host import host as hosts
 from secreg_host import settings as settings_module
+from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.records import Ledger, Write
 from secreg_host.settings import KEYS, Given, Settings
@@ -88,7 +89,10 @@ def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, 
     ledger = Ledger(host.paths)
     due = []
     for write in writes:
-        now = files.read_or_none(write.path)
+        try:
+            now = reading.read(write.path, reading.NGINX)
+        except SecregError:
+            continue  # not what we wrote; its part tells what is wrong
         if now == write.data:
             if not ledger.wrote(write.path, now):
                 ledger.record([write])

@@ -38,9 +38,14 @@ def record(text: str, level: Level, **fields: str) -> None:
     OBJECT_SYSTEMD_UNIT makes it an entry of secure-registry.service, whichever unit runs this, so that `systemctl
     status` shows it. Source: systemd's native journal protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).
     """
-    if not in_journal():
+    if in_journal():
+        keep(text, level, **fields)
+    else:
         say(text, level)
-        return
+
+
+def keep(text: str, level: Level, **fields: str) -> None:
+    """`record`, also when stderr is a terminal: for what is looked up later; stderr where there is no journal."""
     entry = {
         "MESSAGE": text,
         "PRIORITY": str(level.value),

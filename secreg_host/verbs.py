@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import defaults, files, generations, hooks, instance, records
+from secreg_host import defaults, files, generations, hooks, instance, reading, records
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import status as looking
@@ -25,6 +25,7 @@ from secreg_host.journal import Level, notify, record, say
 from secreg_host.paths import Paths
 from secreg_host.report import Report
 from secreg_host.services import Idle, Services
+from secreg_host.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -273,11 +274,16 @@ def htpasswd(call: Call) -> int:
     from secreg_host import htpasswd as tool
 
     host = _host(call)
-    before = files.read_or_none(host.paths.htpasswd)
-    settings, _ = kinds.read_settings(host.paths, call.environment)
+    before = reading.read(host.paths.htpasswd, reading.HTPASSWD)
+    settings = Settings()
+    try:
+        settings, _ = kinds.read_settings(host.paths, call.environment)
+    except SecregError:
+        if not call.args.words:  # else nothing in them matters: a broken file must not keep a user in
+            raise
     request = tool.request_of(call.args, host.paths.htpasswd, settings.username, settings.password)
     code = tool.run(call.args, request, tool.split_options(settings.opt, "OPT"), sys.stdin, sys.stdout)
-    if code == Exit.DONE and files.read_or_none(host.paths.htpasswd) != before:
+    if code == Exit.DONE and reading.read(host.paths.htpasswd, reading.HTPASSWD) != before:
         return _take_over(call, host, "htpasswd")
     return code
 
