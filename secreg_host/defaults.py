@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from secreg_host import envfile, files, reading, records, templating
 from secreg_host import host as hosts
@@ -24,14 +25,18 @@ class Facts:
     ipv6: bool
 
 
+FACTS: dict[Any, records.Shape] = {"hostname": str, "addresses": [str], "ipv6": bool}
+"""Without a version: 0.1 takes a record with any other key for none."""
+
+
 def facts(host: Host, fresh: bool = False) -> Facts:
     """The recorded facts; gathered and recorded when there are none yet, or `fresh` ones are wanted."""
     path = host.paths.state / "facts.json"
-    known = {} if fresh else records.load(path)
+    known = {} if fresh else records.load(path, FACTS)
     if set(known) == {field.name for field in fields(Facts)}:
         return Facts(known["hostname"], tuple(known["addresses"]), known["ipv6"])
     found = Facts(socket.gethostname(), hosts.addresses(), hosts.has_ipv6())
-    records.save(path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6})
+    records.save(path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6}, False)
     return found
 
 

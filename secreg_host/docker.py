@@ -42,9 +42,10 @@ class Record:
     @staticmethod
     def from_json(found: dict[str, Any]) -> Record:
         mine = Mine.from_json(found.get("mine"))
-        target = Target(Path(found["path"]), found["variable"]) if mine else None
-        problem = Problem(*found["problem"]) if "problem" in found else None
-        return Record(target, mine, found.get("failed", ""), problem)
+        known = mine is not None and {"path", "variable"} <= set(found)
+        target = Target(Path(found["path"]), found["variable"]) if known else None
+        problem = Problem(*found["problem"]) if len(found.get("problem", ())) == 3 else None
+        return Record(target, mine if known else None, found.get("failed", ""), problem)
 
 
 class Docker:

@@ -38,7 +38,7 @@ class Mine:
 
     @staticmethod
     def from_json(found: dict[str, Any] | None) -> Mine | None:
-        if not found:
+        if not found or set(found) != {"before", "wrote", "added", "made"}:
             return None
         before = found["before"]
         return Mine(

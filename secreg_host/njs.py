@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from secreg_host import files, nginxconf, process, processes, reading, records, templating
 from secreg_host import host as hosts
@@ -85,7 +86,7 @@ def module(host: Host, settings: Settings) -> Module | None:
         marks = tuple(_mark(path) for path in (program, found, host.paths.templates / SCRIPT))
         return Module(found, _wrong(host, program, found, marks))
     except SecregError:  # as long as nginx is away, or can't be tried, what serves stays as it is
-        return Module(found, str(records.load(host.paths.state / "njs.json").get("wrong", "it could not be tried")))
+        return Module(found, _record(host).get("wrong", "it could not be tried"))
 
 
 def _mark(path: Path) -> str:
@@ -95,13 +96,17 @@ def _mark(path: Path) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _wrong(host: Host, program: Path, found: Path, marks: tuple[str, ...]) -> str:
-    record = host.paths.state / "njs.json"
-    known = records.load(record)
+    known = _record(host)
     if known.get("files") != list(marks):
         known = {"files": list(marks), "wrong": _tried(host, program, found)}
         with contextlib.suppress(SecregError):
-            records.save(record, known)
+            records.save(host.paths.state / "njs.json", known)
     return str(known["wrong"])
+
+
+def _record(host: Host) -> dict[str, Any]:
+    found = records.load(host.paths.state / "njs.json", {"files": [str], "wrong": str})
+    return found if set(found) == {"files", "wrong"} else {}
 
 
 def _tried(host: Host, program: Path, found: Path) -> str:

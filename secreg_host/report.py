@@ -85,7 +85,7 @@ def save(paths: Paths, report: Report) -> None:
 
 def load(paths: Paths) -> Report:
     """The report of the last apply; an empty one when there was none."""
-    found = records.load(paths.report)
+    found = records.load(paths.report, records.REPORT)
     try:
         items = tuple(
             Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])

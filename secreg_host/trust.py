@@ -59,6 +59,14 @@ OTHERS = tuple(
     Client(one.NAME, one.found, one.wants, one.notes, getattr(one, "after", None))
     for one in (trust_podman, trust_containerd, trust_k3s, trust_system)
 )
+MINE = {"before": (str, type(None)), "wrote": str, "added": [str], "made": bool}
+RECORD: dict[Any, records.Shape] = {
+    "declined": bool,
+    "chosen": {str: str},
+    "files": {str: {str: str}},
+    "docker": {"failed": str, "path": str, "variable": str, "mine": MINE, "problem": [str]},
+    "k3s": (MINE, type(None)),
+}
 NAMES = (DOCKER, *(client.name for client in OTHERS))
 
 
@@ -71,7 +79,7 @@ class Trust:
         self.served = served.of(current) if current else None
         self.settings = kinds.settings_of(current.parts[kinds.SETTINGS]) if current else None
         self.reach = next((at.reach for at in current.listens if at.tls), "") if current else ""
-        self.record: dict[str, Any] = records.load(self.paths.trust)
+        self.record: dict[str, Any] = records.load(self.paths.trust, RECORD)
         self.manager = manager
 
     def _save(self, key: str, value: Any, client: str = "") -> None:

@@ -83,7 +83,7 @@ def test_the_ledger_knows_what_was_edited(host: Host) -> None:
 def test_a_damaged_record_is_an_empty_one(host: Host) -> None:
     host.paths.state.mkdir(parents=True)
     host.paths.written.write_bytes(b"{half")
-    assert records.load(host.paths.written) == {}
+    assert records.load(host.paths.written, records.WRITTEN) == {}
 
 
 def test_secrets_have_their_mode_from_the_first_byte(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
