@@ -11,6 +11,9 @@ from secreg_host.errors import Problem
 from secreg_host.paths import Paths
 from secreg_host.provision import Provisioned
 
+LATEST = 1 << 33
+"""Seconds since the epoch (in the year 2242) that a record may speak of."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -92,6 +95,9 @@ def load(paths: Paths) -> Report:
         )
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
         seen = found.get("fingerprint", ""), tuple(found.get("sources", ())), found.get("checked", "")
-        return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting, *seen)
-    except (KeyError, TypeError, ValueError):
+        since = float(found.get("since", 0))
+        if not 0 <= since < LATEST:
+            return Report()
+        return Report(found.get("generation", ""), since, items, waiting, *seen)
+    except (KeyError, TypeError, OverflowError):
         return Report()

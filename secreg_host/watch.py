@@ -148,10 +148,8 @@ class Watcher:
             say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
             notify(f"STATUS=the last reload failed: {error.message}")
         else:
-            kinds = {
-                finding.get("kind") for finding in records.load(self.paths.report, records.REPORT).get("findings", [])
-            }
-            held = sorted(str(kind) for kind in kinds - {"warning"})
+            found = records.load(self.paths.report, records.REPORT).get("findings", [])
+            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
             notify(f"STATUS=watching; {', '.join(held)}: see secure-registry status" if held else "STATUS=watching")
         seen = records.load(self.paths.report, records.REPORT).get("fingerprint") == now
         again = self.tries < len(RETRY_SECONDS) and not seen
