@@ -42,7 +42,10 @@ class Mine:
             return None
         before = found["before"]
         return Mine(
-            None if before is None else before.encode(), found["wrote"], tuple(found["added"]), bool(found["made"])
+            None if before is None else before.encode(errors="replace"),
+            found["wrote"],
+            tuple(found["added"]),
+            bool(found["made"]),
         )
 
 

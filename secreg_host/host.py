@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import distro
+from secreg_host import distant, distro
 from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 from secreg_host.process import Account, find_program
@@ -110,12 +110,9 @@ def in_memory(path: Path) -> bool:
     while not where.exists():
         where = where.parent
     where = where.resolve()
-    kinds = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].encode().decode("unicode_escape")
-        kinds[Path(point)] = after.split()[0]  # a later mount hides an earlier one
-    return next((kinds[place] in ("tmpfs", "ramfs") for place in (where, *where.parents) if place in kinds), False)
+    kinds = distant.mounts()
+    places = [str(place) for place in (where, *where.parents)]
+    return next((kinds[place] in ("tmpfs", "ramfs") for place in places if place in kinds), False)
 
 
 def has_ipv6() -> bool:

@@ -53,10 +53,8 @@ def keep(text: str, level: Level, **fields: str) -> None:
         "OBJECT_SYSTEMD_UNIT": "secure-registry.service",
         **{f"SECREG_{name.upper()}": value for name, value in fields.items()},
     }
-    data = b"".join(
-        name.encode() + b"\n" + struct.pack("<Q", len(value.encode())) + value.encode() + b"\n"
-        for name, value in entry.items()
-    )
+    encoded = {name.encode(): value.encode(errors="backslashreplace") for name, value in entry.items()}
+    data = b"".join(name + b"\n" + struct.pack("<Q", len(value)) + value + b"\n" for name, value in encoded.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
             link.sendto(data, JOURNAL)
@@ -72,4 +70,4 @@ def notify(state: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-        link.sendto(state.encode(), address)
+        link.sendto(state.encode(errors="backslashreplace"), address)

@@ -319,6 +319,8 @@ class _Bundler:
         for name in names:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
+            if not name.isprintable():
+                raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it")
             if name not in self.files:
                 data = self.taken(self.etc / name, where)
                 if data is None:

@@ -138,7 +138,7 @@ def spawn(
 def unit_of(pid: int) -> str:
     """The unit of systemd's that process `pid` belongs to, by its control group (cgroups(7)); "": none."""
     with contextlib.suppress(OSError):
-        found = UNIT.findall(Path(f"/proc/{pid}/cgroup").read_text())
+        found = UNIT.findall(Path(f"/proc/{pid}/cgroup").read_text(errors="replace"))
         return str(found[-1]) if found else ""
     return ""
 

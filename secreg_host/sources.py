@@ -154,4 +154,5 @@ def fingerprint(paths: Paths, sources: Iterable[str]) -> str:
 
 def digest(marks: dict[str, str]) -> str:
     """The fingerprint of files with these `marks`."""
-    return hashlib.sha256("\n".join(f"{source} {marks[source]}" for source in sorted(marks)).encode()).hexdigest()
+    whole = "\n".join(f"{source} {marks[source]}" for source in sorted(marks))
+    return hashlib.sha256(os.fsencode(whole)).hexdigest()  # of names that may be no text

@@ -61,14 +61,17 @@ def test_a_pattern_over_the_whole_machine_is_told(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("outside", [False, True])
-def test_files_that_include_each_other_without_end(tmp_path: Path, outside: bool) -> None:
-    """A chain of a thousand files, or a hundred megabytes of them, is told with the line of nginx.conf."""
+def test_files_that_include_each_other_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: bool
+) -> None:
+    """A chain of a thousand files, or too many bytes of them, are told with the line of nginx.conf."""
+    monkeypatch.setattr(nginxconf, "BYTES", 100_000)
     prefix = "/elsewhere/" if outside else ""
 
     def chain(path: Path) -> bytes:
         return f"include {prefix}{int(path.stem) + 1}.conf;".encode()
 
-    for read in (chain, lambda _: b"# remark\n" * 400_000):
+    for read in (chain, lambda _: b"# remark\n" * 2_000):
         listing = " ".join(f"include {prefix}{number}.conf;" for number in range(10))
         with pytest.raises(BadInput) as raised:
             nginxconf.bundle(tmp_path / "nginx.conf", CONF.format(listing).encode(), read)
