@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +10,10 @@ from datetime import UTC, datetime
 
 from secreg_host import (
     activate,
+    bugs,
     choice,
     direct,
+    distant,
     files,
     generations,
     njs,
@@ -22,6 +23,7 @@ from secreg_host import (
     sources,
     upgrades,
 )
+from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
@@ -66,7 +68,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
     serve; what served before still does.
     """
     users = Users(stage.host, stage.services)
-    users.serve(begin=wish.start and os.path.lexists(stage.host.paths.htpasswd))
+    users.serve(begin=wish.start and users.there)
     with files.lock(stage.host.paths.lock, wish.doing, meanwhile=users.refresh):
         return _apply(replace(stage, meanwhile=users.refresh), wish, users)
 
@@ -176,46 +178,41 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     known = current.parts if current is not None else {}
     first = sources.marks(host.paths, ())
 
-    def take(name: str, reading: Reading) -> None:
+    def take(name: str, one: Reading) -> None:
         kind = "rejected"
-        if reading.waiting:
+        if one.waiting:
             waiting[name] = before.waiting.get(name, time.time())
             kind = "waiting" if time.time() - waiting[name] < WAIT_SECONDS else kind
-        found.extend(findings(kind, name, reading.problems))
-        found.extend(findings("warning", name, reading.warnings))
-        part = reading.part or known.get(name)
+        found.extend(findings(kind, name, one.problems))
+        found.extend(findings("warning", name, one.warnings))
+        part = one.part or known.get(name)
         if part is not None:
             parts[name] = part
 
     provisioned = Provisioned()
     settings: Settings | None = None
     try:
-        settings, reading = kinds.read_settings(
-            host.paths, wish.environment, known=current is not None and not wish.create
-        )
-        take(kinds.SETTINGS, reading)
-    except SecregError as error:
-        if current is None:
-            raise
-        take(kinds.SETTINGS, Reading(None, error.problems))
+        settings, given = _settings(host, wish, current)
+        take(kinds.SETTINGS, given)
+    except BaseException as error:
+        take(kinds.SETTINGS, Reading(None, bugs.caught(error, host.paths.conf, current is not None)))
     try:
         if settings is not None:
             provisioned = provision.provision(host, settings, wish.environment, wish.create, wish.restore)
         else:
             provisioned = provision.renew(host, kinds.settings_of(parts[kinds.SETTINGS]))
-    except SecregError as error:
-        if current is None:
-            raise
-        take(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], error.problems))
+    except BaseException as error:
+        take(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], bugs.caught(error, host.paths.etc, current is not None)))
     begun = sources.marks(host.paths, ())
     now = datetime.now(UTC)
     take(
         kinds.CERTIFICATE,
-        kinds.guarded(lambda: kinds.read_certificate(host.paths, now, known.get(kinds.CERTIFICATE))),
+        kinds.guarded(host.paths.crt, lambda: kinds.read_certificate(host.paths, now, known.get(kinds.CERTIFICATE))),
     )
-    take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths)))
-    take(kinds.REGISTRY, kinds.guarded(lambda: _registry(host, parts[kinds.SETTINGS])))
-    if module := njs.module(host, kinds.settings_of(parts[kinds.SETTINGS])):
+    kept = kinds.settings_of(parts[kinds.SETTINGS])
+    take(kinds.NGINX, kinds.guarded(host.paths.nginx_conf, lambda: _nginx(host, kept)))
+    take(kinds.REGISTRY, kinds.guarded(host.paths.registry_yml, lambda: _registry(host, kept)))
+    if module := njs.module(host, kept):
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
@@ -232,15 +229,33 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
 
 
 def _watched(host: Host, parts: Mapping[str, Part]) -> tuple[str, ...]:
-    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs."""
+    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs; whether
+    images that are on a network file system can be reached."""
+    root = parts[kinds.REGISTRY].facts["root"]
+    far = [root] if root and distant.mount_of(root) else []
     programs = upgrades.programs(host, kinds.settings_of(parts[kinds.SETTINGS]))
     read = parts[kinds.NGINX].facts.get("watched", ())
-    return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *programs)
+    return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *programs, *far)
 
 
-def _registry(host: Host, settings: Part) -> Reading:
-    if not kinds.settings_of(settings).own_registry:
+def _settings(host: Host, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
+    found = kinds.read_settings(host.paths, wish.environment, known=current is not None and not wish.create)
+    if problems := hosts.missing(found[0], str(host.paths.conf)):
+        raise BadInput(problems)
+    return found
+
+
+def _nginx(host: Host, settings: Settings) -> Reading:
+    if not settings.nginx_binary:
+        hosts.nginx(settings)
+    return kinds.read_nginx(host.paths)
+
+
+def _registry(host: Host, settings: Settings) -> Reading:
+    if not settings.own_registry:
         return Reading(Part({}, {"root": None, "auth": True, "more": "it runs elsewhere"}))
+    if not settings.registry_binary:
+        hosts.registry(settings)
     reading = kinds.read_registry(host.paths)
     problems = provision.storage_problems(host, reading.part) if reading.part else ()
     return Reading(None, problems) if problems else direct.checked(host, reading)

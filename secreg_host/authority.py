@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from secreg_host import certs, defaults, files, opensslcnf, records
+from secreg_host import certs, defaults, files, opensslcnf, reading, records
 from secreg_host.errors import BadInput, Problem
 from secreg_host.host import Host
 from secreg_host.records import Ledger, Write
@@ -15,7 +15,7 @@ from secreg_host.settings import Settings
 def restore_ca(host: Host) -> list[Write]:
     """Put ca.crt back into /etc when it is missing there; the CA itself is in state/ (its key never leaves it)."""
     kept = files.read_or_none(_kept_ca(host))
-    if kept is None or files.read_or_none(host.paths.ca_crt) is not None:
+    if kept is None or reading.is_there(host.paths.ca_crt):
         return []
     write = Write(host.paths.ca_crt, kept)
     Ledger(host.paths).record([write])
@@ -28,11 +28,11 @@ def due(host: Host, now: datetime) -> bool:
     other names or addresses. Never for one that the administrator brought. Raises BadInput when openssl.cnf is bad,
     whoever issued the certificate: the next gencert will need it."""
     paths = host.paths
-    cnf = files.read_or_none(paths.openssl_cnf)
+    cnf = reading.read(paths.openssl_cnf, reading.SETTINGS)
     request = opensslcnf.parse(cnf.decode(errors="replace"), str(paths.openssl_cnf)) if cnf is not None else None
-    crt = files.read_or_none(paths.crt)
+    crt = reading.peek(paths.crt, reading.PEM)
     ca = _load_ca(host)
-    if request is None or crt is None or ca is None:
+    if request is None or ca is None:
         return False
     if not Ledger(paths).wrote(paths.crt, crt) or not certs.is_issued_by(crt, ca.crt):
         return False
@@ -48,7 +48,7 @@ def issue(host: Host, settings: Settings, facts: defaults.Facts, now: datetime, 
     is bad, or asks for names that the CA may not sign.
     """
     paths = host.paths
-    text = (files.read_or_none(paths.openssl_cnf) or b"").decode(errors="replace")
+    text = (reading.read(paths.openssl_cnf, reading.SETTINGS) or b"").decode(errors="replace")
     request = opensslcnf.parse(text, str(paths.openssl_cnf))
     writes: list[Write] = []
     ca = None if new_ca else _load_ca(host)

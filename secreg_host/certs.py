@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from secreg_host import bugs
 from secreg_host.errors import Problem
 from secreg_host.opensslcnf import IPAddress, Request
 
@@ -223,7 +223,7 @@ def describe(leaf: x509.Certificate) -> Certificate:
 
 
 def is_issued_by(crt: bytes, ca_crt: bytes) -> bool:
-    """Whether the leaf of `crt` carries the CA's signature."""
+    """Whether the leaf of `crt` carries the CA's signature; no, if either is no certificate."""
     try:
         leaf, ca = chain(crt)[0], x509.load_pem_x509_certificate(ca_crt)
         key = ca.public_key()
@@ -233,9 +233,11 @@ def is_issued_by(crt: bytes, ca_crt: bytes) -> bool:
         else:
             assert isinstance(key, ec.EllipticCurvePublicKey)
             key.verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(algorithm))
-    except (ValueError, IndexError, AssertionError, InvalidSignature):
+        return leaf.issuer == ca.subject
+    except BaseException as error:
+        if not bugs.is_failure(error):
+            raise
         return False
-    return leaf.issuer == ca.subject
 
 
 def _public(key: object) -> bytes:
@@ -257,6 +259,16 @@ class Judgement:
 
 def judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime) -> Judgement:
     """Whether nginx could serve `pair` at time `now`; if not, why, and what to do."""
+    try:
+        return _judge(pair, crt_where, key_where, now)
+    except BaseException as error:  # a dozen types, which come and go with the library's versions
+        if not bugs.is_failure(error):
+            raise
+        what = f"a certificate in it is malformed ({type(error).__name__}): clients would refuse it"
+        return Judgement(None, (Problem(crt_where, what, f"look: openssl x509 -noout -text -in {crt_where}"),))
+
+
+def _judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime) -> Judgement:
     problems: list[Problem] = []
     certificates = _certificates(pair.crt, crt_where, problems)
     key = _key(pair.key, key_where, problems)
@@ -314,7 +326,9 @@ def _key(data: bytes, where: str, problems: list[Problem]) -> ec.EllipticCurvePr
             "the key has a passphrase, and nobody is there to type it",
             f"openssl pkey -in {where} -out {where}.open",
         )
-    except Exception:  # the library raises half a dozen types for a damaged key, ValueError among them
+    except BaseException as error:  # the library raises half a dozen types for a damaged key, ValueError among them
+        if not bugs.is_failure(error):
+            raise
         what = "it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
         if b"BEGIN CERTIFICATE" in data and b"PRIVATE KEY" not in data:
             what, hint = "it holds a certificate where the private key belongs", "swap the two files"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -102,9 +103,9 @@ class _Text:
         end = self.blank(self.blank(found[-1].end if found else at + 1) + 1)
         if end != len(text):
             raise self.bad(end, "is not JSON: something follows the closing '}'")
-        names = [item.name for item in found]
+        names = Counter(item.name for item in found)
         for item in found:
-            if names.count(item.name) > 1:
+            if names[item.name] > 1:
                 raise self.bad(item.start, f"{item.name!r} stands there twice", "remove one of the two")
             if item.name is not None and item.name != KEY and item.name.lower() == KEY:
                 raise self.bad(item.start, f"{item.name!r} is spelled {KEY!r}", "correct it")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
-from secreg_host import envfile, files, records, templating
+from secreg_host import envfile, files, reading, records, templating
 from secreg_host import host as hosts
 from secreg_host import settings as settings_module
+from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.records import Ledger, Write
 from secreg_host.settings import KEYS, Given, Settings
@@ -23,14 +25,18 @@ class Facts:
     ipv6: bool
 
 
+FACTS: dict[Any, records.Shape] = {"hostname": str, "addresses": [str], "ipv6": bool}
+"""Without a version: 0.1 takes a record with any other key for none."""
+
+
 def facts(host: Host, fresh: bool = False) -> Facts:
     """The recorded facts; gathered and recorded when there are none yet, or `fresh` ones are wanted."""
     path = host.paths.state / "facts.json"
-    known = {} if fresh else records.load(path)
+    known = {} if fresh else records.load(path, FACTS)
     if set(known) == {field.name for field in fields(Facts)}:
         return Facts(known["hostname"], tuple(known["addresses"]), known["ipv6"])
     found = Facts(socket.gethostname(), hosts.addresses(), hosts.has_ipv6())
-    records.save(path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6})
+    records.save(path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6}, False)
     return found
 
 
@@ -88,7 +94,10 @@ def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, 
     ledger = Ledger(host.paths)
     due = []
     for write in writes:
-        now = files.read_or_none(write.path)
+        try:
+            now = reading.read(write.path, reading.NGINX)
+        except SecregError:
+            continue  # not what we wrote; its part tells what is wrong
         if now == write.data:
             if not ledger.wrote(write.path, now):
                 ledger.record([write])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host import process
+from secreg_host import distant, process
 from secreg_host.errors import Problem
 from secreg_host.host import Host
 from secreg_host.parts import Reading
@@ -31,7 +31,7 @@ def checked(host: Host, reading: Reading) -> Reading:
     if part is None or part.facts["root"] is None or part.facts["more"]:
         return reading
     account, root = host.accounts.front, Path(part.facts["root"])
-    tests = list(_samples(root))
+    tests = distant.ask(root, lambda: list(_samples(root)))
     script = " && ".join(f'test {flag} "${number}"' for number, (flag, _) in enumerate(tests, 1))
     argv = ["sh", "-c", script, "sh", *(path for _, path in tests)]
     if process.run(process.as_account(argv, account)).returncode == 0:

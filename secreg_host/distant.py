@@ -52,11 +52,11 @@ def mount_of(path: Path | str) -> str:
     """The mount point of the first file system on the way of `path` (through links, too) that may not answer; "" if
     there is none. That file system is not touched; the one of / is taken as answering, for without it nothing runs.
     """
-    mounts = _distant_mounts()
+    far = _distant_mounts()
     done, links = "", 0
     whole = path if Path(path).is_absolute() else f"{Path.cwd()}/{path}"
     todo = str(whole).split("/")[::-1]
-    while mounts and todo:
+    while far and todo:
         name = todo.pop()
         if name in ("", "."):
             continue
@@ -64,7 +64,7 @@ def mount_of(path: Path | str) -> str:
             done = done.rpartition("/")[0]
             continue
         here = f"{done}/{name}"
-        if here in mounts:
+        if here in far:
             return here
         try:
             target = os.readlink(here)  # noqa: PTH115 (for each step of each path)
@@ -79,15 +79,27 @@ def mount_of(path: Path | str) -> str:
     return ""
 
 
+def below(path: Path) -> bool:
+    """Whether `path`, by its name alone, is on a file system that may not answer."""
+    far = _distant_mounts()
+    return bool(far) and any(str(place) in far for place in (path, *path.parents))
+
+
+def mounts() -> dict[str, str]:
+    """Every mount point that this process sees, and the type of its file system (proc_pid_mountinfo(5))."""
+    kinds: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in MOUNTINFO.read_bytes().splitlines():
+            before, _, after = line.partition(b" - ")
+            point = before.split(b" ")[4].decode("unicode_escape").encode("latin-1")
+            kinds[os.fsdecode(point)] = after.split(b" ")[0].decode()  # a later mount hides an earlier one
+    return kinds
+
+
 def _distant_mounts() -> frozenset[str]:
     global _mounts
     if time.monotonic() - _mounts[0] >= MOUNTS_SECONDS:
-        kinds: dict[str, str] = {}
-        with contextlib.suppress(OSError):
-            for line in MOUNTINFO.read_bytes().splitlines():  # proc_pid_mountinfo(5)
-                before, _, after = line.partition(b" - ")
-                point = before.split(b" ")[4].decode("unicode_escape").encode("latin-1")
-                kinds[os.fsdecode(point)] = after.split(b" ")[0].decode()  # a later mount hides an earlier one
+        kinds = mounts()
         far = frozenset(point for point, kind in kinds.items() if point != "/" and not LOCAL.fullmatch(kind))
         _mounts = time.monotonic(), far
     return _mounts[1]
@@ -96,8 +108,8 @@ def _distant_mounts() -> frozenset[str]:
 def ask(path: Path | str, work: Callable[[], T], wait: float = WAIT_SECONDS) -> T:
     """What `work`, which concerns `path`, returns or raises; in a fork where that file system may not answer.
 
-    `work` changes nothing, and its result can be pickled. Raises BadInput that names `path` when there is no answer
-    within `wait` seconds, or there was none a moment ago.
+    `work` may be cut short, and what it returns or raises can be pickled. Raises BadInput that names `path` when there
+    is no answer within `wait` seconds, or there was none a moment ago.
     """
     mount = mount_of(path)
     if not mount:
@@ -131,7 +143,7 @@ def _in_fork(work: Callable[[], T], wait: float) -> bytes | None:
         while select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
             piece = stream.read(1 << 20)
             if not piece:
-                os.waitpid(child, 0)  # it closes nothing before its end
+                _left.append(child)  # which is about to end
                 return answer or None
             answer += piece
     _left.append(child)

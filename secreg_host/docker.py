@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from secreg_host import daemonjson, dockerflags, files, foreign, records
+from secreg_host import daemonjson, dockerflags, files, foreign, reading, records
 from secreg_host.daemonjson import DaemonJson
 from secreg_host.dockerd import Dockerd, Manager, Proof
 from secreg_host.dockerflags import Flags, Target
@@ -42,9 +42,10 @@ class Record:
     @staticmethod
     def from_json(found: dict[str, Any]) -> Record:
         mine = Mine.from_json(found.get("mine"))
-        target = Target(Path(found["path"]), found["variable"]) if mine else None
-        problem = Problem(*found["problem"]) if "problem" in found else None
-        return Record(target, mine, found.get("failed", ""), problem)
+        known = mine is not None and {"path", "variable"} <= set(found)
+        target = Target(Path(found["path"]), found["variable"]) if known else None
+        problem = Problem(*found["problem"]) if len(found.get("problem", ())) == 3 else None
+        return Record(target, mine if known else None, found.get("failed", ""), problem)
 
 
 class Docker:
@@ -142,7 +143,7 @@ class Docker:
         forgets = self.dockerd.forgets() if reloads else ""
         if forgets and wanted:
             raise bad_input(UNIT, forgets, "set DOCKER_TRUST=ca (verified, needs no reload), or upgrade Docker")
-        if not target.path.parent.is_dir():
+        if not reading.is_directory(target.path.parent):
             files.make_directory(target.path.parent, 0o755)
         self._back_up(seen)
         if reloads and not forgets and not wanted and earlier and DaemonJson(str(target.path)).entries(new) is None:

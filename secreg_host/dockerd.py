@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host import dockerflags, dockerinfo, files
+from secreg_host import dockerflags, dockerinfo, reading
 from secreg_host.dockerflags import Unit
 from secreg_host.dockerinfo import UNIT, insecure
 from secreg_host.errors import Problem, SecregError
@@ -78,7 +78,7 @@ class Dockerd:
             path = Path(name)
             if self.paths.root != Path("/") and not path.is_relative_to(self.paths.root):
                 path = self.paths.root / name.lstrip("/")
-            if (data := files.read_or_none(path)) is not None:
+            if (data := reading.read(path, reading.SETTINGS)) is not None:
                 given.append((path, data))
         unit = Unit(tuple(found["ExecStart"][0][1]), tuple(found.get("Environment", ())), tuple(given))
         return Engine(unit, found.get("ActiveState") == "active", bool(found.get("NeedDaemonReload")))

@@ -31,6 +31,11 @@ class Problem:
     what: str
     hint: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("where", "what", "hint"):  # names of files may be no text (PEP 383), and are printed
+            text = str(getattr(self, name)).encode(errors="backslashreplace").decode()
+            object.__setattr__(self, name, text)
+
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}\n  -> {self.hint}" if self.hint else text

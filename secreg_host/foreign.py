@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host import files
+from secreg_host import distant, files, reading
 from secreg_host.errors import BadInput, SecregError, bad_input
 from secreg_host.records import digest
-
-LARGEST = 16 << 20
-"""Bytes of a file that is still edited."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +38,14 @@ class Mine:
 
     @staticmethod
     def from_json(found: dict[str, Any] | None) -> Mine | None:
-        if not found:
+        if not found or set(found) != {"before", "wrote", "added", "made"}:
             return None
         before = found["before"]
         return Mine(
-            None if before is None else before.encode(), found["wrote"], tuple(found["added"]), bool(found["made"])
+            None if before is None else before.encode(errors="replace"),
+            found["wrote"],
+            tuple(found["added"]),
+            bool(found["made"]),
         )
 
 
@@ -90,10 +90,16 @@ def _tag(found: os.stat_result) -> tuple[int, ...]:
 
 def read(path: Path) -> Seen:
     """The regular file `path`. Raises BadInput for what should not be replaced: a symlink, something else."""
+    return distant.ask(path, lambda: _read(path))
+
+
+def _read(path: Path) -> Seen:
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return Seen(path, None)
+    except (OSError, ValueError) as error:
+        raise reading.unreadable(path, error) from error
     if stat.S_ISLNK(found.st_mode):
         raise bad_input(
             str(path),
@@ -104,10 +110,7 @@ def read(path: Path) -> Seen:
         raise bad_input(str(path), "is not a regular file", "move it away")
     if found.st_nlink > 1:
         raise bad_input(str(path), f"has {found.st_nlink} names (hard links)", "make it a file of its own")
-    if found.st_size > LARGEST:
-        raise bad_input(str(path), f"has {found.st_size} bytes; too large to be edited here", "edit it by hand")
-    with files.explained(path, "read"):
-        return Seen(path, path.read_bytes(), _tag(found))
+    return Seen(path, reading.read(path, reading.JSON), _tag(found))
 
 
 def replace(seen: Seen, data: bytes | None) -> None:

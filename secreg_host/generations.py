@@ -6,7 +6,6 @@ nginx or systemd.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -14,17 +13,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from secreg_host import files, parts, records
+from secreg_host import files, parts, reading, records
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.nginxconf import Listen
 from secreg_host.parts import Part
 
 MANIFEST = "generation.json"
-VERSION = 2
-"""Of MANIFEST. 1, that of 0.1, has no number, users as a part, and the slot as "slot": what 0.1 does not find in a
-manifest of ours, so that after a downgrade it makes a generation of its own."""
+OLD_SLOT = "slot"
+"""Where a manifest of 0.1, which has users as a part, tells the slot. What it does not find in one of ours, it makes a
+generation of its own without: after a downgrade."""
 
 KEPT = 5
 """Generations kept for a look back; `current` and `proven` are always among them."""
@@ -53,19 +53,25 @@ class Generation:
 
     @property
     def manifest(self) -> bytes:
+        """What is kept of it besides its files. Its version is no part of its name."""
+        whole = self._listing | {"version": records.VERSION}
+        return json.dumps(whole, indent=1, sort_keys=True).encode() + b"\n"
+
+    @property
+    def _listing(self) -> dict[str, Any]:
         listing = {
             name: {"files": sorted(part.files), "facts": part.facts, "sources": part.sources}
             for name, part in self.parts.items()
         }
-        record = {"version": VERSION, "parts": listing, "registry_slot": self.slot}
-        return json.dumps(record, indent=1, sort_keys=True).encode() + b"\n"
+        return {"parts": listing, "registry_slot": self.slot}
 
     @property
     def name(self) -> str:
         if self.label:
             return self.label
         summary = hashlib.sha256()
-        for path, data in sorted((self.files | {MANIFEST: self.manifest}).items()):
+        manifest = json.dumps(self._listing, indent=1, sort_keys=True).encode() + b"\n"
+        for path, data in sorted((self.files | {MANIFEST: manifest}).items()):
             summary.update(f"{path}\0{len(data)}\0".encode() + data)
         return summary.hexdigest()[:IDENTITY]
 
@@ -108,10 +114,10 @@ def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Pat
     """Write `generation` and `extra` files (made from its digest) to its directory, durably. Returns the directory.
 
     It is built under a temporary name and renamed when complete, so that a directory with a generation's name is
-    always whole. One that exists already is left as it is.
+    always whole. One that exists already is left as it is, unless it is damaged.
     """
     target = host.paths.generations / generation.name
-    if target.is_dir():
+    if target.is_dir() and load(host, generation.name) is not None:
         return target
     files.make_directory(host.paths.generations, 0o711)
     with files.explained(host.paths.generations):
@@ -123,6 +129,8 @@ def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Pat
             files.create(temporary / name, data, 0o400, owner)
         with files.explained(target):
             temporary.chmod(0o711)
+            if target.is_dir():
+                target.rename(Path(tempfile.mkdtemp(prefix=".stage-", dir=host.paths.generations)) / "damaged")
             temporary.rename(target)
             files.sync_directory(target.parent)
     except BaseException:
@@ -164,27 +172,37 @@ def load(host: Host, name: str | None) -> Generation | None:
     if name is None:
         return None
     directory = host.paths.generations / name
-    manifest = records.load(directory / MANIFEST)
-    if not manifest:
-        return None
-    with contextlib.suppress(OSError, KeyError, TypeError, AttributeError):
-        old = manifest.get("version", 1) == 1
-        if not old and manifest["version"] != VERSION:
-            return None
+    try:
+        manifest = records.load(directory / MANIFEST, SHAPE)
         found = {}
         for name_of_part, entry in manifest["parts"].items():
-            data = {path: (directory / path).read_bytes() for path in entry["files"]}
+            data = {path: _bytes(directory / path) for path in entry["files"]}
             if name_of_part in parts.ALL:
                 found[name_of_part] = Part(data, entry["facts"], tuple(entry["sources"]))
-        if set(found) != set(parts.ALL):
-            return None
-        taken = {path for part in found.values() for path in part.files} | {MANIFEST}
-        rendered = {
-            str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
-        }
-        own = {path: data for path, data in rendered.items() if path not in taken and path not in EXTRA}
-        return Generation(found, manifest["slot" if old else "registry_slot"], own, name if old else "")
-    return None
+        taken = {path for part in found.values() for path in part.files} | {MANIFEST, *EXTRA}
+        paths = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
+        own = {path: _bytes(paths[path]) for path in set(paths) - taken}
+        if OLD_SLOT in manifest:
+            generation = Generation(found, manifest[OLD_SLOT], own, label=name)
+        else:
+            generation = Generation(found, manifest["registry_slot"], own)
+    except (OSError, KeyError, SecregError):
+        return None
+    return generation if generation.name == name and set(found) == set(parts.ALL) else None
+
+
+def _bytes(path: Path) -> bytes:
+    data = reading.read(path, reading.RECORD)
+    if data is None:
+        raise SecregError(f"{path} does not exist")
+    return data
+
+
+SHAPE: dict[Any, records.Shape] = {
+    "parts": {str: {"files": [str], "facts": dict, "sources": [str]}},
+    "registry_slot": str,
+    OLD_SLOT: str,
+}
 
 
 EXTRA = ("front/generation.conf",)

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from secreg_host import process
+from secreg_host import process, reading
 from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 
@@ -24,10 +24,10 @@ Event = tuple[str, Mapping[str, str]]
 
 def found(paths: Paths) -> tuple[Path, ...]:
     """The programs in hooks.d, in the order of their names."""
-    if not paths.hooks.is_dir():
+    if not reading.is_directory(paths.hooks):
         return ()
     names = sorted(path for path in paths.hooks.iterdir() if NAME.fullmatch(path.name))
-    return tuple(path for path in names if path.is_file() and os.access(path, os.X_OK))
+    return tuple(path for path in names if reading.is_file(path) and os.access(path, os.X_OK))
 
 
 def _environment(event: str, facts: Mapping[str, str]) -> dict[str, str]:

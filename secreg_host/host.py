@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import distro
-from secreg_host.errors import SecregError
+from secreg_host import distant, distro
+from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 from secreg_host.process import Account, find_program
 from secreg_host.settings import Settings
@@ -86,6 +86,19 @@ def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> P
     raise SecregError(f"program not found: {wanted}", f"{remedy}, or set {setting} in secure-registry.conf")
 
 
+def missing(settings: Settings, where: str) -> tuple[Problem, ...]:
+    """Problems of the settings at `where`: programs that are named there, and are none."""
+    given = {"NGINX_BINARY": settings.nginx_binary}
+    if settings.own_registry:
+        given["REGISTRY_BINARY"] = settings.registry_binary
+    hint = "correct the path, or leave the setting out: it is looked for in PATH"
+    return tuple(
+        Problem(where, f"{setting}: program not found: {name}", hint)
+        for setting, name in given.items()
+        if name and not find_program(name)
+    )
+
+
 def systemd_runs() -> bool:
     """Whether systemd is PID 1 (sd_booted(3))."""
     return Path("/run/systemd/system").is_dir()
@@ -97,12 +110,9 @@ def in_memory(path: Path) -> bool:
     while not where.exists():
         where = where.parent
     where = where.resolve()
-    kinds = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].encode().decode("unicode_escape")
-        kinds[Path(point)] = after.split()[0]  # a later mount hides an earlier one
-    return next((kinds[place] in ("tmpfs", "ramfs") for place in (where, *where.parents) if place in kinds), False)
+    kinds = distant.mounts()
+    places = [str(place) for place in (where, *where.parents)]
+    return next((kinds[place] in ("tmpfs", "ramfs") for place in places if place in kinds), False)
 
 
 def has_ipv6() -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from secreg_host import files, users
+from secreg_host import files, reading, users
 from secreg_host.errors import Exit, SecregError, bad_input
 from secreg_host.reserve import Reserve, is_full
 from secreg_host.users import Scheme
@@ -185,7 +185,7 @@ def run(
         print(line, file=stdout)
         return Exit.DONE
     with files.exclusively(place.lock):
-        before = b"" if args.create else files.read_or_none(request.file) or b""
+        before = b"" if args.create else reading.read(request.file, reading.HTPASSWD) or b""
         known = any(_names(raw, request.user) for raw in before.split(b"\n"))
         _save(request.file, edited(before, request.user, line.encode()))
     print(f"{'Updating' if known else 'Adding'} password for user {request.user}", file=stdout)
@@ -216,14 +216,13 @@ def _names(raw: bytes, user: str) -> bool:
 
 
 def _require(path: Path) -> None:
-    if files.read_or_none(path) is None:
+    if reading.read(path, reading.HTPASSWD) is None:
         raise SecregError(f"{path} does not exist", "begin it with -c")
 
 
 def _save(path: Path, data: bytes) -> None:
     """Write the file; it keeps its mode and owner."""
-    if path.exists():
-        status = path.stat()
+    if status := reading.status(path):
         files.write(path, data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
     else:
         files.write(path, data, MODE)
@@ -248,7 +247,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
     if request.file is None:
         raise bad_input("-D", "it does not go with -n")
     with files.exclusively(place.lock):
-        data = files.read_or_none(request.file) or b""
+        data = reading.read(request.file, reading.HTPASSWD) or b""
         after = edited(data, request.user, None)
         if after == data:
             raise SecregError(f"user {request.user} is not in {request.file}")
@@ -260,7 +259,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
 def _verify(request: Request, password: str, stdout: TextIO) -> Exit:
     if request.file is None:
         raise bad_input("-v", "it does not go with -n")
-    found, _ = users.parse(files.read_or_none(request.file) or b"", str(request.file))
+    found, _ = users.parse(reading.read(request.file, reading.HTPASSWD) or b"", str(request.file))
     user = next((user for user in found if user.name == request.user), None)
     if user is None:
         raise SecregError(f"user {request.user} is not in {request.file}")

@@ -147,7 +147,7 @@ def _pid_file(paths: Paths) -> Path:
 def pid_of(paths: Paths) -> int | None:
     """The process of the instance that runs in the foreground below these paths, None if there is none."""
     data = files.read_or_none(_pid_file(paths))
-    if not data or not data.strip().isdigit():
+    if not data or len(data) > 20 or not data.strip().isdigit():
         return None
     pid = int(data)
     command = files.read_or_none(Path(f"/proc/{pid}/cmdline")) or b""

@@ -38,9 +38,14 @@ def record(text: str, level: Level, **fields: str) -> None:
     OBJECT_SYSTEMD_UNIT makes it an entry of secure-registry.service, whichever unit runs this, so that `systemctl
     status` shows it. Source: systemd's native journal protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).
     """
-    if not in_journal():
+    if in_journal():
+        keep(text, level, **fields)
+    else:
         say(text, level)
-        return
+
+
+def keep(text: str, level: Level, **fields: str) -> None:
+    """`record`, also when stderr is a terminal: for what is looked up later; stderr where there is no journal."""
     entry = {
         "MESSAGE": text,
         "PRIORITY": str(level.value),
@@ -48,10 +53,8 @@ def record(text: str, level: Level, **fields: str) -> None:
         "OBJECT_SYSTEMD_UNIT": "secure-registry.service",
         **{f"SECREG_{name.upper()}": value for name, value in fields.items()},
     }
-    data = b"".join(
-        name.encode() + b"\n" + struct.pack("<Q", len(value.encode())) + value.encode() + b"\n"
-        for name, value in entry.items()
-    )
+    encoded = {name.encode(): value.encode(errors="backslashreplace") for name, value in entry.items()}
+    data = b"".join(name + b"\n" + struct.pack("<Q", len(value)) + value + b"\n" for name, value in encoded.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
             link.sendto(data, JOURNAL)
@@ -67,4 +70,4 @@ def notify(state: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-        link.sendto(state.encode(), address)
+        link.sendto(state.encode(errors="backslashreplace"), address)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from secreg_host import patterns
 from secreg_host.errors import BadInput, Problem, SecregError, bad_input
 
 UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
@@ -32,10 +33,13 @@ PAIR = ("docker-registry.crt", "docker-registry.key")
 
 NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf": "each server { } that listens"}
 
+FILES, BYTES, DEPTH = 1000, 16 << 20, 50
+"""How many files are read at the most, how much of them, and how far one includes another."""
+
 TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<sign>[;{}])
       |"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'
-      |(?P<word>(?:\\.|\$\{[^}]*\}|[^\s;{}\\"'])(?:\\.|\$\{[^}]*\}|[^\s;{}\\])*)""",
+      |(?P<word>(?:\\.|\$\{\w*\}|[^\s;{}\\"'])(?:\\.|\$\{\w*\}|[^\s;{}\\])*)""",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -130,18 +134,23 @@ def listen_of(args: Sequence[str]) -> Listen | None:
     tls, proxied = "ssl" in options, "proxy_protocol" in options
     if word.startswith("unix:"):
         return None
-    bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>\d+))?", word)
-    plain = re.fullmatch(r"(?:(?P<host>[^:]+):)?(?P<port>\d+)|(?P<only>[^:]+)", word)
+    bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>[0-9]+))?", word)
+    plain = re.fullmatch(r"(?:(?P<host>[^:]+):)?(?P<port>[0-9]+)|(?P<only>[^:]+)", word)
+    matched = bracketed or plain
+    if not matched or (port := _port(matched["port"] or "80")) is None:
+        return None
     if bracketed:
         try:
             address = str(ipaddress.IPv6Address(bracketed["host"]))
         except ValueError:
             return None
-        return Listen(address, int(bracketed["port"] or 80), tls, proxied)
-    if not plain:
-        return None
-    host = plain["host"] or plain["only"] or ""
-    return Listen("" if host in ("*", "0.0.0.0") else host, int(plain["port"] or 80), tls, proxied)
+        return Listen(address, port, tls, proxied)
+    host = matched["host"] or matched["only"] or ""
+    return Listen("" if host in ("*", "0.0.0.0") else host, port, tls, proxied)
+
+
+def _port(digits: str) -> int | None:
+    return int(digits) if len(digits) <= 5 and 0 < int(digits) < 1 << 16 else None
 
 
 @dataclass(frozen=True)
@@ -183,6 +192,7 @@ class _Bundler:
         self.own_pair = False
         self.outside: list[Path] = []
         self.patterns: list[str] = []
+        self.bytes = self.count = self.depth = 0
 
     def run(self, conf: Path, data: bytes) -> Bundle:
         self.add("nginx.conf", conf, data, ())
@@ -209,6 +219,16 @@ class _Bundler:
             tuple(dict.fromkeys(self.outside)),
             tuple(dict.fromkeys(self.patterns)),
         )
+
+    def taken(self, path: Path, where: str) -> bytes | None:
+        """The bytes of `path`, which stands in `where`. Raises BadInput when it is one too many."""
+        data = self.read(path)
+        self.count += 1
+        self.bytes += len(data or b"")
+        if self.count > FILES or self.bytes > BYTES or self.depth > DEPTH:
+            what = f"with this nginx reads over {FILES} files, {BYTES >> 20} MB, or {DEPTH} that include each other"
+            raise bad_input(where, what, "include less")
+        return data
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
         try:
@@ -239,7 +259,7 @@ class _Bundler:
         for word in directive.words[1:2]:
             name = self.local(word.text)
             if name is None:
-                self.note_outside(word.text, follow=not takes_file)
+                self.note_outside(word.text, f"{source}:{word.line}", follow=not takes_file)
                 continue
             if takes_file:
                 self.copy(name, f"{source}:{word.line}")
@@ -248,24 +268,36 @@ class _Bundler:
             if name != word.text:
                 yield word.start, word.end, f'"{name}"'
 
-    def note_outside(self, word: str, follow: bool) -> None:
-        """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too."""
+    def note_outside(self, word: str, where: str, follow: bool) -> None:
+        """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too.
+        where: the line of ours that leads there."""
         if not word.startswith("/") or "$" in word:
             return
         wild = glob.has_magic(word)
         self.patterns += [word] if wild else []
-        for path in sorted(Path("/").glob(word.lstrip("/"))) if wild else [Path(word)]:
+        for path in self.expanded(word, where) if wild else [Path(word)]:
             if path in self.outside:
                 continue
             self.outside.append(path)
+            text = self.taken(path, where) if follow else b""
             try:
-                text = (self.read(path) or b"").decode() if follow else ""
-                found = [one for one in parse(text, str(path)) if one.args]
+                found = [one for one in parse((text or b"").decode(), str(path)) if one.args]
             except (SecregError, UnicodeDecodeError):
                 continue  # nginx, which reads it, says what is wrong
+            self.depth += 1
             for one in found:
                 if one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name):
-                    self.note_outside(one.args[0], follow=one.name == "include")
+                    self.note_outside(one.args[0], where, follow=one.name == "include")
+            self.depth -= 1
+
+    @staticmethod
+    def expanded(pattern: str, where: str) -> tuple[Path, ...]:
+        """What is there for the absolute path `pattern`, which stands in `where`."""
+        try:
+            return patterns.expand(pattern)
+        except BadInput as error:
+            problem = error.problems[0]
+            raise bad_input(where, f"{problem.where}: {problem.what}", problem.hint) from None
 
     def local(self, word: str) -> str | None:
         """`word` relative to our directory; None if it names something elsewhere, or nothing that is on a disk."""
@@ -281,23 +313,28 @@ class _Bundler:
             self.includes.add(PurePosixPath(word).name)
             return
         wild = glob.has_magic(word)
-        names = sorted(str(path.relative_to(self.etc)) for path in self.etc.glob(word)) if wild else [word]
-        self.patterns += [f"{self.etc}/{word}"] if wild else []
+        pattern = f"{glob.escape(str(self.etc))}/{word}"
+        names = [str(path.relative_to(self.etc)) for path in self.expanded(pattern, where)] if wild else [word]
+        self.patterns += [pattern] if wild else []
         for name in names:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
+            if not name.isprintable():
+                raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it")
             if name not in self.files:
-                data = self.read(self.etc / name)
+                data = self.taken(self.etc / name, where)
                 if data is None:
                     raise bad_input(where, f"included file {self.etc / name} does not exist", "create it")
+                self.depth += 1
                 self.add(name, self.etc / name, data, context)
+                self.depth -= 1
 
     def copy(self, name: str, where: str) -> None:
         if name in PAIR:
             self.own_pair = True
         if name in self.files or name in PAIR:
             return
-        data = self.read(self.etc / name)
+        data = self.taken(self.etc / name, where)
         if data is None:
             raise bad_input(where, f"{self.etc / name} does not exist", "create it, or correct the path")
         self.files[name] = data

@@ -8,8 +8,9 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from secreg_host import files, nginxconf, process, processes, records, templating
+from secreg_host import files, nginxconf, process, processes, reading, records, templating
 from secreg_host import host as hosts
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
@@ -45,7 +46,7 @@ http {{
 
 def loaded_by(nginx: Part) -> bool:
     """Whether the administrator's nginx.conf loads the module already (twice is an error)."""
-    outside = (files.read_or_none(Path(path)) or b"" for path in nginx.facts["outside"])
+    outside = (reading.peek(Path(path), reading.OTHER) for path in nginx.facts["outside"])
     texts = (data.decode(errors="replace") for data in (*nginx.files.values(), *outside))
     return any(LOADS.search(text) for text in texts)
 
@@ -77,28 +78,35 @@ class Module:
 
 def module(host: Host, settings: Settings) -> Module | None:
     """The module, if this host has one. Whether nginx takes it and our script was tried, once for the same files."""
-    program = hosts.nginx(settings)
-    found = next((path for path in host.paths.nginx_modules(NAME) if path.is_file()), None)
+    found = next((path for path in host.paths.nginx_modules(NAME) if reading.is_file(path)), None)
     if found is None:
         return None
-    marks = tuple(_mark(path) for path in (program, found, host.paths.templates / SCRIPT))
-    return Module(found, _wrong(host, program, found, marks))
+    try:
+        program = hosts.nginx(settings)
+        marks = tuple(_mark(path) for path in (program, found, host.paths.templates / SCRIPT))
+        return Module(found, _wrong(host, program, found, marks))
+    except SecregError:  # as long as nginx is away, or can't be tried, what serves stays as it is
+        return Module(found, _record(host).get("wrong", "it could not be tried"))
 
 
 def _mark(path: Path) -> str:
-    status = path.stat()
-    return f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    status = reading.status(path)
+    return f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}" if status else f"{path} is away"
 
 
 @functools.lru_cache(maxsize=1)
 def _wrong(host: Host, program: Path, found: Path, marks: tuple[str, ...]) -> str:
-    record = host.paths.state / "njs.json"
-    known = records.load(record)
+    known = _record(host)
     if known.get("files") != list(marks):
         known = {"files": list(marks), "wrong": _tried(host, program, found)}
         with contextlib.suppress(SecregError):
-            records.save(record, known)
+            records.save(host.paths.state / "njs.json", known)
     return str(known["wrong"])
+
+
+def _record(host: Host) -> dict[str, Any]:
+    found = records.load(host.paths.state / "njs.json", {"files": [str], "wrong": str})
+    return found if set(found) == {"files", "wrong"} else {}
 
 
 def _tried(host: Host, program: Path, found: Path) -> str:

@@ -38,6 +38,9 @@ KEY_USAGES = (
     "decipherOnly",
 )
 EXTENDED = ("serverAuth", "clientAuth")
+LONGEST = 65536
+"""Characters of a value, as in OpenSSL (CONF_MAX_VALUE): variables can make it grow without end."""
+
 IGNORED = {"subjectKeyIdentifier", "authorityKeyIdentifier", "nsComment", "nsCertType"}
 """Extensions that gencert sets by itself, or that nobody reads any more."""
 
@@ -75,14 +78,17 @@ def sections(text: str, where: str) -> tuple[Sections, list[Problem]]:
     while number < len(lines):
         line, place = lines[number], f"{where}:{number + 1}"
         number += 1
-        while line.endswith("\\") and number < len(lines):
-            line = line[:-1] + lines[number]
+        pieces = [line]
+        while pieces[-1].endswith("\\") and number < len(lines):
+            pieces[-1] = pieces[-1][:-1]
+            pieces.append(lines[number])
             number += 1
+        line = "".join(pieces)
         line = re.sub(r"(?<!\\)#.*", "", line).strip()
         if not line or line.startswith("."):  # .include and .pragma: nothing that a request needs
             continue
-        if header := re.fullmatch(r"\[\s*([^\]]+?)\s*\]", line):
-            current = found.setdefault(header[1], {})
+        if line.startswith("[") and line.find("]") == len(line) - 1 and (header := line[1:-1].strip()):
+            current = found.setdefault(header, {})
             continue
         key, equals, value = line.partition("=")
         if not equals:
@@ -95,7 +101,10 @@ def sections(text: str, where: str) -> tuple[Sections, list[Problem]]:
 def _expand(text: str, own: Mapping[str, Value], all_: Sections, place: str, problems: list[Problem]) -> str:
     """`text` without quotes and escapes, its `$var`, `${var}`, `$(section::var)` replaced."""
 
+    left = LONGEST
+
     def replaced(match: re.Match[str]) -> str:
+        nonlocal left
         if match["escaped"]:
             return match["escaped"]
         name = match["name"] or match["braced"]
@@ -104,12 +113,17 @@ def _expand(text: str, own: Mapping[str, Value], all_: Sections, place: str, pro
         if value is None:
             problems.append(Problem(place, f"the variable {name!r} is not set above", "set it, or write the value"))
             return ""
-        return value.text
+        left -= len(value.text)
+        return value.text if left >= 0 else ""
 
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         text = text[1:-1]
     pattern = r"\\(?P<escaped>.)|\$(?:\{(?P<braced>[\w:]+)\}|(?P<name>\w+(?:::\w+)?))"
-    return re.sub(pattern, replaced, text)
+    text = re.sub(pattern, replaced, text)
+    if left < 0 or len(text) > LONGEST:
+        problems.append(Problem(place, f"the value has more than {LONGEST} characters", "write less"))
+        return ""
+    return text
 
 
 def parse(text: str, where: str) -> Request:
@@ -134,7 +148,7 @@ class _Reader:
     def request(self) -> Request:
         req = self.sections.get("req", {})
         bits = req.get("default_bits")
-        if bits and not (bits.text.isdecimal() and 2048 <= int(bits.text) <= 8192):
+        if bits and not (bits.text.isdecimal() and len(bits.text) < 6 and 2048 <= int(bits.text) <= 8192):
             self.wrong(bits, f"default_bits {bits.text!r} is not a number from 2048 to 8192")
             bits = None
         extensions: dict[str, Value] = {}

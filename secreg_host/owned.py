@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import files
+from secreg_host import files, reading
 from secreg_host.errors import Problem
 from secreg_host.records import digest
 
@@ -53,7 +53,7 @@ def follow(
     wanted: Mapping[Path, bytes], record: Mapping[str, str], save: Callable[[dict[str, str]], None]
 ) -> tuple[bool, tuple[Problem, ...]]:
     """Bring the files up to `wanted`; whether anything changed, and problems. The record is kept before and after."""
-    now = {path: files.read_or_none(path) for path in {*wanted, *map(Path, record)}}
+    now = {path: reading.read(path, reading.PEM) for path in {*wanted, *map(Path, record)}}
     made = plan(wanted, record, now)
     if made.write or made.remove:
         save({**record, **made.record})
@@ -62,7 +62,7 @@ def follow(
             path.unlink()
         _tidy(path.parent)
     for path, data in made.write.items():
-        if not path.parent.is_dir():
+        if not reading.is_directory(path.parent):
             files.make_directory(path.parent, 0o755)
         files.write(path, data, files.PUBLIC)
     save(made.record)

@@ -5,13 +5,13 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import certs, files, nginxconf, records, registryconf, users
+from secreg_host import bugs, certs, nginxconf, reading, records, registryconf, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.paths import Paths
@@ -54,16 +54,16 @@ class Reading:
     waiting: bool = False
 
 
-def guarded(read: Callable[[], Reading]) -> Reading:
-    """`read()`, with what it raises turned into the problems of its part."""
+def guarded(where: Path, read: Callable[[], Reading]) -> Reading:
+    """`read()`, which is about the file `where`, with whatever it raises turned into the problems of its part."""
     try:
         return read()
-    except SecregError as error:
-        return Reading(None, error.problems)
+    except BaseException as error:
+        return Reading(None, bugs.caught(error, where))
 
 
-def _required(path: Path) -> bytes:
-    data = files.read_or_none(path)
+def _required(path: Path, limit: int) -> bytes:
+    data = reading.read(path, limit)
     if data is None:
         raise BadInput(
             [Problem(str(path), "does not exist", "bring it back, or let this write a new one: secure-registry setup")]
@@ -77,7 +77,7 @@ def read_settings(paths: Paths, environment: Mapping[str, str], known: bool = Fa
     known: whether there are some that serve. They hold on while the file is away or empty, as it is for a moment while
     some editors save it: all defaults would be another port, other names.
     """
-    data = _required(paths.conf) if known else files.read_or_none(paths.conf)
+    data = _required(paths.conf, reading.SETTINGS) if known else reading.read(paths.conf, reading.SETTINGS)
     if known and not data:
         hint = "write the settings again, or a comment if there are none"
         raise BadInput([Problem(str(paths.conf), "is empty", hint)])
@@ -108,7 +108,7 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     before: the part that serves. The same bytes are not judged again: an expired certificate, or a clock set back,
     is a warning then.
     """
-    crt, key = _required(paths.crt), _required(paths.key)
+    crt, key = _required(paths.crt, reading.PEM), _required(paths.key, reading.PEM)
     authority = _authority(paths, crt)
     same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
     if before is not None and same:
@@ -137,7 +137,7 @@ def _authority(paths: Paths, crt: bytes) -> bytes:
     """The CA certificate that clients need to trust `crt`: ca.crt, if it signed that; else nothing."""
     for path in (paths.ca_crt, paths.state / paths.ca_crt.name):
         try:
-            data = files.read_or_none(path)
+            data = reading.read(path, reading.PEM)
         except SecregError:
             continue
         if data is not None and certs.is_issued_by(crt, data):
@@ -160,25 +160,26 @@ def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
 
 def read_nginx(paths: Paths) -> Reading:
     """nginx.conf and what it includes from /etc/secure-registry."""
-    found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf), files.read_or_none)
+    found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf, reading.NGINX), _included)
     facts = {
         "listens": [asdict(listen) for listen in found.listens],
         "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
         "own_pair": found.own_pair,
-        "outside": _digests(found.outside),
+        "outside": {str(path): records.digest(reading.read(path, reading.OTHER) or b"") for path in found.outside},
     }
     facts["watched"] = sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})
     staged = {f"front/{name}": data for name, data in found.files.items()}
     return Reading(Part(staged, facts, tuple(map(str, found.sources))))
 
 
+def _included(path: Path) -> bytes | None:
+    return reading.read(path, reading.NGINX if path.suffix in (".conf", ".inc") else reading.OTHER)
+
+
 def outside(part: Part) -> dict[str, str]:
-    """Digests of the files elsewhere that nginx reads for this part, as they are now."""
-    return _digests(Path(name) for name in part.facts["outside"])
-
-
-def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    return {str(path): records.digest(files.read_or_none(path) or b"") for path in paths}
+    """Digests of the files elsewhere that nginx reads for this part, as they are now; of what can't be read, that of
+    nothing."""
+    return {name: records.digest(reading.peek(Path(name), reading.OTHER)) for name in part.facts["outside"]}
 
 
 def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:
@@ -187,7 +188,7 @@ def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:
 
 def read_registry(paths: Paths) -> Reading:
     """docker-registry.yml."""
-    data = _required(paths.registry_yml)
+    data = _required(paths.registry_yml, reading.YAML)
     conf = registryconf.parse(data, str(paths.registry_yml))
     root = str(conf.root) if conf.root else None
     facts = {"root": root, "auth": conf.auth, "more": conf.more, "headers": [list(header) for header in conf.headers]}
@@ -207,10 +208,10 @@ def read_users(paths: Paths) -> UsersReading:
     """.htpasswd. Unreadable or missing admits nobody, bad lines are dropped and named."""
     where = str(paths.htpasswd)
     try:
-        found, problems = users.parse(_required(paths.htpasswd), where)
-    except SecregError as error:
+        found, problems = users.parse(_required(paths.htpasswd, reading.HTPASSWD), where)
+    except BaseException as error:
         hint = "nobody can log in; make it: secure-registry htpasswd -c USER"
-        told = tuple(Problem(problem.where or where, problem.what, hint) for problem in error.problems)
+        told = tuple(Problem(problem.where or where, problem.what, hint) for problem in bugs.caught(error, where))
         return UsersReading(b"", told)
     if not found and not problems:
         problems = (Problem(where, "holds no user", "nobody can log in; add one: secure-registry htpasswd USER"),)

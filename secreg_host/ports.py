@@ -90,6 +90,6 @@ def name_of(pid: int | None) -> str:
         return "another process"
     name = "a process"
     with contextlib.suppress(OSError):
-        name = (PROC / str(pid) / "comm").read_text().strip()
+        name = (PROC / str(pid) / "comm").read_text(errors="replace").strip()
     unit = process.unit_of(pid)
     return f"{name} (process {pid}{', ' + unit if unit else ''})"

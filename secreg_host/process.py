@@ -10,8 +10,10 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from secreg_host import distant
 from secreg_host.errors import SecregError
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,8 +39,11 @@ class Account:
 
 def find_program(name: str) -> Path | None:
     """The absolute path of program `name` (a name or a path), None if there is none."""
-    found = shutil.which(name, path=SEARCH)
-    return Path(found) if found else None
+    for place in [name] if "/" in name else [f"{directory}/{name}" for directory in SEARCH.split(":")]:
+        with contextlib.suppress(SecregError):  # it does not answer
+            if distant.ask(place, partial(shutil.which, place)):
+                return Path(place)
+    return None
 
 
 def as_account(argv: Sequence[str], account: Account) -> list[str]:
@@ -84,22 +89,32 @@ def run(
     """
     shown = shlex.join(argv)
     try:
-        return subprocess.run(
+        child = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout,
             env=ENVIRONMENT | dict(environment or {}),
-            check=False,
         )
-    except FileNotFoundError as error:
-        raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
-    except PermissionError as error:
-        raise SecregError(f"cannot run {shown}: {error.strerror}") from error
+    except OSError as error:
+        raise _not_run(argv[0], error) from error
+    try:
+        said = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
+        child.kill()  # and not waited for: what waits for a dead file system can't be ended
         raise SecregError(f"{shown} did not end within {timeout:.0f} s") from error
+    except BaseException:
+        child.kill()
+        raise
+    return subprocess.CompletedProcess(argv, child.returncode, *said)
+
+
+def _not_run(program: str, error: OSError) -> SecregError:
+    if isinstance(error, FileNotFoundError):
+        return SecregError(f"program not found: {program}", f"install the package that holds {program}")
+    return SecregError(f"cannot run {program}: {error.strerror}", f"see what it is: file {program}")
 
 
 def spawn(
@@ -116,14 +131,14 @@ def spawn(
             umask=umask,
             start_new_session=True,
         )
-    except FileNotFoundError as error:
-        raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
+    except OSError as error:
+        raise _not_run(argv[0], error) from error
 
 
 def unit_of(pid: int) -> str:
     """The unit of systemd's that process `pid` belongs to, by its control group (cgroups(7)); "": none."""
     with contextlib.suppress(OSError):
-        found = UNIT.findall(Path(f"/proc/{pid}/cgroup").read_text())
+        found = UNIT.findall(Path(f"/proc/{pid}/cgroup").read_text(errors="replace"))
         return str(found[-1]) if found else ""
     return ""
 

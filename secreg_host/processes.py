@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from secreg_host import distant
 from secreg_host import host as hosts
+from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.process import Account
 from secreg_host.settings import Settings
@@ -39,12 +41,16 @@ def outdated(pid: int, program: Path) -> bool:
     A package replaces a file by another one of the same name. A script is not what its process runs (proc(5)).
     """
     try:
-        with program.open("rb") as stream:
-            if stream.read(len(ELF)) != ELF:
-                return False
-        now, then = program.stat(), Path(f"/proc/{pid}/exe").stat()
-    except OSError:
+        return distant.ask(program, lambda: _outdated(pid, program))
+    except (OSError, SecregError):
         return False
+
+
+def _outdated(pid: int, program: Path) -> bool:
+    with program.open("rb") as stream:
+        if stream.read(len(ELF)) != ELF:
+            return False
+    now, then = program.stat(), Path(f"/proc/{pid}/exe").stat()
     return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino)
 
 

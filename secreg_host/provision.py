@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host import defaults, files, records
+from secreg_host import defaults, distant, files, reading, records
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.host import Host
@@ -59,7 +59,7 @@ def _replaced_password(host: Host, environment: Mapping[str, str]) -> bool:
     in the environment would be forgotten at the next edit of the settings.
     """
     given, path = environment.get("PASSWORD", ""), host.paths.password
-    data = files.read_or_none(path) if given else None
+    data = reading.read(path, reading.SETTINGS) if given else None
     if data is None or data.decode(errors="replace").strip() == given:
         return False
     if not Ledger(host.paths).wrote(path, data):
@@ -78,7 +78,7 @@ def _defaults(
     host: Host, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
 ) -> tuple[Write, ...]:
     """All defaults; secure-registry.conf carries what the environment set, so that it lasts."""
-    conf = files.read_or_none(host.paths.conf)
+    conf = reading.read(host.paths.conf, reading.SETTINGS)
     kept = settings_module.from_file(conf, str(host.paths.conf))[0] if conf else {}
     given = kept | settings_module.from_environment(environment)
     return (defaults.render_conf(host, given), *defaults.render(host, settings, facts))
@@ -110,7 +110,7 @@ def _certificate(host: Host, settings: Settings, facts: defaults.Facts, create: 
 
     paths, now = host.paths, datetime.now(UTC)
     written = authority.restore_ca(host) if create else []
-    missing = not any(os.path.lexists(path) for path in (paths.crt, paths.key))
+    missing = not any(map(reading.is_there, (paths.crt, paths.key)))
     if (create and missing) or authority.due(host, now):
         written += authority.issue(host, settings, facts, now, new_ca=False)
     return written
@@ -126,15 +126,18 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
 
     paths = host.paths
     ledger = Ledger(paths)
-    now = files.read_or_none(paths.htpasswd)
-    stored = (files.read_or_none(paths.password) or b"").decode(errors="replace").strip()
+    try:
+        now = reading.read(paths.htpasswd, reading.HTPASSWD)
+    except SecregError:
+        return [], None  # told by its part
+    stored = (reading.read(paths.password, reading.SETTINGS) or b"").decode(errors="replace").strip()
     password = settings.password or stored
     if now is None and not create:
         return [], None
     if now is not None and (not ledger.wrote(paths.htpasswd, now) or not password):
         return [], None
     stamp = _stamp(host, settings)
-    seen = records.load(paths.state / "credentials.json")
+    seen = records.load(paths.state / "credentials.json", {"stamp": list})
     if now is not None and seen.get("stamp") == stamp:
         return [], None
     if now is not None and _says(now, settings.username, password):
@@ -168,12 +171,8 @@ def _stamp(host: Host, settings: Settings) -> list[object]:
     """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow."""
     marks: list[object] = [settings.username, settings.opt]
     for path in (host.paths.conf, host.paths.password):
-        try:
-            status = path.stat()
-        except OSError:
-            marks.append(None)
-        else:
-            marks.append([status.st_ino, status.st_mtime_ns, status.st_size])
+        status = reading.status(path)
+        marks.append([status.st_ino, status.st_mtime_ns, status.st_size] if status else None)
     return marks
 
 
@@ -184,16 +183,17 @@ def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
         return ()
     path, account = Path(root), host.accounts.registry
     where = part.sources[0]
-    if not path.exists():
-        try:
-            files.make_directory(path, 0o750, account.owner)
-        except SecregError as error:
-            hint = error.hint or "correct the path, or create the directory"
-            return (Problem(where, f"rootdirectory: {error.message}", hint),)
-        return ()
-    if not path.is_dir():
+    try:
+        status = reading.status(path)
+        if status is None:
+            distant.ask(path, lambda: files.make_directory(path, 0o750, account.owner))
+            return ()
+    except SecregError as error:
+        problem = error.problems[0]
+        hint = problem.hint or "correct the path, or create the directory"
+        return (Problem(where, f"rootdirectory: {problem.what}", hint),)
+    if not stat.S_ISDIR(status.st_mode):
         return (Problem(where, f"rootdirectory {root} is not a directory", "name a directory"),)
-    status = path.stat()
     writable = (
         (status.st_uid == account.uid and status.st_mode & 0o200)
         or (status.st_gid == account.gid and status.st_mode & 0o020)

@@ -16,7 +16,7 @@ from secreg_host.distant import WAIT_SECONDS
 from secreg_host.errors import SecregError, bad_input
 
 BLOCK, MB = 1 << 12, 1 << 20
-SETTINGS = YAML = PEM = JSON = 1 * MB
+SETTINGS, YAML, PEM, JSON = MB >> 4, MB, MB, MB
 """Bytes of secure-registry.conf and openssl.cnf; docker-registry.yml; a certificate with its issuers, or a key; other
 programs' configuration. Each is a few thousand in practice."""
 
@@ -57,6 +57,14 @@ def read(path: Path, limit: int, wait: float = WAIT_SECONDS) -> bytes | None:
     bytes, is a link to nothing, can't be read, or lies where nobody answers within `wait` seconds.
     """
     return distant.ask(path, lambda: _read(path, limit), wait)
+
+
+def peek(path: Path, limit: int) -> bytes:
+    """What can be read of `path`: nothing where `read` returns None or raises."""
+    try:
+        return read(path, limit) or b""
+    except SecregError:
+        return b""
 
 
 def _read(path: Path, limit: int) -> bytes | None:
@@ -122,6 +130,14 @@ def is_file(path: Path) -> bool:
 def is_directory(path: Path) -> bool:
     """Whether `path` is a directory, or leads to one. One that does not answer is none."""
     return _is(path, stat.S_ISDIR)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything at `path`, even a link to nothing. What does not answer is."""
+    try:
+        return distant.ask(path, lambda: os.path.lexists(path))
+    except SecregError:
+        return True
 
 
 def _is(path: Path, kind: object) -> bool:

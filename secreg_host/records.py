@@ -5,17 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host import files
-from secreg_host.errors import SecregError
+from secreg_host import files, reading
+from secreg_host.errors import BadInput, SecregError
 from secreg_host.paths import Paths
 
 KEPT = 2
 """Digests remembered for each file: the present default and the one before, for a crash between record and write."""
+
+
+VERSION = 1
+"""Of our records. Another one only when what a record says changes its meaning: keys that we don't know are passed
+over. Records without a version are of 0.1, which passes over ours."""
+
+Shape = type | tuple[Any, ...] | list[Any] | dict[Any, Any]
+
+NUMBER, TEXT = (int, float), str
+PROBLEM = {"where": TEXT, "what": TEXT, "hint": TEXT}
+REPORT: dict[Any, Shape] = {
+    "generation": TEXT,
+    "since": NUMBER,
+    "findings": [{"kind": TEXT, "part": TEXT, "problem": PROBLEM}],
+    "waiting": {str: NUMBER},
+    "fingerprint": TEXT,
+    "sources": [TEXT],
+    "checked": TEXT,
+    "users": TEXT,
+}
+WRITTEN: dict[Any, Shape] = {str: [TEXT]}
+PENDING: list[Any] = [{"version": int, "path": TEXT, "mode": int, "before": (TEXT, type(None))}]
 
 
 def digest(data: bytes) -> str:
@@ -23,20 +45,45 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`; empty when there is none or it is damaged (each record can be made again)."""
-    data = files.read_or_none(path)
+def fits(value: object, shape: Shape) -> bool:
+    """Whether the JSON value `value` is of `shape`: a type; several in a tuple; `[shape]` for each element of a list;
+    a dict of the shapes of keys, `str` standing for those that it does not name. Keys may be missing."""
+    if isinstance(shape, tuple):
+        return any(fits(value, one) for one in shape)
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(one, shape[0]) for one in value)
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(
+            fits(one, shape.get(key, shape.get(str, object))) for key, one in value.items()
+        )
+    return isinstance(value, shape) and not (isinstance(value, bool) and shape in (int, float))
+
+
+def parsed(data: bytes | None) -> Any:
+    """The JSON value in `data`; None if there is none."""
     try:
-        found = json.loads(data) if data else {}
-    except ValueError:
+        return json.loads(data or b"null")
+    except (ValueError, RecursionError):
+        return None
+
+
+def load(path: Path, shape: Mapping[Any, Shape]) -> dict[str, Any]:
+    """The record in `path`, without its version; empty when there is none, or none that we can read: damaged, of a
+    later version, of another shape. Each record can be made again."""
+    try:
+        found = parsed(reading.read(path, reading.RECORD))
+    except BadInput:  # a pipe, a directory ...
         return {}
-    return found if isinstance(found, dict) else {}
+    if not fits(found, {**shape, "version": int}) or found.pop("version", 0) > VERSION:
+        return {}
+    return dict(found)
 
 
-def save(path: Path, record: dict[str, Any]) -> None:
+def save(path: Path, record: Mapping[str, Any], versioned: bool = True) -> None:
     """Write `record` to `path` unless it stands there already."""
-    data = json.dumps(record, indent=1, sort_keys=True).encode() + b"\n"
-    if files.read_or_none(path) != data:
+    whole = {**record, "version": VERSION} if versioned else record
+    data = json.dumps(whole, indent=1, sort_keys=True).encode() + b"\n"
+    if reading.peek(path, reading.RECORD) != data:
         files.make_directory(path.parent, 0o700)
         files.write(path, data, files.PRIVATE)
 
@@ -55,7 +102,7 @@ class Ledger:
 
     def __init__(self, paths: Paths) -> None:
         self.path = paths.written
-        self.digests: dict[str, list[str]] = load(self.path)
+        self.digests: dict[str, list[str]] = load(self.path, WRITTEN)
 
     def knows(self, path: Path) -> bool:
         """Whether the program ever wrote `path`."""
@@ -82,7 +129,8 @@ def write_together(paths: Paths, writes: Sequence[Write]) -> None:
     entries = []
     for number, write in enumerate(writes):
         files.write(staged / str(number), write.data, files.PRIVATE)
-        entries.append({"path": str(write.path), "mode": write.mode, "before": _digest_of(write.path)})
+        before = _digest_of(write.path)
+        entries.append({"version": VERSION, "path": str(write.path), "mode": write.mode, "before": before})
     files.write(staged / "entries.json", json.dumps(entries).encode(), files.PRIVATE)
     with files.explained(paths.pending):
         staged.rename(paths.pending)
@@ -96,18 +144,24 @@ def write_together(paths: Paths, writes: Sequence[Write]) -> None:
 
 
 def _digest_of(path: Path) -> str | None:
-    data = files.read_or_none(path)
+    try:
+        data = reading.read(path, reading.OTHER)
+    except BadInput:
+        return "not a file"
     return digest(data) if data is not None else None
 
 
 def redo(paths: Paths) -> None:
-    """Finish what `write_together` began before a crash. A file that was edited since is left alone."""
+    """Finish what `write_together` began before a crash. A file that was edited since is left alone; so are all when
+    the log is damaged, or of a later version."""
     shutil.rmtree(paths.pending.with_name(".pending.new"), ignore_errors=True)
-    listing = files.read_or_none(paths.pending / "entries.json")
-    if listing is None:
+    if not paths.pending.exists():
         return
-    for number, entry in enumerate(json.loads(listing)):
-        target, data = Path(entry["path"]), files.read_or_none(paths.pending / str(number))
-        if data is not None and _digest_of(target) == entry["before"]:
-            files.write(target, data, entry["mode"])
+    found = parsed(reading.peek(paths.pending / "entries.json", reading.RECORD))
+    entries = found if fits(found, PENDING) else []
+    if all({"path", "mode", "before"} <= set(entry) and entry.get("version", 0) <= VERSION for entry in entries):
+        for number, entry in enumerate(entries):
+            target, data = Path(entry["path"]), files.read_or_none(paths.pending / str(number))
+            if data is not None and _digest_of(target) == entry["before"]:
+                files.write(target, data, entry["mode"])
     shutil.rmtree(paths.pending)

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from secreg_host import yamlfile
 from secreg_host.errors import BadInput, Problem
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
 """Keys of `storage` that are no storage drivers (distribution, docs/configuration: storage)."""
 
@@ -51,16 +49,7 @@ class RegistryConf:
 
 def parse(data: bytes, where: str) -> RegistryConf:
     """The configuration in `data`. Raises BadInput with `file:line` for what is not YAML or of the wrong shape."""
-    try:
-        document = yaml.load(data, Loader=LOADER)
-    except yaml.MarkedYAMLError as error:
-        last = max(1, len(data.splitlines()))
-        line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
-        raise BadInput([Problem(f"{where}:{line}", f"not YAML: {error.problem}", "mind the indentation")]) from None
-    except yaml.YAMLError as error:
-        raise BadInput(
-            [Problem(where, f"not YAML: {str(error).splitlines()[0]}", "save the file as UTF-8 text")]
-        ) from None
+    document = yamlfile.load(data, where)
     problems: list[Problem] = []
     if not isinstance(document, dict):
         hint = "it begins with: version: 0.1 (secure-registry setup writes a new one when the file is removed)"

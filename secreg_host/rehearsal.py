@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from secreg_host import assemble, files, nginxconf, probe, process, processes
+from secreg_host import assemble, bugs, files, nginxconf, probe, process, processes
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
@@ -36,6 +36,13 @@ def check(host: Host, generation: Generation, staged: Path, tried: Generation | 
     tried: a generation that the nginx which is on disk was tried with. A password check that is the same is not tried
     again: it could only hold back what has nothing to do with it.
     """
+    try:
+        return _check(host, generation, staged, tried)
+    except BaseException as error:
+        return bugs.caught(error, generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"])
+
+
+def _check(host: Host, generation: Generation, staged: Path, tried: Generation | None) -> tuple[Problem, ...]:
     settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
     program = hosts.nginx(settings)
     tests = [("front", host.accounts.front, host.paths.front_run)]

@@ -11,6 +11,9 @@ from secreg_host.errors import Problem
 from secreg_host.paths import Paths
 from secreg_host.provision import Provisioned
 
+LATEST = 1 << 33
+"""Seconds since the epoch (in the year 2242) that a record may speak of."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -88,7 +91,7 @@ def save(paths: Paths, report: Report) -> None:
 
 def load(paths: Paths) -> Report:
     """The report of the last apply; an empty one when there was none."""
-    found = records.load(paths.report)
+    found = records.load(paths.report, records.REPORT)
     try:
         items = tuple(
             Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
@@ -96,6 +99,9 @@ def load(paths: Paths) -> Report:
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
         seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))
         good = found.get("checked", ""), found.get("users", "")
-        return Report(found.get("generation", ""), float(found.get("since", 0)), items, waiting, *seen, *good)
-    except (KeyError, TypeError, ValueError):
+        since = float(found.get("since", 0))
+        if not 0 <= since < LATEST:
+            return Report()
+        return Report(found.get("generation", ""), since, items, waiting, *seen, *good)
+    except (KeyError, TypeError, OverflowError):
         return Report()

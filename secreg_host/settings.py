@@ -96,7 +96,7 @@ def _addresses(value: str) -> tuple[str, ...]:
 
 def _number(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        if not value.isascii() or not value.isdecimal() or not low <= int(value) <= high:
+        if not value.isascii() or not value.isdecimal() or len(value) > 9 or not low <= int(value) <= high:
             raise _Invalid(f"{value!r} is not a whole number from {low} to {high}")
         return int(value)
 
@@ -273,7 +273,7 @@ def from_file(data: bytes, where: str) -> tuple[dict[str, Given], tuple[Problem,
         place = f"{where}:{item.line}"
         name = ALIASES.get(item.key, item.key)
         if name not in BY_NAME:
-            close = get_close_matches(item.key.upper().removeprefix("EXPORT "), BY_NAME, n=1)
+            close = get_close_matches(item.key[:40].upper().removeprefix("EXPORT "), BY_NAME, n=1)
             hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(BY_NAME)
             found.append(Problem(place, f"unknown setting {item.key[:40]!r}", hint))
         elif name in given:

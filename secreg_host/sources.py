@@ -1,7 +1,8 @@
 """Which files the current state was read from, and whether they are still the same: stat(2), no reading.
 
 A fingerprint holds of each file along its path what any way of saving changes: device, inode, size, times, mode and
-owner. Links are followed one by one, so that a new target of any of them is seen (certbot's live/ -> archive/).
+owner. Links are followed one by one, so that a new target of any of them is seen (certbot's live/ -> archive/). What
+does not answer is the same for as long as it does not.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from secreg_host import distant, patterns
+from secreg_host.errors import SecregError
 from secreg_host.paths import Paths
-
-LINKS = 40
-"""Links followed for one path, as many as the kernel does (path_resolution(7))."""
 
 FILES, FOLDERS = 1000, 50
 """What is looked at in /etc/secure-registry at the most: somebody may have put a link to / there."""
@@ -29,8 +29,15 @@ IGNORED = (".new", ".swp", ".swx", "~", ".dpkg-new", ".dpkg-tmp")
 def own_files(paths: Paths) -> tuple[Path, ...]:
     """Everything in /etc/secure-registry (and below), as it is now: those that have a meaning, and of others not more
     than can be looked at in a moment."""
-    found = {path for path in paths.wanted if os.path.lexists(path)}
-    folders = [paths.etc]
+    try:
+        return distant.ask(paths.etc, lambda: _files_below(paths.etc, paths.wanted))
+    except SecregError:
+        return ()
+
+
+def _files_below(top: Path, wanted: Iterable[Path]) -> tuple[Path, ...]:
+    found = {path for path in wanted if os.path.lexists(path)}
+    folders = [top]
     for folder in folders:
         try:
             with os.scandir(folder) as listing:
@@ -47,13 +54,16 @@ def own_files(paths: Paths) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def along(path: Path) -> Iterator[Path]:
-    """`path` and every link on the way to where its bytes are, as absolute paths without links in front."""
+def along(path: Path, far: bool = True) -> Iterator[Path]:
+    """`path` and every link on the way to where its bytes are, as absolute paths without links in front; unless `far`,
+    only as far as it leads through file systems that answer."""
     pending = [path]
-    for _ in range(LINKS):
+    for _ in range(distant.LINKS):
         if not pending:
             return
         current = pending.pop()
+        if not far and distant.below(current):
+            return
         link = next((parent for parent in reversed(current.parents) if _target(parent)), None)
         yield link or current
         target = _target(link or current)
@@ -73,12 +83,13 @@ def directories(paths: Paths, sources: Iterable[str]) -> dict[Path, int]:
     """The directories to watch, and their inodes: /etc/secure-registry with its parent, and those of every step to each
     source.
 
-    For one that does not exist, the nearest above it that does: there it will turn up.
+    For one that does not exist, the nearest above it that does: there it will turn up. Not those on network file
+    systems, whose changes the kernel of this host can't tell (inotify(7)).
     """
     sources = tuple(sources)
     found = {paths.etc.parent}
     for source in (*map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
-        for step in along(Path(source)):
+        for step in along(Path(source), far=False):
             found.add(next(path for path in step.parents if _is_directory(path)))
     inodes = {}
     for path in found:
@@ -99,8 +110,12 @@ def _is_directory(path: Path) -> bool:
 
 def _matches(sources: Iterable[str]) -> set[str]:
     """The files for which those of `sources` stand that are patterns (`include conf.d/*.conf`)."""
-    patterns = [source.lstrip("/") for source in sources if glob.has_magic(source)]
-    return {str(path) for pattern in patterns for path in Path("/").glob(pattern)}
+    found = set()
+    for source in sources:
+        if glob.has_magic(source):
+            with contextlib.suppress(SecregError):  # an apply tells
+                found |= set(map(str, patterns.expand(source)))
+    return found
 
 
 def marks(paths: Paths, sources: Iterable[str]) -> dict[str, str]:
@@ -111,6 +126,13 @@ def marks(paths: Paths, sources: Iterable[str]) -> dict[str, str]:
 
 def mark(source: str) -> str:
     """What changes whenever the file at the path `source` does, or a link on the way to it."""
+    try:
+        return distant.ask(source, lambda: _mark(source))
+    except SecregError:
+        return f"{source} does not answer"
+
+
+def _mark(source: str) -> str:
     found = []
     for step in along(Path(source)):
         try:
@@ -133,4 +155,5 @@ def fingerprint(paths: Paths, sources: Iterable[str]) -> str:
 
 def digest(marks: dict[str, str]) -> str:
     """The fingerprint of files with these `marks`."""
-    return hashlib.sha256("\n".join(f"{source} {marks[source]}" for source in sorted(marks)).encode()).hexdigest()
+    whole = "\n".join(f"{source} {marks[source]}" for source in sorted(marks))
+    return hashlib.sha256(os.fsencode(whole)).hexdigest()  # of names that may be no text

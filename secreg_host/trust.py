@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from secreg_host import docker as daemon
 from secreg_host import (
+    bugs,
     files,
     foreign,
     generations,
     handshake,
     owned,
+    reading,
     records,
     served,
     templating,
@@ -28,6 +29,7 @@ from secreg_host import (
     trust_podman,
     trust_system,
 )
+from secreg_host import docker as daemon
 from secreg_host import parts as kinds
 from secreg_host.dockerd import Manager
 from secreg_host.errors import Problem, SecregError, bad_input
@@ -57,6 +59,14 @@ OTHERS = tuple(
     Client(one.NAME, one.found, one.wants, one.notes, getattr(one, "after", None))
     for one in (trust_podman, trust_containerd, trust_k3s, trust_system)
 )
+MINE = {"before": (str, type(None)), "wrote": str, "added": [str], "made": bool}
+RECORD: dict[Any, records.Shape] = {
+    "declined": bool,
+    "chosen": {str: str},
+    "files": {str: {str: str}},
+    "docker": {"failed": str, "path": str, "variable": str, "mine": MINE, "problem": [str]},
+    "k3s": (MINE, type(None)),
+}
 NAMES = (DOCKER, *(client.name for client in OTHERS))
 
 
@@ -69,7 +79,7 @@ class Trust:
         self.served = served.of(current) if current else None
         self.settings = kinds.settings_of(current.parts[kinds.SETTINGS]) if current else None
         self.reach = next((at.reach for at in current.listens if at.tls), "") if current else ""
-        self.record: dict[str, Any] = records.load(self.paths.trust)
+        self.record: dict[str, Any] = records.load(self.paths.trust, RECORD)
         self.manager = manager
 
     def _save(self, key: str, value: Any, client: str = "") -> None:
@@ -151,8 +161,8 @@ class Trust:
     def _caught(self, act: Callable[[], tuple[Problem, ...]]) -> tuple[Problem, ...]:
         try:
             return act()
-        except SecregError as error:
-            return error.problems
+        except BaseException as error:
+            return bugs.caught(error, self.paths.trust)
 
     def _docker_record(self) -> daemon.Record:
         return daemon.Record.from_json(self.record.get(DOCKER, {}))
@@ -181,7 +191,7 @@ class Trust:
         return (*problems, *(engine.dockerd.strangers() if mode != "none" else ()))
 
     def docker_found(self) -> bool:
-        return any(find_program(name) for name in ("dockerd", "docker")) or self.paths.docker.is_dir()
+        return any(find_program(name) for name in ("dockerd", "docker")) or reading.is_directory(self.paths.docker)
 
     def _files(self, name: str, wanted: dict[Path, bytes]) -> tuple[bool, tuple[Problem, ...]]:
         kept = self.record.get("files", {}).get(name, {})
@@ -216,7 +226,7 @@ class Trust:
         new, after = foreign.plan(seen.data, mine, trust_k3s.Registries(str(path), tls), wanted)
         if new == seen.data:
             return False
-        files.make_directory(path.parent, 0o755) if not path.parent.is_dir() else None
+        files.make_directory(path.parent, 0o755) if not reading.is_directory(path.parent) else None
         self._save("k3s", after.as_json() if after else None)
         foreign.replace(seen, new)
         return True

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from secreg_host import files
+from secreg_host import reading
 from secreg_host.errors import Note, Problem
 from secreg_host.paths import Paths
 from secreg_host.process import find_program
@@ -61,8 +61,8 @@ def notes(paths: Paths) -> tuple[Problem, ...]:
     """A warning unless CRI searches certs.d; nerdctl and ctr need no setting."""
     config, directory = paths.containerd / "config.toml", paths.containerd / "certs.d"
     try:
-        given = config_paths(files.read_or_none(config) or b"")
-    except (ValueError, AttributeError) as error:
+        given = config_paths(reading.read(config, reading.JSON) or b"")
+    except (ValueError, AttributeError, RecursionError) as error:
         return (Problem(str(config), f"can't be read as TOML: {error}", "correct it"),)
     if str(directory) in given:
         return ()

@@ -10,13 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from secreg_host import reading, yamlfile
 from secreg_host.errors import BadInput, Note, Problem, bad_input
 from secreg_host.foreign import Mine
 from secreg_host.paths import Paths
 from secreg_host.process import find_program
-from secreg_host.registryconf import LOADER
 from secreg_host.served import Served
 
 NAME = "k3s"
@@ -24,7 +22,7 @@ MARK = "  # secure-registry"
 
 
 def found(paths: Paths) -> bool:
-    return find_program("k3s") is not None or paths.k3s.is_dir()
+    return find_program("k3s") is not None or reading.is_directory(paths.k3s)
 
 
 def ca_file(paths: Paths) -> Path:
@@ -49,11 +47,7 @@ class Registries:
         self.tls = tls
 
     def load(self, data: bytes | None) -> dict[str, Any]:
-        try:
-            found = yaml.load(data or b"", LOADER)
-        except yaml.YAMLError as error:
-            line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-            raise bad_input(f"{self.where}:{line}", "is not YAML", "correct it") from None
+        found = yamlfile.load(data or b"", self.where)
         if found is None:
             return {}
         if not isinstance(found, dict) or not isinstance(found.get("configs") or {}, dict):

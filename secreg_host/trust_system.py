@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from secreg_host import process
+from secreg_host import process, reading
 from secreg_host.errors import Note, Problem, SecregError
 from secreg_host.paths import Paths
 from secreg_host.served import Served
@@ -32,7 +32,7 @@ def after(paths: Paths) -> None:
     """Let the system take its anchors over. Raises SecregError."""
     for directory, command in paths.anchors:
         if process.find_program(command[0]):
-            if command[0] == "update-ca-certificates" and not (directory / FILE).exists():
+            if command[0] == "update-ca-certificates" and not reading.is_there(directory / FILE):
                 command = (*command, "--fresh")  # else the link to what was removed stays in /etc/ssl/certs
             done = process.run(process.outside(command, SECONDS), SECONDS)
             if done.returncode != 0:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 from dataclasses import replace
 
-from secreg_host import files, trust, trustcheck
+from secreg_host import bugs, files, trust, trustcheck
 from secreg_host import report as reports
 from secreg_host.errors import Exit, Note, Problem, SecregError, bad_input
 from secreg_host.host import Host
@@ -57,8 +57,8 @@ def follow(host: Host, report: Report) -> Report:
     try:
         with files.lock(host.paths.lock, PART):
             problems = trust.at(host).follow()
-    except SecregError as error:
-        problems = error.problems
+    except BaseException as error:
+        problems = bugs.caught(error, host.paths.trust)
     _warn(problems)
     report = replace(report, findings=(*report.findings, *findings("warning", PART, problems)))
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from secreg_host import files, processes, templating
 from secreg_host import parts as kinds
+from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 
@@ -23,9 +26,13 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
     settings = kinds.settings_of(parts[kinds.SETTINGS])
     storage = parts[kinds.REGISTRY].facts["root"]
-    found = [("nginx", processes.front(host, settings)), ("auth", processes.auth(host, settings))]
+    wanted = {"nginx": partial(processes.front, host, settings), "auth": partial(processes.auth, host, settings)}
     if settings.own_registry:
-        found.append(("registry@", processes.registry(host, settings, "%i")))
+        wanted["registry@"] = partial(processes.registry, host, settings, "%i")
+    found = []
+    for name, make in wanted.items():
+        with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
+            found.append((name, make()))
     return {
         host.paths.units / unit_of(name): templating.render(
             host.paths.templates,

@@ -25,6 +25,10 @@ BCRYPT_LIMIT = 72
 ALPHABET = r"[./0-9A-Za-z]"
 
 
+TOLD = 100
+"""Bad lines that are told one by one."""
+
+
 class Scheme(StrEnum):
     """Hash schemes that we write, by the name of their option in Apache's tool."""
 
@@ -80,10 +84,11 @@ def name_problem(name: str) -> str:
 def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...]]:
     """The users in the bytes of an htpasswd file, and a problem for each line that can't be used.
 
-    Blank lines and comments are passed over; of two lines for one user the first counts, as nginx does it.
+    Blank lines and comments are passed over; of two lines for one user the first counts, as nginx does it. After
+    `TOLD` bad lines, the others are told as one.
     """
     found: dict[str, User] = {}
-    problems = []
+    problems: list[tuple[int, tuple[str, str]]] = []
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         line = raw.rstrip(b"\r")
         if not line.strip() or line.lstrip().startswith(b"#"):
@@ -94,8 +99,12 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
         if isinstance(user, User):
             found[user.name] = user
         else:
-            problems.append(Problem(f"{where}:{number}", *user))
-    return tuple(found.values()), tuple(problems)
+            problems.append((number, user))
+    told = [Problem(f"{where}:{number}", *said) for number, said in problems[:TOLD]]
+    if more := problems[TOLD:]:
+        what = f"{len(more)} more lines can't be used, from here on"
+        told.append(Problem(f"{where}:{more[0][0]}", what, "is it an htpasswd file? (file)"))
+    return tuple(found.values()), tuple(told)
 
 
 def _user(line: bytes, number: int) -> User | tuple[str, str]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from secreg_host import generations, memory, parts, probe, rehearsal, sources
+from secreg_host import bugs, generations, memory, parts, probe, reading, rehearsal, sources
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.liveusers import LiveUsers, answer_path
@@ -48,6 +48,11 @@ class Users:
     def live(self) -> LiveUsers:
         return LiveUsers(self.host)
 
+    @property
+    def there(self) -> bool:
+        """Whether there is a .htpasswd."""
+        return os.path.lexists(self.host.paths.htpasswd)
+
     def serve(self, begin: bool = False) -> None:
         """Let .htpasswd count, if anybody counts yet or it is to `begin`, and prove that it does. Never raises what
         is wrong with the file or the host: `findings` say it, and what can't be done safely lets nobody in."""
@@ -68,43 +73,48 @@ class Users:
     def _read(self, begin: bool) -> None:
         live, counted = self.live, self.live.read()
         if counted:
-            _await(self.host)
+            self._await()
         self.mark = sources.mark(str(self.host.paths.htpasswd))
-        reading = parts.read_users(self.host.paths)
+        seen = parts.read_users(self.host.paths)
         self.findings = (
-            *findings("rejected", parts.USERS, reading.problems),
-            *findings("warning", parts.USERS, reading.warnings),
+            *findings("rejected", parts.USERS, seen.problems),
+            *findings("warning", parts.USERS, seen.warnings),
         )
         if counted is None and not begin:
             return
         try:
             with live.alone():
-                if fresh := live.read() != reading.htpasswd:
-                    live.write(reading.htpasswd)
-            while live.epoch and live.proven != live.epoch:  # another run may have read a newer file meanwhile
-                if not self._prove(live.epoch, told=not fresh):
-                    break
-                fresh = False
-        except SecregError as error:
-            if live.read() == reading.htpasswd:
-                self._add("unproven", error.problems)
-                return
-            live.shut()
-            memory.empty(self.host)
-            what = f"it can't be taken over, so nobody can log in: {error.message}"
-            self._add("unproven", (Problem(str(self.host.paths.htpasswd), what, error.hint),))
+                if fresh := live.read() != seen.htpasswd:
+                    live.write(seen.htpasswd)
+            self._settle(told=not fresh)
+        except BaseException as error:
+            where = str(self.host.paths.htpasswd)
+            problems = bugs.caught(error, where)
+            if live.read() != seen.htpasswd:
+                live.shut()
+                memory.empty(self.host)
+                what = "it can't be taken over, so nobody can log in"
+                problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)
+            self._add("unproven", problems)
 
     def settle(self) -> None:
         """Prove it once more if it could not be: what serves was not up yet."""
+        try:
+            self._settle(told=True)
+        except SecregError as error:
+            self._add("unproven", error.problems)
+
+    def _settle(self, told: bool) -> None:
+        """`_prove` what counts in the end: another run may have read a newer file meanwhile."""
         live = self.live
-        if live.epoch and live.proven != live.epoch:
-            try:
-                self._prove(live.epoch, told=True)
-            except SecregError as error:
-                self._add("unproven", error.problems)
+        for _ in range(LOOKS):
+            epoch = live.epoch
+            if not epoch or live.proven == epoch or not self._prove(epoch, told) or live.epoch == epoch:
+                break
+            told = True
 
     def _prove(self, epoch: str, told: bool) -> bool:
-        """Let the front forget what it remembers of other epochs and see that it did; whether there is one that runs.
+        """Let the front forget what it remembers of other epochs and see that it did; whether there is a front.
 
         told: it may have begun with this epoch already. Raises SecregError when it goes on as before.
         """
@@ -133,6 +143,12 @@ class Users:
         self.live.mark_proven(epoch)
         return True
 
+    def _await(self) -> None:
+        """Wait a moment until .htpasswd is there."""
+        until = time.monotonic() + GRACE_SECONDS
+        while time.monotonic() < until and not reading.is_there(self.host.paths.htpasswd):
+            time.sleep(0.01)
+
     def _wants(self, epoch: str) -> tuple[probe.Expectation, ...]:
         """What the front must answer with `epoch`; nothing when no generation is known to serve."""
         generation = generations.load(self.host, generations.current_name(self.host))
@@ -145,8 +161,3 @@ class Users:
         self.findings = (*self.findings, *findings(kind, parts.USERS, problems))
 
 
-def _await(host: Host) -> None:
-    """Wait a moment until .htpasswd is there."""
-    until = time.monotonic() + GRACE_SECONDS
-    while time.monotonic() < until and not os.access(host.paths.htpasswd, os.F_OK):
-        time.sleep(0.01)

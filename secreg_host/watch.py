@@ -124,14 +124,14 @@ class Watcher:
 
     def sources(self) -> list[str]:
         """The files outside our directory that the last apply read."""
-        found = records.load(self.paths.report).get("sources", [])
-        return [str(item) for item in found] if isinstance(found, list) else []
+        return list(records.load(self.paths.report, records.REPORT).get("sources", []))
 
     def look(self, periodic: bool) -> None:
         """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
         try again after a pause that grows. periodic: the pause is over."""
-        report = records.load(self.paths.report)
-        if not report.get("generation"):
+        report = records.load(self.paths.report, records.REPORT)
+        damaged = not report and self.paths.current.is_symlink()  # an apply writes it anew
+        if not report.get("generation") and not damaged:
             self.pause = CHECK_SECONDS
             return  # nothing serves: nothing to take over
         now = sources.fingerprint(self.paths, self.sources())
@@ -149,10 +149,10 @@ class Watcher:
             say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
             notify(f"STATUS=the last reload failed: {error.message}")
         else:
-            kinds = {finding.get("kind") for finding in records.load(self.paths.report).get("findings", [])}
-            held = sorted(str(kind) for kind in kinds - {"warning"})
+            found = records.load(self.paths.report, records.REPORT).get("findings", [])
+            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
             notify(f"STATUS=watching; {', '.join(held)}: see secure-registry status" if held else "STATUS=watching")
-        seen = records.load(self.paths.report).get("fingerprint") == now
+        seen = records.load(self.paths.report, records.REPORT).get("fingerprint") == now
         again = self.tries < len(RETRY_SECONDS) and not seen
         self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
 

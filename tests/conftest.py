@@ -32,6 +32,7 @@ def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     def banned(*args: object, **_: object) -> None:
         raise Banned(f"a unit test wanted to run {args}: mark it real")
 
+    monkeypatch.setattr("secreg_host.journal.JOURNAL", "/nowhere")
     monkeypatch.setattr(process, "run", banned)
     monkeypatch.setattr(process, "spawn", banned)
     monkeypatch.setattr("secreg_host.systemd.Systemd.__init__", banned)

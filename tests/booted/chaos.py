@@ -60,7 +60,7 @@ import sys
 sys.path.insert(0, "/usr/share/secure-registry")
 from secreg_host import records, sources
 from secreg_host.paths import Paths
-report = records.load(Paths().report)
+report = records.load(Paths().report, records.REPORT)
 sys.exit(report["fingerprint"] != sources.fingerprint(Paths(), report["sources"]))
 """
 """Runs on the host: succeeds when the last apply saw the files as they are."""

@@ -13,9 +13,9 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext"},
-    {"distant"},
-    {"reading"},
-    {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
+    {"bugs", "distant"},
+    {"patterns", "reading"},
+    {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
     {"users", "reserve", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
@@ -85,7 +85,7 @@ def test_edges_have_one_owner() -> None:
     assert importers("pydbus") == {"systemd"}
     assert importers("subprocess") <= {"process", "foreground", "rehearsal"}
     assert importers("jinja2") == {"templating"}
-    assert importers("yaml") == {"registryconf", "trust_k3s"}
+    assert importers("yaml") == {"yamlfile"}
     assert importers("passlib") == {"users"}
 
 

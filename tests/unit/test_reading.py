@@ -88,7 +88,10 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(distant, "_mounts", (-1.0, frozenset()))
     monkeypatch.setattr(distant, "_silent", {})
     yield point
-    distant._mounts = (-1.0, frozenset())
+    monkeypatch.undo()
+    for pid in distant._left:
+        os.waitpid(pid, 0)
+    distant._left.clear()
 
 
 def test_every_way_to_a_network_file_system_is_seen(far: Path, tmp_path: Path) -> None:

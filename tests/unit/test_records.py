@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from secreg_host import files, records
-from secreg_host.errors import SecregError
+from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.records import Ledger, Write
 
@@ -83,11 +87,10 @@ def test_the_ledger_knows_what_was_edited(host: Host) -> None:
 def test_a_damaged_record_is_an_empty_one(host: Host) -> None:
     host.paths.state.mkdir(parents=True)
     host.paths.written.write_bytes(b"{half")
-    assert records.load(host.paths.written) == {}
+    assert records.load(host.paths.written, records.WRITTEN) == {}
 
 
 def test_secrets_have_their_mode_from_the_first_byte(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
     import stat
 
     host.paths.etc.mkdir(parents=True)
@@ -99,3 +102,88 @@ def test_secrets_have_their_mode_from_the_first_byte(host: Host, monkeypatch: py
     files.write(host.paths.key, b"secret", 0o600)
     assert seen[0] == 0o600
     os.umask(0o022)
+
+
+def everything(host: Host) -> dict[Path, Callable[[], object]]:
+    """Each of our records, written as it is in use, and what reads it."""
+    from secreg_host import defaults, generations, parts, report, trust
+    from secreg_host.generations import Generation
+    from secreg_host.parts import Part
+    from secreg_host.report import Finding, Report
+
+    facts = {"listens": [], "outside": {}}
+    made = Generation({name: Part({f"front/{name}": b"x"}, facts, ("/x",)) for name in parts.ALL}, "a", {"auth/y": b""})
+    manifest = generations.stage(host, made, {"front/generation.conf": b"z"}) / generations.MANIFEST
+    finding = Finding("rejected", "nginx", Problem("nginx.conf:1", "wrong", "mend it"))
+    report.save(host.paths, Report(made.name, 1.5, (finding,), {"nginx": 2}, "f", ("/x",), "c"))
+    Ledger(host.paths).record([Write(host.paths.nginx_conf, b"x")])
+    defaults.facts(host)
+    credentials = host.paths.state / "credentials.json"
+    records.save(credentials, {"stamp": ["docker", "", None, [1, 2, 3]]})
+    mine = {"before": "{}", "wrote": "d", "added": ["a"], "made": True}
+    docker = {"failed": "", "path": "/x", "variable": "", "mine": mine, "problem": ["a", "b", "c"]}
+    records.save(host.paths.trust, {"docker": docker, "k3s": mine, "chosen": {"podman": "ca"}, "files": {"podman": {}}})
+    host.paths.pending.mkdir()
+    (host.paths.pending / "0").write_bytes(b"new")
+    entry = {"version": 1, "path": str(host.paths.crt), "mode": 0o600, "before": None}
+    listing = host.paths.pending / "entries.json"
+    listing.write_text(json.dumps([entry]))
+    return {
+        manifest: lambda: generations.load(host, made.name),
+        host.paths.report: lambda: report.load(host.paths),
+        host.paths.written: lambda: Ledger(host.paths).digests,
+        host.paths.trust: lambda: trust.Trust(host, None).told(),
+        host.paths.state / "facts.json": lambda: defaults.facts(host).hostname,
+        credentials: lambda: records.load(credentials, {"stamp": list}),
+        listing: lambda: records.redo(host.paths),
+    }
+
+
+def mutants(value: Any) -> Iterator[Any]:
+    """`value` with one thing in it of another JSON type, or missing."""
+    yield from (None, True, -1, 1e300, "\ud800", [], {}, [value], {"version": 2})
+    if isinstance(value, dict):
+        for key in value:
+            yield {name: one for name, one in value.items() if name != key}
+            yield from ({**value, key: one} for one in mutants(value[key]))
+    if isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from ([*value[:number], other, *value[number + 1 :]] for other in mutants(one))
+
+
+def test_a_broken_record_is_made_anew(host: Host) -> None:
+    """Empty, cut, deeply nested, not JSON, no file, of another version, or with another type anywhere in it: read, or
+    as if there were none; never an exception."""
+    host.paths.etc.mkdir(parents=True)
+    made = everything(host)
+    for path, read in made.items():
+        whole = path.read_bytes()
+        broken = [b"", b"\0" * 100, whole[: len(whole) // 2], b"[" * 100_000, b"9" * 10_000, b"\xff\xfe{\0}\0", b"NaN"]
+        broken += [json.dumps(one).encode() for one in mutants(json.loads(whole))]
+        assert b"version" in whole or path.name == "facts.json"
+        for data in broken:
+            path.parent.mkdir(exist_ok=True)
+            path.chmod(0o600) if path.exists() else None
+            path.write_bytes(data)
+            read()
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        read()
+        path.unlink(missing_ok=True)
+
+
+def test_a_damaged_generation_is_staged_again(host: Host) -> None:
+    from secreg_host import generations
+
+    path = next(path for path in everything(host) if path.name == generations.MANIFEST)
+    made = generations.load(host, path.parent.name)
+    assert made is not None
+    for damage in ("generation.json", "front/nginx", "auth/y"):
+        (path.parent / damage).chmod(0o600)
+        (path.parent / damage).write_bytes(b"damaged")
+        assert generations.load(host, made.name) is None
+        generations.stage(host, made, {})
+        assert generations.load(host, made.name) == made
+    generations.prune(host)
+    assert not list(host.paths.generations.glob(".*"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host import sources
+from secreg_host.errors import Problem
 from secreg_host.paths import Paths
 
 
@@ -68,3 +69,14 @@ def test_a_link_to_the_whole_machine_is_not_walked(tmp_path: Path) -> None:
     paths.etc.symlink_to("/")
     assert len(sources.own_files(paths)) <= sources.FILES
     assert len(sources.directories(paths, ())) < 2 * sources.FOLDERS
+
+
+def test_names_that_are_no_text(paths: Paths, tmp_path: Path) -> None:
+    """One file with such a name (a backup of an old archive) must not end the watchdog and every apply."""
+    (paths.etc / os.fsdecode(b"caf\xe9.conf")).touch()
+    (paths.etc / "link").symlink_to(os.fsdecode(b"/caf\xe9"))
+    known = sources.fingerprint(paths, ())
+    (paths.etc / os.fsdecode(b"caf\xe9.conf")).unlink()
+    assert sources.fingerprint(paths, ()) != known
+    problem = Problem(os.fsdecode(b"/caf\xe9"), "is wrong", "rename it")
+    assert str(problem).encode() == b"/caf\\udce9: is wrong\n  -> rename it"

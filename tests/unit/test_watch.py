@@ -102,3 +102,19 @@ def test_what_can_not_wait(applies: Applies, monkeypatch: pytest.MonkeyPatch) ->
         now += watch.PATIENCE_SECONDS
         assert urgent()
         assert not urgent()
+
+
+def test_a_damaged_report_is_made_anew(applies: Applies) -> None:
+    """Else nobody would be told of any change, and a removed user would stay in."""
+    applies.paths.current.parent.mkdir(parents=True, exist_ok=True)
+    watcher = Watcher(applies.paths, applies)
+    for damage in (b"{half", b"", b"[]", b'{"generation": []}'):
+        applies.paths.report.write_bytes(damage)
+        watcher.look(periodic=True)
+        assert applies.asked == 0, "nothing serves"
+    applies.paths.current.symlink_to("generations/one")
+    for number, damage in enumerate((b"{half", b"", b"[]", b'{"generation": []}'), 1):
+        applies.paths.report.write_bytes(damage)
+        watcher.look(periodic=True)
+        watcher.look(periodic=True)
+        assert applies.asked == number

@@ -1,0 +1,103 @@
+"""Back to 0.1, and up again: each program reads what the other one wrote, or passes it over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.program import CHECKOUT
+
+PACKAGE = CHECKOUT / "tests/data/secure-registry_0.1.0_all.deb"
+
+WRITE = """
+entries = [Write(host.paths.key, b"new key", 0o600), Write(host.paths.crt, b"new crt")]
+facts = {"listens": [], "outside": {}}
+made = Generation({name: Part({f"front/{name}": b"x"}, facts, ("/x",)) for name in parts.ALL}, "a", {"auth/y": b""})
+generations.stage(host, made, {"front/generation.conf": b"z"})
+generations.flip(host, made.name)
+finding = Finding("rejected", "nginx", Problem("nginx.conf:1", "wrong", "mend it"))
+report.save(host.paths, Report(made.name, 1.5, (finding,), {"nginx": 2.0}, "f", ("/x",), "c"))
+Ledger(host.paths).record([Write(host.paths.nginx_conf, b"x")])
+defaults.facts(host)
+mine = {"before": "{}", "wrote": "d", "added": ["a"], "made": True}
+docker = {"failed": "", "path": "/x", "variable": "", "mine": mine, "problem": ["a", "b", "c"]}
+clients = trust.Trust(host, None)
+for key, value in {"docker": docker, "k3s": mine, "files": {"podman": {"/y": "d"}}}.items():
+    clients._save(key, value)
+redo, records.redo = records.redo, lambda _: None  # killed before it was finished
+records.write_together(host.paths, entries)
+records.redo = redo
+"""
+READ = """
+before = (host.paths.state / "facts.json").read_bytes()
+name = generations.current_name(host)
+found = generations.load(host, name)
+known = report.load(host.paths)
+records.redo(host.paths)
+ledger = Ledger(host.paths)
+ledger.record([Write(host.paths.openssl_cnf, b"y")])
+print(json.dumps({
+    "generation": [name == found.name, found.slot, sorted(found.files), found.parts["nginx"].facts],
+    "report": [known.generation == name, known.since, known.findings[0].problem.what, known.waiting, known.sources],
+    "ledger": [ledger.wrote(host.paths.nginx_conf, b"x"), ledger.knows(host.paths.openssl_cnf)],
+    "facts": [defaults.facts(host).hostname != "", (host.paths.state / "facts.json").read_bytes() == before],
+    "trust": [trust.Trust(host, None).told(), trust.Trust(host, None)._docker_record().mine.added],
+    "pending": [host.paths.key.read_text(), host.paths.crt.read_text(), host.paths.pending.exists()],
+}))
+"""
+BEGIN = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from secreg_host import defaults, generations, parts, records, report, trust
+from secreg_host.errors import Problem
+from secreg_host.generations import Generation
+from secreg_host.host import Accounts, Host
+from secreg_host.parts import Part
+from secreg_host.paths import Paths
+from secreg_host.process import Account
+from secreg_host.records import Ledger, Write
+from secreg_host.report import Finding, Report
+me = Account("me", os.geteuid(), os.getegid())
+host = Host(Paths(Path(sys.argv[2])), Accounts(me, me, me))
+host.paths.etc.mkdir(parents=True, exist_ok=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("old")
+    subprocess.run(["dpkg-deb", "-x", PACKAGE, tree], check=True)
+    return tree / "usr/share/secure-registry"
+
+
+def program(where: Path, root: Path, script: str) -> Any:
+    argv = [sys.executable, "-IBc", BEGIN + script, where, root]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def test_each_reads_the_records_of_the_other(old: Path, tmp_path: Path) -> None:
+    files = ["auth/y", *(f"front/{name}" for name in ("certificate", "nginx", "registry", "settings", "users"))]
+    expected = {
+        "generation": [True, "a", files, {"listens": [], "outside": {}}],
+        "report": [True, 1.5, "wrong", {"nginx": 2.0}, ["/x"]],
+        "ledger": [True, True],
+        "facts": [True, True],
+        "pending": ["new key", "new crt", False],
+    }
+    for writer in (old, CHECKOUT):
+        for reader in (old, CHECKOUT):
+            root = tmp_path / f"{writer.name}-{reader.name}"
+            program(writer, root, WRITE)
+            for _ in range(2):  # the second time what the reader itself has written since
+                found = program(reader, root, READ)
+                told, added = found.pop("trust")
+                assert (len(told), added) == (3, ["a"])
+                assert found == expected
