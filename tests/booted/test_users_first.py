@@ -10,25 +10,21 @@ import itertools
 
 import pytest
 
+from tests.booted.chaos import SETTLED
 from tests.booted.registry import ETC, Registry
 
 LIB = "/var/lib/secure-registry"
 SECONDS = 20.0
-FILL = "cat /dev/zero > {0}/fill 2>/dev/null || test -s {0}/fill; ! (echo x > {0}/one) 2>/dev/null; rm -f {0}/one"
+FILL = """
+head -c 300M /dev/zero > {0}/fill 2>/dev/null || test -s {0}/fill
+! (echo x > {0}/one) 2>/dev/null
+rm -f {0}/one
+"""
 """Leaves no byte, and says so."""
 
-USE_UP = "i=0; while {{ : > {0}/inode-$i; }} 2>/dev/null; do i=$((i+1)); done; test $i -gt 0"
+USE_UP = "i=0; while (true > {0}/inode-$i) 2>/dev/null; do i=$((i+1)); done; test $i -gt 0"
 SHRINK_RUN = "mount -o remount,size=$(($(df --output=used -k /run | tail -1) + 256))k /run"
 GROW_RUN = "mount -o remount,size=64m /run"
-SETTLED = """
-import sys
-sys.path.insert(0, "/usr/share/secure-registry")
-from secreg_host import records, sources
-from secreg_host.paths import Paths
-report = records.load(Paths().report)
-sys.exit(report["fingerprint"] != sources.fingerprint(Paths(), report["sources"]))
-"""
-
 KILL = "systemctl kill -s"
 OBSTACLES = {
     "nothing": ("true", "true"),
@@ -40,11 +36,11 @@ OBSTACLES = {
     "/var full": (FILL.format(LIB), f"rm {LIB}/fill"),
     "no inode left in /var": (USE_UP.format(LIB), f"rm {LIB}/inode-*"),
     "state that is read-only": (f"mount -o remount,ro {LIB}", f"mount -o remount,rw {LIB}"),
-    "/run full": (f"{SHRINK_RUN}; {FILL.format('/run')}", f"{GROW_RUN}; rm /run/fill"),
+    "/run full": (f"{SHRINK_RUN}\n{FILL.format('/run')}", f"{GROW_RUN}; rm /run/fill"),
     "/etc full": (FILL.format(ETC), f"rm {ETC}/fill"),
     "no inode left in /etc": (USE_UP.format(ETC), f"rm {ETC}/inode-*"),
     "all of them full": (
-        f"{SHRINK_RUN}; {FILL.format('/run')}; {FILL.format(LIB)}; {FILL.format(ETC)}",
+        "\n".join([SHRINK_RUN, *(FILL.format(place) for place in ("/run", LIB, ETC))]),
         f"{GROW_RUN}; rm /run/fill {LIB}/fill {ETC}/fill",
     ),
     "1,200 backups": (f"for i in $(seq 1200); do : > {ETC}/.backup-$i; done", f"rm {ETC}/.backup-*"),
