@@ -97,9 +97,11 @@ def _apply(stage: Stage, wish: Wish, patient: bool) -> Report:
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
         chosen, unproven = _activate(stage, chosen, base, renew, wish.start)
+    unseen = direct.unseen(host, chosen.parts[kinds.REGISTRY], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
-    every = (*interrupted, *seen.findings, *failed, *waited, *unproven)
+    told = findings("warning", kinds.REGISTRY, unseen)
+    every = (*interrupted, *seen.findings, *failed, *waited, *unproven, *told)
     report = Report(
         generation=serving,
         since=before.since if before.since and before.generation == serving else time.time(),

@@ -128,6 +128,9 @@ class ForegroundServices:
     def renew(self, name: str) -> None:
         pass
 
+    def show_images(self, slot: str, root: str) -> None:
+        pass  # it is seen where it is
+
     def last_words(self, name: str) -> list[str]:
         child = self.children.get(name)
         if child is None:

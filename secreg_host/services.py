@@ -51,6 +51,9 @@ class Services(Protocol):
     def renew(self, name: str) -> None:
         """Let nginx (`nginx`, `auth`) go on with the program that is on disk now, without dropping a connection."""
 
+    def show_images(self, slot: str, root: str) -> None:
+        """Let the front see what is below `root`, the storage of the registry in `slot`, as it is now."""
+
     def last_words(self, name: str) -> list[str]:
         """The last lines that `name` said, for an error message."""
 
@@ -92,6 +95,9 @@ class Idle:
         return False
 
     def renew(self, name: str) -> None:
+        pass
+
+    def show_images(self, slot: str, root: str) -> None:
         pass
 
     def last_words(self, name: str) -> list[str]:

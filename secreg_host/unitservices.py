@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from secreg_host import files, nginxmaster, process, processes, units
+from secreg_host import files, nginxmaster, process, processes, units, views
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -119,6 +119,12 @@ class UnitServices:
                 raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
             time.sleep(0.01)
         os.kill(old, signal.SIGQUIT)
+
+    def show_images(self, slot: str, root: str) -> None:
+        """Started along with the registry; anew when another file system was mounted there, or by a newer version."""
+        if not views.shows(self.host, root, slot):
+            with contextlib.suppress(SecregError):  # without, the registry sends them, and apply says so
+                self.systemd.job("RestartUnit", units.unit_of(f"images@{slot}"))
 
     def last_words(self, name: str) -> list[str]:
         argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
