@@ -89,7 +89,7 @@ class ForegroundServices:
         self.children[name] = Child(one, environment)
 
     def reload(self, name: str) -> None:
-        nginxmaster.reload(self.children[name].popen.pid)
+        nginxmaster.reload(self.children[name].popen.pid, lambda _: True)  # a child of ours keeps its number
 
     def stop(self, name: str, wait: bool = True) -> None:
         child = self.children.pop(name, None)

@@ -13,6 +13,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext"},
+    {"directories"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
