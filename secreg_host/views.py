@@ -7,6 +7,7 @@ nginx and for its JavaScript module, at no cost per request. Each slot of the re
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from secreg_host.host import Host
@@ -62,6 +63,14 @@ def shows(host: Host, root: str, slot: str) -> bool:
     except OSError:
         return False
     return (seen.st_dev, seen.st_ino) == (there.st_dev, there.st_ino)
+
+
+def remove(paths: Paths) -> None:
+    """Remove the directories on which views are mounted; one with a view on it stays (rmdir(2)), and so do images."""
+    new = paths.images("new")
+    for path in (*new.glob("*"), *new.parent.glob("*"), new.parent):
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def mounts(text: str) -> dict[Path, set[str]]:
