@@ -95,6 +95,8 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
             started = True
         stage.meanwhile()
         time.sleep(0.01)
+    if root := generation.parts[kinds.REGISTRY].facts["root"]:
+        services.show_images(generation.slot, root)
     return ()
 
 

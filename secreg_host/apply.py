@@ -93,10 +93,12 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
         chosen, unproven = _activate(stage, chosen, current, renew, wish.start)
         users.settle()
+    unseen = direct.unseen(host, chosen.parts[kinds.REGISTRY], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
     users.refresh()
-    every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven)
+    told = findings("warning", kinds.REGISTRY, unseen)
+    every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
     counted = records.digest(users.live.read() or b"") if live else ""
     report = Report(
         generation=serving,

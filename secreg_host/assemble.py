@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from secreg_host import direct, memory, njs, processes, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
@@ -37,13 +35,14 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "registry_auth": parts[kinds.REGISTRY].facts["auth"],
         "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
         "name": NAME,
-        "tree": _tree(parts[kinds.REGISTRY].facts),
+        "tree": direct.tree(host, parts[kinds.REGISTRY].facts, slot),
+        "look": direct.must_look(host),
         "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
         "memory": memory.place(host),
         "njs": None,
         "load_njs": False,
     }
-    module = njs.module(host, settings) if front["tree"] else None
+    module = njs.module(host, settings) if front["tree"] and not front["look"] else None
     if module and not module.wrong:
         loaded = njs.loaded_by(parts[kinds.NGINX])
         if loaded or njs.can_load(parts[kinds.NGINX]):
@@ -59,12 +58,6 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)
-
-
-def _tree(facts: dict[str, Any]) -> str | None:
-    """Where the front finds images; None: only the registry may answer."""
-    root = facts["root"]
-    return f"{root.rstrip('/')}/{direct.TREE}" if root and facts.get("more") == "" else None
 
 
 def generation_conf(generation: Generation) -> dict[str, bytes]:

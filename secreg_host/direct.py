@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from secreg_host import distant, process
+from secreg_host import distant, process, views
 from secreg_host.errors import Problem
 from secreg_host.host import Host
-from secreg_host.parts import Reading
+from secreg_host.parts import Part, Reading
 
 TREE = "docker/registry/v2"
 """Below rootdirectory, since distribution's version 2 (registry/storage/paths.go)."""
@@ -30,17 +31,64 @@ def checked(host: Host, reading: Reading) -> Reading:
     part = reading.part
     if part is None or part.facts["root"] is None or part.facts["more"]:
         return reading
-    account, root = host.accounts.front, Path(part.facts["root"])
+    root = Path(part.facts["root"])
+    wrong = distant.ask(root, lambda: _unfit(host, root)) or _unread(host, root)
+    if wrong is None:
+        return reading
+    why, what, hint = wrong
+    warning = Problem(part.sources[0], f"{what}: downloads take the slow way, through the registry", hint)
+    unread = replace(part, facts=part.facts | {"more": why})
+    return replace(reading, part=unread, warnings=(*reading.warnings, warning))
+
+
+Wrong = tuple[str, str, str]
+"""What keeps the front from sending images: in short, in whole, and the remedy."""
+
+
+def _unfit(host: Host, root: Path) -> Wrong | None:
+    """What is not as the registry makes it: links, and what a view does not show."""
+    steps = itertools.accumulate(TREE.split("/"), lambda above, step: above / step, initial=root)
+    for path in (*itertools.islice(steps, 1, None), root / TREE / "blobs", root / TREE / "repositories"):
+        if path.is_symlink():
+            hint = f"move the images below {root}, or name the directory as rootdirectory that docker/registry/v2 is in"
+            return "a link in the storage", f"nginx follows no link in the storage, as {path} is", hint
+    if host.by_systemd and (inner := views.below(root)):
+        hint = f"name a directory on the file system that is mounted at {inner} as rootdirectory"
+        return "a mount in the storage", f"nginx does not see what is mounted at {inner}", hint
+    return None
+
+
+def _unread(host: Host, root: Path) -> Wrong | None:
+    """Whether the front's user can't read a sample of the images."""
+    account = host.accounts.front
     tests = distant.ask(root, lambda: list(_samples(root)))
     script = " && ".join(f'test {flag} "${number}"' for number, (flag, _) in enumerate(tests, 1))
     argv = ["sh", "-c", script, "sh", *(path for _, path in tests)]
     if process.run(process.as_account(argv, account)).returncode == 0:
-        return reading
-    what = f"nginx (user {account.name}) can't read {root}: downloads take the slow way, through the registry"
-    group = host.accounts.registry.name
-    warning = Problem(part.sources[0], what, f"chgrp -R {group} {root} && chmod -R g+rX {root}")
-    unread = replace(part, facts=part.facts | {"more": "nginx can't read the storage"})
-    return replace(reading, part=unread, warnings=(*reading.warnings, warning))
+        return None
+    hint = f"chgrp -hR {host.accounts.registry.name} {root} && chmod -R g+rX {root}"
+    return "nginx can't read the storage", f"nginx (user {account.name}) can't read {root}", hint
+
+
+def tree(host: Host, facts: Mapping[str, Any], slot: str) -> str | None:
+    """Where the front finds the images of the registry in `slot`; None: only the registry may answer."""
+    root = facts["root"]
+    return str(views.place(host, root, slot) / TREE) if root and facts.get("more") == "" else None
+
+
+def must_look(host: Host) -> bool:
+    """Whether nginx itself must see to it that no link is followed: without views, but with walls between users."""
+    return not host.by_systemd and host.accounts.front != host.accounts.registry
+
+
+def unseen(host: Host, part: Part, slot: str) -> tuple[Problem, ...]:
+    """A warning when the front has no view of the storage of `part`, docker-registry.yml, though it should."""
+    root = part.facts["root"]
+    if not host.by_systemd or tree(host, part.facts, slot) is None or views.shows(host, root, slot):
+        return ()
+    what = f"nginx has no view of {root}: downloads take the slow way, through the registry"
+    hint = f"journalctl -u secure-registry-images@{slot} -n 20; mount(8) and the kernel must know nosymfollow"
+    return (Problem(part.sources[0], what, hint),)
 
 
 def _samples(root: Path) -> Iterator[tuple[str, str]]:
@@ -63,8 +111,8 @@ def _first_file(directory: Path) -> Path | None:
             break
         with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in itertools.islice(entries, LOOKS):
-                if entry.is_dir() and entry.name != "_uploads":
+                if entry.is_dir(follow_symlinks=False) and entry.name != "_uploads":
                     pending.append(Path(entry.path))
-                elif entry.is_file():
+                elif entry.is_file(follow_symlinks=False):
                     return Path(entry.path)
     return None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from secreg_host import reading
+from secreg_host import directories, reading
 from secreg_host.errors import SecregError
 
 PRIVATE = 0o600
@@ -87,14 +87,7 @@ def create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = N
 def make_directory(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Make directory `path` (and its parents, 0755) with `mode` and `owner` (uid, gid); an existing one is mended."""
     with explained(path, "create"):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=mode & 0o700)
-        status = path.stat()
-        if owner is not None and os.geteuid() == 0 and (status.st_uid, status.st_gid) != owner:
-            os.chown(path, *owner)
-        if status.st_mode & 0o7777 != mode:
-            path.chmod(mode)
+        directories.make(path, mode, owner)
 
 
 def flip(link: Path, target: str) -> None:

@@ -142,7 +142,7 @@ def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Pat
 def _make_parents(base: Path, relative: Path, owner: tuple[int, int] | None) -> None:
     for parent in [*reversed(relative.parents), relative]:
         if parent != Path():
-            files.make_directory(base / parent, 0o700, owner)
+            files.make_directory(base / parent, *((0o750, (0, owner[1])) if owner else (0o700, None)))
 
 
 def current_name(host: Host) -> str | None:

@@ -38,10 +38,11 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Host:
-    """Where an instance lives: its paths, and who runs its processes."""
+    """Where an instance lives: its paths, and who runs its processes; by_systemd: as units, with walls around them."""
 
     paths: Paths
     accounts: Accounts
+    by_systemd: bool = False
 
     @property
     def is_system(self) -> bool:
@@ -54,7 +55,8 @@ def discover(paths: Paths) -> Host:
     if os.geteuid() != 0:
         me = Account(str(os.geteuid()), os.geteuid(), os.getegid())
         return Host(paths, Accounts(me, me, me))
-    return Host(paths, Accounts(_account(FRONT_USER), _account(AUTH_USER), _account(REGISTRY_USER)))
+    accounts = Accounts(_account(FRONT_USER), _account(AUTH_USER), _account(REGISTRY_USER))
+    return Host(paths, accounts, by_systemd=paths.root == Path("/") and systemd_runs())
 
 
 def _account(name: str) -> Account:

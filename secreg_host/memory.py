@@ -37,14 +37,19 @@ def place(host: Host) -> Path | None:
     return None
 
 
-def empty(host: Host) -> None:
-    """Take away what the front remembers: it then asks again for each password, within a second."""
+def empty(host: Host, view: Path) -> None:
+    """Take away what the front remembers: it then asks again for each password, within a second.
+
+    view: its root directory as seen from here (proc_pid_root(5)), for nobody else sees what it remembers. It may have
+    been taken over: no link of its is followed.
+    """
     directory = place(host)
-    if directory is not None:
-        for entry in directory.rglob("*"):
+    if directory is None:
+        return
+    for _, _, names, descriptor in os.fwalk(view / directory.relative_to("/"), follow_symlinks=False):
+        for name in names:
             with contextlib.suppress(OSError):
-                if not stat.S_ISDIR(entry.lstat().st_mode):
-                    entry.unlink()
+                os.unlink(name, dir_fd=descriptor)  # noqa: PTH108 (Path knows no descriptors)
 
 
 def forget(host: Host) -> None:

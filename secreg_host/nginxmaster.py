@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 TITLE = b"nginx: worker process\0"
@@ -18,6 +19,9 @@ QUIET_SECONDS = 0.01
 """When no further worker came for so long, these are all: fewer are configured than were before."""
 
 LOOK_SECONDS = 0.002
+
+PID_SIZE = 16
+"""Bytes of a pid file that are read."""
 
 
 def children(pid: int) -> set[int]:
@@ -38,18 +42,39 @@ def _title(pid: int) -> bytes:
     return b""
 
 
-def reload(master: int) -> None:
-    """Let nginx read its configuration again; what its workers have begun they finish. Does nothing if it has died.
+def pid_in(path: Path) -> int:
+    """The process that the pid file `path` names; 0: none. It is in a directory of nginx's user: who takes over nginx
+    may write any number there, or put a link or a pipe in its place."""
+    with contextlib.suppress(OSError, ValueError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            return int(os.read(stream.fileno(), PID_SIZE))
+    return 0
+
+
+def send(pid: int, number: signal.Signals, ours: Callable[[int], bool]) -> None:
+    """Send a signal to `pid` if it is `ours`. It is held meanwhile: no other process can have its number by then."""
+    with contextlib.suppress(ProcessLookupError):
+        held = os.pidfd_open(pid)
+        try:
+            if ours(pid):
+                signal.pidfd_send_signal(held, number)
+        finally:
+            os.close(held)
+
+
+def reload(master: int, ours: Callable[[int], bool]) -> None:
+    """Let nginx read its configuration again; what its workers have begun they finish. Does nothing if it has died,
+    or `master` is not `ours`.
 
     By itself the master has old and new workers take connections side by side for a tenth of a second, of which the
     old ones get nearly all. So they are told to finish when the new ones are there.
     """
-    with contextlib.suppress(ProcessLookupError):
-        old = workers(master)
-        os.kill(master, signal.SIGHUP)
-        if old and _relieved(master, old):
-            for pid in old & workers(master):
-                os.kill(pid, signal.SIGQUIT)
+    old = workers(master)
+    send(master, signal.SIGHUP, ours)
+    if old and _relieved(master, old):
+        for pid in old & workers(master):
+            send(pid, signal.SIGQUIT, lambda pid: pid in children(master))
 
 
 def _relieved(master: int, old: set[int]) -> bool:

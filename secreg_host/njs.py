@@ -113,11 +113,12 @@ def _tried(host: Host, program: Path, found: Path) -> str:
     """The first error of `nginx -t`."""
     directory, account = host.paths.run / "njs", host.accounts.front
     shutil.rmtree(directory, ignore_errors=True)
-    files.make_directory(directory, 0o700, account.owner)
+    files.make_directory(directory, 0o700)
     try:
         conf = CONF.format(module=found, directory=directory)
         files.create(directory / "nginx.conf", conf.encode(), 0o400, account.owner)
         files.create(directory / "manifest.js", script(host.paths.templates, ""), 0o400, account.owner)
+        files.make_directory(directory, 0o700, account.owner)
         argv = [*processes.nginx_argv(program, directory / "nginx.conf"), "-t"]
         tried = process.run(process.as_account(argv, account))
         said = [line.partition("[emerg] ")[2] for line in tried.stderr.splitlines() if "[emerg] " in line]

@@ -145,6 +145,10 @@ class Paths:
     def rehearsal(self) -> Path:
         return self.run / "rehearsal"
 
+    def images(self, slot: str) -> Path:
+        """Where the front sees the images of the registry of `slot`. Not in `run`: that is removed with all below."""
+        return self.root / "run/secure-registry-images" / slot
+
     @property
     def front_run(self) -> Path:
         return self.run / "front"

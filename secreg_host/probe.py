@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import http.client
+import os
 import socket
 import ssl
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,10 +45,16 @@ def connect_unix(path: Path) -> Callable[[Listen], socket.socket]:
     """Connections to the unix socket `path` in place of an address."""
 
     def connect(_: Listen) -> socket.socket:
-        link = socket.socket(socket.AF_UNIX)
-        link.settimeout(TIMEOUT)
-        link.connect(str(path))
-        return link
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:  # of the socket itself: who owns its directory may put a link there, and we are root
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), str(path))
+            link = socket.socket(socket.AF_UNIX)
+            link.settimeout(TIMEOUT)
+            link.connect(f"/proc/self/fd/{descriptor}")
+            return link
+        finally:
+            os.close(descriptor)
 
     return connect
 

@@ -200,6 +200,6 @@ def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
         or status.st_mode & 0o002
     )
     if not writable:
-        hint = f"chown -R {account.name}: {root}"
+        hint = f"chown -hR {account.name}: {root}"
         return (Problem(where, f"the registry (user {account.name}) can't write to rootdirectory {root}", hint),)
     return ()

@@ -102,10 +102,11 @@ def hint_for(text: str) -> str:
 def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -> tuple[Problem, ...]:
     directory, account = host.paths.rehearsal, host.accounts.front
     shutil.rmtree(directory, ignore_errors=True)
-    files.make_directory(directory, 0o700, account.owner)
+    files.make_directory(directory, 0o700)
     conf = generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"]
     try:
         sockets = _copy(host, generation, staged, directory)
+        files.make_directory(directory, 0o700, account.owner)  # from now on it may hold anything
         argv = (*processes.nginx_argv(program, directory / "nginx.conf"), *processes.IN_FRONT)
         with _running(process.as_account(argv, account), directory / "nginx.pid"):
             for path, listen in sockets.items():
@@ -132,7 +133,8 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     was, now = str(host.paths.front_run).encode(), str(directory).encode()
     for name, data in front.items():
         target = directory / name
-        files.make_directory(target.parent, 0o700, owner)
+        if target.parent != directory:
+            files.make_directory(target.parent, 0o750, (0, owner[1]))
         if name in nginxconf.PAIR:
             target.symlink_to(staged / "front" / name)
         else:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from secreg_host import generations, units
+from secreg_host import generations, units, views
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host, systemd_runs
@@ -59,6 +59,7 @@ def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
     generation = generations.load(host, generations.current_name(host))
     images = generation.parts[kinds.REGISTRY].facts["root"] if generation else str(host.paths.storage)
     shutil.rmtree(host.paths.run, ignore_errors=True)
+    views.remove(host.paths)
     if purge:
         for path in (host.paths.etc, host.paths.log):
             shutil.rmtree(path, ignore_errors=True)

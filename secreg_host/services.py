@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from secreg_host.errors import SecregError
@@ -42,6 +43,9 @@ class Services(Protocol):
     def pids(self, name: str) -> set[int]:
         """The processes of `name`."""
 
+    def view(self, name: str) -> Path:
+        """The root directory that `name` sees: in a sandbox, files are there that nobody else sees."""
+
     def died(self, name: str) -> bool:
         """Whether `name`, started before, has ended by itself (even if it is about to be restarted)."""
 
@@ -50,6 +54,9 @@ class Services(Protocol):
 
     def renew(self, name: str) -> None:
         """Let nginx (`nginx`, `auth`) go on with the program that is on disk now, without dropping a connection."""
+
+    def show_images(self, slot: str, root: str) -> None:
+        """Let the front see what is below `root`, the storage of the registry in `slot`, as it is now."""
 
     def last_words(self, name: str) -> list[str]:
         """The last lines that `name` said, for an error message."""
@@ -85,6 +92,9 @@ class Idle:
     def pids(self, name: str) -> set[int]:
         return set()
 
+    def view(self, name: str) -> Path:
+        return Path("/")
+
     def died(self, name: str) -> bool:
         return False
 
@@ -92,6 +102,9 @@ class Idle:
         return False
 
     def renew(self, name: str) -> None:
+        pass
+
+    def show_images(self, slot: str, root: str) -> None:
         pass
 
     def last_words(self, name: str) -> list[str]:

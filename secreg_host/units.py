@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from secreg_host import files, processes, templating
+from secreg_host import files, memory, processes, templating, views
 from secreg_host import parts as kinds
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
@@ -33,19 +33,36 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
             found.append((name, make()))
-    return {
+    rendered = {}
+    if settings.own_registry and storage:
+        rendered[host.paths.units / unit_of("images@")] = templating.render(
+            host.paths.templates,
+            "units/images@.service.j2",
+            unit=unit_of("images@"),
+            paths=host.paths,
+            storage=storage,
+            mounting=[_words(argv) for argv in views.mounting(host.paths, storage, "%i")],
+            unmounting=_words(views.unmounting(host.paths, "%i")),
+            tidying=_words(views.tidying(host.paths, "%i")),
+        )
+    return rendered | {
         host.paths.units / unit_of(name): templating.render(
             host.paths.templates,
             f"units/{name}.service.j2",
             unit=unit_of(name),
             paths=host.paths,
             process=one,
-            exec_start=shlex.join(one.argv).replace("'", '"'),
+            exec_start=_words(one.argv),
             storage=storage,
             drain_seconds=processes.DRAIN_SECONDS,
+            memory=host.paths.front_run / memory.RUN_DIRECTORY,
         )
         for name, one in found
     }
+
+
+def _words(argv: Iterable[str]) -> str:
+    return shlex.join(argv).replace("'", '"')
 
 
 def write(host: Host, units: Mapping[Path, bytes]) -> bool:

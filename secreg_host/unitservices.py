@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from secreg_host import files, nginxmaster, process, processes, units
+from secreg_host import files, nginxmaster, process, processes, units, views
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
@@ -66,7 +65,7 @@ class UnitServices:
         """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx. Asks
         nothing of D-Bus while there is a master."""
         if master := self._master(name):
-            nginxmaster.reload(master)
+            nginxmaster.reload(master, _in_unit(name))
             return True
         if self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
             self.systemd.job("ReloadUnit", units.unit_of(name))
@@ -92,6 +91,12 @@ class UnitServices:
             return {entry[1] for entry in self.systemd.call("GetUnitProcesses", unit)}
         return set()
 
+    def view(self, name: str) -> Path:
+        with contextlib.suppress(SecregError):
+            if master := self._master(name):
+                return Path(f"/proc/{master}/root")
+        return Path("/")
+
     def died(self, name: str) -> bool:
         active, sub = self.systemd.active(units.unit_of(name))
         return active == "failed" or sub == "auto-restart"
@@ -100,10 +105,9 @@ class UnitServices:
         """The process that `name` is ruled by: of an nginx that was renewed the new one, while the old one finishes."""
         run = {"nginx": self.host.paths.front_run, "auth": self.host.paths.auth_run}.get(name)
         if run is not None:
-            with contextlib.suppress(SecregError, ValueError):
-                pid = int(files.read_or_none(run / "nginx.pid") or b"")
-                if process.unit_of(pid) == units.unit_of(name):
-                    return pid
+            pid = nginxmaster.pid_in(run / "nginx.pid")
+            if _in_unit(name)(pid):
+                return pid
         return self._main_pid(name)
 
     def _main_pid(self, name: str) -> int:
@@ -121,18 +125,29 @@ class UnitServices:
         Raises SecregError when the new one does not come up; the old one goes on then.
         """
         old = self._master(name)
-        os.kill(old, signal.SIGUSR2)
+        nginxmaster.send(old, signal.SIGUSR2, _in_unit(name))
         deadline = time.monotonic() + RENEW_SECONDS
         while (new := self._master(name)) == old or not nginxmaster.children(new):
             if time.monotonic() > deadline:
                 raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
             time.sleep(0.01)
-        os.kill(old, signal.SIGQUIT)
+        nginxmaster.send(old, signal.SIGQUIT, _in_unit(name))
+
+    def show_images(self, slot: str, root: str) -> None:
+        """Started along with the registry; anew when another file system was mounted there, or by a newer version."""
+        if not views.shows(self.host, root, slot):
+            with contextlib.suppress(SecregError):  # without, the registry sends them, and apply says so
+                self.systemd.job("RestartUnit", units.unit_of(f"images@{slot}"))
 
     def last_words(self, name: str) -> list[str]:
         argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
         argv.append("_TRANSPORT=stdout")
         return process.run(argv).stdout.strip().splitlines()
+
+
+def _in_unit(name: str) -> Callable[[int], bool]:
+    """What tells whether a process belongs to `name`."""
+    return lambda pid: process.unit_of(pid) == units.unit_of(name)
 
 
 def _runs(state: tuple[str, str]) -> bool:

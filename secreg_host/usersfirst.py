@@ -92,7 +92,7 @@ class Users:
             problems = bugs.caught(error, where)
             if live.read() != seen.htpasswd:
                 live.shut()
-                memory.empty(self.host)
+                memory.empty(self.host, self.services.view("nginx"))
                 what = "it can't be taken over, so nobody can log in"
                 problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)
             self._add("unproven", problems)
@@ -132,7 +132,7 @@ class Users:
         if overtaken():
             return True
         if wrong or not wants:
-            memory.empty(self.host)
+            memory.empty(self.host, self.services.view("nginx"))
         if wrong:
             wrong = probe.prove(wants, PROOF_SECONDS, overtaken)
         if overtaken():

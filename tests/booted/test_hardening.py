@@ -5,8 +5,10 @@ The attacker is a shell in a copy of the unit: the same file, but for what it st
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,8 @@ LIMITS = {
     "secure-registry-registry@a.service": 1.7,
     "secure-registry-watchdog.service": 1.7,
     "secure-registry-reload.service": 1.7,
+    # root for a moment, which mounts: walls that are mount namespaces would keep the mount from others
+    "secure-registry-images@a.service": 3.8,
     # root with nine capabilities, for reasons that stand in the units
     "secure-registry.service": 3.2,
     "secure-registry-apply.service": 3.2,
@@ -36,6 +40,9 @@ while read -r verb path; do
         socket) curl --silent --max-time 3 --output /dev/null --unix-socket "$path" http://localhost/ ;;
         create) touch "$path/attack" 2>/dev/null && rm "$path/attack" ;;
         connect) curl --silent --insecure --max-time 3 --output /dev/null "$path" ;;
+        link) ln -s /proc/self/fd/0 "$path/attack" 2>/dev/null && rm "$path/attack" ;;
+        hard) { touch "$path/1" && ln "$path/1" "$path/2"; made=$?; rm -f "$path"/[12]; [ $made = 0 ]; } 2>/dev/null ;;
+        pipe) mkfifo "$path/attack" 2>/dev/null && rm "$path/attack" ;;
         run) sh -c "$path" >/dev/null 2>&1 ;;
     esac && echo "$verb $path"
 done
@@ -57,18 +64,28 @@ def registry(installed_base: Machine) -> Iterator[Registry]:
     with Machine.boot(installed_base, "host", docker=False) as machine:
         machine.run("systemctl", "start", "secure-registry")
         machine.wait_unit("secure-registry-watchdog.service")
+        machine.run("runuser", "-u", "secure-registry", "--", "mkdir", f"{LIB}/storage/docker")
         found = Registry(machine)
         yield found
         assert found.unexpected() == []
 
 
+OWN_SECRETS = ("docker-registry.key", ".htpasswd", ".password")
+
+
 def secrets(registry: Registry) -> list[str]:
     """Every file that only some may read: root's, and those of each process."""
-    found = registry.machine.run(
-        "find", ETC, f"{LIB}/state", f"{LIB}/generations", "-type", "f", "-not", "-perm", "-004"
-    ).stdout.split()
-    assert {f"{LIB}/state/ca.key", f"{LIB}/state/http.secret", f"{ETC}/.password"} <= set(found)
-    return found
+
+    def find(*argv: str) -> set[str]:
+        return set(registry.machine.run("find", *argv).stdout.split())
+
+    found = find(f"{LIB}/state", f"{LIB}/generations", "-type", "f") | {f"{ETC}/{name}" for name in OWN_SECRETS}
+    assert find(*found, "-type", "f", "-perm", "/007", "-not", "-path", f"{LIB}/state/*") == set(), "open to everybody"
+    assert find(f"{LIB}/state", "-maxdepth", "0", "-perm", "700", "-user", "root") == {f"{LIB}/state"}
+    assert {f"{LIB}/state/ca.key", f"{LIB}/state/http.secret"} <= found
+    generations = find(f"{LIB}/generations", "-mindepth", "1", "-maxdepth", "1")
+    assert generations and {f"{path}/front/docker-registry.key" for path in generations} <= found
+    return sorted(found)
 
 
 def attack(registry: Registry, name: str, targets: list[str]) -> set[str]:
@@ -132,6 +149,7 @@ def test_a_shell_of_root_can_do_what_is_tried(registry: Registry) -> None:
         *RISE,
         "socket /run/secure-registry/auth/auth.sock",
         f"create {LIB}/storage",
+        *(f"{verb} {LIB}/storage" for verb in ("list", *PLANTS)),
         "create /usr",
         "connect https://localhost/",
     ]
@@ -141,11 +159,14 @@ def test_a_shell_of_root_can_do_what_is_tried(registry: Registry) -> None:
     assert set(wanted) - set(done) == set()
 
 
+PLANTS = ("link", "hard", "pipe")
+"""What the registry's process never makes in its storage."""
+
 OWN = {"nginx": "front", "auth": "auth", "registry@a": "registry"}
 WRITABLE = {
     "nginx": {"create /var/log/secure-registry", "create /run/secure-registry/front"},
     "auth": {"create /run/secure-registry/auth"},
-    "registry@a": {f"create {LIB}/storage", "create /run/secure-registry/registry-a"},
+    "registry@a": {f"create {LIB}/storage", f"list {LIB}/storage", "create /run/secure-registry/registry-a"},
 }
 
 
@@ -163,6 +184,11 @@ def test_a_process_that_is_taken_over_gets_nothing_of_the_others(registry: Regis
         *(f"write {path}" for path in every),
         *(f"create {path}" for path in (*places, *runs, "/var/log/secure-registry", "/tmp")),
         f"list {LIB}/generations",
+        f"list {LIB}/storage",
+        "list /run/secure-registry-images/new",
+        "create /run/secure-registry-images/a",
+        "list /run/secure-registry/front/auth-cache",
+        *(f"{verb} {LIB}/storage" for verb in PLANTS),
         *(f"read /proc/{registry.pid(f'secure-registry-{other}')}/environ" for other in OWN if other != name),
         "read /proc/1/environ",
         "list /root",
@@ -197,3 +223,61 @@ def test_limits_are_set(registry: Registry) -> None:
         shown = registry.machine.run("systemctl", "show", "-p", "MemoryMax", "-p", "TasksMax", unit).stdout
         limits = dict(line.split("=", 1) for line in shown.splitlines())
         assert limits["MemoryMax"] != "infinity" and limits["TasksMax"] != "infinity", unit
+
+
+def test_what_is_planted_in_the_storage_is_not_sent_and_holds_nobody_up(registry: Registry) -> None:
+    """Links, pipes and endless files in place of blobs, manifests and tags, by whoever took over the registry."""
+    machine, script = registry.machine, "/attack/plants.py"
+    machine.copy_in(Path(__file__).with_name("plants.py"), script)
+    registry.systemctl("kill", "--signal=STOP", "secure-registry-registry@*")
+    try:
+        said = machine.run("python3", script, input=registry.password).stdout
+        workers = machine.run("pgrep", "--uid", "secure-registry-nginx").stdout.split()
+        peaks = machine.run("grep", "-h", "VmHWM", *(f"/proc/{pid}/status" for pid in workers)).stdout
+    finally:
+        registry.systemctl("kill", "--signal=CONT", "secure-registry-registry@*")
+        machine.run("rm", "-r", f"{LIB}/storage/docker", "/srv/outside")
+        # it would wait for the pipes that it was asked for until it is told to end, and then for an hour
+        registry.systemctl("kill", "--signal=KILL", "secure-registry-registry@*")
+        machine.wait_for("the registry", lambda: registry.status_of("/v2/", user="docker") == "200")
+    found = {name: tuple(answer) for name, answer in json.loads(said).items()}
+    assert len(found) > 90
+    wrong = {name: at for name, at in found.items() if at != ((200, False) if name.startswith("good") else (0, False))}
+    assert wrong == {}
+    assert all(int(line.split()[1]) < 300_000 for line in peaks.splitlines()), "a huge file is not read"
+    registry.expected += [r"\[(error|crit)\] ", r"registry@\w.service: (Main process exited|Failed with result)"]
+
+
+def test_a_full_run_directory_takes_no_login(registry: Registry) -> None:
+    """A right password that is not remembered: where it is to be, there is room, whoever filled the rest."""
+    machine = registry.machine
+    registry.command("htpasswd", "-i", "alice", input="wonder\n")
+    size = machine.run("findmnt", "--noheadings", "--output", "SIZE", "--bytes", "/run").stdout.strip()
+    machine.run("mount", "-o", "remount,size=16M", "/run")
+    try:
+        machine.run("sh", "-c", "cat /dev/zero > /run/filled || true")
+        assert registry.status_of("/v2/", user="alice:wonder") == "200"
+    finally:
+        machine.run("rm", "/run/filled")
+        machine.run("mount", "-o", f"remount,size={size}", "/run")
+        registry.command("htpasswd", "-D", "alice")
+    registry.expected += ["No space left on device"]
+
+
+def test_what_is_planted_in_run_directories_holds_up_nothing_of_roots(registry: Registry) -> None:
+    """By whoever took over nginx: its pid file is a pipe, or names another process."""
+    machine, file = registry.machine, "/run/secure-registry/front/nginx.pid"
+    master = machine.read(file)
+    as_nginx = ["runuser", "-u", "secure-registry-nginx", "--", "sh", "-c"]
+    victim = machine.run("sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!").stdout.strip()
+    try:
+        for turn, plant in enumerate((f"rm {file}; mkfifo {file}", f"rm {file}; echo {victim} > {file}")):
+            machine.run(*as_nginx, plant)
+            conf = machine.read(f"{ETC}/nginx.conf")
+            registry.put("nginx.conf", f"{conf}# edited {turn}\n")
+            done = machine.run("timeout", "60", "secure-registry", "reload", check=False)
+            assert done.returncode == 0, done
+        assert machine.exists(f"/proc/{victim}")
+    finally:
+        machine.run(*as_nginx, f"rm {file}; echo {master.strip()} > {file}")
+        machine.run("kill", victim)

@@ -61,7 +61,7 @@ class Nginx:
         """Reload with another configuration; returns the workers of before."""
         old = nginxmaster.workers(self.master)
         self.configure(answer, count, more)
-        nginxmaster.reload(self.master)
+        nginxmaster.reload(self.master, lambda _: True)
         return old
 
     def wait_for_end(self, workers: set[int]) -> None:
@@ -151,5 +151,5 @@ def test_what_has_begun_is_finished(nginx: Nginx) -> None:
 def test_a_master_that_has_died(nginx: Nginx) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    nginxmaster.reload(gone.pid)
+    nginxmaster.reload(gone.pid, lambda _: True)
     assert nginx.ask() == "old"
