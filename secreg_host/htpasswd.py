@@ -200,12 +200,13 @@ def _require(path: Path) -> None:
 
 
 def _save(path: Path, data: bytes) -> None:
-    """Write the file; it keeps its mode and owner."""
+    """Write the file; it keeps its mode and owner. One that is linked is edited where it is, as by Apache's tool: to
+    change it is what was asked for, and it may be other programs' too."""
     if path.exists():
         status = path.stat()
-        files.write(path, data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
+        files.write(path.resolve(), data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
     else:
-        files.write(path, data, MODE)
+        files.write(path.resolve(), data, MODE)
 
 
 def _delete(request: Request, stdout: TextIO) -> Exit:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import certs, files, nginxconf, records, registryconf, users
+from secreg_host import certs, files, nginxconf, ours, records, registryconf, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.paths import Paths
@@ -109,13 +109,13 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     is a warning then.
     """
     crt, key = _required(paths.crt), _required(paths.key)
-    authority = _authority(paths, crt)
+    authority = ours.signer(paths, crt)
     same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
     if before is not None and same:
         part = replace(before, files=_pair(crt, key, authority))
-        return Reading(part, warnings=expiry(part, str(paths.crt), now))
+        return Reading(part, warnings=(*expiry(part, paths, now), *ours.warnings(paths, crt)))
     pair = certs.KeyPair(crt, key)
-    judged = certs.judge(pair, str(paths.crt), str(paths.key), now)
+    judged = certs.judge(pair, str(paths.crt), str(paths.key), now, ours.renewal(paths, paths.crt))
     certificate = judged.certificate
     if certificate is None:
         return Reading(None, judged.problems, waiting=judged.mismatch)
@@ -126,27 +126,16 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
         "names": [*certificate.names, *map(str, certificate.addresses)],
     }
     part = Part(_pair(crt, key, authority), facts, (str(paths.crt), str(paths.key)))
-    return Reading(part, warnings=expiry(part, str(paths.crt), now))
+    return Reading(part, warnings=(*expiry(part, paths, now), *ours.warnings(paths, crt)))
 
 
 def _pair(crt: bytes, key: bytes, authority: bytes) -> dict[str, bytes]:
     return {CRT: crt, KEY: key} | ({CA: authority} if authority else {})
 
 
-def _authority(paths: Paths, crt: bytes) -> bytes:
-    """The CA certificate that clients need to trust `crt`: ca.crt, if it signed that; else nothing."""
-    for path in (paths.ca_crt, paths.state / paths.ca_crt.name):
-        try:
-            data = files.read_or_none(path)
-        except SecregError:
-            continue
-        if data is not None and certs.is_issued_by(crt, data):
-            return certs.first(data)  # nothing else that may be in the file
-    return b""
-
-
-def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
+def expiry(part: Part, paths: Paths, now: datetime) -> tuple[Problem, ...]:
     """A warning when the certificate that serves is expired, about to expire, or not valid by this host's clock."""
+    where = str(paths.crt)
     begins, ends = (datetime.fromisoformat(part.facts[key]) for key in ("not_before", "not_after"))
     if now < begins:
         hint = "set this host's clock: timedatectl"
@@ -155,7 +144,7 @@ def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
     if days >= WARN_DAYS:
         return ()
     said = f"expires on {ends:%Y-%m-%d}, in {days} days" if now < ends else f"expired on {ends:%Y-%m-%d}"
-    return (Problem(where, said, "renew it (your own certificate authority), or: secure-registry gencert"),)
+    return (Problem(where, said, ours.renewal(paths, paths.crt)),)
 
 
 def read_nginx(paths: Paths) -> Reading:
