@@ -20,6 +20,7 @@ from secreg_host import (
     provision,
     records,
     sources,
+    units,
     upgrades,
 )
 from secreg_host import parts as kinds
@@ -246,6 +247,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     )
     take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths)))
     take(kinds.REGISTRY, kinds.guarded(lambda: _registry(host, parts[kinds.SETTINGS])))
+    found.extend(findings("warning", kinds.SETTINGS, units.strangers(host)))
     if module := njs.module(host, kinds.settings_of(parts[kinds.SETTINGS])):
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):

@@ -91,17 +91,23 @@ def systemd_runs() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def in_memory(path: Path) -> bool:
-    """Whether `path` (or the nearest above it that exists) is on a tmpfs (proc_pid_mountinfo(5))."""
-    where = path
-    while not where.exists():
-        where = where.parent
-    where = where.resolve()
+def mounts() -> dict[Path, str]:
+    """Where something is mounted, and the kind of its file system (proc_pid_mountinfo(5))."""
     kinds = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         point = before.split()[4].encode().decode("unicode_escape")
         kinds[Path(point)] = after.split()[0]  # a later mount hides an earlier one
+    return kinds
+
+
+def in_memory(path: Path) -> bool:
+    """Whether `path` (or the nearest above it that exists) is on a tmpfs."""
+    where = path
+    while not where.exists():
+        where = where.parent
+    where = where.resolve()
+    kinds = mounts()
     return next((kinds[place] in ("tmpfs", "ramfs") for place in (where, *where.parents) if place in kinds), False)
 
 

@@ -5,6 +5,7 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +15,7 @@ from typing import Any
 
 from secreg_host import certs, files, nginxconf, ours, records, registryconf, users
 from secreg_host import settings as settings_module
-from secreg_host.errors import BadInput, Problem, SecregError
+from secreg_host.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.paths import Paths
 from secreg_host.settings import Settings
 
@@ -62,12 +63,12 @@ def guarded(read: Callable[[], Reading]) -> Reading:
         return Reading(None, error.problems)
 
 
-def _required(path: Path) -> bytes:
+def _required(path: Path, hint: str = "bring it back, or let this write a new one: secure-registry setup") -> bytes:
     data = files.read_or_none(path)
+    if data is None and path.is_symlink():
+        raise bad_input(str(path), f"is a link to {path.readlink()}, where no file is", "bring that back")
     if data is None:
-        raise BadInput(
-            [Problem(str(path), "does not exist", "bring it back, or let this write a new one: secure-registry setup")]
-        )
+        raise bad_input(str(path), "does not exist", hint)
     return data
 
 
@@ -108,7 +109,11 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     before: the part that serves. The same bytes are not judged again: an expired certificate, or a clock set back,
     is a warning then.
     """
-    crt, key = _required(paths.crt), _required(paths.key)
+    if os.path.lexists(paths.crt) or os.path.lexists(paths.key):
+        crt = _required(paths.crt, f"bring it back; or {ours.renewal(paths, paths.key)}")
+        key = _required(paths.key, f"bring it back; or {ours.renewal(paths, paths.crt)}")
+    else:
+        crt, key = _required(paths.crt), _required(paths.key)
     authority = ours.signer(paths, crt)
     same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
     if before is not None and same:
