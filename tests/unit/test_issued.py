@@ -164,6 +164,9 @@ def test_a_renewal_never_replaces_what_works_by_what_no_client_takes(
     text, before = paths.openssl_cnf.read_text(), paths.crt.read_bytes()
     assert old in text
     paths.openssl_cnf.write_text(text.replace(old, new))
+    if "DNS" not in old:  # told when it is edited, not when it is needed
+        with pytest.raises(BadInput):
+            authority.due(set_up, NOW)
     with pytest.raises(BadInput) as caught:
         if authority.due(set_up, NOW + timedelta(days=300)):
             authority.issue(set_up, Settings(), FACTS, NOW + timedelta(days=300), Order())

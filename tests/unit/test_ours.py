@@ -330,6 +330,15 @@ def test_a_ca_of_the_administrators_is_left_alone(host: Host) -> None:
     assert theirs.crt in [path.read_bytes() for path in kept if path.parent == paths.etc]
 
 
+def test_a_link_to_a_ca_that_is_away_is_left_alone(set_up: Host) -> None:
+    """The host's own CA is in state/, but what /etc should show is the administrator's choice."""
+    away = set_up.paths.root / "away.crt"
+    set_up.paths.ca_crt.unlink()
+    set_up.paths.ca_crt.symlink_to(away)
+    assert authority.restore_ca(set_up) == []
+    assert set_up.paths.ca_crt.is_symlink() and not away.exists()
+
+
 def test_an_rsa_ca_of_the_administrators_signs(set_up: Host) -> None:
     """Who replaces both files in state/ by a CA of his own gets certificates of it, no traceback."""
     paths = set_up.paths

@@ -32,11 +32,15 @@ def test_what_was_rendered_is_removed_and_nothing_else(host: Host) -> None:
     edited.write_bytes(edited.read_bytes() + b"# mine\n")
     theirs = unit(host, "backup")
     theirs.write_bytes(TEXT)
+    moved, link = host.paths.root / "moved", unit(host, "nginx")
+    link.rename(moved)
+    link.symlink_to(moved)
     drop_in = host.paths.units / "secure-registry-nginx.service.d/limits.conf"
     drop_in.parent.mkdir()
     drop_in.write_bytes(b"[Service]\n")
     removed, stays = units.remove(host)
-    assert set(removed) == set(made) - {edited} and stays == (edited,)
+    assert set(removed) == set(made) - {edited, link} and set(stays) == {edited, link}
+    assert link.is_symlink() and moved.read_bytes() == made[link]
     assert edited.exists() and theirs.exists() and drop_in.exists()
     assert units.remove(host) == ((), ())
     assert edited.exists(), "it is not taken for a unit of version 0.1 either"
