@@ -21,6 +21,7 @@ from secreg_host import (
     records,
     reserve,
     sources,
+    units,
     upgrades,
 )
 from secreg_host import host as hosts
@@ -214,6 +215,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     kept = kinds.settings_of(parts[kinds.SETTINGS])
     take(kinds.NGINX, kinds.guarded(host.paths.nginx_conf, lambda: _nginx(host, kept)))
     take(kinds.REGISTRY, kinds.guarded(host.paths.registry_yml, lambda: _registry(host, kept)))
+    found.extend(findings("warning", kinds.SETTINGS, units.strangers(host)))
     if module := njs.module(host, kept):
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):

@@ -17,6 +17,9 @@ from secreg_host.errors import Problem
 from secreg_host.opensslcnf import IPAddress, Request
 
 CA_DAYS = 3653
+CA_NAME = "secure-registry CA of"
+"""What the common name of each CA made here begins with."""
+
 SKEW = timedelta(days=1)
 """Certificates are valid from a day ago: the clocks of clients differ."""
 
@@ -86,7 +89,7 @@ def _usage(names: Iterable[str]) -> x509.KeyUsage:
     return x509.KeyUsage(**{field: name in given for name, field in USAGES.items()})
 
 
-def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+def validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     """Not before and not after in UTC; cryptography before 42 knows them only without a time zone."""
     if hasattr(certificate, "not_valid_before_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc  # type: ignore[attr-defined, unused-ignore]
@@ -107,7 +110,7 @@ def make_ca(
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization or "secure-registry"),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"secure-registry CA of {host}"[:64]),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{CA_NAME} {host}"[:64]),
         ]
     )
     certificate = (
@@ -125,6 +128,15 @@ def make_ca(
         .sign(key, hashes.SHA256())
     )
     return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def is_made_here(ca_crt: bytes) -> bool:
+    """Whether `make_ca` made this CA certificate, on this host or on another one, by its name."""
+    try:
+        names = chain(ca_crt)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (ValueError, IndexError):
+        return False
+    return any(str(name.value).startswith(f"{CA_NAME} ") for name in names)
 
 
 def outside(ca_crt: bytes, names: Iterable[str], addresses: Iterable[IPAddress]) -> tuple[str, ...]:
@@ -150,7 +162,8 @@ def _within(name: str, domain: str) -> bool:
 def issue(ca: KeyPair, request: Request, key_type: str, days: int, now: datetime) -> KeyPair:
     """A server certificate for `request`, signed by `ca`, with a new key of `key_type` (P-256 or RSA-4096).
 
-    It is valid for `days`, but within the CA's own life. The chain holds the leaf alone: clients have the CA.
+    It is valid for `days`, but within the CA's own life. The chain holds the leaf alone: clients have the CA. Whether
+    clients take it is another question (issued.py). Raises ValueError for what can't be a certificate at all.
     """
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
     if key_type == "P-256":
@@ -159,8 +172,8 @@ def issue(ca: KeyPair, request: Request, key_type: str, days: int, now: datetime
         key = rsa.generate_private_key(65537, request.rsa_bits or 4096)
     issuer = x509.load_pem_x509_certificate(ca.crt)
     signer = serialization.load_pem_private_key(ca.key, None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    begins, ends = _validity(issuer)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    begins, ends = validity(issuer)
     sans = [*(x509.DNSName(name) for name in request.dns_names), *(x509.IPAddress(ip) for ip in request.addresses)]
     extended = [EXTENDED_USAGES[name] for name in request.extended_key_usage]
     usage = set(request.key_usage) - ({"keyEncipherment"} if key_type == "P-256" else set())
@@ -175,17 +188,21 @@ def issue(ca: KeyPair, request: Request, key_type: str, days: int, now: datetime
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(usage), critical=True)
         .add_extension(x509.ExtendedKeyUsage(extended), critical=False)
-        .add_extension(x509.SubjectAlternativeName(sans), critical=False)
+        .add_extension(x509.SubjectAlternativeName(sans), critical=not request.subject)  # RFC 5280, 4.1.2.6
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-            ),
-            critical=False,
-        )
+        .add_extension(identifier(issuer), critical=False)
         .sign(signer, hashes.SHA256())
     )
     return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """How a certificate names its issuer's key: by the issuer's own identifier, if it has one (RFC 5280, 4.2.1.1)."""
+    try:
+        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
 def chain(crt: bytes) -> list[x509.Certificate]:
@@ -209,7 +226,7 @@ def describe(leaf: x509.Certificate) -> Certificate:
         addresses = sans.get_values_for_type(x509.IPAddress)  # type: ignore[assignment]
     except (x509.ExtensionNotFound, ValueError):
         pass
-    begins, ends = _validity(leaf)
+    begins, ends = validity(leaf)
     fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
     return Certificate(
         leaf.subject.rfc4514_string(),
@@ -240,7 +257,8 @@ def is_issued_by(crt: bytes, ca_crt: bytes) -> bool:
         return False
 
 
-def _public(key: object) -> bytes:
+def public_bytes(key: object) -> bytes:
+    """A public key as bytes, by which keys are compared (DER)."""
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_bytes(serialization.Encoding.DER, form)  # type: ignore[attr-defined, no-any-return]
 
@@ -257,10 +275,10 @@ class Judgement:
     mismatch: bool = False
 
 
-def judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime) -> Judgement:
-    """Whether nginx could serve `pair` at time `now`; if not, why, and what to do."""
+def judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime, renew: str = "") -> Judgement:
+    """Whether nginx could serve `pair` at time `now`; if not, why, and what to do. renew: how there is a new one."""
     try:
-        return _judge(pair, crt_where, key_where, now)
+        return _judge(pair, crt_where, key_where, now, renew)
     except BaseException as error:  # a dozen types, which come and go with the library's versions
         if not bugs.is_failure(error):
             raise
@@ -268,24 +286,23 @@ def judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime) -> Judge
         return Judgement(None, (Problem(crt_where, what, f"look: openssl x509 -noout -text -in {crt_where}"),))
 
 
-def _judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime) -> Judgement:
+def _judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime, renew: str) -> Judgement:
     problems: list[Problem] = []
     certificates = _certificates(pair.crt, crt_where, problems)
-    key = _key(pair.key, key_where, problems)
+    key = private_key(pair.key, key_where, problems)
     if not certificates or key is None:
         return Judgement(None, tuple(problems))
     leaf = certificates[0]
-    own = _public(key.public_key())
-    if _public(leaf.public_key()) != own:
-        if any(_public(other.public_key()) == own for other in certificates[1:]):
+    own = public_bytes(key.public_key())
+    if public_bytes(leaf.public_key()) != own:
+        if any(public_bytes(other.public_key()) == own for other in certificates[1:]):
             hint = "the server's own certificate must come first in the file, its issuers after it"
         else:
-            hint = f"bring the {key_where.rpartition('/')[2]} that belongs to it, or: secure-registry gencert"
+            hint = f"bring the {key_where.rpartition('/')[2]} that belongs to it"
         return Judgement(None, (Problem(crt_where, f"it does not belong to the key in {key_where}", hint),), True)
     found = describe(leaf)
     if now >= found.not_after:
-        what, hint = f"it expired on {found.not_after:%Y-%m-%d}", "bring a renewed one, or: secure-registry gencert"
-        problems.append(Problem(crt_where, what, hint))
+        problems.append(Problem(crt_where, f"it expired on {found.not_after:%Y-%m-%d}", renew))
     elif now < found.not_before:
         what = f"it is valid only from {found.not_before:%Y-%m-%d}; this host's clock says {now:%Y-%m-%d}"
         problems.append(Problem(crt_where, what, "set the clock (timedatectl), or bring another one"))
@@ -314,7 +331,10 @@ def _certificates(data: bytes, where: str, problems: list[Problem]) -> list[x509
     return found
 
 
-def _key(data: bytes, where: str, problems: list[Problem]) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None:
+def private_key(
+    data: bytes, where: str, problems: list[Problem]
+) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None:
+    """The key in the PEM file `where`; None after adding to `problems` why it can't be used."""
     hint = "copy it again, whole"
     try:
         key = serialization.load_pem_private_key(data, None)

@@ -78,6 +78,11 @@ def build_parser() -> argparse.ArgumentParser:
     made["gencert"].add_argument(
         "--new-ca", action="store_true", help="make a new CA first; every client must then trust the new ca.crt"
     )
+    made["gencert"].add_argument(
+        "--force",
+        action="store_true",
+        help="also in place of a certificate or a key that is not of this program's making; that is kept beside (.bak)",
+    )
     made["uninstall"].add_argument(
         "--purge", action="store_true", help="also remove the configuration and all data but images"
     )

@@ -89,11 +89,15 @@ def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
 def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, ...]:
     """Bring unedited files up to `writes`; missing ones are made if `create`. Returns what was written.
 
+    A link is an edit, whatever it leads to, and stays as it is: no default is written through it or in its place.
+
     Raises SecregError when a file can't be written; each file is then old or new, and a later run goes on.
     """
     ledger = Ledger(host.paths)
     due = []
     for write in writes:
+        if write.path.is_symlink():
+            continue
         try:
             now = reading.read(write.path, reading.NGINX)
         except SecregError:

@@ -47,14 +47,14 @@ def sync_directory(path: Path) -> None:
 def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Replace `path` by `data` at once: readers and crashes see the old bytes or the new, never a part.
 
-    The file has `mode` from its first byte, whatever the umask; `owner` is (uid, gid). A symlink at `path` is
-    followed, so that what the administrator linked stays linked.
+    The file has `mode` from its first byte, whatever the umask; `owner` is (uid, gid). A symlink at `path` is replaced,
+    never written through: what it leads to is not ours. (Who is asked to edit a file that may be linked, as htpasswd
+    is, names what the link leads to.)
 
     Raises SecregError when it can't be written; the old file is then untouched.
     """
-    target = path.resolve() if path.is_symlink() else path
-    with explained(target):
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
+    with explained(path):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as stream:  # mkstemp created it 0600
@@ -64,11 +64,11 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
                     os.fchown(stream.fileno(), *owner)
                 os.fchmod(stream.fileno(), mode)
                 os.fsync(stream.fileno())
-            temporary.replace(target)
+            temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_directory(target.parent)
+        sync_directory(path.parent)
 
 
 def create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:

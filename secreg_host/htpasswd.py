@@ -221,11 +221,12 @@ def _require(path: Path) -> None:
 
 
 def _save(path: Path, data: bytes) -> None:
-    """Write the file; it keeps its mode and owner."""
+    """Write the file; it keeps its mode and owner. One that is linked is edited where it is, as by Apache's tool: to
+    change it is what was asked for, and it may be other programs' too."""
     if status := reading.status(path):
-        files.write(path, data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
+        files.write(path.resolve(), data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
     else:
-        files.write(path, data, MODE)
+        files.write(path.resolve(), data, MODE)
 
 
 def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:

@@ -29,6 +29,9 @@ OPEN_FILES = 65536
 RELOAD_SECONDS = 60.0
 """The longest that a reload is waited for."""
 
+STOP_SECONDS = 60.0
+"""The longest that its end is waited for."""
+
 
 def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
@@ -56,9 +59,9 @@ def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> in
         finally:
             watcher.stop()
     finally:
-        _pid_file(host.paths).unlink(missing_ok=True)
         services.stop_all()
         memory.forget(host)
+        _pid_file(host.paths).unlink(missing_ok=True)  # the last thing: whoever waits for our end looks at it
 
 
 def _raise_file_limit() -> None:
@@ -173,6 +176,19 @@ def reload(paths: Paths) -> Report:
 
 def signal_stop(paths: Paths) -> int:
     return _signal(paths, signal.SIGTERM)
+
+
+def end(paths: Paths) -> None:
+    """Stop the instance that runs below these paths, and wait for its end. Raises SecregError when it goes on."""
+    signal_stop(paths)
+    deadline = time.monotonic() + STOP_SECONDS
+    while pid := pid_of(paths):
+        if time.monotonic() > deadline:
+            raise SecregError(
+                f"the instance below {paths.root} (process {pid}) still runs",
+                f"secure-registry stop --root {paths.root}",
+            )
+        time.sleep(0.02)
 
 
 def _signal(paths: Paths, number: signal.Signals) -> int:

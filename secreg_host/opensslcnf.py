@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from secreg_host.errors import BadInput, Problem
 
@@ -41,13 +41,18 @@ EXTENDED = ("serverAuth", "clientAuth")
 LONGEST = 65536
 """Characters of a value, as in OpenSSL (CONF_MAX_VALUE): variables can make it grow without end."""
 
+NEEDED = {"keyUsage": "digitalSignature", "extendedKeyUsage": "serverAuth"}
+"""Without which no client takes a server's certificate (RFC 8446, 4.4.2.2; RFC 5280, 4.2.1.12)."""
+
 IGNORED = {"subjectKeyIdentifier", "authorityKeyIdentifier", "nsComment", "nsCertType"}
 """Extensions that gencert sets by itself, or that nobody reads any more."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What openssl.cnf asks for. subject: (short name, value); key_usage and extended_key_usage: OpenSSL's names."""
+    """What openssl.cnf asks for. subject: (short name, value); key_usage and extended_key_usage: OpenSSL's names.
+
+    places: `file:line` of what clients may object to, by its name: keyUsage, extendedKeyUsage, subjectAltName, CN."""
 
     subject: tuple[tuple[str, str], ...]
     dns_names: tuple[str, ...]
@@ -55,6 +60,7 @@ class Request:
     key_usage: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     rsa_bits: int | None = None
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,7 @@ class _Reader:
         self.sections = found
         self.where = where
         self.problems = problems
+        self.places: dict[str, str] = {}
 
     def wrong(self, value: Value, what: str, hint: str = "correct the line") -> None:
         self.problems.append(Problem(value.where, what, hint))
@@ -163,6 +170,7 @@ class _Reader:
             self.usages(extensions, "keyUsage", KEY_USAGES, ("digitalSignature", "keyEncipherment")),
             self.usages(extensions, "extendedKeyUsage", EXTENDED, ("serverAuth",)),
             int(bits.text) if bits else None,
+            {name: value.where for name, value in extensions.items()} | self.places,
         )
 
     def section(self, name: Value) -> dict[str, Value]:
@@ -188,6 +196,7 @@ class _Reader:
                     )
                     continue
                 attributes.append((short, value.text))
+                self.places[short] = value.where
                 break
         return tuple(attributes)
 
@@ -219,6 +228,8 @@ class _Reader:
         if not item.text.startswith("@"):
             return [item]
         section = self.section(Value(item.text[1:], item.where))
+        for value in section.values():
+            self.places.setdefault("subjectAltName", value.where)
         return [Value(f"{key.split('.')[0]}:{value.text}", value.where) for key, value in section.items()]
 
     def alternative_name(self, entry: Value, dns: dict[str, None], ips: dict[IPAddress, None]) -> None:
@@ -245,4 +256,10 @@ class _Reader:
         for word in words:
             if word not in known:
                 self.wrong(extensions[key], f"{key} {word!r} is not known", f"known: {', '.join(known)}")
+        if NEEDED[key] not in words:
+            self.wrong(extensions[key], f"no client takes it without {NEEDED[key]}", f"add {NEEDED[key]}")
+        if "keyCertSign" in words:
+            self.wrong(extensions[key], "keyCertSign is for CAs, and clients refuse it here", "remove it")
+        if {"encipherOnly", "decipherOnly"} & {*words} and "keyAgreement" not in words:
+            self.wrong(extensions[key], "encipherOnly and decipherOnly go with keyAgreement only", "remove them")
         return tuple(words)

@@ -3,13 +3,16 @@ never removed once somebody edited them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import files, reading
+from secreg_host import beside, files, reading
 from secreg_host.errors import Problem
 from secreg_host.records import digest
+
+INSTALL = "secure-registry trust install"
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,24 @@ class Plan:
     problems: tuple[Problem, ...] = ()
 
 
-def plan(wanted: Mapping[Path, bytes], record: Mapping[str, str], now: Mapping[Path, bytes | None]) -> Plan:
-    """What to do so that `wanted` is there, and nothing else of ours. now: what stands at each path. Pure."""
+def plan(
+    wanted: Mapping[Path, bytes],
+    record: Mapping[str, str],
+    now: Mapping[Path, bytes | None],
+    links: Container[Path] = (),
+) -> Plan:
+    """What to do so that `wanted` is there, and nothing else of ours. now: what stands at each path; links: which of
+    these are no files but links (or worse), so somebody else's, whatever they lead to. Pure."""
     write: dict[Path, bytes] = {}
     keep: dict[str, str] = {}
     problems = []
     for path, data in wanted.items():
         there, ours = now.get(path), record.get(str(path))
+        if path in links:
+            hint = f"if it holds the same, leave it; else move it away, then: {INSTALL}"
+            if there != data:
+                problems.append(Problem(str(path), "is not a file of its own, so somebody else manages it", hint))
+            continue
         if there is not None and there == data and ours is None:
             continue  # the administrator did the same
         if there is None or digest(there) == ours or there == data:
@@ -36,15 +50,13 @@ def plan(wanted: Mapping[Path, bytes], record: Mapping[str, str], now: Mapping[P
             if there != data:
                 write[path] = data
         else:
-            problems.append(
-                Problem(
-                    str(path), "is somebody else's, or was edited", "move it away, then: secure-registry trust install"
-                )
-            )
+            what = "is somebody else's (another registry's?), or was edited"
+            problems.append(Problem(str(path), what, f"move it away, then: {INSTALL}"))
     remove = tuple(
         path
         for path in map(Path, record)
-        if path not in wanted and (there := now.get(path)) is not None and digest(there) == record[str(path)]
+        if path not in wanted and path not in links
+        if (there := now.get(path)) is not None and digest(there) == record[str(path)]
     )
     return Plan(write, remove, keep, tuple(problems))
 
@@ -53,8 +65,9 @@ def follow(
     wanted: Mapping[Path, bytes], record: Mapping[str, str], save: Callable[[dict[str, str]], None]
 ) -> tuple[bool, tuple[Problem, ...]]:
     """Bring the files up to `wanted`; whether anything changed, and problems. The record is kept before and after."""
-    now = {path: reading.read(path, reading.PEM) for path in {*wanted, *map(Path, record)}}
-    made = plan(wanted, record, now)
+    paths = {*wanted, *map(Path, record)}
+    links = {path for path in paths if os.path.lexists(path) and (path.is_symlink() or not path.is_file())}
+    made = plan(wanted, record, {path: beside.content(path) for path in paths}, links)
     if made.write or made.remove:
         save({**record, **made.record})
     for path in made.remove:

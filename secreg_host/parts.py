@@ -5,15 +5,16 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import bugs, certs, nginxconf, reading, records, registryconf, users
+from secreg_host import bugs, certs, nginxconf, ours, reading, records, registryconf, users
 from secreg_host import settings as settings_module
-from secreg_host.errors import BadInput, Problem, SecregError
+from secreg_host.errors import BadInput, Problem, bad_input
 from secreg_host.paths import Paths
 from secreg_host.settings import Settings
 
@@ -62,12 +63,13 @@ def guarded(where: Path, read: Callable[[], Reading]) -> Reading:
         return Reading(None, bugs.caught(error, where))
 
 
-def _required(path: Path, limit: int) -> bytes:
+RESTORE = "bring it back, or let this write a new one: secure-registry setup"
+
+
+def _required(path: Path, limit: int, hint: str = RESTORE) -> bytes:
     data = reading.read(path, limit)
     if data is None:
-        raise BadInput(
-            [Problem(str(path), "does not exist", "bring it back, or let this write a new one: secure-registry setup")]
-        )
+        raise bad_input(str(path), "does not exist", hint)
     return data
 
 
@@ -108,14 +110,18 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     before: the part that serves. The same bytes are not judged again: an expired certificate, or a clock set back,
     is a warning then.
     """
-    crt, key = _required(paths.crt, reading.PEM), _required(paths.key, reading.PEM)
-    authority = _authority(paths, crt)
+    if os.path.lexists(paths.crt) or os.path.lexists(paths.key):
+        crt = _required(paths.crt, reading.PEM, f"bring it back; or {ours.renewal(paths, paths.key)}")
+        key = _required(paths.key, reading.PEM, f"bring it back; or {ours.renewal(paths, paths.crt)}")
+    else:
+        crt, key = _required(paths.crt, reading.PEM), _required(paths.key, reading.PEM)
+    authority = ours.signer(paths, crt)
     same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
     if before is not None and same:
         part = replace(before, files=_pair(crt, key, authority))
-        return Reading(part, warnings=expiry(part, str(paths.crt), now))
+        return Reading(part, warnings=(*expiry(part, paths, now), *ours.warnings(paths, crt)))
     pair = certs.KeyPair(crt, key)
-    judged = certs.judge(pair, str(paths.crt), str(paths.key), now)
+    judged = certs.judge(pair, str(paths.crt), str(paths.key), now, ours.renewal(paths, paths.crt))
     certificate = judged.certificate
     if certificate is None:
         return Reading(None, judged.problems, waiting=judged.mismatch)
@@ -126,27 +132,16 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
         "names": [*certificate.names, *map(str, certificate.addresses)],
     }
     part = Part(_pair(crt, key, authority), facts, (str(paths.crt), str(paths.key)))
-    return Reading(part, warnings=expiry(part, str(paths.crt), now))
+    return Reading(part, warnings=(*expiry(part, paths, now), *ours.warnings(paths, crt)))
 
 
 def _pair(crt: bytes, key: bytes, authority: bytes) -> dict[str, bytes]:
     return {CRT: crt, KEY: key} | ({CA: authority} if authority else {})
 
 
-def _authority(paths: Paths, crt: bytes) -> bytes:
-    """The CA certificate that clients need to trust `crt`: ca.crt, if it signed that; else nothing."""
-    for path in (paths.ca_crt, paths.state / paths.ca_crt.name):
-        try:
-            data = reading.read(path, reading.PEM)
-        except SecregError:
-            continue
-        if data is not None and certs.is_issued_by(crt, data):
-            return certs.first(data)  # nothing else that may be in the file
-    return b""
-
-
-def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
+def expiry(part: Part, paths: Paths, now: datetime) -> tuple[Problem, ...]:
     """A warning when the certificate that serves is expired, about to expire, or not valid by this host's clock."""
+    where = str(paths.crt)
     begins, ends = (datetime.fromisoformat(part.facts[key]) for key in ("not_before", "not_after"))
     if now < begins:
         hint = "set this host's clock: timedatectl"
@@ -155,7 +150,7 @@ def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
     if days >= WARN_DAYS:
         return ()
     said = f"expires on {ends:%Y-%m-%d}, in {days} days" if now < ends else f"expired on {ends:%Y-%m-%d}"
-    return (Problem(where, said, "renew it (your own certificate authority), or: secure-registry gencert"),)
+    return (Problem(where, said, ours.renewal(paths, paths.crt)),)
 
 
 def read_nginx(paths: Paths) -> Reading:

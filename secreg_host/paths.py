@@ -118,6 +118,11 @@ class Paths:
         return self.state / "written.json"
 
     @property
+    def rendered(self) -> Path:
+        """Digests of the units that the program wrote, as sha256sum(1) prints them: the package's scripts read it."""
+        return self.state / "rendered.sha256"
+
+    @property
     def pending(self) -> Path:
         """Redo log of a change to several files of /etc that a crash may have cut in two."""
         return self.state / "pending"

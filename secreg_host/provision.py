@@ -62,7 +62,7 @@ def _replaced_password(host: Host, environment: Mapping[str, str]) -> bool:
     data = reading.read(path, reading.SETTINGS) if given else None
     if data is None or data.decode(errors="replace").strip() == given:
         return False
-    if not Ledger(host.paths).wrote(path, data):
+    if not Ledger(host.paths).untouched(path, data):
         hint = "remove the file, or run this without PASSWORD"
         raise BadInput([Problem("environment variable PASSWORD", f"PASSWORD differs from {path}", hint)])
     return True
@@ -112,7 +112,7 @@ def _certificate(host: Host, settings: Settings, facts: defaults.Facts, create: 
     written = authority.restore_ca(host) if create else []
     missing = not any(map(reading.is_there, (paths.crt, paths.key)))
     if (create and missing) or authority.due(host, now):
-        written += authority.issue(host, settings, facts, now, new_ca=False)
+        written += authority.issue(host, settings, facts, now, authority.Order()).written
     return written
 
 
@@ -120,7 +120,7 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
     """.htpasswd with the first user, and .password when the password is ours to keep.
 
     An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by
-    `setup`: until then it admits nobody.
+    `setup`: until then it admits nobody. One that is linked is the administrator's, also while its target is away.
     """
     from secreg_host import htpasswd, users
 
@@ -132,9 +132,9 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
         return [], None  # told by its part
     stored = (reading.read(paths.password, reading.SETTINGS) or b"").decode(errors="replace").strip()
     password = settings.password or stored
-    if now is None and not create:
+    if now is None and (not create or paths.htpasswd.is_symlink()):
         return [], None
-    if now is not None and (not ledger.wrote(paths.htpasswd, now) or not password):
+    if now is not None and (not ledger.untouched(paths.htpasswd, now) or not password):
         return [], None
     stamp = _stamp(host, settings)
     seen = records.load(paths.state / "credentials.json", {"stamp": list})

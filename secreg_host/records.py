@@ -14,10 +14,6 @@ from secreg_host import files, reading
 from secreg_host.errors import BadInput, SecregError
 from secreg_host.paths import Paths
 
-KEPT = 2
-"""Digests remembered for each file: the present default and the one before, for a crash between record and write."""
-
-
 VERSION = 1
 """Of our records. Another one only when what a record says changes its meaning: keys that we don't know are passed
 over. Records without a version are of 0.1, which passes over ours."""
@@ -98,7 +94,8 @@ class Write:
 
 
 class Ledger:
-    """Which files of /etc the program wrote: a file whose bytes are recorded here was not edited since."""
+    """Which files of /etc the program wrote: a file whose bytes are recorded here was not edited since. By name, for
+    all of them are in one directory."""
 
     def __init__(self, paths: Paths) -> None:
         self.path = paths.written
@@ -112,11 +109,18 @@ class Ledger:
         """Whether `data`, found at `path`, is what the program wrote there."""
         return data is not None and digest(data) in self.digests.get(path.name, [])
 
+    def untouched(self, path: Path, data: bytes | None) -> bool:
+        """The same, of a file that is still where the program wrote it: one that was moved elsewhere and linked here
+        is the administrator's now, whatever it holds."""
+        return self.wrote(path, data) and not path.is_symlink()
+
     def record(self, writes: Sequence[Write]) -> None:
-        """Remember `writes`. Called before they are done: a crash in between leaves files that count as ours."""
+        """Remember `writes`. Called before they are done: a crash in between, or a file system that can't be written,
+        however often, leaves files that count as ours."""
         for write in writes:
-            known = [item for item in self.digests.get(write.path.name, []) if item != digest(write.data)]
-            self.digests[write.path.name] = [*known, digest(write.data)][-KEPT:]
+            known, new = self.digests.get(write.path.name, []), digest(write.data)
+            there = [item for item in known if item == _digest_of(write.path)] or known[-1:]
+            self.digests[write.path.name] = list(dict.fromkeys([*there, new]))
         save(self.path, self.digests)
 
 

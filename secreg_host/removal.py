@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from secreg_host import generations, units, views
+from secreg_host import distant, generations, instance, processes, units, views
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host, systemd_runs
+from secreg_host.paths import Paths
+
+if TYPE_CHECKING:
+    from secreg_host.systemd import Systemd
 
 
 def holds_images(path: Path) -> bool:
@@ -38,35 +42,76 @@ def _untrust(host: Host) -> tuple[Problem, ...]:
 def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
     """Stop and disable the service, remove the rendered units; with `purge` also /etc and /var/lib but images.
 
-    Raises SecregError when systemd can't be reached or a file can't be removed.
+    Raises SecregError, before anything is removed, when what runs can't be stopped; also when systemd can't be reached
+    or a file can't be removed.
     """
+    paths = host.paths
+    if instance.pid_of(paths):
+        instance.end(paths)
     if host.is_system and systemd_runs():
         from secreg_host.systemd import Systemd
 
         systemd = Systemd()
         with contextlib.suppress(SecregError):  # it may not be there any more
             systemd.job("StopUnit", units.MAIN)
+        _require_stopped(systemd)
         with contextlib.suppress(SecregError):
             systemd.call("DisableUnitFiles", [units.MAIN], False)
-        removed = units.remove(host)
+        removed, edited = units.remove(host)
         systemd.call("Reload")
     else:
-        removed = units.remove(host)
+        removed, edited = units.remove(host)
     for path in removed:
         tell(f"removed {path}")
+    for path in edited:
+        tell(f"kept {path}: it is not as it was written for this host")
     for problem in _untrust(host):
         tell(str(problem))
     generation = generations.load(host, generations.current_name(host))
-    images = generation.parts[kinds.REGISTRY].facts["root"] if generation else str(host.paths.storage)
-    shutil.rmtree(host.paths.run, ignore_errors=True)
-    views.remove(host.paths)
+    images = generation.parts[kinds.REGISTRY].facts["root"] if generation else str(paths.storage)
+    clear(paths.run)
+    views.remove(paths)
     if purge:
-        for path in (host.paths.etc, host.paths.log):
-            shutil.rmtree(path, ignore_errors=True)
-            tell(f"removed {path}")
-        for path in host.paths.lib.glob("*"):
-            if not holds_images(path):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink()
+        _purge(paths, tell)
     else:
-        tell(f"kept {host.paths.etc} and {host.paths.lib}")
+        tell(f"kept {paths.etc} and {paths.lib}")
     tell(f"images stay in {images}")
+
+
+def _require_stopped(systemd: Systemd) -> None:
+    """Raise SecregError when one of our processes still runs: its files must not go from under it."""
+    names = [units.unit_of(name) for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS))]
+    states = systemd.actives(names).items()
+    runs = [name for name, (active, _) in states if active in ("active", "reloading", "activating")]
+    if runs:
+        raise SecregError(f"{runs[0]} still runs; nothing is removed", f"systemctl stop {runs[0]}, then try again")
+
+
+def _purge(paths: Paths, tell: Callable[[str], object]) -> None:
+    for path in (paths.etc, paths.log):
+        left = clear(path)
+        tell(f"removed {path}" if not left else f"kept {left[0]}: something is mounted there, or it can't be removed")
+    for path in sorted(paths.lib.glob("*")):
+        if not holds_images(path):
+            clear(path)
+
+
+def clear(path: Path) -> tuple[Path, ...]:
+    """Remove `path` and all below it; what had to stay. Of a link only the link goes; where something is mounted, bound
+    directories too, it stays with all that is in it."""
+    return tuple(_clear(path, frozenset(map(Path, distant.mounts()))))
+
+
+def _clear(path: Path, mounted: frozenset[Path]) -> list[Path]:
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            return []
+        if path in mounted:
+            return [path]
+        left = [stays for entry in sorted(path.iterdir()) for stays in _clear(entry, mounted)]
+        if not left:
+            path.rmdir()
+        return left
+    except OSError:
+        return [path]

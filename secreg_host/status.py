@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host import files, generations, probe, rehearsal, served, units
+from secreg_host import beside, files, generations, ours, probe, rehearsal, served, units
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.errors import Exit, SecregError
@@ -16,7 +16,7 @@ from secreg_host.generations import Generation
 from secreg_host.host import Host, systemd_runs
 from secreg_host.liveusers import LiveUsers
 from secreg_host.nginxconf import Listen
-from secreg_host.report import Report
+from secreg_host.report import Report, findings
 
 CHANGE_SECONDS = 20.0
 """How long a change that is on its way is waited for."""
@@ -53,7 +53,7 @@ def look(host: Host) -> Status:
 
 def _look(host: Host) -> Status:
     generation = generations.load(host, generations.current_name(host))
-    report = reports.load(host.paths)
+    report = _with_own_looks(host, reports.load(host.paths))
     unit, since = "", report.since
     if host.is_system and systemd_runs():
         from secreg_host import systemd
@@ -69,6 +69,15 @@ def _look(host: Host) -> Status:
         if listen.tls and not down and (wrong := probe.once(rehearsal.expectation(generation, listen))):
             down = f"{urls(generation, listen)[0]}: {wrong}"
     return Status(host, generation, report, down, unit, since)
+
+
+def _with_own_looks(host: Host, report: Report) -> Report:
+    """The last report, but for what it says of the CA's key, which may be lost or come back without an apply."""
+    with contextlib.suppress(SecregError):
+        lost = ours.warnings(host.paths, beside.content(host.paths.crt) or b"")
+        others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
+        return replace(report, findings=(*others, *findings("warning", kinds.CERTIFICATE, lost)))
+    return report
 
 
 def urls(generation: Generation, listen: Listen) -> list[str]:

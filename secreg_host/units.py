@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from secreg_host import files, memory, processes, templating, views
+from secreg_host import beside, files, memory, processes, templating, views
 from secreg_host import parts as kinds
-from secreg_host.errors import SecregError
+from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
+from secreg_host.rendered import Rendered
 
 MAIN = "secure-registry.service"
 
@@ -66,19 +69,46 @@ def _words(argv: Iterable[str]) -> str:
 
 
 def write(host: Host, units: Mapping[Path, bytes]) -> bool:
-    """Write the units that differ from what stands there; whether systemd must read them again."""
-    changed = False
-    for path, data in units.items():
-        if files.read_or_none(path) != data:
-            files.write(path, data, files.PUBLIC)
-            changed = True
-    return changed
+    """Write the units that differ from what stands there; whether systemd must read them again.
+
+    A link is the administrator's will (systemctl mask, a unit of his own) and stays; one that he edited or put there is
+    kept beside (.bak-DATE), for what serves needs ours: changes belong into a drop-in. Raises SecregError.
+    """
+    rendered = Rendered(host.paths)
+    due = {path: data for path, data in units.items() if not path.is_symlink()}
+    changed = {path: data for path, data in due.items() if beside.content(path) != data}
+    edited = [path for path in changed if not rendered.has(path)]
+    with contextlib.suppress(SecregError) if not changed else contextlib.nullcontext():
+        rendered.record(due)  # of what stands there already it is no more than a wish
+    for path in edited:
+        beside.keep(path, datetime.now(UTC))
+    for path, data in changed.items():
+        files.write(path, data, files.PUBLIC)
+    return bool(changed)
 
 
-def remove(host: Host) -> tuple[Path, ...]:
-    """Remove every unit that `write` ever wrote; returns which."""
-    found = tuple(sorted(host.paths.units.glob("secure-registry-*.service")))
-    for path in found:
-        if not path.is_symlink():
+def strangers(host: Host) -> tuple[Problem, ...]:
+    """What stands in the place of our units and is left as it is: links."""
+    found = []
+    for path in (host.paths.units / unit_of(name) for name in ("nginx", "auth", "registry@")):
+        if path.is_symlink():
+            target = path.readlink()
+            masked = str(target) == "/dev/null"
+            said = "is masked, so it does not start" if masked else f"is a link to {target}, and left as it is"
+            hint = (
+                f"systemctl unmask {path.name}" if masked else f"remove the link; changes: systemctl edit {path.name}"
+            )
+            found.append(Problem(str(path), said, f"{hint}; then: secure-registry reload"))
+    return tuple(found)
+
+
+def remove(host: Host) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Remove every unit that is as `write` wrote it: which, and which are not and therefore stay."""
+    rendered = Rendered(host.paths)
+    there = [path for path in map(Path, rendered.digests) if os.path.lexists(path)]
+    gone = tuple(path for path in there if rendered.has(path))
+    for path in gone:
+        with files.explained(path, "remove"):
             path.unlink()
-    return found
+    rendered.forget([Path(path) for path in rendered.digests])
+    return gone, tuple(path for path in there if path not in gone)

@@ -245,13 +245,17 @@ def gencert(call: Call) -> int:
     from secreg_host import authority, provision
 
     host = _host(call)
+    order = authority.Order(call.args.new_ca, call.args.force)
     with files.lock(host.paths.lock, "gencert"):
         records.redo(host.paths)
+        authority.check(host.paths, order)
         settings, _ = kinds.read_settings(host.paths, call.environment)
         facts = defaults.facts(host, fresh=True)
         made = provision.defaults_only(host, settings, facts, call.environment)
-        written = authority.issue(host, settings, facts, datetime.now(UTC), call.args.new_ca)
-    for path in (*made, *(write.path for write in written)):
+        issue = authority.issue(host, settings, facts, datetime.now(UTC), order)
+    for path in issue.kept:
+        print(f"kept what was there as {path}")
+    for path in (*made, *(write.path for write in issue.written)):
         print(f"wrote {path}")
     return _take_over(call, host, "gencert")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.program import Instance, free_port
+from tests.real.program import NOBODY, Instance, free_port
 
 SECRETS = {".password": 0o600, ".htpasswd": 0o640, "docker-registry.key": 0o600, "secure-registry.conf": 0o640}
 
@@ -320,6 +320,82 @@ def test_gencert_obeys_openssl_cnf_within_the_limits_of_the_ca(instance: Instanc
     instance.edit("openssl.cnf", "IP.1", "IP.1 = 1.2.3.4.5\nOI.1")
     done = instance.run("gencert")
     assert done.returncode == 2 and re.search(r"openssl.cnf:\d+: '1.2.3.4.5' is not an IP address", done.stderr)
+
+
+def test_gencert_replaces_what_is_not_ours_only_by_force_and_keeps_it(instance: Instance) -> None:
+    """Judged by the client: what it gets over TLS; certbot's archive is as it was."""
+    instance.start()
+    archive = instance.root / "archive"
+    archive.mkdir()
+    names = ("docker-registry.crt", "docker-registry.key")
+    for name in names:
+        text = (instance.etc / name).read_bytes()
+        (instance.etc / name).rename(archive / name)
+        (archive / name).write_bytes(text + b"\n")  # by the same CA, so that the client goes on; but not our bytes
+        (instance.etc / name).symlink_to(archive / name)
+    before = {path.name: path.read_bytes() for path in archive.iterdir()}
+    instance.reload()
+    fingerprint = instance.served_fingerprint()
+    done = instance.run("gencert")
+    assert done.returncode == 2 and "a link to" in done.stderr and "secure-registry gencert --force" in done.stderr
+    assert instance.served_fingerprint() == fingerprint and (instance.etc / names[1]).is_symlink()
+    done = instance.run("gencert", "--force")
+    assert done.returncode == 0 and "docker-registry.key.bak-" in done.stdout, done
+    assert instance.served_fingerprint() != fingerprint
+    assert instance.ask("/v2/", user="docker").status == 200
+    assert {path.name: path.read_bytes() for path in archive.iterdir()} == before
+
+
+def test_without_the_key_of_the_ca_no_client_is_put_out(instance: Instance) -> None:
+    instance.start()
+    key, ca = instance.lib / "state/ca.key", (instance.etc / "ca.crt").read_bytes()
+    kept = key.read_bytes()
+    key.unlink()
+    fingerprint = instance.served_fingerprint()
+    for asked in (("gencert",), ("gencert", "--force")):
+        done = instance.run(*asked)
+        assert done.returncode == 2 and str(key) in done.stderr and "is lost" in done.stderr
+    assert "is lost" in instance.run("status").stdout, "at once, without an apply"
+    assert "is lost" in instance.reload()
+    assert (instance.etc / "ca.crt").read_bytes() == ca and instance.served_fingerprint() == fingerprint
+    key.write_bytes(kept)
+    key.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(key, NOBODY, NOBODY)
+    assert "is lost" not in instance.run("status").stdout
+    assert instance.run("gencert").returncode == 0
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
+def test_an_openssl_cnf_that_no_client_would_take_keeps_what_works(instance: Instance) -> None:
+    instance.start()
+    fingerprint = instance.served_fingerprint()
+    instance.edit("openssl.cnf", "digitalSignature, keyEncipherment", "keyEncipherment")
+    instance.edit("openssl.cnf", "DNS.1 ", "DNS.9 = more.localhost\nDNS.1 ")
+    line = (instance.etc / "openssl.cnf").read_text().splitlines().index("keyUsage         = keyEncipherment") + 1
+    said = instance.reload()
+    assert f"openssl.cnf:{line}: no client takes it without digitalSignature" in said, said
+    assert instance.served_fingerprint() == fingerprint
+    assert instance.ask("/v2/", user="docker").status == 200
+    instance.edit("openssl.cnf", "= keyEncipherment", "= digitalSignature")
+    instance.reload()
+    assert instance.served_fingerprint() != fingerprint
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
+def test_uninstall_stops_what_runs_first(instance: Instance) -> None:
+    instance.start()
+    begun = instance.ask("/v2/kept/blobs/uploads/", "POST", user="docker")
+    assert begun.status == 202
+    done = instance.run("uninstall")
+    assert done.returncode == 0, done
+    assert instance.process is not None and instance.process.wait(30) == 0
+    assert children(instance, str(instance.root)) == []
+    assert not (instance.root / "run/secure-registry").exists()
+    assert (instance.etc / "docker-registry.key").exists() and (instance.lib / "state/ca.key").exists()
+    instance.process = None
+    instance.start()
+    assert instance.ask("/v2/", user="docker").status == 200
 
 
 def test_rsa_on_request(instance: Instance) -> None:

@@ -20,7 +20,7 @@ FACTS = Facts("host", (), False)
 def issued(host: Host) -> Host:
     host.paths.etc.mkdir(parents=True)
     defaults.follow(host, defaults.render(host, Settings(), FACTS), create=True)
-    authority.issue(host, Settings(), FACTS, NOW, new_ca=False)
+    authority.issue(host, Settings(), FACTS, NOW, authority.Order())
     return host
 
 
@@ -42,7 +42,7 @@ def test_what_is_new_must_be_valid(issued: Host, days: int, said: str) -> None:
 
 def test_a_setup_with_the_clock_set_back_keeps_within_the_life_of_the_ca(issued: Host) -> None:
     long_ago = NOW - timedelta(days=400)
-    authority.issue(issued, Settings(), FACTS, long_ago, new_ca=False)
+    authority.issue(issued, Settings(), FACTS, long_ago, authority.Order())
     judged = certs.judge(certs.KeyPair(issued.paths.crt.read_bytes(), issued.paths.key.read_bytes()), "", "", NOW)
     assert judged.certificate is not None and judged.certificate.not_before >= NOW - timedelta(days=2)
 
@@ -56,7 +56,7 @@ def test_it_is_renewed_when_names_change(issued: Host) -> None:
     text = issued.paths.openssl_cnf.read_text()
     issued.paths.openssl_cnf.write_text(text + "DNS.9 = new.host\n")
     assert authority.due(issued, NOW)
-    authority.issue(issued, Settings(), FACTS, NOW, new_ca=False)
+    authority.issue(issued, Settings(), FACTS, NOW, authority.Order())
     assert not authority.due(issued, NOW)
     issued.paths.openssl_cnf.write_text(text + "IP.9 = 300.0.0.1\n")
     with pytest.raises(BadInput):

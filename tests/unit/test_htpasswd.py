@@ -24,6 +24,18 @@ def call(*argv: str, default: Path = Path("/default"), stdin: str = "") -> tuple
     return htpasswd.run(args, request, lambda: HashChoice(Scheme.SHA512, 1000), io.StringIO(stdin), out), out.getvalue()
 
 
+def test_a_linked_file_is_edited_where_it_is(tmp_path: Path) -> None:
+    """As by Apache's tool: other programs may read it, too."""
+    shared, link = tmp_path / "shared", tmp_path / "link"
+    shared.write_bytes(b"bob:x\n")
+    shared.chmod(0o600)
+    link.symlink_to(shared)
+    assert call("-b", str(link), "alice", "pw")[0] == Exit.DONE
+    assert call("-D", str(link), "bob")[0] == Exit.DONE
+    assert link.is_symlink() and shared.read_bytes().startswith(b"alice:$6$") and b"bob" not in shared.read_bytes()
+    assert shared.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize(
     ("argv", "prefix"),
     [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import removal
+from secreg_host import distant, removal
 from secreg_host.host import Host
 
 BLOB = "docker/registry/v2/blobs/sha256/aa/data"
@@ -34,3 +34,32 @@ def test_purge_follows_no_link_to_images(host: Host, tmp_path: Path) -> None:
     host.paths.storage.symlink_to(tmp_path)
     removal.uninstall(host, purge=True, tell=str)
     assert blob.read_bytes() == b"an image"
+
+
+def test_purge_takes_links_and_not_what_they_lead_to(host: Host, tmp_path: Path) -> None:
+    host.paths.etc.mkdir(parents=True)
+    host.paths.lib.mkdir(parents=True)
+    elsewhere = tmp_path / "archive"
+    elsewhere.mkdir()
+    (elsewhere / "privkey.pem").write_bytes(b"a key")
+    host.paths.key.symlink_to(elsewhere / "privkey.pem")
+    (host.paths.etc / "sites").symlink_to(elsewhere)
+    (host.paths.lib / "linked").symlink_to(elsewhere)
+    removal.uninstall(host, purge=True, tell=str)
+    assert not host.paths.etc.exists() and not (host.paths.lib / "linked").is_symlink()
+    assert (elsewhere / "privkey.pem").read_bytes() == b"a key"
+    host.paths.etc.symlink_to(elsewhere)
+    removal.uninstall(host, purge=True, tell=str)
+    assert not host.paths.etc.is_symlink() and (elsewhere / "privkey.pem").exists()
+
+
+def test_purge_leaves_what_is_mounted_somewhere_in_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = host.paths.etc / "conf.d/shared"
+    inner.mkdir(parents=True)
+    (inner / "theirs.conf").write_bytes(b"theirs")
+    (host.paths.etc / "nginx.conf").write_bytes(b"ours")
+    monkeypatch.setattr(distant, "mounts", lambda: {str(inner): "ext4"})
+    said: list[str] = []
+    removal.uninstall(host, purge=True, tell=said.append)
+    assert (inner / "theirs.conf").exists() and not (host.paths.etc / "nginx.conf").exists()
+    assert any(line.startswith(f"kept {inner}: something is mounted") for line in said)

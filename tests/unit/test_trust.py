@@ -87,6 +87,21 @@ def test_the_same_file_by_the_administrator_stays(tmp_path: Path) -> None:
     assert not made.write and not made.record
 
 
+def test_owned_files_are_never_put_in_the_place_of_a_link(tmp_path: Path) -> None:
+    """Whoever linked one, be it to the same bytes, manages it."""
+    theirs, link, other, nowhere = (tmp_path / name for name in ("theirs", "link", "other", "nowhere"))
+    theirs.write_bytes(b"1")
+    for path, target in ((link, theirs), (other, theirs), (nowhere, tmp_path / "no")):
+        path.symlink_to(target)
+    kept: list[dict[str, str]] = []
+    record = {str(other): digest(b"1")}
+    changed, problems = owned.follow({link: b"1", other: b"2", nowhere: b"1"}, record, kept.append)
+    assert not changed and [problem.where for problem in problems] == [str(other), str(nowhere)]
+    assert owned.follow({}, record, kept.append)[0] is False
+    assert link.is_symlink() and other.is_symlink() and nowhere.is_symlink() and theirs.read_bytes() == b"1"
+    assert not (tmp_path / "no").exists()
+
+
 def listing(root: Path) -> dict[str, bytes | None]:
     return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in root.rglob("*")}
 
