@@ -1,0 +1,201 @@
+"""Users that count: written as one, on room that is kept for them, proven; and what happens when that can't be."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from secreg_host import files, liveusers, memory, reserve, usersfirst
+from secreg_host.errors import SecregError
+from secreg_host.host import Host
+from secreg_host.liveusers import LiveUsers
+from secreg_host.reserve import Reserve
+from secreg_host.services import Idle
+from secreg_host.usersfirst import Users
+
+ALICE, BOB = (f"{name}:$6$salt${'A' * 86}\n".encode() for name in ("alice", "bob"))
+
+
+class Front(Idle):
+    """Services of which only nginx runs; it answers for what was live when it was told to reload; not if it is stuck."""
+
+    def __init__(self, host: Host) -> None:
+        self.host, self.reloads, self.stuck, self.epoch = host, 0, False, ""
+
+    def reload(self, name: str) -> bool:
+        self.reloads += 1
+        if not self.stuck:
+            self.epoch = LiveUsers(self.host).epoch
+        return True
+
+
+@pytest.fixture
+def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> Front:
+    found = Front(host)
+
+    def once(want: str, *_: object) -> str:
+        return "" if want == found.epoch else "no"
+
+    def prove(wants: tuple[str, ...], seconds: float, alive: Callable[[], str]) -> str:
+        return "".join(once(want) for want in wants) or alive()
+
+    monkeypatch.setattr(usersfirst.probe, "once", once)
+    monkeypatch.setattr(usersfirst.probe, "prove", prove)
+    monkeypatch.setattr(Users, "_wants", lambda _, epoch: (epoch,))
+    monkeypatch.setattr(memory, "place", lambda _: host.paths.front_run / "auth-cache")
+    host.paths.etc.mkdir(parents=True)
+    host.paths.htpasswd.write_bytes(ALICE + BOB)
+    return found
+
+
+def remembered(host: Host) -> Path:
+    path = host.paths.front_run / "auth-cache/1/entry"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"bob")
+    return path
+
+
+def test_nobody_counts_before_something_begins(host: Host, front: Front) -> None:
+    Users(host, front).serve()
+    assert (LiveUsers(host).read(), front.reloads) == (None, 0)
+
+
+def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: Front) -> None:
+    users = Users(host, front)
+    users.serve(begin=True)
+    live = users.live
+    assert live.read() == ALICE + BOB and live.proven == live.epoch == front.epoch and live.count() == 2
+    before = live.epoch
+    users.serve()
+    assert (live.epoch, front.reloads) == (before, 1)  # the same bytes, no action
+    host.paths.htpasswd.write_bytes(ALICE)
+    users.refresh()
+    assert live.read() == ALICE and live.proven == live.epoch == front.epoch != before
+    assert not (live.directory / before).exists()
+    host.paths.htpasswd.write_bytes(ALICE + BOB)
+    users.refresh()
+    assert live.epoch != before  # an epoch never comes back, not even with its users
+
+
+def test_one_that_changes_meanwhile_is_read_again(
+    host: Host, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = Users(host, front)
+    users.serve(begin=True)
+    changes = iter([ALICE])
+    real = usersfirst.parts.read_users
+
+    def read(paths: object) -> object:
+        found = real(host.paths)
+        for data in changes:
+            host.paths.htpasswd.write_bytes(data)
+        return found
+
+    monkeypatch.setattr(usersfirst.parts, "read_users", read)
+    host.paths.htpasswd.write_bytes(ALICE + BOB + b"carol" + BOB[3:])
+    users.serve()
+    assert users.live.read() == ALICE
+
+
+def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, front: Front) -> None:
+    users = Users(host, front)
+    users.serve(begin=True)
+    entry = remembered(host)
+    front.stuck = True
+    host.paths.htpasswd.write_bytes(ALICE)
+    users.serve()
+    assert not entry.exists() and users.live.read() == ALICE and users.live.proven != users.live.epoch
+    assert [finding.kind for finding in users.findings] == ["unproven"]
+    front.stuck = False
+    users.serve()  # an apply that finds it so tries again
+    assert users.live.proven == users.live.epoch and users.findings == ()
+
+
+def test_what_can_not_be_written_lets_nobody_in(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = Users(host, front)
+    users.serve(begin=True)
+    entry = remembered(host)
+
+    def full(path: Path, *_: object) -> None:
+        with files.explained(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(liveusers.files, "create", full)
+    users.serve()
+    assert users.live.read() == ALICE + BOB and entry.exists()  # nothing differs: everything goes on
+    host.paths.htpasswd.write_bytes(ALICE)
+    users.serve()
+    assert users.live.read() is None and users.live.epoch == "" and not entry.exists()
+    (finding,) = users.findings
+    assert finding.kind == "unproven" and "nobody can log in" in finding.problem.what
+
+
+def test_what_is_reserved_goes_first(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = Users(host, front)
+    users.serve(begin=True)
+    room = users.live.directory / "reserve"
+    assert room.is_dir()
+    create = files.create
+
+    def full(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+        with files.explained(path):
+            if room.exists():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        create(path, data, mode, owner)
+
+    monkeypatch.setattr(liveusers.files, "create", full)
+    host.paths.htpasswd.write_bytes(ALICE)
+    users.serve()
+    assert users.live.read() == ALICE and users.live.proven == users.live.epoch
+    assert room.is_dir()  # made anew
+
+
+def test_a_reserve_holds_bytes_and_inodes(tmp_path: Path) -> None:
+    kept = Reserve(tmp_path / "reserve", 10_000)
+    kept.keep()
+    kept.keep()
+    found = sorted((tmp_path / "reserve").iterdir())
+    assert len(found) == reserve.INODES and found[0].stat().st_blocks * 512 >= 10_000
+    tried = []
+
+    def write() -> str:
+        tried.append(kept.directory.exists())
+        if kept.directory.exists():
+            with files.explained(tmp_path):
+                raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        return "written"
+
+    assert kept.use(write) == "written" and tried == [True, False]
+
+    def denied() -> None:
+        with files.explained(tmp_path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    kept.keep()
+    with pytest.raises(SecregError):
+        kept.use(denied)
+    assert kept.directory.exists()  # room is not what is missing
+
+
+def test_a_file_is_shortened_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    path.write_bytes(ALICE + BOB)
+    inode = path.stat().st_ino
+    files.shorten(path, BOB)
+    assert path.read_bytes() == BOB and path.stat().st_ino == inode
+    with pytest.raises(SecregError):
+        files.shorten(path, ALICE + BOB)
+    assert path.read_bytes() == BOB
+
+
+def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: Front) -> None:
+    """nginx runs as a user of its own: it may list the directory of an epoch, and find it only by the link."""
+    Users(host, front).serve(begin=True)
+    live = LiveUsers(host)
+    assert live.directory.stat().st_mode & 0o777 == 0o711
+    assert (live.directory / live.epoch).stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in (live.directory / live.epoch).iterdir()} == {0o400}
