@@ -21,7 +21,7 @@ ALICE, BOB = (f"{name}:$6$salt${'A' * 86}\n".encode() for name in ("alice", "bob
 
 
 class Front(Idle):
-    """Services of which only nginx runs; it answers for what was live when it was told to reload; not if it is stuck."""
+    """Services of which nginx runs; it answers for what was live when it was told to reload, unless it is stuck."""
 
     def __init__(self, host: Host) -> None:
         self.host, self.reloads, self.stuck, self.epoch = host, 0, False, ""
