@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from secreg_host import direct, memory, njs, processes, templating
+from secreg_host import direct, memory, njs, processes, quoting, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
@@ -36,7 +36,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "users_epoch": parts[kinds.USERS].facts["epoch"],
         "registry_auth": parts[kinds.REGISTRY].facts["auth"],
         "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
-        "name": NAME,
+        "name": quoting.Quoted(NAME),
         "tree": _tree(parts[kinds.REGISTRY].facts),
         "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
         "memory": memory.place(host),

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from secreg_host import quoting
 from secreg_host.errors import Problem
-from secreg_host.opensslcnf import IPAddress, Request
+from secreg_host.names import IPAddress
+from secreg_host.opensslcnf import Request
 
 CA_DAYS = 3653
 SKEW = timedelta(days=1)
@@ -312,7 +314,7 @@ def _key(data: bytes, where: str, problems: list[Problem]) -> ec.EllipticCurvePr
     except TypeError:
         what, hint = (
             "the key has a passphrase, and nobody is there to type it",
-            f"openssl pkey -in {where} -out {where}.open",
+            f"openssl pkey -in {quoting.shell(where)} -out {quoting.shell(f'{where}.open')}",
         )
     except Exception:  # the library raises half a dozen types for a damaged key, ValueError among them
         what = "it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)"

@@ -6,10 +6,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from secreg_host import envfile, files, records, templating
+from secreg_host import envfile, files, quoting, records, templating
 from secreg_host import host as hosts
 from secreg_host import settings as settings_module
 from secreg_host.host import Host
+from secreg_host.names import address, is_host_name
 from secreg_host.records import Ledger, Write
 from secreg_host.settings import KEYS, Given, Settings
 
@@ -35,9 +36,10 @@ def facts(host: Host, fresh: bool = False) -> Facts:
 
 
 def names(settings: Settings, known: Facts) -> tuple[str, ...]:
-    """Every name of the front, the most wanted first."""
+    """Every name of the front, the most wanted first. The host's own is one only if clients can use it."""
     given = [name for name in settings.server_names if not _is_address(name)]
-    return tuple(dict.fromkeys((*given, known.hostname, "localhost")))
+    own = [known.hostname] if is_host_name(known.hostname) else []
+    return tuple(dict.fromkeys((*given, *own, "localhost")))
 
 
 def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:
 
 
 def _is_address(name: str) -> bool:
-    return ":" in name or name.replace(".", "").isdigit()
+    return address(name) is not None
 
 
 def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
@@ -75,7 +77,7 @@ def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
         shown = key.shown or (str(value) if value != () else "")
         is_given = key.name in given and key.name != "PASSWORD"
         line = envfile.assignment(key.name, given[key.name].value if is_given else shown)
-        keys.append({"about": key.about, "given": is_given, "assignment": line})
+        keys.append({"about": key.about, "given": is_given, "assignment": quoting.Quoted(line)})
     data = templating.render(host.paths.templates, "etc/secure-registry.conf.j2", keys=keys)
     return Write(host.paths.conf, data, 0o640)
 

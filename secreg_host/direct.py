@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host import process
+from secreg_host import process, quoting
 from secreg_host.errors import Problem
 from secreg_host.host import Host
 from secreg_host.parts import Reading
@@ -38,7 +38,8 @@ def checked(host: Host, reading: Reading) -> Reading:
         return reading
     what = f"nginx (user {account.name}) can't read {root}: downloads take the slow way, through the registry"
     group = host.accounts.registry.name
-    warning = Problem(part.sources[0], what, f"chgrp -R {group} {root} && chmod -R g+rX {root}")
+    quoted = quoting.shell(root)
+    warning = Problem(part.sources[0], what, f"chgrp -R {group} {quoted} && chmod -R g+rX {quoted}")
     unread = replace(part, facts=part.facts | {"more": "nginx can't read the storage"})
     return replace(reading, part=unread, warnings=(*reading.warnings, warning))
 

@@ -7,12 +7,12 @@ sense is nginx's own business (`nginx -t`).
 from __future__ import annotations
 
 import glob
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from secreg_host import names, quoting
 from secreg_host.errors import BadInput, Problem, SecregError, bad_input
 
 UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
@@ -85,9 +85,9 @@ def parse(text: str, where: str) -> tuple[Directive, ...]:
             words.append(Word(re.sub(r"\\(.)", r"\1", match[kind], flags=re.DOTALL), start, at, line))
         line += text.count("\n", start, at)
     if words:
-        raise bad_input(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")
+        raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
     if blocks:
-        raise bad_input(f"{where}:{blocks[-1].line}", f"{blocks[-1].text} {{ is never closed", "add a }")
+        raise bad_input(f"{where}:{blocks[-1].line}", "this { is never closed", "add a }")
     return tuple(found)
 
 
@@ -96,7 +96,7 @@ def _sign(
 ) -> None:
     if sign == "}":
         if words:
-            raise bad_input(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")
+            raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
         if not blocks:
             raise bad_input(f"{where}:{line}", "a } too many", "remove it")
         blocks.pop()
@@ -133,11 +133,10 @@ def listen_of(args: Sequence[str]) -> Listen | None:
     bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>\d+))?", word)
     plain = re.fullmatch(r"(?:(?P<host>[^:]+):)?(?P<port>\d+)|(?P<only>[^:]+)", word)
     if bracketed:
-        try:
-            address = str(ipaddress.IPv6Address(bracketed["host"]))
-        except ValueError:
+        address = names.address(bracketed["host"])
+        if address is None or address.version != 6:
             return None
-        return Listen(address, int(bracketed["port"] or 80), tls, proxied)
+        return Listen(str(address), int(bracketed["port"] or 80), tls, proxied)
     if not plain:
         return None
     host = plain["host"] or plain["only"] or ""
@@ -246,7 +245,7 @@ class _Bundler:
             else:
                 self.include(name, f"{source}:{word.line}", context)
             if name != word.text:
-                yield word.start, word.end, f'"{name}"'
+                yield word.start, word.end, f'"{quoting.nginx_part(name)}"'
 
     def note_outside(self, word: str, follow: bool) -> None:
         """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too."""
@@ -281,9 +280,9 @@ class _Bundler:
             self.includes.add(PurePosixPath(word).name)
             return
         wild = glob.has_magic(word)
-        names = sorted(str(path.relative_to(self.etc)) for path in self.etc.glob(word)) if wild else [word]
+        found = sorted(str(path.relative_to(self.etc)) for path in self.etc.glob(word)) if wild else [word]
         self.patterns += [f"{self.etc}/{word}"] if wild else []
-        for name in names:
+        for name in found:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
             if name not in self.files:
@@ -321,7 +320,7 @@ def on_sockets(staged: Mapping[str, bytes], directory: Path) -> tuple[dict[str, 
                 directive.args[0], (directory / f"{len(sockets)}.sock", listen_of(directive.args))
             )
             kept = [word for word in directive.args[1:] if word in ("ssl", "http2", "default_server")]
-            pieces += [text[at : directive.words[1].start], " ".join([f"unix:{path}", *kept])]
+            pieces += [text[at : directive.words[1].start], " ".join([quoting.nginx(f"unix:{path}"), *kept])]
             at = directive.words[-1].end
         changed[name] = "".join([*pieces, text[at:]]).encode()
     return changed, {path: listen for path, listen in sockets.values() if listen}

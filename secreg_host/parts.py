@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import certs, files, nginxconf, records, registryconf, users
+from secreg_host import certs, files, names, nginxconf, records, registryconf, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.paths import Paths
@@ -113,7 +113,7 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
     if before is not None and same:
         part = replace(before, files=_pair(crt, key, authority))
-        return Reading(part, warnings=expiry(part, str(paths.crt), now))
+        return Reading(part, warnings=_warnings(part, str(paths.crt), now))
     pair = certs.KeyPair(crt, key)
     judged = certs.judge(pair, str(paths.crt), str(paths.key), now)
     certificate = judged.certificate
@@ -126,7 +126,11 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
         "names": [*certificate.names, *map(str, certificate.addresses)],
     }
     part = Part(_pair(crt, key, authority), facts, (str(paths.crt), str(paths.key)))
-    return Reading(part, warnings=expiry(part, str(paths.crt), now))
+    return Reading(part, warnings=_warnings(part, str(paths.crt), now))
+
+
+def _warnings(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
+    return (*expiry(part, where, now), *unusable(part, where))
 
 
 def _pair(crt: bytes, key: bytes, authority: bytes) -> dict[str, bytes]:
@@ -143,6 +147,21 @@ def _authority(paths: Paths, crt: bytes) -> bytes:
         if data is not None and certs.is_issued_by(crt, data):
             return certs.first(data)  # nothing else that may be in the file
     return b""
+
+
+def names_of(certificate: Part) -> tuple[str, ...]:
+    """The names and addresses of a certificate for which clients can ask."""
+    return names.usable(map(str, certificate.facts["names"]))
+
+
+def unusable(part: Part, where: str) -> tuple[Problem, ...]:
+    """A warning when the certificate has names that are neither host names nor addresses."""
+    odd = [str(name) for name in part.facts["names"] if str(name) not in names_of(part)]
+    if not odd:
+        return ()
+    shown = ", ".join(f"{name[:60]!a}" for name in odd[:5])
+    what = f"{len(odd)} of its names are neither host names nor addresses, and passed over: {shown}"
+    return (Problem(where, what, "clients can't reach it by them; have it issued without"),)
 
 
 def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:

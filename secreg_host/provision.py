@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host import defaults, files, records
+from secreg_host import defaults, files, quoting, records
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.host import Host
@@ -200,6 +200,6 @@ def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
         or status.st_mode & 0o002
     )
     if not writable:
-        hint = f"chown -R {account.name}: {root}"
+        hint = f"chown -R {account.name}: {quoting.shell(root)}"
         return (Problem(where, f"the registry (user {account.name}) can't write to rootdirectory {root}", hint),)
     return ()

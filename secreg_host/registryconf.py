@@ -11,11 +11,15 @@ from typing import Any
 
 import yaml
 
+from secreg_host import quoting
 from secreg_host.errors import BadInput, Problem
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
 """Keys of `storage` that are no storage drivers (distribution, docs/configuration: storage)."""
+
+NO_SECRETS = {("version",), ("storage", "filesystem", "rootdirectory")}
+"""Where the values are none, whatever they are."""
 
 DEFAULT_ROOT = "/var/lib/registry"
 """Where the filesystem driver stores without `rootdirectory`."""
@@ -56,17 +60,16 @@ def parse(data: bytes, where: str) -> RegistryConf:
     except yaml.MarkedYAMLError as error:
         last = max(1, len(data.splitlines()))
         line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
-        raise BadInput([Problem(f"{where}:{line}", f"not YAML: {error.problem}", "mind the indentation")]) from None
-    except yaml.YAMLError as error:
-        raise BadInput(
-            [Problem(where, f"not YAML: {str(error).splitlines()[0]}", "save the file as UTF-8 text")]
-        ) from None
+        said = re.split("['\"]", error.problem or "it can't be read")[0].strip()  # what it quotes may be a secret
+        raise BadInput([Problem(f"{where}:{line}", f"not YAML: {said}", "mind the indentation")]) from None
+    except Exception:  # besides YAMLError whatever int(), datetime() and the like say to values
+        raise BadInput([Problem(where, "not YAML that can be read", "save the file as UTF-8 text")]) from None
     problems: list[Problem] = []
     if not isinstance(document, dict):
         hint = "it begins with: version: 0.1 (secure-registry setup writes a new one when the file is removed)"
         raise BadInput([Problem(where, "the registry's configuration is a mapping; this is not", hint)])
     if str(document.get("version")) != "0.1":
-        problems.append(Problem(where, f"version is {document.get('version')!r}", "write: version: 0.1"))
+        problems.append(Problem(where, "the version is not 0.1", "write: version: 0.1"))
     storage = document.get("storage")
     drivers = [name for name in storage if name not in NOT_DRIVERS] if isinstance(storage, dict) else []
     if isinstance(storage, str):
@@ -86,6 +89,22 @@ def parse(data: bytes, where: str) -> RegistryConf:
     headers = tuple(_headers(document))
     more = next(_more(document, root, headers), "")
     return RegistryConf(root, bool(document.get("auth")), more, () if more else headers)
+
+
+def values(data: bytes) -> Iterator[str]:
+    """What may be a secret in a docker-registry.yml that can be read: each value, as text and line by line."""
+    yield from _values(yaml.load(data, Loader=LOADER), ())
+
+
+def _values(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _values(inner, (*path, str(name)))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _values(inner, path)
+    elif value is not None and path not in NO_SECRETS and not isinstance(value, bool):
+        yield from str(value).splitlines()
 
 
 def _section(document: object, *names: str) -> Any:
@@ -124,14 +143,14 @@ def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], .
         yield "http.prefix moves it to another path"
     for name, value in headers:
         if not PLAIN_NAME.fullmatch(name) or not PLAIN_VALUE.fullmatch(value) or name.lower() in OWN_HEADERS:
-            yield f"http.headers has one that only it can send ({name or 'not a mapping'})"
+            yield "http.headers has one that only it can send"
 
 
 def _root(storage: object, where: str, problems: list[Problem]) -> Path:
     options = storage.get("filesystem") if isinstance(storage, dict) else None
     given = (options or {}).get("rootdirectory", DEFAULT_ROOT) if isinstance(options, dict | None) else options
-    if not isinstance(given, str) or not given.startswith("/"):
-        what = f"storage.filesystem.rootdirectory is {given!r}"
-        problems.append(Problem(where, what, "an absolute path is needed"))
+    if not isinstance(given, str) or not given.startswith("/") or quoting.CONTROL.search(given):
+        what = "storage.filesystem.rootdirectory is not an absolute path"
+        problems.append(Problem(where, what, "write one, without control characters"))
         return Path(DEFAULT_ROOT)
     return Path(given)

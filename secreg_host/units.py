@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from secreg_host import files, processes, templating
+from secreg_host import files, processes, quoting, templating
 from secreg_host import parts as kinds
 from secreg_host.host import Host
 from secreg_host.parts import Part
 
 MAIN = "secure-registry.service"
+
+INSTANCE = "\0"
+"""Stands for the slot in what is to become a template unit: nothing else that a unit holds can have it."""
 
 
 def unit_of(name: str) -> str:
@@ -25,7 +27,7 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     storage = parts[kinds.REGISTRY].facts["root"]
     found = [("nginx", processes.front(host, settings)), ("auth", processes.auth(host, settings))]
     if settings.own_registry:
-        found.append(("registry@", processes.registry(host, settings, "%i")))
+        found.append(("registry@", processes.registry(host, settings, INSTANCE)))
     return {
         host.paths.units / unit_of(name): templating.render(
             host.paths.templates,
@@ -33,12 +35,17 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
             unit=unit_of(name),
             paths=host.paths,
             process=one,
-            exec_start=shlex.join(one.argv).replace("'", '"'),
+            exec_start=_words(one.argv),
+            environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
             storage=storage,
             drain_seconds=processes.DRAIN_SECONDS,
         )
         for name, one in found
     }
+
+
+def _words(argv: Iterable[str]) -> quoting.Quoted:
+    return quoting.Quoted(" ".join(quoting.unit_word(word, INSTANCE) for word in argv))
 
 
 def write(host: Host, units: Mapping[Path, bytes]) -> bool:

@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
-    {"__init__", "ask", "errors", "paths", "journal", "helptext"},
+    {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
-    {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
+    {"lastwords", "htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
     {"host"},
     {"processes", "records", "hooks", "registryprogram"},

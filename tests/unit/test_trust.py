@@ -294,8 +294,8 @@ def test_docker_with_ca_and_back(host: Host) -> None:
 def test_what_is_shown_for_other_machines(host: Host) -> None:
     current = generation(names=("localhost", "::1", "reg.example.org", "2001:db8::1"), listens=(("", 443),))
     script = Trust(host, current).show(line=False)
-    assert "for at in 'reg.example.org' '[2001:db8::1]'; do" in script and served.fingerprint(CA) in script
-    assert "for name in 'reg.example.org' 'reg.example.org:443' '[2001:db8::1]' '[2001:db8::1]:443'; do" in script
+    assert "for at in reg.example.org '[2001:db8::1]'; do" in script and served.fingerprint(CA) in script
+    assert "for name in reg.example.org reg.example.org:443 '[2001:db8::1]' '[2001:db8::1]:443'; do" in script
     assert "localhost" not in script
     line = Trust(host, current).show(line=True)
     assert line.count("\n") == 1 and served.fingerprint(CA) in line
