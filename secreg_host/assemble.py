@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from secreg_host import direct, memory, njs, processes, quoting, templating
+from secreg_host import basicauth, direct, memory, njs, processes, quoting, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
@@ -54,7 +54,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     }
     if front["njs"]:
         rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]))
-    auth = {"run": paths.auth_run, "auth_socket": socket}
+    auth = {"run": paths.auth_run, "auth_socket": socket, "no_password": basicauth.NO_PASSWORD}
     rendered["auth/nginx.conf"] = templating.render(paths.templates, "auth/nginx.conf.j2", **auth)
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""

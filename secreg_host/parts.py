@@ -219,7 +219,8 @@ def read_users(paths: Paths, before: Part | None) -> Reading:
     The fact `epoch` is another one after every change, and never the same again: answers remembered for one set of
     users must not count for another, not even when an earlier set comes back.
     """
-    sources = (str(paths.htpasswd),)
+    where = str(paths.htpasswd)
+    sources = (where,)
     found: tuple[users.User, ...] = ()
     problems: tuple[Problem, ...] = ()
     try:
@@ -228,12 +229,12 @@ def read_users(paths: Paths, before: Part | None) -> Reading:
         hint = "nobody can log in; make it: secure-registry htpasswd -c USER"
         problems = tuple(Problem(problem.where, problem.what, hint) for problem in error.problems)
     else:
-        found, problems = users.parse(data, str(paths.htpasswd))
+        found, problems = users.parse(data, where)
         if not found and not problems:
             hint = "nobody can log in; add one: secure-registry htpasswd USER"
-            problems = (Problem(str(paths.htpasswd), "holds no user", hint),)
+            problems = (Problem(where, "holds no user", hint),)
     staged = {HTPASSWD: users.render(found)}
     same = before is not None and before.files == staged
     epoch = before.facts["epoch"] if same and before is not None else secrets.token_hex(8)
     part = Part(staged, {"count": len(found), "epoch": epoch}, sources)
-    return Reading(part, problems, users.weak(found, str(paths.htpasswd)))
+    return Reading(part, problems, (*users.weak(found, where), *users.empty(found, where)))

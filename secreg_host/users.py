@@ -6,6 +6,8 @@ or anything of a line that can't be used: it may be one.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import warnings
 from collections.abc import Iterable
@@ -136,6 +138,27 @@ def weak(users: Iterable[User], where: str) -> tuple[Problem, ...]:
         for user in users
         if scheme_of(user.hash) in WEAK
     )
+
+
+def empty(users: Iterable[User], where: str) -> tuple[Problem, ...]:
+    """A warning for each user with a hash of the empty password, as far as that can be told without work."""
+    return tuple(
+        Problem(
+            f"{where}:{user.line}",
+            f"the password of user {user.name!r} is empty, so it lets nobody in",
+            f"give one: secure-registry htpasswd {quoting.shell(user.name)}",
+        )
+        for user in users
+        if _is_of_nothing(user.hash)
+    )
+
+
+def _is_of_nothing(value: str) -> bool:
+    scheme, brace, text = value.partition("}")
+    if not brace or scheme not in ("{SHA", "{SSHA"):
+        return False
+    digest = base64.b64decode(f"{text}===")
+    return digest[:20] == hashlib.sha1(digest[20:], usedforsecurity=False).digest()
 
 
 def check_password(password: str, scheme: Scheme) -> None:

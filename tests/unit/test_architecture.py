@@ -13,7 +13,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
-    {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
+    {"basicauth", "files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"lastwords", "htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
