@@ -14,8 +14,10 @@ from secreg_host import (
     assemble,
     choice,
     direct,
+    exposure,
     files,
     generations,
+    hooks,
     njs,
     provision,
     records,
@@ -246,6 +248,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     )
     take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths)))
     take(kinds.REGISTRY, kinds.guarded(lambda: _registry(host, parts[kinds.SETTINGS])))
+    found.extend(findings("warning", exposure.PART, (*exposure.problems(host.paths), *hooks.refused(host.paths))))
     if module := njs.module(host, kinds.settings_of(parts[kinds.SETTINGS])):
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):

@@ -62,9 +62,10 @@ def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
         "names": names(settings, known),
         "ip_addresses": addresses(settings, known),
     }
+    modes = {paths.nginx_conf: files.PUBLIC, paths.registry_yml: files.SECRET, paths.openssl_cnf: files.PUBLIC}
     return tuple(
-        Write(path, templating.render(paths.templates, f"etc/{path.name}.j2", **variables))
-        for path in (paths.nginx_conf, paths.registry_yml, paths.openssl_cnf)
+        Write(path, templating.render(paths.templates, f"etc/{path.name}.j2", **variables), mode)
+        for path, mode in modes.items()
     )
 
 
@@ -79,7 +80,7 @@ def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
         line = envfile.assignment(key.name, given[key.name].value if is_given else shown)
         keys.append({"about": key.about, "given": is_given, "assignment": quoting.Quoted(line)})
     data = templating.render(host.paths.templates, "etc/secure-registry.conf.j2", keys=keys)
-    return Write(host.paths.conf, data, 0o640)
+    return Write(host.paths.conf, data, files.SECRET)
 
 
 def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, ...]:
@@ -94,6 +95,8 @@ def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, 
         if now == write.data:
             if not ledger.wrote(write.path, now):
                 ledger.record([write])
+            else:
+                files.close(write.path, write.mode)  # an earlier version made it wider
         elif (now is None and create) or ledger.wrote(write.path, now):
             due.append(write)
     if due:

@@ -20,8 +20,6 @@ Add a user or change a password, with the options of Apache's htpasswd. Without 
 from standard input elsewhere.
 """
 
-MODE = 0o640
-
 
 @dataclass(frozen=True)
 class HashChoice:
@@ -205,7 +203,7 @@ def _save(path: Path, data: bytes) -> None:
         status = path.stat()
         files.write(path, data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
     else:
-        files.write(path, data, MODE)
+        files.write(path, data, files.SECRET)
 
 
 def _delete(request: Request, stdout: TextIO) -> Exit:

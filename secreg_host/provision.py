@@ -149,7 +149,7 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
         written.append(write)
     choice = htpasswd.split_options(settings.opt, "OPT")
     line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
-    write = Write(paths.htpasswd, line.encode(), 0o640)
+    write = Write(paths.htpasswd, line.encode(), files.SECRET)
     ledger.record([write])
     files.write(write.path, write.data, write.mode)
     records.save(paths.state / "credentials.json", {"stamp": _stamp(host, settings)})

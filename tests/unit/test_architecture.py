@@ -17,6 +17,7 @@ LAYERS = [
     {"users", "opensslcnf", "nginxconf", "registryconf"},
     {"lastwords", "htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
+    {"exposure"},
     {"host"},
     {"processes", "records", "hooks", "registryprogram"},
     {"parts"},
