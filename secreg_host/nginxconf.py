@@ -144,12 +144,21 @@ def listen_of(args: Sequence[str]) -> Listen | None:
 
 
 @dataclass(frozen=True)
+class Server:
+    """A server { } of http { }: where it begins, and its directives, each with its place."""
+
+    where: str
+    directives: list[tuple[Directive, str]]
+
+
+@dataclass(frozen=True)
 class Bundle:
     """nginx.conf with everything of the administrator's that it reads: ready to be staged.
 
     files: path below the front's directory -> bytes; origin: the same path -> where it comes from; sources: every
     file of /etc that was read; listens: TCP addresses; own_pair: whether docker-registry.crt is what it serves;
-    outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as absolute paths.
+    outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as absolute paths;
+    servers: those in files of ours.
     """
 
     files: dict[str, bytes]
@@ -159,6 +168,7 @@ class Bundle:
     own_pair: bool
     outside: tuple[Path, ...]
     patterns: tuple[str, ...]
+    servers: tuple[Server, ...]
 
 
 def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None]) -> Bundle:
@@ -182,6 +192,7 @@ class _Bundler:
         self.own_pair = False
         self.outside: list[Path] = []
         self.patterns: list[str] = []
+        self.servers: list[Server] = []
 
     def run(self, conf: Path, data: bytes) -> Bundle:
         self.add("nginx.conf", conf, data, ())
@@ -207,6 +218,7 @@ class _Bundler:
             self.own_pair,
             tuple(dict.fromkeys(self.outside)),
             tuple(dict.fromkeys(self.patterns)),
+            tuple(self.servers),
         )
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
@@ -230,6 +242,7 @@ class _Bundler:
         if not context and directive.name in UNIT_DIRECTIVES:
             yield directive.words[0].start, directive.end, ""
             return
+        self.note_server(directive, f"{source}:{directive.words[0].line}", context)
         if directive.name == "listen" and directive.args:
             self.listens += [found for found in [listen_of(directive.args)] if found]
         takes_file = FILE_DIRECTIVE.fullmatch(directive.name)
@@ -246,6 +259,13 @@ class _Bundler:
                 self.include(name, f"{source}:{word.line}", context)
             if name != word.text:
                 yield word.start, word.end, f'"{quoting.nginx_part(name)}"'
+
+    def note_server(self, directive: Directive, where: str, context: tuple[str, ...]) -> None:
+        """Remember `directive` as one of the server that was opened last: they come in order, included ones too."""
+        if context == ("http",) and directive.name == "server" and directive.opens:
+            self.servers.append(Server(where, []))
+        elif context == ("http", "server") and self.servers:
+            self.servers[-1].directives.append((directive, where))
 
     def note_outside(self, word: str, follow: bool) -> None:
         """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too."""

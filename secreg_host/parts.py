@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import certs, files, names, nginxconf, records, registryconf, users
+from secreg_host import certs, files, names, nginxconf, plainhttp, records, registryconf, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.paths import Paths
@@ -188,7 +188,7 @@ def read_nginx(paths: Paths) -> Reading:
     }
     facts["watched"] = sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})
     staged = {f"front/{name}": data for name, data in found.files.items()}
-    return Reading(Part(staged, facts, tuple(map(str, found.sources))))
+    return Reading(Part(staged, facts, tuple(map(str, found.sources))), warnings=plainhttp.warnings(found.servers))
 
 
 def outside(part: Part) -> dict[str, str]:

@@ -15,7 +15,7 @@ LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
     {"basicauth", "files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
     {"users", "opensslcnf", "nginxconf", "registryconf"},
-    {"lastwords", "htpasswd", "certs", "ports", "probe", "dockerinfo"},
+    {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings"},
     {"exposure"},
     {"host"},
