@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from secreg_host import nginxconf, opensslcnf, quoting, templating
+from secreg_host.paths import TEMPLATES
 
 NASTY = [
     "$(touch /pwned)", "`id`", "a b", "'", '"', "\\", "a\\", "%n", "%", "${x}", ";", "{", "}", "#", "\n", "\t", "\x7f",
@@ -156,6 +157,40 @@ def test_a_template_takes_nothing_that_was_not_quoted(tmp_path: Path, value: obj
     (tmp_path / "x.j2").write_text("{{ value }}")
     with pytest.raises(TypeError, match="not quoted"):
         templating.render(tmp_path, "x.j2", value=value)
+
+
+LANGUAGES = {
+    "trust/*.j2": {"shell"},
+    "units/*.j2": {"unit_word", "unit_path", "unit_line"},
+    "front/*.conf.j2": {"nginx", "nginx_part"},
+    "auth/*.j2": {"nginx", "nginx_part"},
+    "front/*.js.j2": {"json"},
+    "etc/nginx.conf.j2": {"nginx", "nginx_part"},
+    "etc/docker-registry.yml.j2": {"yaml"},
+    "etc/openssl.cnf.j2": {"openssl"},
+    "etc/secure-registry.conf.j2": set(),
+    "front/*.json.j2": set(),
+}
+"""Which function belongs to which template; `line` besides, for remarks."""
+
+OURS = {
+    "settings.port", "drain_seconds + 60", "loop.index", "exec_start", "assignment", "key.assignment", "name",
+    "no_password", '"%-2s" | format(name) | line',
+}  # fmt: skip
+"""Numbers, constants of our own, and what was quoted before."""
+
+
+def test_each_template_quotes_for_its_own_language() -> None:
+    seen = set()
+    for pattern, filters in LANGUAGES.items():
+        for path in TEMPLATES.glob(pattern):
+            seen.add(path)
+            for line in path.read_text().splitlines():
+                for expression in re.findall(r"\{\{ (.+?) \}\}", line):
+                    used = expression.rpartition("| ")[2]
+                    remark = used == "line" and "#" in line[: line.index("{{")]
+                    assert used in filters or remark or expression in OURS, f"{path.name}: {expression}"
+    assert seen == set(TEMPLATES.glob("*/*.j2"))
 
 
 def test_a_template_takes_what_was_quoted(tmp_path: Path) -> None:

@@ -34,6 +34,24 @@ def test_every_line_is_one_of_a_unit(host: Host, monkeypatch: pytest.MonkeyPatch
         assert b"NoNewPrivileges=yes" in data and b"ProtectSystem=strict" in data
 
 
+def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/opt/ng%inx"))
+    monkeypatch.setattr(hosts, "registry", lambda _: Path("/opt/%n/registry"))
+    parts = {
+        kinds.SETTINGS: kinds.settings_part(Settings()),
+        kinds.REGISTRY: Part({}, {"root": "/srv/a b%n'\"\\", "more": ""}),
+    }
+    lines = {path.name: data.decode().splitlines() for path, data in units.render(host, parts).items()}
+    registry = lines["secure-registry-registry@.service"]
+    for key in ("RequiresMountsFor", "ReadWritePaths"):
+        assert f"{key}=\"/srv/a b%%n'\"'\"'\"\\\"" in registry
+    slot = f"{host.paths.lib}/slots/%i/docker-registry.yml"
+    assert f'ExecStart=:"/opt/%%n/registry" serve {slot}' in registry
+    assert f"Environment=REGISTRY_HTTP_ADDR={host.paths.run}/registry-%i/registry.sock" in registry
+    [start] = [line for line in lines["secure-registry-nginx.service"] if line.startswith("ExecStart=")]
+    assert start.startswith('ExecStart=:"/opt/ng%%inx" -e stderr')
+
+
 def test_what_runs_apply_runs_in_one_sandbox() -> None:
     """Two units start the same program; a wall of one that the other lacks would be a mistake."""
     folder = Path(__file__).resolve().parents[2] / "units"
