@@ -50,7 +50,7 @@ def test_what_others_can_read_or_write_is_told_and_mended_by_its_remedies(regist
     assert warnings(registry) == []
     machine.wait_for("the hook", lambda: machine.run("cat", "/root/ran", check=False).stdout == "applied\n")
 
-    registry.expected.append(r"secure-registry.conf:\d+: |secure-registry-hook")
+    registry.expected.append(r"secure-registry.conf:\d+: |Reload failed|[Cc]ontrol process exited|status=2")
     before = machine.read(f"{ETC}/secure-registry.conf")
     registry.put("secure-registry.conf", f"{before}PASSWORD {SECRET}\nSERVER_NAME=x PASSWORD={SECRET}\n")
     done = registry.command("reload")
