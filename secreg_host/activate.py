@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import assemble, files, generations, ports, probe, processes, registryprogram, rehearsal
+from secreg_host import assemble, files, generations, lastwords, ports, probe, processes, registryprogram, rehearsal
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
@@ -239,7 +239,9 @@ def _dead(services: Services, generation: Generation) -> str:
     names = ["nginx", "auth", *([f"registry@{generation.slot}"] if generation.slot != NO_SLOT else [])]
     for name in names:
         if services.died(name):
-            return f"{name} ended: {reason(services.last_words(name))}"
+            said, yml = reason(services.last_words(name)), generation.files.get(kinds.REGISTRY_YML, b"")
+            shown = lastwords.nginx(said) if name in ("nginx", "auth") else lastwords.registry(said, yml)
+            return f"{name} ended: {shown}"
     return ""
 
 

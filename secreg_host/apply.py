@@ -14,8 +14,10 @@ from secreg_host import (
     choice,
     direct,
     distant,
+    exposure,
     files,
     generations,
+    hooks,
     njs,
     provision,
     records,
@@ -216,6 +218,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     take(kinds.NGINX, kinds.guarded(host.paths.nginx_conf, lambda: _nginx(host, kept)))
     take(kinds.REGISTRY, kinds.guarded(host.paths.registry_yml, lambda: _registry(host, kept)))
     found.extend(findings("warning", kinds.SETTINGS, units.strangers(host)))
+    found.extend(findings("warning", exposure.PART, (*exposure.problems(host.paths), *hooks.refused(host.paths))))
     if module := njs.module(host, kept):
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from secreg_host import direct, memory, njs, processes, templating
+import glob
+
+from secreg_host import basicauth, direct, memory, njs, processes, quoting, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
@@ -31,10 +33,10 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "run": paths.front_run,
         "auth_socket": socket,
         "upstream": upstream,
-        "users": paths.users_live,
+        "users": glob.escape(str(paths.users_live)),  # stands in patterns
         "registry_auth": parts[kinds.REGISTRY].facts["auth"],
         "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
-        "name": NAME,
+        "name": quoting.Quoted(NAME),
         "tree": direct.tree(host, parts[kinds.REGISTRY].facts, slot),
         "look": direct.must_look(host),
         "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
@@ -53,8 +55,14 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     }
     if front["njs"]:
         rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]))
-    auth = {"run": paths.auth_run, "auth_socket": socket, "users": paths.users_live}
-    rendered["auth/nginx.conf"] = templating.render(paths.templates, "auth/nginx.conf.j2", **auth)
+    rendered["auth/nginx.conf"] = templating.render(
+        paths.templates,
+        "auth/nginx.conf.j2",
+        run=paths.auth_run,
+        auth_socket=socket,
+        users=paths.users_live,
+        no_password=basicauth.NO_PASSWORD,
+    )
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)

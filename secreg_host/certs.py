@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from secreg_host import bugs
+from secreg_host import bugs, quoting
 from secreg_host.errors import Problem
-from secreg_host.opensslcnf import IPAddress, Request
+from secreg_host.names import IPAddress
+from secreg_host.opensslcnf import Request
 
 CA_DAYS = 3653
 CA_NAME = "secure-registry CA of"
@@ -344,7 +345,7 @@ def private_key(
     except TypeError:
         what, hint = (
             "the key has a passphrase, and nobody is there to type it",
-            f"openssl pkey -in {where} -out {where}.open",
+            f"openssl pkey -in {quoting.shell(where)} -out {quoting.shell(f'{where}.open')}",
         )
     except BaseException as error:  # the library raises half a dozen types for a damaged key, ValueError among them
         if not bugs.is_failure(error):

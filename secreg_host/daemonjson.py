@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from secreg_host import quoting
 from secreg_host.errors import BadInput, bad_input
 from secreg_host.foreign import Mine
 
@@ -79,7 +80,7 @@ class _Text:
                 name, at = self.value(at)
                 at = self.blank(at)
                 if self.text[at : at + 1] != ":":
-                    raise self.bad(at, f"is not JSON: no ':' after {name!r}")
+                    raise self.bad(at, "is not JSON: no ':' after a key")
                 at = self.blank(at + 1)
             value, end = self.value(at)
             yield Item(start, end, at, value, name)
@@ -94,7 +95,7 @@ class _Text:
         """The members of the whole text, an object. Raises BadInput unless it is one and nothing else."""
         text = self.text
         if text.startswith("\ufeff"):
-            hint = f"sed -i '1s/^\\xEF\\xBB\\xBF//' {self.where}"
+            hint = f"sed -i '1s/^\\xEF\\xBB\\xBF//' {quoting.shell(self.where)}"
             raise self.bad(0, "begins with a byte order mark, which dockerd may not read", hint)
         at = self.blank(0)
         if text[at : at + 1] != "{":
@@ -106,9 +107,9 @@ class _Text:
         names = Counter(item.name for item in found)
         for item in found:
             if names[item.name] > 1:
-                raise self.bad(item.start, f"{item.name!r} stands there twice", "remove one of the two")
+                raise self.bad(item.start, "a key stands there twice", "remove one of the two")
             if item.name is not None and item.name != KEY and item.name.lower() == KEY:
-                raise self.bad(item.start, f"{item.name!r} is spelled {KEY!r}", "correct it")
+                raise self.bad(item.start, f"the key is spelled {KEY!r}", "correct it")
         return found
 
     def holder(self) -> Item | None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from secreg_host import envfile, files, reading, records, templating
+from secreg_host import envfile, files, quoting, reading, records, templating
 from secreg_host import host as hosts
 from secreg_host import settings as settings_module
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
+from secreg_host.names import address, is_host_name
 from secreg_host.records import Ledger, Write
 from secreg_host.settings import KEYS, Given, Settings
 
@@ -41,9 +42,10 @@ def facts(host: Host, fresh: bool = False) -> Facts:
 
 
 def names(settings: Settings, known: Facts) -> tuple[str, ...]:
-    """Every name of the front, the most wanted first."""
+    """Every name of the front, the most wanted first. The host's own is one only if clients can use it."""
     given = [name for name in settings.server_names if not _is_address(name)]
-    return tuple(dict.fromkeys((*given, known.hostname, "localhost")))
+    own = [known.hostname] if is_host_name(known.hostname) else []
+    return tuple(dict.fromkeys((*given, *own, "localhost")))
 
 
 def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:
 
 
 def _is_address(name: str) -> bool:
-    return ":" in name or name.replace(".", "").isdigit()
+    return address(name) is not None
 
 
 def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
@@ -66,9 +68,10 @@ def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
         "names": names(settings, known),
         "ip_addresses": addresses(settings, known),
     }
+    modes = {paths.nginx_conf: files.PUBLIC, paths.registry_yml: files.SECRET, paths.openssl_cnf: files.PUBLIC}
     return tuple(
-        Write(path, templating.render(paths.templates, f"etc/{path.name}.j2", **variables))
-        for path in (paths.nginx_conf, paths.registry_yml, paths.openssl_cnf)
+        Write(path, templating.render(paths.templates, f"etc/{path.name}.j2", **variables), mode)
+        for path, mode in modes.items()
     )
 
 
@@ -81,9 +84,9 @@ def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
         shown = key.shown or (str(value) if value != () else "")
         is_given = key.name in given and key.name != "PASSWORD"
         line = envfile.assignment(key.name, given[key.name].value if is_given else shown)
-        keys.append({"about": key.about, "given": is_given, "assignment": line})
+        keys.append({"about": key.about, "given": is_given, "assignment": quoting.Quoted(line)})
     data = templating.render(host.paths.templates, "etc/secure-registry.conf.j2", keys=keys)
-    return Write(host.paths.conf, data, 0o640)
+    return Write(host.paths.conf, data, files.SECRET)
 
 
 def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, ...]:
@@ -105,6 +108,8 @@ def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, 
         if now == write.data:
             if not ledger.wrote(write.path, now):
                 ledger.record([write])
+            else:
+                files.close(write.path, write.mode)  # an earlier version made it wider
         elif (now is None and create) or ledger.wrote(write.path, now):
             due.append(write)
     if due:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from secreg_host import distant, process, views
+from secreg_host import distant, process, quoting, views
 from secreg_host.errors import Problem
 from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
@@ -66,7 +66,8 @@ def _unread(host: Host, root: Path) -> Wrong | None:
     argv = ["sh", "-c", script, "sh", *(path for _, path in tests)]
     if process.run(process.as_account(argv, account)).returncode == 0:
         return None
-    hint = f"chgrp -hR {host.accounts.registry.name} {root} && chmod -R g+rX {root}"
+    quoted = quoting.shell(root)
+    hint = f"chgrp -hR {host.accounts.registry.name} {quoted} && chmod -R g+rX {quoted}"
     return "nginx can't read the storage", f"nginx (user {account.name}) can't read {root}", hint
 
 

@@ -24,7 +24,7 @@ def parse(text: str, where: str) -> tuple[tuple[Assignment, ...], tuple[Problem,
 
     Quotes, escapes, continuation lines and comments are those of systemd: `#` or `;` begin a comment only as the
     first character of a line; the value's surrounding blanks are dropped; 'single quotes' keep everything,
-    "double quotes" know \\" \\\\ \\` \\$.
+    "double quotes" know \\" \\\\ \\` \\$. No problem quotes what it is about: it may be half of a password.
     """
     assignments: list[Assignment] = []
     problems: list[Problem] = []
@@ -39,13 +39,11 @@ def parse(text: str, where: str) -> tuple[tuple[Assignment, ...], tuple[Problem,
             continue
         key = reader.until("=\n").strip()
         if reader.take() != "=":
-            problems.append(
-                Problem(f"{where}:{line}", f"no '=' in {key[:40]!r}", "write KEY=value, or # before a remark")
-            )
+            problems.append(Problem(f"{where}:{line}", "the line has no '='", "write KEY=value, or # before a remark"))
             continue
         value = reader.value()
         if value is None:
-            problems.append(Problem(f"{where}:{line}", f"{key}: a quote is opened and never closed", "close it"))
+            problems.append(Problem(f"{where}:{line}", "a quote is opened and never closed", "close it"))
             break
         assignments.append(Assignment(key, value, line))
     return tuple(assignments), tuple(problems)

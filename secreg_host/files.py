@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from secreg_host import directories, reading
 from secreg_host.errors import SecregError
 
 PRIVATE = 0o600
+SECRET = 0o640
+"""Of files of the administrator's that may hold secrets: a group of his own choice may read them."""
+
 PUBLIC = 0o644
 
 
@@ -98,6 +102,14 @@ def flip(link: Path, target: str) -> None:
         temporary.symlink_to(target)
         temporary.replace(link)
         sync_directory(link.parent)
+
+
+def close(path: Path, mode: int) -> None:
+    """Take from every user of the host what `mode` does not let them do with the file `path`; a link is left alone."""
+    with explained(path, "change"):
+        now = path.lstat().st_mode
+        if stat.S_ISREG(now) and now & stat.S_IRWXO & ~mode:
+            path.chmod(stat.S_IMODE(now) & ~(stat.S_IRWXO & ~mode))
 
 
 def read_or_none(path: Path) -> bytes | None:

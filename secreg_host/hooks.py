@@ -1,18 +1,19 @@
 """hooks.d: programs of the administrator's that are told what was rejected or applied (mail, chat, monitoring).
 
 Names as run-parts(8) takes them; each gets the facts in its environment and at most `SECONDS`. Nothing waits for them:
-the next change, such as a removed user, must not.
+the next change, such as a removed user, must not. They run as root: one that others can write is not run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from secreg_host import process, reading
+from secreg_host import exposure, process, reading
 from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 
@@ -22,12 +23,28 @@ Event = tuple[str, Mapping[str, str]]
 """`rejected`, `waiting`, `warning`, `unproven` or `applied`, and facts about it."""
 
 
-def found(paths: Paths) -> tuple[Path, ...]:
-    """The programs in hooks.d, in the order of their names."""
+def _programs(paths: Paths) -> Iterator[tuple[Path, tuple[exposure.Weakness, ...]]]:
+    """The programs in hooks.d, in the order of their names, each with where others than root could change it."""
     if not reading.is_directory(paths.hooks):
-        return ()
-    names = sorted(path for path in paths.hooks.iterdir() if NAME.fullmatch(path.name))
-    return tuple(path for path in names if reading.is_file(path) and os.access(path, os.X_OK))
+        return
+    for path in sorted(paths.hooks.iterdir()):
+        with contextlib.suppress(OSError, SecregError):  # it has just gone, or does not answer
+            if NAME.fullmatch(path.name) and reading.is_file(path) and os.access(path, os.X_OK):
+                yield path, exposure.weaknesses(path)
+
+
+def found(paths: Paths) -> tuple[Path, ...]:
+    """The programs in hooks.d that are run, in the order of their names."""
+    return tuple(path for path, weak in _programs(paths) if not weak)
+
+
+def refused(paths: Paths) -> tuple[Problem, ...]:
+    """A warning for each program in hooks.d that is not run."""
+    return tuple(
+        Problem(str(path), f"is not run: others than root can write {weak[0].path}", exposure.remedy(weak))
+        for path, weak in _programs(paths)
+        if weak
+    )
 
 
 def _environment(event: str, facts: Mapping[str, str]) -> dict[str, str]:

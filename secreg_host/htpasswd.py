@@ -21,8 +21,6 @@ Add a user or change a password, with the options of Apache's htpasswd. Without 
 from standard input elsewhere.
 """
 
-MODE = 0o640
-
 
 @dataclass(frozen=True)
 class HashChoice:
@@ -51,7 +49,7 @@ class Place:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise bad_input("OPT", message)
+        raise bad_input("OPT", "a word of it is no option of htpasswd for a hash, or two do not go together")
 
 
 def _add_hash_options(parser: argparse.ArgumentParser) -> None:
@@ -101,13 +99,13 @@ def choice_of(args: argparse.Namespace) -> HashChoice:
         if scheme is not Scheme.BCRYPT:
             raise bad_input("-C", "it goes with -B", "for -5 and -2: -r ROUNDS")
         if not 4 <= args.cost <= 17:
-            raise bad_input("-C", f"cost {args.cost} is not from 4 to 17")
+            raise bad_input("-C", "the cost is not from 4 to 17")
         return HashChoice(scheme, args.cost)
     if args.rounds is not None:
         if scheme not in (Scheme.SHA512, Scheme.SHA256):
             raise bad_input("-r", "it goes with -5 or -2", "for -B: -C COST")
         if not 1000 <= args.rounds <= 999_999_999:
-            raise bad_input("-r", f"{args.rounds} rounds are not from 1000 to 999999999")
+            raise bad_input("-r", "the rounds are not from 1000 to 999999999")
         return HashChoice(scheme, args.rounds)
     return HashChoice(scheme)
 
@@ -226,7 +224,7 @@ def _save(path: Path, data: bytes) -> None:
     if status := reading.status(path):
         files.write(path.resolve(), data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
     else:
-        files.write(path.resolve(), data, MODE)
+        files.write(path.resolve(), data, files.SECRET)
 
 
 def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:

@@ -108,8 +108,7 @@ def _watch(stage: Stage, events: _Events) -> int:
         dead = services.wait(events.wake)
         if dead is not None:
             services.stop_all()
-            said = " | ".join(list(dead.said)[-1:])
-            say(f"secure-registry: {dead.obituary}; everything is stopped{': ' + said if said else ''}", Level.ERROR)
+            say(f"secure-registry: {dead.obituary}; everything is stopped", Level.ERROR)
             return Exit.FAILED
         events.wake.clear()
         if events.ended:

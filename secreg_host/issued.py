@@ -14,10 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from secreg_host import certs
+from secreg_host import certs, names
 from secreg_host.certs import KeyPair
 from secreg_host.errors import Problem
-from secreg_host.opensslcnf import DNS_NAME
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -110,7 +109,7 @@ def _names(leaf: x509.Certificate, ca_crt: bytes, configured: Iterable[str]) -> 
         found.append(Flaw("subjectAltName", f"the host's CA may not sign {', '.join(outside)}", "remove it there"))
     common = [str(item.value) for item in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if not said.names:  # OpenSSL takes the common name for a host's then, and the CA's limits for limits on it
-        hosts = [name for name in common if DNS_NAME.fullmatch(name)]
+        hosts = [name for name in names.usable(common) if ":" not in name]
         if outside := certs.outside(ca_crt, hosts, ()):
             found.append(
                 Flaw("CN", f"the host's CA may not sign {', '.join(outside)}, its only name", "add a DNS.1 that it may")

@@ -7,13 +7,12 @@ sense is nginx's own business (`nginx -t`).
 from __future__ import annotations
 
 import glob
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from secreg_host import patterns
+from secreg_host import names, patterns, quoting
 from secreg_host.errors import BadInput, Problem, SecregError, bad_input
 
 UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
@@ -89,9 +88,9 @@ def parse(text: str, where: str) -> tuple[Directive, ...]:
             words.append(Word(re.sub(r"\\(.)", r"\1", match[kind], flags=re.DOTALL), start, at, line))
         line += text.count("\n", start, at)
     if words:
-        raise bad_input(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")
+        raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
     if blocks:
-        raise bad_input(f"{where}:{blocks[-1].line}", f"{blocks[-1].text} {{ is never closed", "add a }")
+        raise bad_input(f"{where}:{blocks[-1].line}", "this { is never closed", "add a }")
     return tuple(found)
 
 
@@ -100,7 +99,7 @@ def _sign(
 ) -> None:
     if sign == "}":
         if words:
-            raise bad_input(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")
+            raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
         if not blocks:
             raise bad_input(f"{where}:{line}", "a } too many", "remove it")
         blocks.pop()
@@ -140,11 +139,10 @@ def listen_of(args: Sequence[str]) -> Listen | None:
     if not matched or (port := _port(matched["port"] or "80")) is None:
         return None
     if bracketed:
-        try:
-            address = str(ipaddress.IPv6Address(bracketed["host"]))
-        except ValueError:
+        address = names.address(bracketed["host"])
+        if address is None or address.version != 6:
             return None
-        return Listen(address, port, tls, proxied)
+        return Listen(str(address), port, tls, proxied)
     host = matched["host"] or matched["only"] or ""
     return Listen("" if host in ("*", "0.0.0.0") else host, port, tls, proxied)
 
@@ -154,12 +152,21 @@ def _port(digits: str) -> int | None:
 
 
 @dataclass(frozen=True)
+class Server:
+    """A server { } of http { }: where it begins, and its directives, each with its place."""
+
+    where: str
+    directives: list[tuple[Directive, str]]
+
+
+@dataclass(frozen=True)
 class Bundle:
     """nginx.conf with everything of the administrator's that it reads: ready to be staged.
 
     files: path below the front's directory -> bytes; origin: the same path -> where it comes from; sources: every
     file of /etc that was read; listens: TCP addresses; own_pair: whether docker-registry.crt is what it serves;
-    outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as absolute paths.
+    outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as absolute paths;
+    servers: those in files of ours.
     """
 
     files: dict[str, bytes]
@@ -169,6 +176,7 @@ class Bundle:
     own_pair: bool
     outside: tuple[Path, ...]
     patterns: tuple[str, ...]
+    servers: tuple[Server, ...]
 
 
 def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None]) -> Bundle:
@@ -193,6 +201,7 @@ class _Bundler:
         self.outside: list[Path] = []
         self.patterns: list[str] = []
         self.bytes = self.count = self.depth = 0
+        self.servers: list[Server] = []
 
     def run(self, conf: Path, data: bytes) -> Bundle:
         self.add("nginx.conf", conf, data, ())
@@ -218,6 +227,7 @@ class _Bundler:
             self.own_pair,
             tuple(dict.fromkeys(self.outside)),
             tuple(dict.fromkeys(self.patterns)),
+            tuple(self.servers),
         )
 
     def taken(self, path: Path, where: str) -> bytes | None:
@@ -251,6 +261,7 @@ class _Bundler:
         if not context and directive.name in UNIT_DIRECTIVES:
             yield directive.words[0].start, directive.end, ""
             return
+        self.note_server(directive, f"{source}:{directive.words[0].line}", context)
         if directive.name == "listen" and directive.args:
             self.listens += [found for found in [listen_of(directive.args)] if found]
         takes_file = FILE_DIRECTIVE.fullmatch(directive.name)
@@ -266,7 +277,14 @@ class _Bundler:
             else:
                 self.include(name, f"{source}:{word.line}", context)
             if name != word.text:
-                yield word.start, word.end, f'"{name}"'
+                yield word.start, word.end, f'"{quoting.nginx_part(name)}"'
+
+    def note_server(self, directive: Directive, where: str, context: tuple[str, ...]) -> None:
+        """Remember `directive` as one of the server that was opened last: they come in order, included ones too."""
+        if context == ("http",) and directive.name == "server" and directive.opens:
+            self.servers.append(Server(where, []))
+        elif context == ("http", "server") and self.servers:
+            self.servers[-1].directives.append((directive, where))
 
     def note_outside(self, word: str, where: str, follow: bool) -> None:
         """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too.
@@ -314,9 +332,9 @@ class _Bundler:
             return
         wild = glob.has_magic(word)
         pattern = f"{glob.escape(str(self.etc))}/{word}"
-        names = [str(path.relative_to(self.etc)) for path in self.expanded(pattern, where)] if wild else [word]
+        found = [str(path.relative_to(self.etc)) for path in self.expanded(pattern, where)] if wild else [word]
         self.patterns += [pattern] if wild else []
-        for name in names:
+        for name in found:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
             if not name.isprintable():
@@ -358,7 +376,7 @@ def on_sockets(staged: Mapping[str, bytes], directory: Path) -> tuple[dict[str, 
                 directive.args[0], (directory / f"{len(sockets)}.sock", listen_of(directive.args))
             )
             kept = [word for word in directive.args[1:] if word in ("ssl", "http2", "default_server")]
-            pieces += [text[at : directive.words[1].start], " ".join([f"unix:{path}", *kept])]
+            pieces += [text[at : directive.words[1].start], " ".join([quoting.nginx(f"unix:{path}"), *kept])]
             at = directive.words[-1].end
         changed[name] = "".join([*pieces, text[at:]]).encode()
     return changed, {path: listen for path, listen in sockets.values() if listen}

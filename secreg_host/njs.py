@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host import files, nginxconf, process, processes, reading, records, templating
+from secreg_host import files, nginxconf, process, processes, quoting, reading, records, templating
 from secreg_host import host as hosts
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
@@ -22,20 +22,20 @@ SCRIPT = "front/manifest.js.j2"
 LOADS = re.compile(rf"^[^#]*\bload_module\s[^;]*{NAME}", re.MULTILINE)
 
 CONF = """\
-load_module "{module}";
-pid {directory}/nginx.pid;
+load_module {module};
+pid {pid};
 error_log stderr;
 events {{ }}
 http {{
     access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path       {directory}/proxy;
-    fastcgi_temp_path     {directory}/fastcgi;
-    uwsgi_temp_path       {directory}/uwsgi;
-    scgi_temp_path        {directory}/scgi;
+    client_body_temp_path {body};
+    proxy_temp_path       {proxy};
+    fastcgi_temp_path     {fastcgi};
+    uwsgi_temp_path       {uwsgi};
+    scgi_temp_path        {scgi};
     js_import manifest.js;
     server {{
-        listen unix:{directory}/sock;
+        listen {socket};
         location / {{
             js_content manifest.manifest;
         }}
@@ -115,14 +115,16 @@ def _tried(host: Host, program: Path, found: Path) -> str:
     shutil.rmtree(directory, ignore_errors=True)
     files.make_directory(directory, 0o700)
     try:
-        conf = CONF.format(module=found, directory=directory)
+        named = {name: directory / name for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi")}
+        values = {"module": found, "pid": directory / "nginx.pid", "socket": f"unix:{directory}/sock", **named}
+        conf = CONF.format(**{name: quoting.nginx(value) for name, value in values.items()})
         files.create(directory / "nginx.conf", conf.encode(), 0o400, account.owner)
         files.create(directory / "manifest.js", script(host.paths.templates, ""), 0o400, account.owner)
         files.make_directory(directory, 0o700, account.owner)
         argv = [*processes.nginx_argv(program, directory / "nginx.conf"), "-t"]
         tried = process.run(process.as_account(argv, account))
-        said = [line.partition("[emerg] ")[2] for line in tried.stderr.splitlines() if "[emerg] " in line]
-        return re.sub(r"^\d+#\d+: ", "", said[0]) if said else "" if tried.returncode == 0 else "nginx -t fails"
+        errors = [line.partition("[emerg] ")[2] for line in tried.stderr.splitlines() if "[emerg] " in line]
+        return re.sub(r"^\d+#\d+: ", "", errors[0]) if errors else "" if tried.returncode == 0 else "nginx -t fails"
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -4,16 +4,13 @@ request files use: sections, variables, [req], the distinguished name, extension
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from secreg_host import names
 from secreg_host.errors import BadInput, Problem
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-DNS_NAME = re.compile(r"(\*\.)?(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
+from secreg_host.names import IPAddress
 
 SUBJECT = {
     "C": ("C", "countryName"),
@@ -38,6 +35,9 @@ KEY_USAGES = (
     "decipherOnly",
 )
 EXTENDED = ("serverAuth", "clientAuth")
+CONTINUED = re.compile(r"(?<!\\)(?:\\\\)*\\\Z")
+"""A line that goes on in the next: a backslash at its end that no other one makes a plain character."""
+
 LONGEST = 65536
 """Characters of a value, as in OpenSSL (CONF_MAX_VALUE): variables can make it grow without end."""
 
@@ -85,7 +85,7 @@ def sections(text: str, where: str) -> tuple[Sections, list[Problem]]:
         line, place = lines[number], f"{where}:{number + 1}"
         number += 1
         pieces = [line]
-        while pieces[-1].endswith("\\") and number < len(lines):
+        while CONTINUED.search(pieces[-1]) and number < len(lines):
             pieces[-1] = pieces[-1][:-1]
             pieces.append(lines[number])
             number += 1
@@ -98,7 +98,7 @@ def sections(text: str, where: str) -> tuple[Sections, list[Problem]]:
             continue
         key, equals, value = line.partition("=")
         if not equals:
-            problems.append(Problem(place, f"{line[:40]!r} is neither [section] nor name = value", "correct the line"))
+            problems.append(Problem(place, "neither [section] nor name = value", "correct the line"))
             continue
         current[key.strip()] = Value(_expand(value.strip(), current, found, place, problems), place)
     return found, problems
@@ -117,7 +117,7 @@ def _expand(text: str, own: Mapping[str, Value], all_: Sections, place: str, pro
         section, _, key = name.rpartition("::")
         value = all_.get(section, {}).get(key) if section else own.get(key) or all_[""].get(key)
         if value is None:
-            problems.append(Problem(place, f"the variable {name!r} is not set above", "set it, or write the value"))
+            problems.append(Problem(place, "a variable in it is not set above", "set it, or write the value"))
             return ""
         left -= len(value.text)
         return value.text if left >= 0 else ""
@@ -156,7 +156,7 @@ class _Reader:
         req = self.sections.get("req", {})
         bits = req.get("default_bits")
         if bits and not (bits.text.isdecimal() and len(bits.text) < 6 and 2048 <= int(bits.text) <= 8192):
-            self.wrong(bits, f"default_bits {bits.text!r} is not a number from 2048 to 8192")
+            self.wrong(bits, "default_bits is not a number from 2048 to 8192")
             bits = None
         extensions: dict[str, Value] = {}
         for option in ("req_extensions", "x509_extensions"):
@@ -175,7 +175,7 @@ class _Reader:
 
     def section(self, name: Value) -> dict[str, Value]:
         if name.text not in self.sections:
-            self.wrong(name, f"there is no section [{name.text}]", "add it, or correct the name")
+            self.wrong(name, "there is no such section", "add it, or correct the name")
         return self.sections.get(name.text, {})
 
     def subject(self, name: Value | None) -> tuple[tuple[str, str], ...]:
@@ -191,7 +191,7 @@ class _Reader:
                 if len(value.text) > limit or (short == "C" and not re.fullmatch("[A-Z]{2}", value.text)):
                     self.wrong(
                         value,
-                        f"{spelling} {value.text!r} is not "
+                        f"{spelling} is not "
                         + ("a country code of two capital letters" if short == "C" else f"at most {limit} characters"),
                     )
                     continue
@@ -207,7 +207,7 @@ class _Reader:
                 if key == "basicConstraints" and "CA:TRUE" in value.text.upper().replace(" ", ""):
                     self.wrong(value, "a server certificate is no CA", "write: basicConstraints = CA:FALSE")
             elif key != "subjectAltName":
-                self.wrong(value, f"the extension {key} is not known here", "remove the line")
+                self.wrong(value, "this extension is not known here", "remove the line")
             else:
                 for item in value.text.split(","):
                     entries += self.entries(Value(item.strip(), value.where))
@@ -234,17 +234,16 @@ class _Reader:
 
     def alternative_name(self, entry: Value, dns: dict[str, None], ips: dict[IPAddress, None]) -> None:
         kind, _, text = entry.text.partition(":")
-        if kind == "DNS" and DNS_NAME.fullmatch(text) and len(text) <= 253:
+        if kind == "DNS" and names.is_host_name(text, wildcard=True):
             dns[text.lower()] = None
         elif kind == "DNS":
-            self.wrong(entry, f"{text!r} is not a host name", "an address goes into IP.n")
+            self.wrong(entry, "DNS: not a host name", "an address goes into IP.n")
+        elif kind == "IP" and (address := names.address(text)):
+            ips[address] = None
         elif kind == "IP":
-            try:
-                ips[ipaddress.ip_address(text)] = None
-            except ValueError:
-                self.wrong(entry, f"{text!r} is not an IP address", "a name goes into DNS.n")
+            self.wrong(entry, "IP: not an IP address", "a name goes into DNS.n")
         elif kind not in ("critical", "email", "URI"):
-            self.wrong(entry, f"{entry.text[:40]!r} is neither DNS:… nor IP:…")
+            self.wrong(entry, "an alternative name is neither DNS:… nor IP:…")
 
     def usages(
         self, extensions: Mapping[str, Value], key: str, known: tuple[str, ...], default: tuple[str, ...]
@@ -255,7 +254,7 @@ class _Reader:
         words = [word for word in words if word and word != "critical"]
         for word in words:
             if word not in known:
-                self.wrong(extensions[key], f"{key} {word!r} is not known", f"known: {', '.join(known)}")
+                self.wrong(extensions[key], f"{key}: a word is not known", f"known: {', '.join(known)}")
         if NEEDED[key] not in words:
             self.wrong(extensions[key], f"no client takes it without {NEEDED[key]}", f"add {NEEDED[key]}")
         if "keyCertSign" in words:

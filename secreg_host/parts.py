@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import bugs, certs, nginxconf, ours, reading, records, registryconf, users
+from secreg_host import bugs, certs, names, nginxconf, ours, plainhttp, reading, records, registryconf, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, bad_input
 from secreg_host.paths import Paths
@@ -119,7 +119,7 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
     same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
     if before is not None and same:
         part = replace(before, files=_pair(crt, key, authority))
-        return Reading(part, warnings=(*expiry(part, paths, now), *ours.warnings(paths, crt)))
+        return Reading(part, warnings=_warnings(part, paths, now, crt))
     pair = certs.KeyPair(crt, key)
     judged = certs.judge(pair, str(paths.crt), str(paths.key), now, ours.renewal(paths, paths.crt))
     certificate = judged.certificate
@@ -132,11 +132,30 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
         "names": [*certificate.names, *map(str, certificate.addresses)],
     }
     part = Part(_pair(crt, key, authority), facts, (str(paths.crt), str(paths.key)))
-    return Reading(part, warnings=(*expiry(part, paths, now), *ours.warnings(paths, crt)))
+    return Reading(part, warnings=_warnings(part, paths, now, crt))
+
+
+def _warnings(part: Part, paths: Paths, now: datetime, crt: bytes) -> tuple[Problem, ...]:
+    return (*expiry(part, paths, now), *ours.warnings(paths, crt), *unusable(part, str(paths.crt)))
 
 
 def _pair(crt: bytes, key: bytes, authority: bytes) -> dict[str, bytes]:
     return {CRT: crt, KEY: key} | ({CA: authority} if authority else {})
+
+
+def names_of(certificate: Part) -> tuple[str, ...]:
+    """The names and addresses of a certificate for which clients can ask."""
+    return names.usable(map(str, certificate.facts["names"]))
+
+
+def unusable(part: Part, where: str) -> tuple[Problem, ...]:
+    """A warning when the certificate has names that are neither host names nor addresses."""
+    odd = [str(name) for name in part.facts["names"] if str(name) not in names_of(part)]
+    if not odd:
+        return ()
+    shown = ", ".join(f"{name[:60]!a}" for name in odd[:5])
+    what = f"{len(odd)} of its names are neither host names nor addresses, and passed over: {shown}"
+    return (Problem(where, what, "clients can't reach it by them; have it issued without"),)
 
 
 def expiry(part: Part, paths: Paths, now: datetime) -> tuple[Problem, ...]:
@@ -164,7 +183,7 @@ def read_nginx(paths: Paths) -> Reading:
     }
     facts["watched"] = sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})
     staged = {f"front/{name}": data for name, data in found.files.items()}
-    return Reading(Part(staged, facts, tuple(map(str, found.sources))))
+    return Reading(Part(staged, facts, tuple(map(str, found.sources))), warnings=plainhttp.warnings(found.servers))
 
 
 def _included(path: Path) -> bytes | None:
@@ -210,4 +229,4 @@ def read_users(paths: Paths) -> UsersReading:
         return UsersReading(b"", told)
     if not found and not problems:
         problems = (Problem(where, "holds no user", "nobody can log in; add one: secure-registry htpasswd USER"),)
-    return UsersReading(users.render(found), problems, users.weak(found, where))
+    return UsersReading(users.render(found), problems, (*users.weak(found, where), *users.empty(found, where)))

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from secreg_host import process
+from secreg_host import names, process
 from secreg_host.nginxconf import Listen
 
 LISTENING = "0A"
@@ -49,11 +49,9 @@ def holders(listen: Listen) -> tuple[str, ...]:
 
 def is_foreign(listen: Listen) -> bool:
     """Whether `listen` names an address that this host does not have (a host name is nginx's to judge)."""
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        socket.inet_pton(family, listen.host)
-    except OSError:
+    if names.address(listen.host) is None:
         return False
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     with socket.socket(family) as probe:
         try:
             probe.bind((listen.host, 0))

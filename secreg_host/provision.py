@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host import defaults, distant, files, reading, records
+from secreg_host import defaults, distant, files, quoting, reading, records
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.host import Host
@@ -152,7 +152,7 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
         written.append(write)
     choice = htpasswd.split_options(settings.opt, "OPT")
     line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
-    write = Write(paths.htpasswd, line.encode(), 0o640)
+    write = Write(paths.htpasswd, line.encode(), files.SECRET)
     ledger.record([write])
     files.write(write.path, write.data, write.mode)
     records.save(paths.state / "credentials.json", {"stamp": _stamp(host, settings)})
@@ -200,6 +200,6 @@ def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
         or status.st_mode & 0o002
     )
     if not writable:
-        hint = f"chown -hR {account.name}: {root}"
+        hint = f"chown -hR {account.name}: {quoting.shell(root)}"
         return (Problem(where, f"the registry (user {account.name}) can't write to rootdirectory {root}", hint),)
     return ()

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host import yamlfile
+from secreg_host import quoting, yamlfile
 from secreg_host.errors import BadInput, Problem
 
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
 """Keys of `storage` that are no storage drivers (distribution, docs/configuration: storage)."""
 
+NO_SECRETS = {("version",), ("storage", "filesystem", "rootdirectory")}
+"""Where the values are none, whatever they are."""
+
 DEFAULT_ROOT = "/var/lib/registry"
 """Where the filesystem driver stores without `rootdirectory`."""
 
 
-PLAIN_PATH = re.compile(r"/[^\x00-\x20\x7f\"'$\\;{}]*")
-"""A directory that can stand in nginx.conf as it is (`$` can't be escaped there)."""
-
-PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ !#%-\[\]-~]*")
-"""Headers that nginx can add as the registry does: printable ASCII without `"`, `$` and `\\`."""
+PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -#%-~]*")
+"""Headers that nginx can add as the registry does: printable ASCII without `$`."""
 
 OWN_HEADERS = {
     "accept-ranges", "cache-control", "content-length", "content-range", "content-type", "docker-content-digest",
@@ -55,7 +55,7 @@ def parse(data: bytes, where: str) -> RegistryConf:
         hint = "it begins with: version: 0.1 (secure-registry setup writes a new one when the file is removed)"
         raise BadInput([Problem(where, "the registry's configuration is a mapping; this is not", hint)])
     if str(document.get("version")) != "0.1":
-        problems.append(Problem(where, f"version is {document.get('version')!r}", "write: version: 0.1"))
+        problems.append(Problem(where, "the version is not 0.1", "write: version: 0.1"))
     storage = document.get("storage")
     drivers = [name for name in storage if name not in NOT_DRIVERS] if isinstance(storage, dict) else []
     if isinstance(storage, str):
@@ -75,6 +75,22 @@ def parse(data: bytes, where: str) -> RegistryConf:
     headers = tuple(_headers(document))
     more = next(_more(document, root, headers), "")
     return RegistryConf(root, bool(document.get("auth")), more, () if more else headers)
+
+
+def values(data: bytes) -> Iterator[str]:
+    """What may be a secret in a docker-registry.yml that can be read: each value, as text and line by line."""
+    yield from _values(yamlfile.load(data, ""), ())
+
+
+def _values(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _values(inner, (*path, str(name)))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _values(inner, path)
+    elif value is not None and path not in NO_SECRETS and not isinstance(value, bool):
+        yield from str(value).splitlines()
 
 
 def _section(document: object, *names: str) -> Any:
@@ -97,7 +113,7 @@ def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], .
     """Everything by which an answer of this registry is more than the bytes of a file."""
     if root is None:
         yield "the storage is not filesystem"
-    elif not PLAIN_PATH.fullmatch(str(root)):
+    elif "$" in str(root):
         yield "the path of storage.filesystem.rootdirectory has characters that nginx can't take"
     for section in ("auth", "middleware", "notifications"):
         found = _section(document, section)
@@ -113,14 +129,14 @@ def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], .
         yield "http.prefix moves it to another path"
     for name, value in headers:
         if not PLAIN_NAME.fullmatch(name) or not PLAIN_VALUE.fullmatch(value) or name.lower() in OWN_HEADERS:
-            yield f"http.headers has one that only it can send ({name or 'not a mapping'})"
+            yield "http.headers has one that only it can send"
 
 
 def _root(storage: object, where: str, problems: list[Problem]) -> Path:
     options = storage.get("filesystem") if isinstance(storage, dict) else None
     given = (options or {}).get("rootdirectory", DEFAULT_ROOT) if isinstance(options, dict | None) else options
-    if not isinstance(given, str) or not given.startswith("/"):
-        what = f"storage.filesystem.rootdirectory is {given!r}"
-        problems.append(Problem(where, what, "an absolute path is needed"))
+    if not isinstance(given, str) or not given.startswith("/") or quoting.CONTROL.search(given):
+        what = "storage.filesystem.rootdirectory is not an absolute path"
+        problems.append(Problem(where, what, "write one, without control characters"))
         return Path(DEFAULT_ROOT)
     return Path(given)

@@ -10,13 +10,16 @@ import contextlib
 import re
 from pathlib import Path
 
-from secreg_host import process
+from secreg_host import lastwords, process
 from secreg_host.errors import Problem, SecregError
 
 VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)\s*$")
 NO_DRIVER = re.compile(r"StorageDriver not registered: (\S+)")
 ELSEWHERE = {"swift": "2.8", "oss": "2.8"}
 """Storage drivers that distribution 3.0 dropped, and the last version that has them (its release notes)."""
+
+DRIVERS = {"azure", "filesystem", "gcs", "inmemory", "oss", "s3", "s3aws", "swift"}
+"""Those that any version of distribution ever had."""
 
 
 def version(program: Path) -> str:
@@ -30,11 +33,12 @@ def version(program: Path) -> str:
 def explain(said: str, yml: Path, data: bytes, program: Path) -> Problem:
     """Why the registry `program` does not start with `data`, the bytes of docker-registry.yml, as it `said`."""
     if not (missing := NO_DRIVER.search(said)):
-        return Problem(str(yml), f"the registry does not start with it: {said}", "correct it")
+        return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", "correct it")
     driver = missing[1]
     lines = enumerate(data.decode(errors="replace").splitlines(), 1)
     line = next((number for number, text in lines if re.match(rf"\s+['\"]?{re.escape(driver)}\b", text)), 0)
-    what = f"this registry ({program}, version {version(program) or 'unknown'}) has no storage driver {driver!r}"
+    shown = f": {driver}" if driver in DRIVERS else ""
+    what = f"this registry ({program}, version {version(program) or 'unknown'}) has no such storage driver{shown}"
     hint = "name one that it has, such as filesystem or s3"
     if last := ELSEWHERE.get(driver):
         hint = f"it was dropped after {last}: set REGISTRY_BINARY to a registry {last}, or use s3, which both speak"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from secreg_host import assemble, bugs, files, nginxconf, probe, process, processes
+from secreg_host import assemble, bugs, files, lastwords, nginxconf, probe, process, processes, quoting
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
@@ -84,10 +84,11 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
             if source and inside in (*origin, kinds.CRT, kinds.KEY):
                 where = f"{source}:{match['line']}" if path == match["file"] else source
                 break
-        found.append(Problem(where, text.replace(f"{staged}/front/", ""), hint_for(text)))
+        shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
+        found.append(Problem(where, shown, hint_for(text)))
     if not found:
         said = (stderr.strip().splitlines() or ["nginx -t failed without a word"])[-1]
-        found = [Problem(origin["front/nginx.conf"], said)]
+        found = [Problem(origin["front/nginx.conf"], lastwords.nginx(said))]
     return tuple(found)
 
 
@@ -130,7 +131,7 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     own = {path.removeprefix("front/") for path in generation.parts[kinds.NGINX].facts["origin"]}
     listening = {name: data for name, data in front.items() if name in own and name.endswith((".conf", ".inc"))}
     changed, sockets = nginxconf.on_sockets(listening, directory)
-    was, now = str(host.paths.front_run).encode(), str(directory).encode()
+    was, now = (quoting.nginx_part(path).encode() for path in (host.paths.front_run, directory))
     for name, data in front.items():
         target = directory / name
         if target.parent != directory:
@@ -152,7 +153,7 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
             if nginx.poll() is not None or time.monotonic() > deadline:
                 nginx.kill()
                 said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
-                raise SecregError(f"nginx did not start: {said}")
+                raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
             time.sleep(0.002)
         yield
     finally:

@@ -6,6 +6,7 @@ import hashlib
 import ssl
 from dataclasses import dataclass
 
+from secreg_host import names
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 
@@ -14,10 +15,14 @@ HTTPS = 443
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A name or an address (without brackets) and a port."""
+    """A name or an address (without brackets) and a port. Raises ValueError for a host that is neither."""
 
     host: str
     port: int
+
+    def __post_init__(self) -> None:
+        if not names.is_endpoint(self.host):
+            raise ValueError("neither a host name nor an address")
 
     @property
     def bracketed(self) -> str:
@@ -60,23 +65,22 @@ def of(generation: Generation) -> Served:
     """What `generation` serves: each name and address of its certificate, on each port with TLS; of a wildcard the
     names in SERVER_NAME that it covers."""
     certificate = generation.parts[kinds.CERTIFICATE]
-    given = [str(name) for name in certificate.facts["names"]]
+    given = kinds.names_of(certificate)
     wild = tuple(name.removeprefix("*") for name in given if name.startswith("*."))
     wished = kinds.settings_of(generation.parts[kinds.SETTINGS]).server_names
     covered = [name for name in wished if f".{name.partition('.')[2]}" in wild]
-    names = [*covered, *(name for name in given if "*" not in name and name not in covered)]
+    exact = [*covered, *(name for name in given if "*" not in name and name not in covered)]
     endpoints = []
     for listen in generation.listens:
         if listen.tls:
             only = listen.host if listen.host not in ("", "::") else None
-            endpoints += [Endpoint(name, listen.port) for name in names if only is None or _reaches(name, only)]
+            endpoints += [Endpoint(name, listen.port) for name in exact if only is None or _reaches(name, only)]
     return Served(tuple(dict.fromkeys(endpoints)), certificate.files.get(kinds.CA))
 
 
 def _reaches(name: str, only: str) -> bool:
     """Whether `name` may lead to the one address that is listened on: an address must be that one."""
-    is_address = ":" in name or name.replace(".", "").isdigit()
-    return name == only if is_address else True
+    return name == only if names.address(name) is not None else True
 
 
 def fingerprint(pem: bytes) -> str:

@@ -6,7 +6,6 @@ line; nothing behind this module sees a raw string.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import socket
@@ -15,10 +14,9 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from secreg_host import envfile
+from secreg_host import envfile, names
 from secreg_host.errors import BadInput, Problem
 
-HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
 KEY_TYPES = ("P-256", "RSA-4096")
 DOCKER_TRUST = ("insecure", "ca", "none")
@@ -65,7 +63,7 @@ def default() -> Settings:
 
 
 class _Invalid(Exception):
-    pass
+    """What is wrong with a value, never the value itself: two settings on one line make a password part of another."""
 
 
 def _text(value: str) -> str:
@@ -77,27 +75,30 @@ def _text(value: str) -> str:
 
 
 def _names(value: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(value.replace(",", " ").split()))
-    for name in names:
-        try:
-            ipaddress.ip_address(name.strip("[]"))
-        except ValueError:
-            if not HOST_NAME.fullmatch(name) or len(name) > 253:
-                raise _Invalid(f"{name!r} is not a host name (letters, digits, hyphens and dots)") from None
-    return tuple(name.strip("[]") for name in names)
+    return tuple(dict.fromkeys(map(_name, value.replace(",", " ").split())))
+
+
+def _name(word: str) -> str:
+    """A host name, without a dot at its end, or an address, without brackets."""
+    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
+    if (address := names.address(bare)) is not None:
+        return str(address)
+    if not names.is_host_name(word.removesuffix(".")):
+        raise _Invalid("not a host name (letters, digits, hyphens and dots)")
+    return word.removesuffix(".")
 
 
 def _addresses(value: str) -> tuple[str, ...]:
-    try:
-        return tuple(dict.fromkeys(str(ipaddress.ip_address(word)) for word in value.replace(",", " ").split()))
-    except ValueError as error:
-        raise _Invalid(f"{error}; give IP addresses, names go into SERVER_NAME") from None
+    found = [names.address(word) for word in value.replace(",", " ").split()]
+    if None in found:
+        raise _Invalid("not an IP address; names go into SERVER_NAME")
+    return tuple(dict.fromkeys(map(str, found)))
 
 
 def _number(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not value.isascii() or not value.isdecimal() or len(value) > 9 or not low <= int(value) <= high:
-            raise _Invalid(f"{value!r} is not a whole number from {low} to {high}")
+            raise _Invalid(f"not a whole number from {low} to {high}")
         return int(value)
 
     return parse
@@ -105,7 +106,7 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 
 def _country(value: str) -> str:
     if value and not re.fullmatch("[A-Za-z]{2}", value):
-        raise _Invalid(f"{value!r} is not a country code of two letters (ISO 3166)")
+        raise _Invalid("not a country code of two letters (ISO 3166)")
     return value.upper()
 
 
@@ -123,22 +124,22 @@ def _password(value: str) -> str:
 
 def _key_type(value: str) -> str:
     if value not in KEY_TYPES:
-        raise _Invalid(f"{value!r} is none of {', '.join(KEY_TYPES)}")
+        raise _Invalid(f"none of {', '.join(KEY_TYPES)}")
     return value
 
 
 def _docker_trust(value: str) -> str:
     if value not in DOCKER_TRUST:
-        raise _Invalid(f"{value!r} is none of {', '.join(DOCKER_TRUST)}")
+        raise _Invalid(f"none of {', '.join(DOCKER_TRUST)}")
     return value
 
 
 def _host(value: str) -> str:
     if not value:
         return ""
-    if len(names := _names(value)) != 1:
+    if len(found := _names(value)) != 1:
         raise _Invalid("one host name or address is needed")
-    return names[0]
+    return found[0]
 
 
 def _program(value: str) -> str:
@@ -275,7 +276,7 @@ def from_file(data: bytes, where: str) -> tuple[dict[str, Given], tuple[Problem,
         if name not in BY_NAME:
             close = get_close_matches(item.key[:40].upper().removeprefix("EXPORT "), BY_NAME, n=1)
             hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(BY_NAME)
-            found.append(Problem(place, f"unknown setting {item.key[:40]!r}", hint))
+            found.append(Problem(place, "a setting that is not known", hint))
         elif name in given:
             found.append(Problem(place, f"{name} is set again (first at {given[name].where})", "keep one of the two"))
         else:
@@ -347,7 +348,7 @@ def unresolved(settings: Settings) -> tuple[Problem, ...]:
         return (
             Problem(
                 "REGISTRY_HOST",
-                f"unknown host name {settings.registry_host!r} ({error.strerror})",
+                f"nothing knows this host name ({error.strerror})",
                 "correct it in secure-registry.conf, or add the name to DNS or /etc/hosts",
             ),
         )

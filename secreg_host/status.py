@@ -82,7 +82,7 @@ def _with_own_looks(host: Host, report: Report) -> Report:
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
     """Addresses (https://…) under which `listen` is reached; the best one first."""
-    names = [str(name) for name in generation.parts[kinds.CERTIFICATE].facts["names"]]
+    names = list(kinds.names_of(generation.parts[kinds.CERTIFICATE]))
     if listen.host not in ("", "::"):
         names = [listen.host]
     port = "" if listen.port == 443 else f":{listen.port}"

@@ -1,4 +1,5 @@
-"""The one place that renders templates/ (jinja2): an unknown variable is an error, nothing is escaped or trimmed."""
+"""The one place that renders templates/ (jinja2): an unknown variable is an error, and so is a value that was not
+quoted for the language of the template (quoting.py); nothing is trimmed."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import jinja2
 from jinja2.bccache import Bucket
 
+from secreg_host import quoting
 from secreg_host.paths import COMPILED, TEMPLATES
 
 
@@ -25,10 +27,17 @@ class _Cache(jinja2.FileSystemBytecodeCache):
             super().dump_bytecode(bucket)
 
 
+def _quoted(value: object) -> object:
+    """`value`, the result of some `{{ }}`. Raises TypeError when no filter of quoting.py made it."""
+    if isinstance(value, quoting.Quoted) or type(value) is int or isinstance(value, jinja2.Undefined):
+        return value
+    raise TypeError(f"a value of type {type(value).__name__} is not quoted; a filter is missing: {{{{ … | shell }}}}")
+
+
 @functools.cache
 def _environment(directory: Path) -> jinja2.Environment:
     kept = directory == TEMPLATES and os.access(COMPILED, os.R_OK | os.X_OK)
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(directory),
         bytecode_cache=_Cache(str(COMPILED)) if kept else None,
         undefined=jinja2.StrictUndefined,
@@ -36,7 +45,10 @@ def _environment(directory: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
+        finalize=_quoted,
     )
+    environment.filters.update(quoting.FILTERS)
+    return environment
 
 
 def load(directory: Path) -> None:
@@ -47,5 +59,8 @@ def load(directory: Path) -> None:
 
 
 def render(directory: Path, template: str, **variables: object) -> bytes:
-    """Template `template` (a name below `directory`) with `variables`, as UTF-8 bytes."""
+    """Template `template` (a name below `directory`) with `variables`, as UTF-8 bytes.
+
+    Raises ValueError when a value can't be written in the template's language, TypeError for one that is not quoted.
+    """
     return _environment(directory).get_template(template).render(**variables).encode()

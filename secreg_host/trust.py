@@ -20,6 +20,7 @@ from secreg_host import (
     generations,
     handshake,
     owned,
+    quoting,
     reading,
     records,
     served,
@@ -179,7 +180,8 @@ class Trust:
         if self.served is not None and mode == "insecure":
             wanted = self.served.insecure_entries
         if self.served is not None and mode == "ca" and self.served.ca and self.docker_found():
-            own = {self.paths.docker / "certs.d" / word / "ca.crt": self.served.ca for word in self.served.spellings}
+            below = self.paths.docker / "certs.d"
+            own = {below / quoting.component(word) / "ca.crt": self.served.ca for word in self.served.spellings}
         problems += self._files(DOCKER, own)[1]
         record = self._docker_record()
         if self.manager is None and wanted:
@@ -259,8 +261,8 @@ class Trust:
             )
         variables = {
             "best": far[0].spellings[0],
-            "addresses": [f"'{endpoint.spellings[0]}'" for endpoint in far if endpoint.port == far[0].port],
-            "spellings": [f"'{word}'" for word in dict.fromkeys(word for end in far for word in end.spellings)],
+            "addresses": [endpoint.spellings[0] for endpoint in far if endpoint.port == far[0].port],
+            "spellings": list(dict.fromkeys(word for end in far for word in end.spellings)),
             "fingerprint": served.fingerprint(self.served.ca),
         }
         name = "line.sh.j2" if line else "show.sh.j2"

@@ -6,12 +6,12 @@ only when config_path says so.
 
 from __future__ import annotations
 
-import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from secreg_host import reading
+from secreg_host import quoting, reading
 from secreg_host.errors import Note, Problem
 from secreg_host.paths import Paths
 from secreg_host.process import find_program
@@ -33,15 +33,15 @@ def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
     """For each spelling of an endpoint hosts.toml, and the CA certificate beside it."""
     wanted: dict[Path, bytes] = {}
     for word in served.spellings:
-        directory = paths.containerd / "certs.d" / word
+        directory = paths.containerd / "certs.d" / quoting.component(word)
         if insecure:
             trust = "skip_verify = true"
         elif served.ca is not None:
-            trust = f"ca = {json.dumps(str(directory / 'ca.crt'))}"
+            trust = f"ca = {quoting.basic_string(directory / 'ca.crt')}"
             wanted[directory / "ca.crt"] = served.ca
         else:
             continue
-        url = json.dumps(f"https://{word}")
+        url = quoting.basic_string(f"https://{word}")
         text = (
             f"# Written by secure-registry.\nserver = {url}\n{CAPABILITIES}\n{trust}\n\n"
             f"[host]\n{url} = {{ {CAPABILITIES}, {trust} }}\n"
@@ -63,7 +63,8 @@ def notes(paths: Paths) -> tuple[Problem, ...]:
     try:
         given = config_paths(reading.read(config, reading.JSON) or b"")
     except (ValueError, AttributeError, RecursionError) as error:
-        return (Problem(str(config), f"can't be read as TOML: {error}", "correct it"),)
+        at = re.search(r"\(at [^()]*\)$", str(error))  # the rest may quote
+        return (Problem(str(config), f"can't be read as TOML{f' {at[0]}' if at else ''}", "correct it"),)
     if str(directory) in given:
         return ()
     hint = (

@@ -5,9 +5,9 @@ Source: containers-certs.d(5), containers-registries.conf.d(5).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from secreg_host import quoting
 from secreg_host.errors import Note, Problem
 from secreg_host.paths import Paths
 from secreg_host.process import find_program
@@ -24,12 +24,13 @@ def found(paths: Paths) -> bool:
 def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
     """ca.crt for each spelling of an endpoint; or, if `insecure`, a drop-in that turns the check off for them."""
     if insecure:
-        tables = [f"[[registry]]\nlocation = {json.dumps(word)}\ninsecure = true\n" for word in served.spellings]
+        words = map(quoting.basic_string, served.spellings)
+        tables = [f"[[registry]]\nlocation = {word}\ninsecure = true\n" for word in words]
         text = "# Written by secure-registry: secure-registry trust remove podman\n" + "\n".join(tables)
         return {paths.containers / "registries.conf.d/50-secure-registry.conf": text.encode()}
     if served.ca is None:
         return {}
-    return {paths.containers / "certs.d" / word / "ca.crt": served.ca for word in served.spellings}
+    return {paths.containers / "certs.d" / quoting.component(word) / "ca.crt": served.ca for word in served.spellings}
 
 
 def notes(paths: Paths) -> tuple[Problem, ...]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from secreg_host import beside, files, memory, processes, templating, views
+from secreg_host import beside, files, memory, processes, quoting, templating, views
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
@@ -18,6 +17,9 @@ from secreg_host.parts import Part
 from secreg_host.rendered import Rendered
 
 MAIN = "secure-registry.service"
+
+INSTANCE = "\0"
+"""Stands for the slot in what is to become a template unit: nothing else that a unit holds can have it."""
 
 
 def unit_of(name: str) -> str:
@@ -31,7 +33,7 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     storage = parts[kinds.REGISTRY].facts["root"]
     wanted = {"nginx": partial(processes.front, host, settings), "auth": partial(processes.auth, host, settings)}
     if settings.own_registry:
-        wanted["registry@"] = partial(processes.registry, host, settings, "%i")
+        wanted["registry@"] = partial(processes.registry, host, settings, INSTANCE)
     found = []
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
@@ -44,9 +46,9 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
             unit=unit_of("images@"),
             paths=host.paths,
             storage=storage,
-            mounting=[_words(argv) for argv in views.mounting(host.paths, storage, "%i")],
-            unmounting=_words(views.unmounting(host.paths, "%i")),
-            tidying=_words(views.tidying(host.paths, "%i")),
+            mounting=[_words(argv) for argv in views.mounting(host.paths, storage, INSTANCE)],
+            unmounting=_words(views.unmounting(host.paths, INSTANCE)),
+            tidying=_words(views.tidying(host.paths, INSTANCE)),
         )
     return rendered | {
         host.paths.units / unit_of(name): templating.render(
@@ -56,6 +58,7 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
             paths=host.paths,
             process=one,
             exec_start=_words(one.argv),
+            environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
             storage=storage,
             drain_seconds=processes.DRAIN_SECONDS,
             memory=host.paths.front_run / memory.RUN_DIRECTORY,
@@ -64,8 +67,8 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     }
 
 
-def _words(argv: Iterable[str]) -> str:
-    return shlex.join(argv).replace("'", '"')
+def _words(argv: Iterable[str]) -> quoting.Quoted:
+    return quoting.Quoted(" ".join(quoting.unit_word(word, INSTANCE) for word in argv))
 
 
 def write(host: Host, units: Mapping[Path, bytes]) -> bool:

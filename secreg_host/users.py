@@ -1,10 +1,13 @@
 """htpasswd files: who may log in. Reading judges every line; a bad one is dropped, never guessed at.
 
-Source: htpasswd(1) of Apache, crypt(5), nginx's ngx_http_auth_basic_module. No message ever holds a hash or a password.
+Source: htpasswd(1) of Apache, crypt(5), nginx's ngx_http_auth_basic_module. No message ever holds a hash or a password,
+or anything of a line that can't be used: it may be one.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import warnings
 from collections.abc import Iterable
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from secreg_host import distro
+from secreg_host import distro, quoting
 from secreg_host.errors import Problem, SecregError, bad_input
 
 ROUNDS = 200_000
@@ -120,11 +123,11 @@ def _user(line: bytes, number: int) -> User | tuple[str, str]:
         return wrong, again
     value = rest.partition(":")[0].strip()
     if not value:
-        return f"user {name!r} has no password", again
+        return "a user without a password", again
     if value.startswith("{PLAIN}"):
-        return f"the password of user {name!r} is stored in plain text", again
+        return "a password in plain text", again
     if scheme_of(value) is None:
-        return f"the password of user {name!r} is not a hash that nginx knows", again
+        return "what stands behind the colon is not a hash that nginx knows", again
     return User(name, value, number)
 
 
@@ -139,11 +142,32 @@ def weak(users: Iterable[User], where: str) -> tuple[Problem, ...]:
         Problem(
             f"{where}:{user.line}",
             f"the password of user {user.name!r} has a weak hash ({scheme_of(user.hash)})",
-            f"hash it anew: secure-registry htpasswd {user.name}",
+            f"hash it anew: secure-registry htpasswd {quoting.shell(user.name)}",
         )
         for user in users
         if scheme_of(user.hash) in WEAK
     )
+
+
+def empty(users: Iterable[User], where: str) -> tuple[Problem, ...]:
+    """A warning for each user with a hash of the empty password, as far as that can be told without work."""
+    return tuple(
+        Problem(
+            f"{where}:{user.line}",
+            f"the password of user {user.name!r} is empty, so it lets nobody in",
+            f"give one: secure-registry htpasswd {quoting.shell(user.name)}",
+        )
+        for user in users
+        if _is_of_nothing(user.hash)
+    )
+
+
+def _is_of_nothing(value: str) -> bool:
+    scheme, brace, text = value.partition("}")
+    if not brace or scheme not in ("{SHA", "{SSHA"):
+        return False
+    digest = base64.b64decode(f"{text}===")
+    return digest[:20] == hashlib.sha1(digest[20:], usedforsecurity=False).digest()
 
 
 def check_password(password: str, scheme: Scheme) -> None:

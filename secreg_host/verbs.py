@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from secreg_host import apply as applying
-from secreg_host import defaults, files, generations, hooks, instance, records, reserve, sources
+from secreg_host import defaults, files, generations, hooks, instance, quoting, records, reserve, sources
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import status as looking
@@ -45,6 +45,12 @@ def _host(call: Call) -> Host:
         raise bad_input(
             "", "this needs root", "run it with sudo; or an instance of your own: start --foreground --root DIR"
         )
+    try:
+        quoting.nginx(call.paths.root)
+    except ValueError:
+        raise bad_input(
+            "--root", "nginx can't take a path with $ or a control character", "name another directory"
+        ) from None
     return hosts.discover(call.paths)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -15,17 +16,18 @@ for: a few lines of aliases can stand for more than any memory holds."""
 
 
 def load(data: bytes, where: str) -> Any:
-    """The document in `data`, None if it is empty. Raises BadInput with `file:line` if it is not YAML, or too much."""
+    """The document in `data`, None if it is empty. Raises BadInput with `file:line` if it is not YAML, or too much; it
+    quotes nothing of it."""
     try:
         _check(data, where)
         return yaml.load(data, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         last = max(1, len(data.splitlines()))
         line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
-        raise bad_input(f"{where}:{line}", f"not YAML: {error.problem}", "mind the indentation") from None
-    except yaml.YAMLError as error:
-        said = (str(error).splitlines() or ["it can't be read"])[0]
-        raise bad_input(where, f"not YAML: {said}", "save the file as UTF-8 text") from None
+        said = re.split("['\"]", error.problem or "it can't be read")[0].strip()  # what it quotes may be a secret
+        raise bad_input(f"{where}:{line}", f"not YAML: {said}", "mind the indentation") from None
+    except yaml.YAMLError:
+        raise bad_input(where, "not YAML that can be read", "save the file as UTF-8 text") from None
     except BadInput:
         raise
     except Exception as error:  # a date or a number that there is none of, a key that can be none
@@ -49,7 +51,7 @@ def _check(data: bytes, where: str) -> None:
                 sizes[anchor] = size - before
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in opened):
-                raise bad_input(f"{where}:{line}", f"the alias *{event.anchor} stands for what it is in", "remove it")
+                raise bad_input(f"{where}:{line}", "the alias stands for what it is in", "remove it")
             size += sizes.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
             size += 1

@@ -21,16 +21,16 @@ import argcomplete  # noqa: E402
 from docutils.core import publish_string  # noqa: E402
 from docutils.writers import manpage  # noqa: E402
 
-from secreg_host import __version__, cli, helptext, settings, templating  # noqa: E402
+from secreg_host import __version__, cli, helptext, quoting, settings, templating  # noqa: E402
 
 NAME = "secure-registry"
 PAGES = (f"{NAME}.8", f"{NAME}.conf.5")
 COMPLETIONS = {"bash": f"bash/{NAME}", "zsh": f"zsh/_{NAME}", "fish": f"fish/{NAME}.fish"}
 
 
-def escaped(text: str) -> str:
+def escaped(text: str) -> quoting.Quoted:
     """`text` as reStructuredText that says just that."""
-    return re.sub(r"([\\*`|_])", r"\\\1", text)
+    return quoting.Quoted(re.sub(r"([\\*`|_])", r"\\\1", text))
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[dict[str, str]]:

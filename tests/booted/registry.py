@@ -28,6 +28,7 @@ HARMLESS = (
     r"Referenced but unset environment variable",  # docker.service of Debian
     r"dockerd|containerd",  # clients' own remarks
     r"^  -> ",  # the remedy that follows an expected error
+    r"warning: \S+: every user of this host can read it",  # tests save files with any mode
     r"user \"\w+\" was not found|password mismatch",  # wrong passwords are tried here
 )
 

@@ -208,8 +208,8 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(instance: Instance) -
         ({"NGINX_BINARY": "/nowhere/nginx"}, "program not found: /nowhere/nginx"),
         ({"REGISTRY_BINARY": "/nowhere/registry"}, "program not found: /nowhere/registry"),
         ({"REGISTRY_BINARY": "/bin/false"}, "the registry does not start with it"),
-        ({"REGISTRY_HOST": "does-not-exist.invalid"}, "unknown host name 'does-not-exist.invalid'"),
-        ({"PORT": "0", "C": "AUS"}, "C: 'AUS' is not a country code"),
+        ({"REGISTRY_HOST": "does-not-exist.invalid"}, "nothing knows this host name"),
+        ({"PORT": "0", "C": "AUS"}, "C: not a country code"),
     ],
 )
 def test_a_first_start_that_can_not_be(instance: Instance, setting: dict[str, str], said: str) -> None:
@@ -319,7 +319,7 @@ def test_gencert_obeys_openssl_cnf_within_the_limits_of_the_ca(instance: Instanc
     instance.wait_for("the new certificate", lambda: instance.served_fingerprint() != before)
     instance.edit("openssl.cnf", "IP.1", "IP.1 = 1.2.3.4.5\nOI.1")
     done = instance.run("gencert")
-    assert done.returncode == 2 and re.search(r"openssl.cnf:\d+: '1.2.3.4.5' is not an IP address", done.stderr)
+    assert done.returncode == 2 and re.search(r"openssl.cnf:\d+: IP: not an IP address", done.stderr)
 
 
 def test_gencert_replaces_what_is_not_ours_only_by_force_and_keeps_it(instance: Instance) -> None:
@@ -445,6 +445,6 @@ def test_a_registry_of_version_three(instance: Instance) -> None:
     line = before[: before.index("  filesystem:")].count("\n") + 1
     answer = instance.reload()
     assert f"docker-registry.yml:{line}: this registry ({stand_in}, version 3.0.0)" in answer
-    assert "has no storage driver 'oss'" in answer
+    assert "has no such storage driver: oss" in answer
     assert "REGISTRY_BINARY to a registry 2.8" in answer
     assert instance.ask("/v2/_catalog", user="docker").status == 200

@@ -43,6 +43,27 @@ def checking_time(instance: Instance) -> int:
     return sum(int(fields[11]) + int(fields[12]) for fields in stats)
 
 
+def test_an_empty_password_is_none(serving: Instance) -> None:
+    """Whatever the hash; for crypt(3), what begins with NUL is empty, too. One that ends with a colon is not."""
+    import bcrypt
+
+    users = (serving.etc / ".htpasswd").read_text()
+    users += f"bcrypt:{bcrypt.hashpw(b'', bcrypt.gensalt(4)).decode()}\nsha:{{SHA}}2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n"
+    users += "".join(f"{'x' * number}:{bcrypt.hashpw(b'a::', bcrypt.gensalt(4)).decode()}\n" for number in (1, 2, 3))
+    serving.write(".htpasswd", users)
+    said = serving.reload()
+    assert f"{serving.etc}/.htpasswd:3: the password of user 'sha' is empty" in said
+    wrong = serving.ask("/v2/", user="bcrypt", password="x")
+    for user, password in (("bcrypt", ""), ("bcrypt", "\0x"), ("sha", ""), ("sha", "\0")):
+        answer = serving.ask("/v2/", user=user, password=password)
+        assert (answer.status, answer.headers.keys(), answer.body) == (401, wrong.headers.keys(), wrong.body)
+    assert [serving.ask("/v2/", user="x" * number, password="a::").status for number in (1, 2, 3)] == [200] * 3
+    for words in (["-b", "carol", ""], ["-i", "carol"]):
+        done = serving.run("htpasswd", *words)
+        assert done.returncode == 2 and "it is empty" in done.stderr
+    assert "carol" not in (serving.etc / ".htpasswd").read_text()
+
+
 def test_many_first_requests_cost_one_hash(serving: Instance) -> None:
     serving.write(".htpasswd", (serving.etc / ".htpasswd").read_text())
     add_user(serving, "alice", "one")

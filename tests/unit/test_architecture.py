@@ -12,13 +12,14 @@ PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
-    {"__init__", "ask", "errors", "paths", "journal", "helptext"},
-    {"bugs", "distant", "directories"},
+    {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
+    {"basicauth", "bugs", "distant", "directories"},
     {"patterns", "reading"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
     {"users", "reserve", "opensslcnf", "nginxconf", "registryconf"},
-    {"htpasswd", "certs", "ports", "probe", "dockerinfo"},
+    {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "probe", "dockerinfo"},
     {"settings", "issued", "beside"},
+    {"exposure"},
     {"host"},
     {"processes", "records", "hooks", "registryprogram", "memory", "views"},
     {"ours", "rendered"},

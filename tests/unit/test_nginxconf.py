@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import nginxconf
+from secreg_host import nginxconf, plainhttp
 from secreg_host.errors import BadInput
 from secreg_host.nginxconf import Bundle, Listen
 
@@ -98,6 +98,34 @@ def test_the_same_address_is_the_same_socket_in_a_rehearsal() -> None:
         b"server { listen unix:/r/0.sock ssl; listen unix:/r/1.sock ssl; }\nserver { listen unix:/r/0.sock ssl; }"
     )
     assert sockets == {Path("/r/0.sock"): Listen("", 443), Path("/r/1.sock"): Listen("::", 443)}
+
+
+PLAIN = "  include secure-registry/registry.conf;\n"
+
+
+@pytest.mark.parametrize(
+    ("server", "lines"),
+    [
+        (f"listen 80;\n  listen 443 ssl;\n{PLAIN}", [4]),
+        (f"listen 443 ssl;\n  listen [::]:80;\n  listen 192.0.2.1:8080;\n{PLAIN}", [5, 6]),
+        (f"server_name x;\n{PLAIN}", [4]),  # nginx takes port 80
+        (f"include more.conf;\n{PLAIN}", ["more.conf:2"]),
+        (f"listen 80;\n  location / {{ }}\n{PLAIN}", [4]),
+        (f"listen 443 ssl;\n{PLAIN}", []),
+        (f"listen 443 quic;\n{PLAIN}", []),
+        (f"listen unix:/run/x.sock;\n  listen 127.0.0.1:80;\n  listen [::1]:80;\n  listen localhost:81;\n{PLAIN}", []),
+        (f"listen 80 proxy_protocol;\n{PLAIN}", []),
+        (f"ssl on;\n  listen 443;\n{PLAIN}", []),
+        (f"listen 80;\n  listen 443 ssl;\n  if ($scheme = http) {{ return 301 https://x$request_uri; }}\n{PLAIN}", []),
+        ("listen 80;\n  return 301 https://$host$request_uri;\n", []),
+    ],
+)
+def test_passwords_without_tls_are_told_with_their_line(server: str, lines: list[int | str]) -> None:
+    both = f" server {{ {server} }}\n{SERVER} }}}}\n"
+    found = plainhttp.warnings(bundle(NEEDED + both, more_conf="\nlisten 80;\n").servers)
+    wanted = [f"{CONF}:{line}" if isinstance(line, int) else f"{CONF.parent}/{line}" for line in lines]
+    assert [problem.where for problem in found] == wanted
+    assert all("return 301" in problem.hint for problem in found)
 
 
 @given(st.text())

@@ -18,14 +18,14 @@ from secreg_host.errors import BadInput
         ("", "f", "is a mapping; this is not"),
         ("- x", "f", "is a mapping; this is not"),
         ("just text", "f", "is a mapping; this is not"),
-        ("version: 0.2\nstorage: {inmemory: {}}", "f", "version is 0.2"),
-        ("storage: {inmemory: {}}", "f", "version is None"),
+        ("version: 0.2\nstorage: {inmemory: {}}", "f", "version is not 0.1"),
+        ("storage: {inmemory: {}}", "f", "version is not 0.1"),
         ("version: 0.1", "f", "names no driver"),
         ("version: 0.1\nstorage: {cache: {}}", "f", "names no driver"),
         ("version: 0.1\nstorage: {s3: {}, filesystem: {}}", "f", "2 drivers"),
         ("version: 0.1\nstorage: {inmemory: {}}\nhttp: 5", "f", "http must be a mapping"),
-        ("version: 0.1\nstorage: {filesystem: {rootdirectory: x}}", "f", "rootdirectory is 'x'"),
-        ("version: 0.1\nstorage: {filesystem: {rootdirectory: 7}}", "f", "rootdirectory is 7"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: x}}", "f", "rootdirectory is not an absolute path"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: 7}}", "f", "rootdirectory is not an absolute path"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, where: str, what: str) -> None:
@@ -62,7 +62,6 @@ FILES = "version: 0.1\nstorage: {filesystem: {rootdirectory: /x}}\n"
     ("text", "why"),
     [
         ("version: 0.1\nstorage: {inmemory: {}}", "not filesystem"),
-        ("version: 0.1\nstorage: {filesystem: {rootdirectory: /a b}}", "nginx can't take"),
         ("version: 0.1\nstorage: {filesystem: {rootdirectory: /a$b}}", "nginx can't take"),
         (FILES + "auth: {token: {realm: x}}", "it has auth"),
         (FILES + "middleware: {storage: [{name: redirect}]}", "it has middleware"),
@@ -70,11 +69,10 @@ FILES = "version: 0.1\nstorage: {filesystem: {rootdirectory: /x}}\n"
         (FILES + "proxy: {remoteurl: 'https://example.org'}", "a proxy of another registry"),
         (FILES + "health: {file: [{file: /down}]}", "turn it off"),
         (FILES + "http: {prefix: /x/}", "another path"),
-        (FILES + "http: {headers: {ETag: [x]}}", "only it can send (ETag)"),
-        (FILES + 'http: {headers: {X: ["a\\"b"]}}', "only it can send (X)"),
-        (FILES + 'http: {headers: {X: ["$host"]}}', "only it can send (X)"),
-        (FILES + "http: {headers: {X: [5]}}", "only it can send (X)"),
-        (FILES + "http: {headers: [X]}", "only it can send (not a mapping)"),
+        (FILES + "http: {headers: {ETag: [x]}}", "only it can send"),
+        (FILES + 'http: {headers: {X: ["$host"]}}', "only it can send"),
+        (FILES + "http: {headers: {X: [5]}}", "only it can send"),
+        (FILES + "http: {headers: [X]}", "only it can send"),
     ],
 )
 def test_only_the_registry_answers_downloads_that_are_more_than_files(text: str, why: str) -> None:
@@ -88,6 +86,7 @@ def test_only_the_registry_answers_downloads_that_are_more_than_files(text: str,
         ("health: {storagedriver: {enabled: true}}\nnotifications: {events: {includereferences: true}}", ()),
         ("http: {prefix: /, headers: {X-Content-Type-Options: [nosniff], A: ['b c', d]}}",
          (("X-Content-Type-Options", "nosniff"), ("A", "b c"), ("A", "d"))),
+        ('http: {headers: {X: ["a\\"b; {c} #"]}}', (("X", 'a"b; {c} #'),)),
     ],
 )  # fmt: skip
 def test_downloads_that_are_files(more: str, headers: tuple[tuple[str, str], ...]) -> None:

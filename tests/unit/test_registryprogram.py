@@ -32,7 +32,7 @@ def test_a_dropped_driver_is_named_with_its_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(registryprogram, "version", lambda _: "3.0.0")
     found = registryprogram.explain("panic: StorageDriver not registered: swift", Path("/etc/x.yml"), YML, PROGRAM)
     assert found.where == "/etc/x.yml:4"
-    assert "/opt/registry, version 3.0.0" in found.what and "'swift'" in found.what
+    assert "/opt/registry, version 3.0.0" in found.what and "driver: swift" in found.what
     assert "REGISTRY_BINARY" in found.hint and "2.8" in found.hint
 
 

@@ -16,7 +16,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     templates, compiled = tmp_path / "templates", tmp_path / "compiled"
     for folder in (templates, compiled):
         folder.mkdir()
-    (templates / "hello.j2").write_text("hello {{ name }}\n")
+    (templates / "hello.j2").write_text("hello {{ name | line }}\n")
     monkeypatch.setattr(templating, "TEMPLATES", templates)
     monkeypatch.setattr(templating, "COMPILED", compiled)
     return compiled
@@ -33,7 +33,7 @@ def test_what_was_compiled_is_used_until_the_template_changes(kept: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(jinja2.Environment, "compile", lambda *_, **__: pytest.fail("it was compiled again"))
         assert hello(kept, "two") == b"hello two\n"
-    (kept.parent / "templates/hello.j2").write_text("goodbye {{ name }}\n")
+    (kept.parent / "templates/hello.j2").write_text("goodbye {{ name | line }}\n")
     assert hello(kept, "three") == b"goodbye three\n"
     assert len(list(kept.iterdir())) == 1
 

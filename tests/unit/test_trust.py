@@ -52,6 +52,21 @@ def test_endpoints_are_names_and_addresses_with_their_ports() -> None:
     assert found.ca == CA
 
 
+def test_what_is_no_name_is_nobodys_endpoint(host: Host) -> None:
+    """A certificate is the administrator's, but what it says comes from whoever asked for it."""
+    odd = ("x'$(touch${IFS}/run/pwned)'.example", "../../cron.d/evil", "a b", "a\nb", "", ".", "fe80::1%eth0", "*.*.x")
+    current = generation(names=(*odd, "reg.example.org", "192.0.2.1", "*.wild.example"), mode="ca")
+    assert served.of(current).spellings == ("reg.example.org:5000", "192.0.2.1:5000")
+    assert kinds.names_of(current.parts[kinds.CERTIFICATE]) == ("reg.example.org", "192.0.2.1", "*.wild.example")
+    for line in (True, False):
+        shown = Trust(host, current).show(line)
+        assert "reg.example.org:5000" in shown and not any(word and word in shown for word in odd if len(word) > 3)
+    [warning] = kinds.unusable(current.parts[kinds.CERTIFICATE], "crt")
+    assert warning.what.startswith("8 of its names") and "\n" not in warning.what
+    with pytest.raises(ValueError):
+        Endpoint("../../cron.d/evil", 443)
+
+
 def test_port_443_may_be_left_out_but_not_in_what_old_dockerds_refuse() -> None:
     found = served.of(generation(names=("a.example", "::1", "*.example"), listens=(("", 443), ("::", 443))))
     assert found.spellings == ("a.example", "a.example:443", "[::1]", "[::1]:443")
@@ -309,8 +324,8 @@ def test_docker_with_ca_and_back(host: Host) -> None:
 def test_what_is_shown_for_other_machines(host: Host) -> None:
     current = generation(names=("localhost", "::1", "reg.example.org", "2001:db8::1"), listens=(("", 443),))
     script = Trust(host, current).show(line=False)
-    assert "for at in 'reg.example.org' '[2001:db8::1]'; do" in script and served.fingerprint(CA) in script
-    assert "for name in 'reg.example.org' 'reg.example.org:443' '[2001:db8::1]' '[2001:db8::1]:443'; do" in script
+    assert "for at in reg.example.org '[2001:db8::1]'; do" in script and served.fingerprint(CA) in script
+    assert "for name in reg.example.org reg.example.org:443 '[2001:db8::1]' '[2001:db8::1]:443'; do" in script
     assert "localhost" not in script
     line = Trust(host, current).show(line=True)
     assert line.count("\n") == 1 and served.fingerprint(CA) in line

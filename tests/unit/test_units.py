@@ -10,7 +10,7 @@ import pytest
 
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
-from secreg_host import units
+from secreg_host import units, views
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.settings import Settings
@@ -33,6 +33,29 @@ def test_every_line_is_one_of_a_unit(host: Host, monkeypatch: pytest.MonkeyPatch
         assert wrong == [], path.name
         walled = b"ProtectSystem=strict" in data
         assert b"NoNewPrivileges=yes" in data and walled is ("images@" not in path.name), path.name
+
+
+def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/opt/ng%inx"))
+    monkeypatch.setattr(hosts, "registry", lambda _: Path("/opt/%n/registry"))
+    parts = {
+        kinds.SETTINGS: kinds.settings_part(Settings()),
+        kinds.REGISTRY: Part({}, {"root": "/srv/a b%n'\"\\", "more": ""}),
+    }
+    lines = {path.name: data.decode().splitlines() for path, data in units.render(host, parts).items()}
+    registry = lines["secure-registry-registry@.service"]
+    for key in ("RequiresMountsFor", "ReadWritePaths"):
+        assert f"{key}=\"/srv/a b%%n'\"'\"'\"\\\"" in registry
+    slot = f"{host.paths.lib}/slots/%i/docker-registry.yml"
+    assert f'ExecStart=:"/opt/%%n/registry" serve {slot}' in registry
+    assert f"Environment=REGISTRY_HTTP_ADDR={host.paths.run}/registry-%i/registry.sock" in registry
+    images = lines["secure-registry-images@.service"]
+    assert "RequiresMountsFor=\"/srv/a b%%n'\"'\"'\"\\\"" in images
+    view = f"{host.paths.images('new')}/%i"
+    mounted = f"bind,{views.OPTIONS} \"/srv/a b%%n'\\\"\\\\\" {view}"
+    assert f"ExecStart=:mount -o {mounted}" in images and f"ExecStopPost=-:umount --lazy --quiet {view}" in images
+    [start] = [line for line in lines["secure-registry-nginx.service"] if line.startswith("ExecStart=")]
+    assert start.startswith('ExecStart=:"/opt/ng%%inx" -e stderr')
 
 
 def test_what_runs_apply_runs_in_one_sandbox() -> None:
