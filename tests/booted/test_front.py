@@ -8,6 +8,7 @@ import json
 from tests.booted.registry import Load, Registry
 
 STORAGE = "/var/lib/secure-registry/storage"
+VIEWS = "/run/secure-registry-images/"
 
 
 def upload(registry: Registry, data: str) -> str:
@@ -47,15 +48,54 @@ def test_blobs_come_from_the_disk_or_else_from_the_registry(registry: Registry) 
     done = registry.command("reload")
     assert "can't read" in done.stderr and "chmod -R g+rX" in done.stderr, done
     assert answer() == "0123456789\n200"
-    assert f"root {STORAGE}" not in machine.read("/var/lib/secure-registry/current/front/secure-registry/registry.conf")
+    conf = "/var/lib/secure-registry/current/front/secure-registry/registry.conf"
+    assert VIEWS not in machine.read(conf)
     machine.run("chmod", "-R", "g+rX", f"{STORAGE}/docker")
     assert "can't read" not in registry.command("reload").stderr
-    assert STORAGE in machine.read("/var/lib/secure-registry/current/front/secure-registry/registry.conf")
+    assert VIEWS in machine.read(conf)
     assert answer() == "0123456789\n200"
     registry.expected += [
         r"open\(\) .* failed \(13: Permission denied\)",
         "can't read /var/lib/secure-registry/storage",
     ]
+
+
+def test_the_front_follows_the_storage(watched: Registry) -> None:
+    """Another directory (by a link of the administrator's), another file system on it, and all of it gone at the end:
+    the front sends what is there now, and never from where it is not any more."""
+    machine = watched.machine
+
+    def from_disk(path: str) -> str:
+        """What is answered while the registry can't."""
+        watched.systemctl("kill", "--signal=STOP", "secure-registry-registry@*")
+        try:
+            return watched.curl(path, "--max-time", "3", user="docker").stdout
+        finally:
+            watched.systemctl("kill", "--signal=CONT", "secure-registry-registry@*")
+
+    first = upload(watched, "first")
+    assert from_disk(first) == "first\n200"
+    machine.run("install", "-d", "-o", "secure-registry", "-g", "secure-registry", "-m", "0750", "/srv/images")
+    machine.run("ln", "-s", "images", "/srv/link")
+    watched.edit("docker-registry.yml", STORAGE, "/srv/link")
+    machine.wait_for("the other one", lambda: watched.status_of(first, user="docker") == "404")
+    second = upload(watched, "second")
+    assert from_disk(second) == "second\n200"
+    owner = f"uid={machine.run('id', '-u', 'secure-registry').stdout.strip()}"
+    group = f"gid={machine.run('id', '-g', 'secure-registry').stdout.strip()}"
+    machine.run("mount", "-t", "tmpfs", "-o", f"{owner},{group},mode=0750", "none", "/srv/images")
+    watched.command("reload")
+    assert watched.status_of(second, user="docker") == "404"
+    third = upload(watched, "third")
+    assert from_disk(third) == "third\n200"
+    flags = machine.run("findmnt", "--noheadings", "--output", "OPTIONS", "--types", "tmpfs").stdout
+    assert "nosymfollow" in flags
+
+    watched.systemctl("stop", "secure-registry")
+    assert VIEWS not in machine.read("/proc/self/mountinfo")
+    machine.run("umount", "/srv/images")
+    watched.command("uninstall")
+    assert not machine.exists(VIEWS) and machine.exists("/srv/images/docker")
 
 
 KIND = "application/vnd.oci.image.manifest.v1+json"

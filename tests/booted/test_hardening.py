@@ -239,12 +239,12 @@ def test_what_is_planted_in_the_storage_is_not_sent_and_holds_nobody_up(registry
         machine.run("rm", "-r", f"{LIB}/storage/docker", "/srv/outside")
         # it would wait for the pipes that it was asked for until it is told to end, and then for an hour
         registry.systemctl("kill", "--signal=KILL", "secure-registry-registry@*")
-        machine.wait_for("the registry", lambda: registry.status_of("/v2/", user="docker") == "200")
     found = {name: tuple(answer) for name, answer in json.loads(said).items()}
     assert len(found) > 90
     wrong = {name: at for name, at in found.items() if at != ((200, False) if name.startswith("good") else (0, False))}
     assert wrong == {}
     assert all(int(line.split()[1]) < 300_000 for line in peaks.splitlines()), "a huge file is not read"
+    machine.wait_for("the registry", lambda: registry.status_of("/v2/", user="docker") == "200")
     registry.expected += [r"\[(error|crit)\] ", r"registry@\w.service: (Main process exited|Failed with result)"]
 
 
