@@ -27,7 +27,7 @@ from secreg_host.report import Report
 
 OPEN_FILES = 65536
 RELOAD_SECONDS = 60.0
-"""The longest that a reload is waited for."""
+"""The longest that a reload is waited for, and an end."""
 
 
 def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
@@ -55,9 +55,9 @@ def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> in
         finally:
             watcher.stop()
     finally:
-        _pid_file(host.paths).unlink(missing_ok=True)
         services.stop_all()
         memory.forget(host)
+        _pid_file(host.paths).unlink(missing_ok=True)
 
 
 def _raise_file_limit() -> None:
@@ -170,13 +170,21 @@ def reload(paths: Paths) -> Report:
     raise SecregError("the instance did not take over what changed", "see what it says where it was started")
 
 
-def signal_stop(paths: Paths) -> int:
-    return _signal(paths, signal.SIGTERM)
+def stop(paths: Paths) -> None:
+    """End a running foreground instance; returns when nothing of it runs any more.
+
+    Raises SecregError when none runs, or when it still does after `RELOAD_SECONDS`.
+    """
+    _signal(paths, signal.SIGTERM)
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while (pid := pid_of(paths)) is not None:
+        if time.monotonic() > deadline:
+            raise SecregError(f"process {pid} was told to end and still runs", f"kill -KILL {pid}")
+        time.sleep(0.02)
 
 
-def _signal(paths: Paths, number: signal.Signals) -> int:
+def _signal(paths: Paths, number: signal.Signals) -> None:
     pid = pid_of(paths)
     if pid is None:
         raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
     os.kill(pid, number)
-    return Exit.DONE
