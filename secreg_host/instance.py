@@ -150,8 +150,16 @@ def pid_of(paths: Paths) -> int | None:
     if not data or not data.strip().isdigit():
         return None
     pid = int(data)
-    command = files.read_or_none(Path(f"/proc/{pid}/cmdline")) or b""
-    return pid if b"secure-registry" in command or b"secreg_host" in command else None
+    return pid if _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    """Whether `pid` is a process of this program; not one that has another one's number by now, and no zombie."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"secure-registry" in command or b"secreg_host" in command
 
 
 def reload(paths: Paths) -> Report:
@@ -175,16 +183,17 @@ def stop(paths: Paths) -> None:
 
     Raises SecregError when none runs, or when it still does after `RELOAD_SECONDS`.
     """
-    _signal(paths, signal.SIGTERM)
+    pid = _signal(paths, signal.SIGTERM)
     deadline = time.monotonic() + RELOAD_SECONDS
-    while (pid := pid_of(paths)) is not None:
+    while _lives(pid):
         if time.monotonic() > deadline:
             raise SecregError(f"process {pid} was told to end and still runs", f"kill -KILL {pid}")
         time.sleep(0.02)
 
 
-def _signal(paths: Paths, number: signal.Signals) -> None:
+def _signal(paths: Paths, number: signal.Signals) -> int:
     pid = pid_of(paths)
     if pid is None:
         raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
     os.kill(pid, number)
+    return pid

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import ssl
 from base64 import b64encode
@@ -22,7 +23,7 @@ from tests.real.program import CHECKOUT, free_port
 from tests.real.test_supply import IGNORED
 
 RELEASES = releases() if "SECREG_TEST_RELEASES" in os.environ else [*releases(), "testing"]
-HERE = "/root/secure registry"
+HERE = "/srv/secure-registry"
 ETC = "/etc/secure-registry"
 
 
@@ -81,7 +82,7 @@ def test_make_start_on_a_bare_machine(newcomer: Newcomer) -> None:
     assert refused.returncode != 0 and "run make start as root" in refused.stderr
 
     said = newcomer.make("start").stdout
-    assert f":{newcomer.port}\n" in said.partition("log in with: docker login -u docker ")[2]
+    assert re.search(rf"(?m)^log in with: docker login .*:{newcomer.port}$", said), said[-2000:]
     assert f"the password is in {ETC}/.password" in said
     assert newcomer.answer() == 200
     before = newcomer.programs()
