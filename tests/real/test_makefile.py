@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,20 @@ def test_clean_removes_what_can_be_made_again(place: Path) -> None:
     (place / "config/var/lib/secure-registry/storage").mkdir(parents=True)
     assert make(place, "clean").returncode == 0
     assert sorted(path.name for path in place.iterdir()) == ["Makefile", "setup.cfg"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupted_start_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """What packaging/detached has begun ends with it as long as it doesn't serve."""
+    told = tmp_path / "told"
+    script = f"echo $$ > {told}.new; mv {told}.new {told}; exec sleep 98765"
+    with subprocess.Popen([CHECKOUT / "packaging/detached", "sh", "-c", script]) as process:
+        deadline = time.monotonic() + 30
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        begun = Path("/proc") / told.read_text().strip()
+        log = (begun / "fd/1").readlink()
+        assert log.exists()
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number.value
+    assert not log.exists() and not begun.exists()
