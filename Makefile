@@ -5,28 +5,31 @@ PYTHON      := /usr/bin/python3
 VENV        := build/venv
 RUN         := $(VENV)/bin/python
 ROOT        ?= $(CURDIR)/config
+OPT         ?=
+USERNAME    ?=
 COMMAND     := $(PYTHON) -B -m secreg_host
 VERSION     := $(shell sed -n 's/^version *= *//p' setup.cfg)
 DEB         := dist/secure-registry_$(VERSION)_all.deb
 RPM         := dist/secure-registry-$(VERSION)-1.noarch.rpm
 
-RUNTIME_PACKAGES := nginx libnginx-mod-http-js docker-registry python3 python3-bcrypt python3-cryptography \
-                    python3-jinja2 python3-passlib python3-pydbus python3-watchdog python3-yaml
-BUILD_PACKAGES   := debhelper dh-python dpkg-dev $(PAGES_PACKAGES)
-PAGES_PACKAGES   := python3-argcomplete python3-cryptography python3-docutils python3-jinja2 python3-passlib python3-yaml
-RPM_PACKAGES     := rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
-LINT_PACKAGES    := $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
-TEST_PACKAGES    := $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fish \
-                    man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables testssl.sh wrk zsh bash-completion
-BENCH_PACKAGES   := $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
+# With `=` a name is looked up when it is used: these lines can stand in any order.
+RUNTIME_PACKAGES = nginx libnginx-mod-http-js docker-registry python3 python3-bcrypt python3-cryptography \
+                   python3-jinja2 python3-passlib python3-pydbus python3-watchdog python3-yaml
+BUILD_PACKAGES   = debhelper dh-python dpkg-dev $(PAGES_PACKAGES)
+PAGES_PACKAGES   = python3-argcomplete python3-cryptography python3-docutils python3-jinja2 python3-passlib python3-yaml
+RPM_PACKAGES     = rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
+LINT_PACKAGES    = $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
+TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fish \
+                   man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables testssl.sh wrk zsh bash-completion
+BENCH_PACKAGES   = $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 
 # Packages that are missing are installed; a machine that has them all is left alone.
 missing = $(shell comm -23 <(printf '%s\n' $(1) | sort -u) \
     <(dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | sed -n 's/ installed$$//p' | sort -u))
 define need
 	@missing="$(call missing,$(1))"; if [ -n "$$missing" ]; then \
+		[ "$$(id -u)" = 0 ] || { echo "packages are missing; as root: apt-get install $$missing" >&2; exit 1; }; \
 		echo "installing $$missing"; \
-		[ "$$(id -u)" = 0 ] || { echo "run this as root, or install them first: apt-get install $$missing"; exit 1; }; \
 		packaging/quiet-install $$missing; fi
 endef
 
@@ -59,10 +62,14 @@ release:                ## The same from a clean tree that passes every check
 install:                ## Install into this machine, or below DESTDIR
 	$(MAKE) --no-print-directory -f packaging/Makefile install
 
-clean:                  ## Remove what was built, and the instance of start-fg (config/)
-	rm -rf build dist config *.egg-info
+clean:                  ## Remove what was built; config/, too, if start-fg left no images and no CA there
+	rm -rf build dist *.egg-info
+	@if [ -n "$$(find config/ -type f \( -name ca.key -o -path '*/storage/*' -o -path '*/docker/registry/v2/*' \) \
+		-print -quit 2>/dev/null)" ]; then echo "kept config/, it has images or a CA's key; to remove it: rm -r config"; \
+	else rm -rf config; fi
 
 start:                  ## Bring the registry up on this machine and say how to log in (systemd or not)
+	@[ "$$(id -u)" = 0 ] || { echo "this installs packages and starts services: run make start as root" >&2; exit 1; }
 	@$(MAKE) --no-print-directory deb
 	@packaging/start $(DEB)
 

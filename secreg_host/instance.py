@@ -27,7 +27,7 @@ from secreg_host.report import Report
 
 OPEN_FILES = 65536
 RELOAD_SECONDS = 60.0
-"""The longest that a reload is waited for."""
+"""The longest that a reload is waited for, and an end."""
 
 STOP_SECONDS = 60.0
 """The longest that its end is waited for."""
@@ -153,8 +153,16 @@ def pid_of(paths: Paths) -> int | None:
     if not data or len(data) > 20 or not data.strip().isdigit():
         return None
     pid = int(data)
-    command = files.read_or_none(Path(f"/proc/{pid}/cmdline")) or b""
-    return pid if b"secure-registry" in command or b"secreg_host" in command else None
+    return pid if _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    """Whether `pid` is a process of this program; not one that has another one's number by now, and no zombie."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"secure-registry" in command or b"secreg_host" in command
 
 
 def reload(paths: Paths) -> Report:
@@ -173,8 +181,17 @@ def reload(paths: Paths) -> Report:
     raise SecregError("the instance did not take over what changed", "see what it says where it was started")
 
 
-def signal_stop(paths: Paths) -> int:
-    return _signal(paths, signal.SIGTERM)
+def stop(paths: Paths) -> None:
+    """End a running foreground instance; returns when nothing of it runs any more.
+
+    Raises SecregError when none runs, or when it still does after `RELOAD_SECONDS`.
+    """
+    pid = _signal(paths, signal.SIGTERM)
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while _lives(pid):
+        if time.monotonic() > deadline:
+            raise SecregError(f"process {pid} was told to end and still runs", f"kill -KILL {pid}")
+        time.sleep(0.02)
 
 
 def end(paths: Paths) -> None:
@@ -195,4 +212,4 @@ def _signal(paths: Paths, number: signal.Signals) -> int:
     if pid is None:
         raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
     os.kill(pid, number)
-    return Exit.DONE
+    return pid

@@ -148,11 +148,15 @@ def start(call: Call) -> int:
             return instance.run(hosts.discover(Paths(Path(directory))), call.environment, args.watch)
     if args.foreground:
         return instance.run(_host(call), call.environment, args.watch)
-    host = _system(call)
+    in_foreground = instance.pid_of(call.paths) is not None  # it goes on, with what is new
+    host = _host(call) if in_foreground else _system(call)
     report = applying.apply(Stage(host, _services(host)), Wish("start", call.environment, create=True))
     _print_provisioned(host, report)
     _print_findings(report)
-    _unit_job("StartUnit")
+    if in_foreground:
+        instance.reload(call.paths)
+    else:
+        _unit_job("StartUnit")
     return _say_serving(host)
 
 
@@ -192,7 +196,8 @@ def _say_serving(host: Host) -> int:
 def stop(call: Call) -> int:
     """Stop the registry."""
     if call.paths.root != Path("/") or not hosts.systemd_runs():
-        return instance.signal_stop(call.paths)
+        instance.stop(call.paths)
+        return Exit.DONE
     _system(call)
     _unit_job("StopUnit")
     return Exit.DONE

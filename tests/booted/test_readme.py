@@ -119,7 +119,8 @@ class Typist:
 
 
 WAYS: tuple[tuple[str, Callable[[Typist, str], None] | str], ...] = (
-    (r"make start", "make deb built the package that is tried here; for the rest see test_make_start"),
+    (r"apt-get update && apt-get install -y make", Typist.install),
+    (r"make start", "make deb built the package that is tried here; for the rest see test_make_start, test_bare_tree"),
     (r"make check", "it is what runs this"),
     (r"apt install \./secure-registry_.*\.deb", Typist.install),
     (r"systemctl enable --now secure-registry", Typist.shell),

@@ -13,12 +13,12 @@ from tests.hosts.cgroup import ControlGroup
 
 REBOOT = 133  # nspawn's exit status when the host asked for a reboot
 
+_BOOTED = ("--boot", "--kill-signal=SIGRTMIN+3")
+_ENTERED = ("--as-pid2",)
 _FLAGS = (
     "--quiet",
-    "--boot",
     "--register=no",  # there is no systemd out here to register with
     "--keep-unit",
-    "--kill-signal=SIGRTMIN+3",
     "--capability=all",
     "--system-call-filter=@keyring bpf",  # dockerd
     "--resolv-conf=copy-host",  # for commands that run in this computer's network
@@ -38,19 +38,25 @@ class Nspawn:
         self,
         root: Path,
         name: str,
-        network: Path,
+        network: Path | None,
         group: ControlGroup,
         console: Path,
         binds: Mapping[Path, str],
         arguments: Sequence[str] = (),
+        boot: bool = True,
     ) -> None:
-        """Start it on `root`; `binds` are directories out here and where they appear; `arguments` are for its PID 1."""
+        """Start it on `root`; `binds` are directories out here and where they appear; `arguments` are for its PID 1.
+
+        network: a network namespace, None for this computer's. boot: off for a tree without systemd; `arguments` are
+        then the command whose end is the end of it all.
+        """
         argv = [
             "systemd-nspawn",
+            *(_BOOTED if boot else _ENTERED),
             *_FLAGS,
             f"--directory={root}",
             f"--machine={name}",
-            f"--network-namespace-path={network}",
+            *([f"--network-namespace-path={network}"] if network else []),
             *(f"--bind={here}:{there}" for here, there in binds.items()),
             *arguments,
         ]
@@ -62,7 +68,7 @@ class Nspawn:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | _ENVIRONMENT,
+                env=os.environ | (_ENVIRONMENT if boot else {}),
                 start_new_session=True,
             )
         self.pid = self._process.pid
@@ -112,11 +118,14 @@ class Nspawn:
 
 
 def _is_first_of_its_namespace(pid: int) -> bool:
-    """Whether `pid` is PID 1 of a namespace of its own and has become systemd (nspawn's helpers share its children)."""
+    """Whether `pid` is PID 1 of a namespace of its own and has become what it is to be, systemd or nspawn's own.
+
+    nspawn's helpers share its children.
+    """
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         program = Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return False
     numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
-    return len(numbers) > 1 and numbers[-1] == "1" and program in ("systemd", "init")
+    return len(numbers) > 1 and numbers[-1] == "1" and program in ("systemd", "init", "(sd-stubinit)")

@@ -37,12 +37,14 @@ _RPM = (
     "python3-watchdog python3-jinja2 python3-cryptography python3-yaml python3-bcrypt"
 )
 FLAVOURS = {
+    "make": "make",
     "bare": _BASE,
     "docker": f"{_BASE} docker.io skopeo",
     "clients": f"{_BASE} docker.io skopeo podman busybox-static",
     "rpm": f"{_BASE} {_RPM}",
 }
-"""`rpm` acts as a host of Red Hat's family does: all that the package needs is there, but what EL has not (pydbus)."""
+"""`make` is for BareTree. `rpm` acts as a host of Red Hat's family does: all that the package needs is there, but what
+EL has not (pydbus)."""
 DOWNLOADED = (
     "nginx libnginx-mod-http-js docker-registry python3 python3-pydbus python3-passlib python3-watchdog python3-jinja2 "
     "python3-cryptography python3-yaml python3-bcrypt python3-argcomplete logrotate"
@@ -107,7 +109,7 @@ def recipe(release: str, flavour: str = "docker") -> Recipe:
         release,
         flavour,
         tuple(packages),
-        () if flavour == "rpm" else tuple(f"{DOWNLOADED} {DOWNLOADED_TOO.get(flavour, '')}".split()),
+        () if flavour in ("make", "rpm") else tuple(f"{DOWNLOADED} {DOWNLOADED_TOO.get(flavour, '')}".split()),
         tuple(sources.lines_for(release)),
         tuple(dict.fromkeys(options)),
     )

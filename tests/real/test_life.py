@@ -179,6 +179,26 @@ def test_one_child_dies_all_stop(instance: Instance, name: str) -> None:
     instance.wait_for("their end", lambda: not children(instance, "slots/") and not children(instance, "current/"))
 
 
+def test_stop_comes_back_when_all_has_ended(instance: Instance) -> None:
+    instance.start()
+    assert instance.process is not None
+    assert instance.run("stop").returncode == 0
+    assert instance.process.poll() == 0
+    assert not children(instance, "slots/") and not children(instance, "current/")
+
+
+def test_start_of_one_that_runs_takes_over_what_is_new_and_says_how_to_log_in(instance: Instance) -> None:
+    instance.start()
+    instance.edit("docker-registry.yml", "level: ", "level: debug # ")
+    registry = children(instance, "slots/")
+    done = instance.run("start")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "log in with: docker login " in done.stdout and f":{instance.port}\n" in done.stdout
+    assert instance.process is not None and instance.process.poll() is None
+    assert children(instance, "slots/") != registry
+    assert instance.ask("/v2/", user="docker").status == 200
+
+
 def test_sigterm_stops_all_and_a_restart_keeps_images(instance: Instance) -> None:
     instance.start()
     begun = instance.ask("/v2/kept/blobs/uploads/", "POST", user="docker")

@@ -1,0 +1,83 @@
+"""The targets of the Makefile that can be tried on any machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.real.program import CHECKOUT
+
+TARGETS = [
+    name for line in re.findall(r"(?m)^([a-z -]+):", (CHECKOUT / "Makefile").read_text()) for name in line.split()
+]
+
+
+def make(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    given = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+    return subprocess.run(["make", *words], cwd=place, env=given, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_each_name_is_known_where_it_is_used(target: str) -> None:
+    """On 0.1 need-build looked up a list of packages that came after it, and was without it."""
+    done = make(CHECKOUT, "--dry-run", "--warn-undefined-variables", target)
+    assert "undefined" not in done.stderr, done.stderr
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for name in ("Makefile", "setup.cfg"):
+        shutil.copy(CHECKOUT / name, tmp_path)
+    for name in ("build/x", "dist/x", "x.egg-info/x"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "var/lib/secure-registry/storage/docker/registry/v2/blobs/sha256/00/data",
+        "srv/images/docker/registry/v2/repositories/x/_manifests/link",
+        "var/lib/secure-registry/state/ca.key",
+    ],
+)
+def test_clean_keeps_images_and_the_ca_and_says_so(place: Path, name: str) -> None:
+    path = place / "config" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("not to be had again")
+    done = make(place, "clean")
+    assert done.returncode == 0 and path.read_text() == "not to be had again"
+    assert "kept config/" in done.stdout and done.stdout.rstrip().endswith("rm -r config")
+    assert not any((place / gone).exists() for gone in ("build", "dist", "x.egg-info"))
+
+
+def test_clean_removes_what_can_be_made_again(place: Path) -> None:
+    (place / "config/etc/secure-registry").mkdir(parents=True)
+    (place / "config/etc/secure-registry/nginx.conf").touch()
+    (place / "config/var/lib/secure-registry/storage").mkdir(parents=True)
+    assert make(place, "clean").returncode == 0
+    assert sorted(path.name for path in place.iterdir()) == ["Makefile", "setup.cfg"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupted_start_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """What packaging/detached has begun ends with it as long as it doesn't serve."""
+    told = tmp_path / "told"
+    script = f"echo $$ > {told}.new; mv {told}.new {told}; exec sleep 98765"
+    with subprocess.Popen([CHECKOUT / "packaging/detached", "sh", "-c", script]) as process:
+        deadline = time.monotonic() + 30
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        begun = Path("/proc") / told.read_text().strip()
+        log = (begun / "fd/1").readlink()
+        assert log.exists()
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number.value
+    assert not log.exists() and not begun.exists()
