@@ -57,8 +57,8 @@ def unit_word(value: object, instance: str = "") -> Quoted:
 
 
 def unit_path(value: object) -> Quoted:
-    """`value` as one path of a list of them, such as `ReadWritePaths=`: systemd knows quotes there, and what it makes of a
-    backslash depends on the key."""
+    """`value` as one path of a list of them, such as `ReadWritePaths=`: systemd knows quotes there; what a backslash is
+    depends on the key."""
     text = line(value).replace("%", "%%")
     if "\\" in text:
         raise ValueError("a unit can't name a path with a backslash")
