@@ -29,9 +29,6 @@ OPEN_FILES = 65536
 RELOAD_SECONDS = 60.0
 """The longest that a reload is waited for, and an end."""
 
-STOP_SECONDS = 60.0
-"""The longest that its end is waited for."""
-
 
 def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
@@ -191,19 +188,6 @@ def stop(paths: Paths) -> None:
     while _lives(pid):
         if time.monotonic() > deadline:
             raise SecregError(f"process {pid} was told to end and still runs", f"kill -KILL {pid}")
-        time.sleep(0.02)
-
-
-def end(paths: Paths) -> None:
-    """Stop the instance that runs below these paths, and wait for its end. Raises SecregError when it goes on."""
-    signal_stop(paths)
-    deadline = time.monotonic() + STOP_SECONDS
-    while pid := pid_of(paths):
-        if time.monotonic() > deadline:
-            raise SecregError(
-                f"the instance below {paths.root} (process {pid}) still runs",
-                f"secure-registry stop --root {paths.root}",
-            )
         time.sleep(0.02)
 
 

@@ -57,8 +57,11 @@ def unit_word(value: object, instance: str = "") -> Quoted:
 
 
 def unit_path(value: object) -> Quoted:
-    """`value` as one path of a list of them, such as `ReadWritePaths=`: systemd knows quotes there, but no escapes."""
+    """`value` as one path of a list of them, such as `ReadWritePaths=`: systemd knows quotes there; what a backslash is
+    depends on the key."""
     text = line(value).replace("%", "%%")
+    if "\\" in text:
+        raise ValueError("a unit can't name a path with a backslash")
     if PLAIN.fullmatch(text):
         return Quoted(text)
     return Quoted("".join(f"'{piece}'" if piece == '"' else f'"{piece}"' for piece in re.split('(")', text) if piece))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host import quoting, yamlfile
+from secreg_host import yamlfile
 from secreg_host.errors import BadInput, Problem
 
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
@@ -21,6 +21,9 @@ NO_SECRETS = {("version",), ("storage", "filesystem", "rootdirectory")}
 DEFAULT_ROOT = "/var/lib/registry"
 """Where the filesystem driver stores without `rootdirectory`."""
 
+
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+"""What a unit can't have in a path (quoting.unit_path)."""
 
 PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -#%-~]*")
 """Headers that nginx can add as the registry does: printable ASCII without `$`."""
@@ -135,8 +138,8 @@ def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], .
 def _root(storage: object, where: str, problems: list[Problem]) -> Path:
     options = storage.get("filesystem") if isinstance(storage, dict) else None
     given = (options or {}).get("rootdirectory", DEFAULT_ROOT) if isinstance(options, dict | None) else options
-    if not isinstance(given, str) or not given.startswith("/") or quoting.CONTROL.search(given):
-        what = "storage.filesystem.rootdirectory is not an absolute path"
-        problems.append(Problem(where, what, "write one, without control characters"))
+    if not isinstance(given, str) or not given.startswith("/") or UNWRITABLE.search(given):
+        what = "storage.filesystem.rootdirectory is not an absolute path that can be used"
+        problems.append(Problem(where, what, "write one, without backslashes and control characters"))
         return Path(DEFAULT_ROOT)
     return Path(given)

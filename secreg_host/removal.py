@@ -47,7 +47,7 @@ def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
     """
     paths = host.paths
     if instance.pid_of(paths):
-        instance.end(paths)
+        instance.stop(paths)
     if host.is_system and systemd_runs():
         from secreg_host.systemd import Systemd
 

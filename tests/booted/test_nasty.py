@@ -8,7 +8,7 @@ from tests.booted.registry import ETC, Registry
 from tests.hosts import docker
 from tests.real.test_nasty import SECRET, evil_pair
 
-IMAGES = "/srv/im ages %n'\"\\;$x"
+IMAGES = "/srv/im ages %n'\";$x"
 PROGRAM = "/usr/local/bin/reg%istry"
 
 

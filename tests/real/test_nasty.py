@@ -20,7 +20,7 @@ from secreg_host.paths import TEMPLATES
 from tests.real.program import NOBODY, Instance, free_port
 from tests.real.test_front import registry_stopped, upload
 
-ODD = "im ages;{x}'\"%d #\\&"
+ODD = "im ages;{x}'\"%d #&"
 PWNED = "x'$(touch${IFS}/tmp/secreg-pwned)'.example"
 ESCAPE = "../../cron.d/evil"
 SECRET = "s3cr3tMARK"

