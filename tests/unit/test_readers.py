@@ -377,6 +377,8 @@ WORST: dict[str, tuple[Callable[[bytes], object], int, Callable[[int], bytes]]] 
     "nested mappings": (yml, reading.YAML, lambda size: b"{a: " * (size // 4)),
     "many values": (yml, reading.YAML, lambda size: b"- a\n" * (size // 4)),
     "a long number": (yml, reading.YAML, lambda size: b"version: " + b"9" * (size - 9)),
+    "a date that is none": (yml, reading.YAML, lambda size: b"version: 2001-99-99"),
+    "a key that can be none": (yml, reading.YAML, lambda size: b"? {a: b}\n: c"),
     "variables": (cnf, reading.SETTINGS, lambda size: variables()),
     "one variable": (cnf, reading.SETTINGS, lambda size: b"a = " + b"x" * 30_000 + b"\nb = " + b"$a" * 15_000),
     "a section": (cnf, reading.SETTINGS, lambda size: b"[" + b" " * (size - 1)),
