@@ -43,7 +43,7 @@ def test_files_that_hang_hold_up_nothing_else(watched: Registry) -> None:
     machine.run("systemd-run", "--unit=silent", "--collect", "python3", "/root/mounted.py")
     machine.wait_for("the mount", lambda: POINT in machine.read("/proc/self/mounts"))
 
-    machine.run("sh", "-ec", f"cd {ETC}; cp -a . /root/etc; ln -sf {POINT}/crt docker-registry.crt; rm nginx.conf; "
+    machine.run("sh", "-ec", f"cd {ETC}; cp -a . /root/etc; rm docker-registry.crt nginx.conf; ln -s {POINT}/crt docker-registry.crt; "
                 "mkfifo nginx.conf")  # fmt: skip
     machine.wait_for("both are told", lambda: watched.command("status").stdout.count("rejected") == 2, SECONDS)
     told = watched.command("status").stdout
@@ -52,7 +52,7 @@ def test_files_that_hang_hold_up_nothing_else(watched: Registry) -> None:
     removed_in_time(watched)
     assert machine.run("systemctl", "is-active", "secure-registry-watchdog").stdout == "active\n"
 
-    machine.run("sh", "-ec", f"cp -a --remove-destination /root/etc/nginx.conf {ETC}")
+    machine.run("sh", "-ec", f"rm {ETC}/nginx.conf; cp -a /root/etc/nginx.conf {ETC}")
     machine.wait_for("one is mended", lambda: watched.command("status").stdout.count("rejected") == 1, SECONDS)
     removed_in_time(watched)
     machine.run("systemctl", "stop", "silent")
