@@ -43,8 +43,8 @@ def test_files_that_hang_hold_up_nothing_else(watched: Registry) -> None:
     machine.run("systemd-run", "--unit=silent", "--collect", "python3", "/root/mounted.py")
     machine.wait_for("the mount", lambda: POINT in machine.read("/proc/self/mounts"))
 
-    machine.run("sh", "-ec", f"cd {ETC}; cp -a . /root/etc; rm docker-registry.crt nginx.conf; ln -s {POINT}/crt docker-registry.crt; "
-                "mkfifo nginx.conf")  # fmt: skip
+    spoil = f"rm docker-registry.crt nginx.conf; ln -s {POINT}/crt docker-registry.crt; mkfifo nginx.conf"
+    machine.run("sh", "-ec", f"cd {ETC}; cp -a . /root/etc; {spoil}")
     machine.wait_for("both are told", lambda: watched.command("status").stdout.count("rejected") == 2, SECONDS)
     told = watched.command("status").stdout
     assert f"{ETC}/docker-registry.crt: {POINT} does not answer" in told
