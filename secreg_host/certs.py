@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -243,19 +244,24 @@ def describe(leaf: x509.Certificate) -> Certificate:
 def is_issued_by(crt: bytes, ca_crt: bytes) -> bool:
     """Whether the leaf of `crt` carries the CA's signature; no, if either is no certificate."""
     try:
-        leaf, ca = chain(crt)[0], x509.load_pem_x509_certificate(ca_crt)
-        key = ca.public_key()
-        algorithm = leaf.signature_hash_algorithm or hashes.SHA256()
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(leaf.signature, leaf.tbs_certificate_bytes, padding.PKCS1v15(), algorithm)
-        else:
-            assert isinstance(key, ec.EllipticCurvePublicKey)
-            key.verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(algorithm))
-        return leaf.issuer == ca.subject
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _is_issued_by(chain(crt)[0], x509.load_pem_x509_certificate(ca_crt))
     except BaseException as error:
         if not bugs.is_failure(error):
             raise
         return False
+
+
+def _is_issued_by(leaf: x509.Certificate, ca: x509.Certificate) -> bool:
+    key = ca.public_key()
+    algorithm = leaf.signature_hash_algorithm or hashes.SHA256()
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(leaf.signature, leaf.tbs_certificate_bytes, padding.PKCS1v15(), algorithm)
+    else:
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        key.verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(algorithm))
+    return leaf.issuer == ca.subject
 
 
 def public_bytes(key: object) -> bytes:
@@ -279,7 +285,9 @@ class Judgement:
 def judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime, renew: str = "") -> Judgement:
     """Whether nginx could serve `pair` at time `now`; if not, why, and what to do. renew: how there is a new one."""
     try:
-        return _judge(pair, crt_where, key_where, now, renew)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the library has to say of odd fields
+            return _judge(pair, crt_where, key_where, now, renew)
     except BaseException as error:  # a dozen types, which come and go with the library's versions
         if not bugs.is_failure(error):
             raise

@@ -35,6 +35,9 @@ NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf
 FILES, BYTES, DEPTH = 1000, 16 << 20, 50
 """How many files are read at the most, how much of them, and how far one includes another."""
 
+DIRECTIVES, BLOCKS = 300_000, 100
+"""Directives of one file, and how deep its blocks are nested, at the most."""
+
 TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<sign>[;{}])
       |"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'
@@ -43,7 +46,7 @@ TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word of the file: its text without quotes, its place in the text, its line (from 1)."""
 
@@ -53,7 +56,7 @@ class Word:
     line: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Directive:
     """A directive: its words (name first), the names of the blocks around it, and whether it opens one."""
 
@@ -106,6 +109,9 @@ def _sign(
         return
     if not words:
         raise bad_input(f"{where}:{line}", f"unexpected {sign!r}", "remove it, or put a directive before it")
+    if len(found) >= DIRECTIVES or len(blocks) > BLOCKS:
+        what = f"more than {DIRECTIVES} directives, or blocks nested deeper than {BLOCKS} levels"
+        raise bad_input(f"{where}:{line}", what, "write less")
     found.append(Directive(tuple(words), tuple(block.text for block in blocks), sign == "{", end))
     if sign == "{":
         blocks.append(words[0])

@@ -23,8 +23,8 @@ programs' configuration. Each is a few thousand in practice."""
 NGINX = 4 * MB
 """nginx.conf, and each file that it includes: lists of addresses may be long."""
 
-HTPASSWD = 16 * MB
-"""A hundred thousand users."""
+HTPASSWD = 8 * MB
+"""Some 60,000 users."""
 
 RECORD = 64 * MB
 """What we wrote ourselves: holds copies of all of these."""

@@ -62,7 +62,10 @@ class Registries:
         missing = tuple(word for word in dict.fromkeys(wanted) if word not in configs)
         if not missing:
             return data or b"", (), False
-        text = (data or b"").decode()
+        try:
+            text = (data or b"").decode()
+        except UnicodeDecodeError:  # YAML may be UTF-16
+            raise self._by_hand(missing) from None
         heading = re.search(r"(?m)^configs:[ \t]*(#.*)?$", text)
         if heading is None and "configs" in before:
             raise self._by_hand(missing)

@@ -91,7 +91,8 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
     `TOLD` bad lines, the others are told as one.
     """
     found: dict[str, User] = {}
-    problems: list[tuple[int, tuple[str, str]]] = []
+    problems: list[Problem] = []
+    bad = 0
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         line = raw.rstrip(b"\r")
         if not line.strip() or line.lstrip().startswith(b"#"):
@@ -102,12 +103,12 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
         if isinstance(user, User):
             found[user.name] = user
         else:
-            problems.append((number, user))
-    told = [Problem(f"{where}:{number}", *said) for number, said in problems[:TOLD]]
-    if more := problems[TOLD:]:
-        what = f"{len(more)} more lines can't be used, from here on"
-        told.append(Problem(f"{where}:{more[0][0]}", what, "is it an htpasswd file? (file)"))
-    return tuple(found.values()), tuple(told)
+            bad += 1
+            if bad <= TOLD:
+                problems.append(Problem(f"{where}:{number}", *user))
+    if bad > TOLD:
+        problems.append(Problem(where, f"{bad - TOLD} more lines can't be used", "is it the right file?"))
+    return tuple(found.values()), tuple(problems)
 
 
 def _user(line: bytes, number: int) -> User | tuple[str, str]:

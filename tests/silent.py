@@ -18,7 +18,7 @@ def mounted(point: Path) -> Iterator[None]:
     point.mkdir(parents=True, exist_ok=True)
     descriptor = os.open("/dev/fuse", os.O_RDWR)
     try:
-        options = f"fd={descriptor},rootmode=40755,user_id=0,group_id=0"
+        options = f"fd={descriptor},rootmode=40755,user_id=0,group_id=0,allow_other"
         if libc.mount(b"silent", bytes(point), b"fuse.silent", 0, options.encode()) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(point))
         try:

@@ -92,6 +92,22 @@ def test_edges_have_one_owner() -> None:
     assert importers("passlib") == {"users"}
 
 
+OPENS = {"read_bytes", "read_text", "open"}
+KERNEL = {"distro", "host", "nginxmaster", "ports", "process", "ready", "settings"}
+"""Read /proc, /sys and os-release, and nothing else."""
+
+
+def test_one_module_opens_what_others_wrote() -> None:
+    found = set()
+    for module in MODULES:
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+                found |= {module} if name in OPENS else set()
+    # locks of ours; the table of mounts; a program's first bytes
+    assert found - KERNEL == {"reading", "files", "distant", "processes"}
+
+
 def test_nobody_ends_the_process_but_the_entry() -> None:
     for module in MODULES:
         text = (PACKAGE / f"{module}.py").read_text()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -131,6 +133,31 @@ def test_one_that_does_not_is_left_behind(far: Path, tmp_path: Path, monkeypatch
     assert time.monotonic() - started < 60
     monkeypatch.setattr(distant, "_silent", {})
     assert reading.read(far / "y", 10) is None
+
+
+def test_what_is_left_behind_holds_nothing_of_ours(far: Path, tmp_path: Path) -> None:
+    """No lock stays locked by it, and nobody who reads to the end of a pipe of ours waits for it."""
+
+    def hang() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as one that can't be ended
+        time.sleep(600)
+
+    reader, writer = os.pipe()
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SecregError):
+            distant.ask(far, hang, wait=0.05)
+    os.close(writer)
+    (left,) = distant._left
+    try:
+        with (tmp_path / "lock").open() as again:
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.set_blocking(reader, False)
+        assert os.read(reader, 1) == b""
+        assert os.waitpid(left, os.WNOHANG) == (0, 0), "it is still there"
+    finally:
+        os.close(reader)
+        os.kill(left, signal.SIGKILL)
 
 
 def test_a_bug_in_the_fork_is_a_bug_here(far: Path) -> None:
