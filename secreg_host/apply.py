@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from secreg_host import (
     activate,
@@ -244,8 +245,9 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
         kinds.CERTIFICATE,
         kinds.guarded(lambda: kinds.read_certificate(host.paths, now, known.get(kinds.CERTIFICATE))),
     )
-    take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths)))
     take(kinds.REGISTRY, kinds.guarded(lambda: _registry(host, parts[kinds.SETTINGS])))
+    images = parts[kinds.REGISTRY].facts["root"] if kinds.REGISTRY in parts else None
+    take(kinds.NGINX, kinds.guarded(lambda: kinds.read_nginx(host.paths, Path(images) if images else None)))
     if module := njs.module(host, kinds.settings_of(parts[kinds.SETTINGS])):
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from typing import Any
 
-from secreg_host import direct, memory, njs, processes, templating
+from secreg_host import direct, files, memory, njs, processes, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part
+from secreg_host.paths import Paths
 
 NO_SLOT = "none"
 """The slot of a generation that passes requests on to a registry of somebody else's."""
@@ -31,6 +34,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     socket = paths.auth_run / "auth.sock"
     front = {
         "run": paths.front_run,
+        "bits": _bits(paths),
         "auth_socket": socket,
         "upstream": upstream,
         "users_epoch": parts[kinds.USERS].facts["epoch"],
@@ -50,15 +54,30 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
             front |= {"njs": module.path, "load_njs": not loaded}
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
-        for name in ("main.conf", "http.conf", "registry.conf", "unauthorized.json")
+        for name in ("main.conf", "http.conf", "client.conf", "registry.conf", "unauthorized.json")
     }
     if front["njs"]:
-        rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]))
+        script = njs.script(paths.templates, str(front["tree"]), str(front["bits"]))
+        rendered["front/secure-registry/manifest.js"] = script
     auth = {"run": paths.auth_run, "auth_socket": socket}
     rendered["auth/nginx.conf"] = templating.render(paths.templates, "auth/nginx.conf.j2", **auth)
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)
+
+
+def _bits(paths: Paths) -> str:
+    """128 random bits (hexadecimal), this host's own: what leads past the password check is named by them.
+
+    Raises SecregError when there are none yet and they can't be kept.
+    """
+    kept = (files.read_or_none(paths.front_secret) or b"").decode(errors="replace").strip()
+    if re.fullmatch("[0-9a-f]{32}", kept):
+        return kept
+    made = secrets.token_hex(16)
+    files.make_directory(paths.state, 0o700)
+    files.write(paths.front_secret, f"{made}\n".encode(), files.PRIVATE)
+    return made
 
 
 def _tree(facts: dict[str, Any]) -> str | None:

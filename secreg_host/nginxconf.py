@@ -6,10 +6,11 @@ sense is nginx's own business (`nginx -t`).
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -33,11 +34,16 @@ PAIR = ("docker-registry.crt", "docker-registry.key")
 NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf": "each server { } that listens"}
 
 TOKEN = re.compile(
-    r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<sign>[;{}])
+    r"""(?P<space>[ \t\r\n]+)|(?P<comment>\#[^\n]*)|(?P<sign>[;{}])
       |"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'
-      |(?P<word>(?:\\.|\$\{[^}]*\}|[^\s;{}\\"'])(?:\\.|\$\{[^}]*\}|[^\s;{}\\])*)""",
+      |(?P<word>(?:\\.|\$\{+|[^ \t\r\n;{}\\"'])(?:\\.|\$\{+|[^ \t\r\n;{\\])*)""",
     re.VERBOSE | re.DOTALL,
 )
+
+
+ESCAPE = re.compile(r"""\\(["'\\trn])""")
+ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
+"""Escapes that nginx resolves; before anything else, a backslash stays."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,27 @@ def parse(text: str, where: str) -> tuple[Directive, ...]:
         if kind == "sign":
             _sign(match["sign"], found, words, blocks, at, where, line)
         elif kind in ("double", "single", "word"):
-            words.append(Word(re.sub(r"\\(.)", r"\1", match[kind], flags=re.DOTALL), start, at, line))
+            words.append(Word(_unescaped(match[kind]), start, at, line))
         line += text.count("\n", start, at)
     if words:
         raise bad_input(f"{where}:{words[0].line}", f"no ';' after {words[0].text!r}", "end it with ;")
     if blocks:
         raise bad_input(f"{where}:{blocks[-1].line}", f"{blocks[-1].text} {{ is never closed", "add a }")
     return tuple(found)
+
+
+def _unescaped(text: str) -> str:
+    return ESCAPE.sub(lambda match: ESCAPED.get(match[1], match[1]), text)
+
+
+def nested(directives: Sequence[Directive]) -> Iterator[tuple[Directive, tuple[Directive, ...]]]:
+    """Each of the directives of a file with the blocks around it there, the outermost first."""
+    around: list[Directive] = []
+    for directive in directives:
+        del around[len(directive.context) :]
+        yield directive, tuple(around)
+        if directive.opens:
+            around.append(directive)
 
 
 def _sign(
@@ -144,6 +164,23 @@ def listen_of(args: Sequence[str]) -> Listen | None:
     return Listen("" if host in ("*", "0.0.0.0") else host, int(plain["port"] or 80), tls, proxied)
 
 
+class Rules:
+    """What else there is to the files that nginx reads: nothing. Subclasses know more."""
+
+    def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
+        """What is wrong with the directives of file `where`."""
+        return ()
+
+    def additions(
+        self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
+    ) -> Mapping[int, str]:
+        """What is added to the copy of a file that is included in blocks `context`: offset in it -> text.
+
+        sets: names of the directives that an included file holds outside of blocks, by the word of `include`.
+        """
+        return {}
+
+
 @dataclass(frozen=True)
 class Bundle:
     """nginx.conf with everything of the administrator's that it reads: ready to be staged.
@@ -162,19 +199,27 @@ class Bundle:
     patterns: tuple[str, ...]
 
 
-def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None]) -> Bundle:
+def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None], rules: Rules | None = None) -> Bundle:
     """`conf` (with bytes `data`) and, transitively, what it includes from its directory.
 
     Paths below the directory of `conf` become relative ones, so that nginx reads the copies that are staged, never
-    /etc. Lines keep their numbers. Raises BadInput with file and line.
+    /etc. Lines keep their numbers. Raises BadInput with file and line, also for what is wrong by `rules` with any file
+    that nginx reads, wherever it is.
     """
-    return _Bundler(conf.parent, read).run(conf, data)
+    return _Bundler(conf.parent, read, rules or Rules()).run(conf, data)
+
+
+def included(word: str) -> list[Path]:
+    """The files for which `word`, an absolute path in an `include`, stands."""
+    return sorted(Path("/").glob(word.lstrip("/"))) if glob.has_magic(word) else [Path(word)]
 
 
 class _Bundler:
-    def __init__(self, etc: Path, read: Callable[[Path], bytes | None]) -> None:
+    def __init__(self, etc: Path, read: Callable[[Path], bytes | None], rules: Rules) -> None:
         self.etc = etc
         self.read = read
+        self.rules = rules
+        self.problems: list[Problem] = []
         self.files: dict[str, bytes] = {}
         self.origin: dict[str, Path] = {}
         self.sources: list[Path] = []
@@ -195,7 +240,7 @@ class _Bundler:
             )
             for name in missing
         ]
-        if problems:
+        if problems := [*self.problems, *problems]:
             raise BadInput(problems)
         listens = tuple(dict.fromkeys(self.listens))
         if not any(listen.tls for listen in listens):
@@ -220,8 +265,12 @@ class _Bundler:
         self.origin[name] = source
         self.sources.append(source)
         pieces, at = [], 0
-        for directive in parse(text, str(source)):
-            for start, end, new in self.edits(directive, source, context + directive.context):
+        directives = parse(text, str(source))
+        self.problems += self.rules.problems(directives, str(source))
+        additions = self.rules.additions(directives, context, self.sets)
+        for directive in directives:
+            added = [(directive.end, directive.end, additions[directive.end])] if directive.end in additions else []
+            for start, end, new in [*self.edits(directive, source, context + directive.context), *added]:
                 pieces += [text[at:start], new]
                 at = end
         self.files[name] = "".join([*pieces, text[at:]]).encode()
@@ -252,20 +301,37 @@ class _Bundler:
         """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too."""
         if not word.startswith("/") or "$" in word:
             return
-        wild = glob.has_magic(word)
-        self.patterns += [word] if wild else []
-        for path in sorted(Path("/").glob(word.lstrip("/"))) if wild else [Path(word)]:
+        self.patterns += [word] if glob.has_magic(word) else []
+        for path in included(word):
             if path in self.outside:
                 continue
             self.outside.append(path)
-            try:
-                text = (self.read(path) or b"").decode() if follow else ""
-                found = [one for one in parse(text, str(path)) if one.args]
-            except (SecregError, UnicodeDecodeError):
-                continue  # nginx, which reads it, says what is wrong
-            for one in found:
-                if one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name):
+            for one in self.outside_directives(path) if follow else ():
+                if one.args and (one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name)):
                     self.note_outside(one.args[0], follow=one.name == "include")
+
+    def outside_directives(self, path: Path) -> tuple[Directive, ...]:
+        """Those of a file elsewhere, which nginx reads itself; none if it can't be read: nginx says why.
+
+        Raises BadInput if it can't be parsed: what nginx may make of it is not known then.
+        """
+        try:
+            data = self.read(path) or b""
+        except SecregError:
+            return ()
+        directives = parse(data.decode(errors="surrogateescape"), str(path))
+        self.problems += self.rules.problems(directives, str(path))
+        return directives
+
+    def sets(self, word: str) -> set[str]:
+        """The names of directives outside of blocks in the files that `include` `word` stands for; without
+        proxy_set_header if they are copied: additions were made to the copies."""
+        names: set[str] = set()
+        for path in included(str(self.etc / word)):
+            with contextlib.suppress(SecregError):
+                found = parse((self.read(path) or b"").decode(errors="surrogateescape"), str(path))
+                names |= {one.name for one in found if not one.context}
+        return names if self.local(word) is None else names - {"proxy_set_header"}
 
     def local(self, word: str) -> str | None:
         """`word` relative to our directory; None if it names something elsewhere, or nothing that is on a disk."""
@@ -317,9 +383,9 @@ def on_sockets(staged: Mapping[str, bytes], directory: Path) -> tuple[dict[str, 
         for directive in parse(text, name):
             if directive.name != "listen" or not directive.args:
                 continue
-            path, _ = sockets.setdefault(
-                directive.args[0], (directory / f"{len(sockets)}.sock", listen_of(directive.args))
-            )
+            listen = listen_of(directive.args)
+            address = f"{listen.host} {listen.port}" if listen else directive.args[0]
+            path, _ = sockets.setdefault(address, (directory / f"{len(sockets)}.sock", listen))
             kept = [word for word in directive.args[1:] if word in ("ssl", "http2", "default_server")]
             pieces += [text[at : directive.words[1].start], " ".join([f"unix:{path}", *kept])]
             at = directive.words[-1].end

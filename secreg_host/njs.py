@@ -109,7 +109,7 @@ def _tried(host: Host, program: Path, found: Path) -> str:
     try:
         conf = CONF.format(module=found, directory=directory)
         files.create(directory / "nginx.conf", conf.encode(), 0o400, account.owner)
-        files.create(directory / "manifest.js", script(host.paths.templates, ""), 0o400, account.owner)
+        files.create(directory / "manifest.js", script(host.paths.templates, "", ""), 0o400, account.owner)
         argv = [*processes.nginx_argv(program, directory / "nginx.conf"), "-t"]
         tried = process.run(process.as_account(argv, account))
         said = [line.partition("[emerg] ")[2] for line in tried.stderr.splitlines() if "[emerg] " in line]
@@ -118,6 +118,6 @@ def _tried(host: Host, program: Path, found: Path) -> str:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def script(templates: Path, tree: str) -> bytes:
-    """What answers for the manifests in `tree`."""
-    return templating.render(templates, SCRIPT, tree=tree)
+def script(templates: Path, tree: str, bits: str) -> bytes:
+    """What answers for the manifests in `tree`; bits: those in the front's names."""
+    return templating.render(templates, SCRIPT, tree=tree, bits=bits)

@@ -5,14 +5,15 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import certs, files, nginxconf, records, registryconf, users
+from secreg_host import bypass, certs, files, nginxconf, passing, records, registryconf, serverblocks, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.paths import Paths
@@ -158,10 +159,31 @@ def expiry(part: Part, where: str, now: datetime) -> tuple[Problem, ...]:
     return (Problem(where, said, "renew it (your own certificate authority), or: secure-registry gencert"),)
 
 
-def read_nginx(paths: Paths) -> Reading:
-    """nginx.conf and what it includes from /etc/secure-registry."""
-    found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf), files.read_or_none)
+@dataclass(frozen=True)
+class _Rules(nginxconf.Rules):
+    """No line leads past the password check; what is passed on to it streams."""
+
+    private: bypass.Private
+
+    def problems(self, directives: Sequence[nginxconf.Directive], where: str) -> Iterable[Problem]:
+        return bypass.problems(directives, where, self.private)
+
+    def additions(
+        self, directives: Sequence[nginxconf.Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
+    ) -> Mapping[int, str]:
+        return passing.additions(directives, context, sets)
+
+
+def read_nginx(paths: Paths, images: Path | None = None) -> Reading:
+    """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system."""
+    read = functools.cache(files.read_or_none)
+    places = [paths.run, paths.lib, *([images] if images else [])]
+    rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
+    found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf), read, rules)
+    blocks = serverblocks.blocks(paths.etc, read)
     facts = {
+        "doors": [asdict(door) for door in serverblocks.doors(blocks)],
+        "answering": [asdict(listen) for listen in serverblocks.answering(blocks)],
         "listens": [asdict(listen) for listen in found.listens],
         "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
         "own_pair": found.own_pair,
@@ -179,6 +201,18 @@ def outside(part: Part) -> dict[str, str]:
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:
     return {str(path): records.digest(files.read_or_none(path) or b"") for path in paths}
+
+
+def doors_of(part: Part) -> tuple[serverblocks.Door, ...]:
+    """By which addresses and names its server blocks are reached (a part of version 0.1 doesn't say it)."""
+    known = part.facts.get("doors", ())
+    return tuple(serverblocks.Door(nginxconf.Listen(**door["listen"]), door["name"]) for door in known)
+
+
+def answering(part: Part) -> tuple[nginxconf.Listen, ...]:
+    """The addresses with TLS at which the registry answers: of server blocks that include registry.conf."""
+    known = tuple(nginxconf.Listen(**listen) for listen in part.facts.get("answering", ()))
+    return known or tuple(listen for listen in listens_of(part) if listen.tls)
 
 
 def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:

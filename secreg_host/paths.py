@@ -107,6 +107,11 @@ class Paths:
         return self.state / "http.secret"
 
     @property
+    def front_secret(self) -> Path:
+        """Random bits in the names of what lies behind the front's password check."""
+        return self.state / "front.secret"
+
+    @property
     def written(self) -> Path:
         """Digests of the defaults that the program wrote, to tell an edited file from an untouched one."""
         return self.state / "written.json"
