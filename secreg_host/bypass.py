@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host.errors import Problem
-from secreg_host.nginxconf import GENERATED, NEEDED, PAIR, Directive, Word, nested
+from secreg_host.nginxconf import GENERATED, NEEDED, PAIR
+from secreg_host.nginxsyntax import Directive, Word, nested
 
 OPEN = "secreg_registry"
 """The upstream that an administrator may name; its socket asks for the password."""

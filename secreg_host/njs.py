@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import files, nginxconf, process, processes, records, templating
+from secreg_host import files, nginxconf, nginxsyntax, process, processes, records, templating
 from secreg_host import host as hosts
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
@@ -54,7 +54,7 @@ def can_load(nginx: Part) -> bool:
     """Whether a `load_module` in secure-registry/main.conf comes early enough: before the first block."""
     with contextlib.suppress(SecregError):
         text = nginx.files["front/nginx.conf"].decode()
-        for directive in nginxconf.parse(text, ""):
+        for directive in nginxsyntax.parse(text, ""):
             if directive.name == "include" and directive.args[:1] == (f"{nginxconf.GENERATED}/main.conf",):
                 return True
             if directive.opens:

@@ -16,6 +16,7 @@ from typing import Any
 from secreg_host import bypass, certs, files, nginxconf, passing, records, registryconf, serverblocks, users
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
+from secreg_host.nginxsyntax import Directive
 from secreg_host.paths import Paths
 from secreg_host.settings import Settings
 
@@ -165,11 +166,11 @@ class _Rules(nginxconf.Rules):
 
     private: bypass.Private
 
-    def problems(self, directives: Sequence[nginxconf.Directive], where: str) -> Iterable[Problem]:
+    def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
         return bypass.problems(directives, where, self.private)
 
     def additions(
-        self, directives: Sequence[nginxconf.Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
+        self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
     ) -> Mapping[int, str]:
         return passing.additions(directives, context, sets)
 

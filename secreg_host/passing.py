@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from secreg_host.nginxconf import GENERATED, Directive, nested
+from secreg_host.nginxconf import GENERATED
+from secreg_host.nginxsyntax import Directive, nested
 
 STREAMING = {
     "proxy_http_version": "1.1",

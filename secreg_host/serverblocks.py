@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from secreg_host.errors import SecregError
-from secreg_host.nginxconf import GENERATED, Directive, Listen, included, listen_of, parse
+from secreg_host.nginxconf import GENERATED, Listen, listen_of
+from secreg_host.nginxsyntax import Directive, included, parse
 
 STRANGER = "secure-registry-probe.invalid"
 """A name that no server block has: the default one of an address answers (RFC 6761, section 6.4)."""

@@ -14,7 +14,8 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources"},
-    {"users", "opensslcnf", "nginxconf", "registryconf"},
+    {"users", "opensslcnf", "nginxsyntax", "registryconf"},
+    {"nginxconf"},
     {"htpasswd", "certs", "ports", "dockerinfo", "bypass", "passing", "serverblocks"},
     {"probe"},
     {"settings"},

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import bypass, nginxconf, passing, probe, serverblocks
+from secreg_host import bypass, nginxconf, nginxsyntax, passing, probe, serverblocks
 from secreg_host.errors import BadInput
 from secreg_host.nginxconf import Listen
 from secreg_host.serverblocks import NAMELESS, STRANGER, Door
@@ -20,7 +20,7 @@ PRIVATE = bypass.Private.of(DIRECTORIES, Path("/dev/shm/secure-registry-"))
 
 
 def found(text: str) -> list[str]:
-    return [f"{each.where}: {each.what}" for each in bypass.problems(nginxconf.parse(text, "f"), "f", PRIVATE)]
+    return [f"{each.where}: {each.what}" for each in bypass.problems(nginxsyntax.parse(text, "f"), "f", PRIVATE)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_links_are_no_way_around(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "images")
     private = bypass.Private.of([tmp_path / "images"], Path("/dev/shm/secure-registry-"))
     for text in (f"root {tmp_path}/link;", f"proxy_pass http://unix:{tmp_path}/link/sock;"):
-        assert [*bypass.problems(nginxconf.parse(text, "f"), "f", private)], text
+        assert [*bypass.problems(nginxsyntax.parse(text, "f"), "f", private)], text
 
 
 CONF = """include secure-registry/main.conf;
@@ -198,7 +198,7 @@ def test_any_name_is_asked_or_left_out(name: str) -> None:
 @given(st.text(alphabet="secrg_yi@$/{}.:htpunx \\\"';#~\n", max_size=60))
 def test_any_text_is_judged(text: str) -> None:
     try:
-        directives = nginxconf.parse(text, "f")
+        directives = nginxsyntax.parse(text, "f")
     except BadInput:
         return
     assert all(each.where.startswith("f:") for each in bypass.problems(directives, "f", PRIVATE))
