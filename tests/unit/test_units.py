@@ -50,9 +50,9 @@ def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytes
     assert f'ExecStart=:"/opt/%%n/registry" serve {slot}' in registry
     assert f"Environment=REGISTRY_HTTP_ADDR={host.paths.run}/registry-%i/registry.sock" in registry
     images = lines["secure-registry-images@.service"]
-    assert "RequiresMountsFor=\"/srv/a b%%n'\"'\"'\"\\\"" in images
+    assert "RequiresMountsFor=\"/srv/a b%%n'\"'\"'" in images
     view = f"{host.paths.images('new')}/%i"
-    mounted = f"bind,{views.OPTIONS} \"/srv/a b%%n'\\\"\\\\\" {view}"
+    mounted = f"bind,{views.OPTIONS} \"/srv/a b%%n'\\\"\" {view}"
     assert f"ExecStart=:mount -o {mounted}" in images and f"ExecStopPost=-:umount --lazy --quiet {view}" in images
     [start] = [line for line in lines["secure-registry-nginx.service"] if line.startswith("ExecStart=")]
     assert start.startswith('ExecStart=:"/opt/ng%%inx" -e stderr')
