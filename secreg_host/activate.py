@@ -223,7 +223,6 @@ def _serve(stage: Stage, new: Generation, old: Generation | None, renew: Collect
             services.renew(name)
         elif stale or not same:
             services.reload(name)
-    wants = tuple(rehearsal.expectation(new, listen) for listen in new.listens if listen.tls)
     dead = ""
 
     def look() -> str:
@@ -232,7 +231,7 @@ def _serve(stage: Stage, new: Generation, old: Generation | None, renew: Collect
         dead = _dead(services, new)
         return dead
 
-    return probe.prove(wants, PROOF_SECONDS, look), bool(dead)
+    return probe.prove(rehearsal.expectations(new), rehearsal.doors(new), PROOF_SECONDS, look), bool(dead)
 
 
 def _dead(services: Services, generation: Generation) -> str:
@@ -280,8 +279,7 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
 
 def serves(generation: Generation) -> bool:
     """Whether the world gets the answers of `generation` right now."""
-    wants = [rehearsal.expectation(generation, listen) for listen in generation.listens if listen.tls]
-    return not any(probe.once(want) for want in wants)
+    return not any(probe.once(want) for want in rehearsal.expectations(generation))
 
 
 def stop_all(stage: Stage) -> None:

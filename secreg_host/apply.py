@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from secreg_host import (
     activate,
@@ -215,8 +216,9 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
         kinds.guarded(host.paths.crt, lambda: kinds.read_certificate(host.paths, now, known.get(kinds.CERTIFICATE))),
     )
     kept = kinds.settings_of(parts[kinds.SETTINGS])
-    take(kinds.NGINX, kinds.guarded(host.paths.nginx_conf, lambda: _nginx(host, kept)))
     take(kinds.REGISTRY, kinds.guarded(host.paths.registry_yml, lambda: _registry(host, kept)))
+    images = parts[kinds.REGISTRY].facts["root"] if kinds.REGISTRY in parts else None
+    take(kinds.NGINX, kinds.guarded(host.paths.nginx_conf, lambda: _nginx(host, kept, images)))
     found.extend(findings("warning", kinds.SETTINGS, units.strangers(host)))
     found.extend(findings("warning", exposure.PART, (*exposure.problems(host.paths), *hooks.refused(host.paths))))
     if module := njs.module(host, kept):
@@ -252,10 +254,10 @@ def _settings(host: Host, wish: Wish, current: Generation | None) -> tuple[Setti
     return found
 
 
-def _nginx(host: Host, settings: Settings) -> Reading:
+def _nginx(host: Host, settings: Settings, images: str | None) -> Reading:
     if not settings.nginx_binary:
         hosts.nginx(settings)
-    return kinds.read_nginx(host.paths)
+    return kinds.read_nginx(host.paths, Path(images) if images else None)
 
 
 def _registry(host: Host, settings: Settings) -> Reading:

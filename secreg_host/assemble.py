@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import glob
+import re
+import secrets
 
-from secreg_host import basicauth, direct, memory, njs, processes, quoting, templating
+from secreg_host import basicauth, direct, files, memory, njs, processes, quoting, templating
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part
+from secreg_host.paths import Paths
 
 NO_SLOT = "none"
 """The slot of a generation that passes requests on to a registry of somebody else's."""
@@ -29,8 +32,10 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         upstream = f"[{bare}]:{settings.registry_port}" if ":" in bare else f"{bare}:{settings.registry_port}"
         slot = NO_SLOT
     socket = paths.auth_run / "auth.sock"
+    bits = _bits(paths)
     front = {
         "run": paths.front_run,
+        "bits": bits,
         "auth_socket": socket,
         "upstream": upstream,
         "users": glob.escape(str(paths.users_live)),  # stands in patterns
@@ -51,10 +56,10 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
             front |= {"njs": module.path, "load_njs": not loaded}
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
-        for name in ("main.conf", "http.conf", "registry.conf", "unauthorized.json")
+        for name in ("main.conf", "http.conf", "client.conf", "registry.conf", "unauthorized.json")
     }
     if front["njs"]:
-        rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]))
+        rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]), bits)
     rendered["auth/nginx.conf"] = templating.render(
         paths.templates,
         "auth/nginx.conf.j2",
@@ -66,6 +71,20 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)
+
+
+def _bits(paths: Paths) -> quoting.Quoted:
+    """128 random bits (hexadecimal), this host's own: what leads past the password check is named by them.
+
+    Raises SecregError when there are none yet and they can't be kept.
+    """
+    kept = (files.read_or_none(paths.front_secret) or b"").decode(errors="replace").strip()
+    if re.fullmatch("[0-9a-f]{32}", kept):
+        return quoting.Quoted(kept)
+    made = secrets.token_hex(16)
+    files.make_directory(paths.state, 0o700)
+    files.write(paths.front_secret, f"{made}\n".encode(), files.PRIVATE)
+    return quoting.Quoted(made)
 
 
 def generation_conf(generation: Generation) -> dict[str, bytes]:

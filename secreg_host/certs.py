@@ -135,7 +135,9 @@ def make_ca(
 def is_made_here(ca_crt: bytes) -> bool:
     """Whether `make_ca` made this CA certificate, on this host or on another one, by its name."""
     try:
-        names = chain(ca_crt)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            names = chain(ca_crt)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except BaseException as error:
         if not bugs.is_failure(error):
             raise
@@ -212,7 +214,12 @@ def identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
 def chain(crt: bytes) -> list[x509.Certificate]:
     """All certificates of a PEM file, in order. Raises ValueError when one of them is damaged."""
     end = b"-----END CERTIFICATE-----"
-    return [x509.load_pem_x509_certificate(piece + end) for piece in crt.split(end)[:-1]]
+    try:
+        return [x509.load_pem_x509_certificate(piece + end) for piece in crt.split(end)[:-1]]
+    except BaseException as error:  # the library raises other types, too, such as InvalidVersion
+        if not bugs.is_failure(error):
+            raise
+        raise ValueError(type(error).__name__) from error
 
 
 def first(crt: bytes) -> bytes:

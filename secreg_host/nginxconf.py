@@ -1,19 +1,20 @@
-"""Reading nginx.conf: just enough syntax to copy it with what it includes, and to know where it listens.
+"""Reading nginx.conf: enough to copy it with what it includes, and to know where it listens.
 
-Syntax: words, quotes, escapes, comments, `;` and blocks (nginx's ngx_conf_read_token). Whether a directive makes
-sense is nginx's own business (`nginx -t`).
+Whether a directive makes sense is nginx's own business (`nginx -t`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from secreg_host import names, patterns, quoting
+from secreg_host import names, quoting
 from secreg_host.errors import BadInput, Problem, SecregError, bad_input
+from secreg_host.nginxsyntax import Directive, included, parse
 
 UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
 """Main-context directives that belong to the unit: dropped from the administrator's file."""
@@ -34,88 +35,6 @@ NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf
 
 FILES, BYTES, DEPTH = 1000, 16 << 20, 50
 """How many files are read at the most, how much of them, and how far one includes another."""
-
-DIRECTIVES, BLOCKS = 300_000, 100
-"""Directives of one file, and how deep its blocks are nested, at the most."""
-
-TOKEN = re.compile(
-    r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<sign>[;{}])
-      |"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'
-      |(?P<word>(?:\\.|\$\{\w*\}|[^\s;{}\\"'])(?:\\.|\$\{\w*\}|[^\s;{}\\])*)""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of the file: its text without quotes, its place in the text, its line (from 1)."""
-
-    text: str
-    start: int
-    end: int
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Directive:
-    """A directive: its words (name first), the names of the blocks around it, and whether it opens one."""
-
-    words: tuple[Word, ...]
-    context: tuple[str, ...]
-    opens: bool
-    end: int
-
-    @property
-    def name(self) -> str:
-        return self.words[0].text
-
-    @property
-    def args(self) -> tuple[str, ...]:
-        return tuple(word.text for word in self.words[1:])
-
-
-def parse(text: str, where: str) -> tuple[Directive, ...]:
-    """The directives of `text` in order. Raises BadInput at the first place that is not nginx syntax."""
-    found: list[Directive] = []
-    words: list[Word] = []
-    blocks: list[Word] = []
-    at, line = 0, 1
-    while at < len(text):
-        match = TOKEN.match(text, at)
-        if match is None:
-            raise bad_input(f"{where}:{line}", "a quote or an escape is not closed", "close it")
-        kind, start, at = match.lastgroup, at, match.end()
-        if kind == "sign":
-            _sign(match["sign"], found, words, blocks, at, where, line)
-        elif kind in ("double", "single", "word"):
-            words.append(Word(re.sub(r"\\(.)", r"\1", match[kind], flags=re.DOTALL), start, at, line))
-        line += text.count("\n", start, at)
-    if words:
-        raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
-    if blocks:
-        raise bad_input(f"{where}:{blocks[-1].line}", "this { is never closed", "add a }")
-    return tuple(found)
-
-
-def _sign(
-    sign: str, found: list[Directive], words: list[Word], blocks: list[Word], end: int, where: str, line: int
-) -> None:
-    if sign == "}":
-        if words:
-            raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
-        if not blocks:
-            raise bad_input(f"{where}:{line}", "a } too many", "remove it")
-        blocks.pop()
-        return
-    if not words:
-        raise bad_input(f"{where}:{line}", f"unexpected {sign!r}", "remove it, or put a directive before it")
-    if len(found) >= DIRECTIVES or len(blocks) > BLOCKS:
-        what = f"more than {DIRECTIVES} directives, or blocks nested deeper than {BLOCKS} levels"
-        raise bad_input(f"{where}:{line}", what, "write less")
-    found.append(Directive(tuple(words), tuple(block.text for block in blocks), sign == "{", end))
-    if sign == "{":
-        blocks.append(words[0])
-    words.clear()
 
 
 @dataclass(frozen=True)
@@ -165,6 +84,23 @@ class Server:
     directives: list[tuple[Directive, str]]
 
 
+class Rules:
+    """What else there is to the files that nginx reads: nothing. Subclasses know more."""
+
+    def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
+        """What is wrong with the directives of file `where`."""
+        return ()
+
+    def additions(
+        self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
+    ) -> Mapping[int, str]:
+        """What is added to the copy of a file that is included in blocks `context`: offset in it -> text.
+
+        sets: names of the directives that an included file holds outside of blocks, by the word of `include`.
+        """
+        return {}
+
+
 @dataclass(frozen=True)
 class Bundle:
     """nginx.conf with everything of the administrator's that it reads: ready to be staged.
@@ -185,19 +121,22 @@ class Bundle:
     servers: tuple[Server, ...]
 
 
-def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None]) -> Bundle:
+def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None], rules: Rules | None = None) -> Bundle:
     """`conf` (with bytes `data`) and, transitively, what it includes from its directory.
 
     Paths below the directory of `conf` become relative ones, so that nginx reads the copies that are staged, never
-    /etc. Lines keep their numbers. Raises BadInput with file and line.
+    /etc. Lines keep their numbers. Raises BadInput with file and line, also for what is wrong by `rules` with any file
+    that nginx reads, wherever it is.
     """
-    return _Bundler(conf.parent, read).run(conf, data)
+    return _Bundler(conf.parent, read, rules or Rules()).run(conf, data)
 
 
 class _Bundler:
-    def __init__(self, etc: Path, read: Callable[[Path], bytes | None]) -> None:
+    def __init__(self, etc: Path, read: Callable[[Path], bytes | None], rules: Rules) -> None:
         self.etc = etc
         self.read = read
+        self.rules = rules
+        self.problems: list[Problem] = []
         self.files: dict[str, bytes] = {}
         self.origin: dict[str, Path] = {}
         self.sources: list[Path] = []
@@ -206,7 +145,9 @@ class _Bundler:
         self.own_pair = False
         self.outside: list[Path] = []
         self.patterns: list[str] = []
-        self.bytes = self.count = self.depth = 0
+        self.bytes = self.depth = 0
+        self.counted: set[Path] = set()
+        self.set_in: dict[Path, set[str]] = {}
         self.servers: list[Server] = []
 
     def run(self, conf: Path, data: bytes) -> Bundle:
@@ -220,7 +161,7 @@ class _Bundler:
             )
             for name in missing
         ]
-        if problems:
+        if problems := [*self.problems, *problems]:
             raise BadInput(problems)
         listens = tuple(dict.fromkeys(self.listens))
         if not any(listen.tls for listen in listens):
@@ -238,10 +179,12 @@ class _Bundler:
 
     def taken(self, path: Path, where: str) -> bytes | None:
         """The bytes of `path`, which stands in `where`. Raises BadInput when it is one too many."""
-        data = self.read(path)
-        self.count += 1
-        self.bytes += len(data or b"")
-        if self.count > FILES or self.bytes > BYTES or self.depth > DEPTH:
+        data = None
+        if len(self.counted) <= FILES and self.bytes <= BYTES:
+            data = self.read(path)
+            self.bytes += len(data or b"") if path not in self.counted else 0
+            self.counted.add(path)
+        if len(self.counted) > FILES or self.bytes > BYTES or self.depth > DEPTH:
             what = f"with this nginx reads over {FILES} files, {BYTES >> 20} MB, or {DEPTH} that include each other"
             raise bad_input(where, what, "include less")
         return data
@@ -256,8 +199,12 @@ class _Bundler:
         self.origin[name] = source
         self.sources.append(source)
         pieces, at = [], 0
-        for directive in parse(text, str(source)):
-            for start, end, new in self.edits(directive, source, context + directive.context):
+        directives = parse(text, str(source))
+        self.problems += self.rules.problems(directives, str(source))
+        additions = self.rules.additions(directives, context, self.sets)
+        for directive in directives:
+            added = [(directive.end, directive.end, additions[directive.end])] if directive.end in additions else []
+            for start, end, new in [*self.edits(directive, source, context + directive.context), *added]:
                 pieces += [text[at:start], new]
                 at = end
         self.files[name] = "".join([*pieces, text[at:]]).encode()
@@ -297,31 +244,49 @@ class _Bundler:
         where: the line of ours that leads there."""
         if not word.startswith("/") or "$" in word:
             return
-        wild = glob.has_magic(word)
-        self.patterns += [word] if wild else []
-        for path in self.expanded(word, where) if wild else [Path(word)]:
+        self.patterns += [word] if glob.has_magic(word) else []
+        for path in self.expanded(word, where):
             if path in self.outside:
                 continue
             self.outside.append(path)
-            text = self.taken(path, where) if follow else b""
-            try:
-                found = [one for one in parse((text or b"").decode(), str(path)) if one.args]
-            except (SecregError, UnicodeDecodeError):
-                continue  # nginx, which reads it, says what is wrong
+            directives = self.outside_directives(path, where) if follow else ()
             self.depth += 1
-            for one in found:
-                if one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name):
+            for one in directives:
+                if one.args and (one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name)):
                     self.note_outside(one.args[0], where, follow=one.name == "include")
             self.depth -= 1
 
-    @staticmethod
-    def expanded(pattern: str, where: str) -> tuple[Path, ...]:
-        """What is there for the absolute path `pattern`, which stands in `where`."""
+    def expanded(self, word: str, where: str) -> tuple[Path, ...]:
+        """The files for which `word`, a path or a pattern in `where`, stands."""
         try:
-            return patterns.expand(pattern)
+            return included(word, self.etc)
         except BadInput as error:
             problem = error.problems[0]
             raise bad_input(where, f"{problem.where}: {problem.what}", problem.hint) from None
+
+    def outside_directives(self, path: Path, where: str) -> tuple[Directive, ...]:
+        """Those of a file elsewhere, which nginx reads itself, by the line `where`; none if there is no such file.
+
+        Raises BadInput if it can't be parsed: what nginx may make of it is not known then.
+        """
+        directives = parse((self.taken(path, where) or b"").decode(errors="surrogateescape"), str(path))
+        self.problems += self.rules.problems(directives, str(path))
+        return directives
+
+    def sets(self, word: str) -> set[str]:
+        """The names of directives outside of blocks in the files that `include` `word` stands for; without
+        proxy_set_header if they are copied: additions were made to the copies."""
+        names: set[str] = set()
+        with contextlib.suppress(SecregError):  # told when it is included
+            names = names.union(*(self.sets_of(path) for path in included(word, self.etc)))
+        return names if self.local(word) is None else names - {"proxy_set_header"}
+
+    def sets_of(self, path: Path) -> set[str]:
+        """The names of directives outside of blocks in the file `path`."""
+        if path not in self.set_in:
+            text = (self.taken(path, str(path)) or b"").decode(errors="surrogateescape")
+            self.set_in[path] = {one.name for one in parse(text, str(path)) if not one.context}
+        return self.set_in[path]
 
     def local(self, word: str) -> str | None:
         """`word` relative to our directory; None if it names something elsewhere, or nothing that is on a disk."""
@@ -337,9 +302,8 @@ class _Bundler:
             self.includes.add(PurePosixPath(word).name)
             return
         wild = glob.has_magic(word)
-        pattern = f"{glob.escape(str(self.etc))}/{word}"
-        found = [str(path.relative_to(self.etc)) for path in self.expanded(pattern, where)] if wild else [word]
-        self.patterns += [pattern] if wild else []
+        found = [str(path.relative_to(self.etc)) for path in self.expanded(word, where)] if wild else [word]
+        self.patterns += [f"{glob.escape(str(self.etc))}/{word}"] if wild else []
         for name in found:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
@@ -378,9 +342,9 @@ def on_sockets(staged: Mapping[str, bytes], directory: Path) -> tuple[dict[str, 
         for directive in parse(text, name):
             if directive.name != "listen" or not directive.args:
                 continue
-            path, _ = sockets.setdefault(
-                directive.args[0], (directory / f"{len(sockets)}.sock", listen_of(directive.args))
-            )
+            listen = listen_of(directive.args)
+            address = f"{listen.host} {listen.port}" if listen else directive.args[0]
+            path, _ = sockets.setdefault(address, (directory / f"{len(sockets)}.sock", listen))
             kept = [word for word in directive.args[1:] if word in ("ssl", "http2", "default_server")]
             pieces += [text[at : directive.words[1].start], " ".join([quoting.nginx(f"unix:{path}"), *kept])]
             at = directive.words[-1].end

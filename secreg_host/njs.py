@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host import files, nginxconf, process, processes, quoting, reading, records, templating
+from secreg_host import files, nginxconf, nginxsyntax, process, processes, quoting, reading, records, templating
 from secreg_host import host as hosts
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
@@ -55,7 +55,7 @@ def can_load(nginx: Part) -> bool:
     """Whether a `load_module` in secure-registry/main.conf comes early enough: before the first block."""
     with contextlib.suppress(SecregError):
         text = nginx.files["front/nginx.conf"].decode()
-        for directive in nginxconf.parse(text, ""):
+        for directive in nginxsyntax.parse(text, ""):
             if directive.name == "include" and directive.args[:1] == (f"{nginxconf.GENERATED}/main.conf",):
                 return True
             if directive.opens:
@@ -119,7 +119,8 @@ def _tried(host: Host, program: Path, found: Path) -> str:
         values = {"module": found, "pid": directory / "nginx.pid", "socket": f"unix:{directory}/sock", **named}
         conf = CONF.format(**{name: quoting.nginx(value) for name, value in values.items()})
         files.create(directory / "nginx.conf", conf.encode(), 0o400, account.owner)
-        files.create(directory / "manifest.js", script(host.paths.templates, ""), 0o400, account.owner)
+        script_of_nothing = script(host.paths.templates, "", quoting.Quoted(""))
+        files.create(directory / "manifest.js", script_of_nothing, 0o400, account.owner)
         files.make_directory(directory, 0o700, account.owner)
         argv = [*processes.nginx_argv(program, directory / "nginx.conf"), "-t"]
         tried = process.run(process.as_account(argv, account))
@@ -129,6 +130,6 @@ def _tried(host: Host, program: Path, found: Path) -> str:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def script(templates: Path, tree: str) -> bytes:
-    """What answers for the manifests in `tree`."""
-    return templating.render(templates, SCRIPT, tree=tree)
+def script(templates: Path, tree: str, bits: quoting.Quoted) -> bytes:
+    """What answers for the manifests in `tree`; bits: those in the front's names."""
+    return templating.render(templates, SCRIPT, tree=tree, bits=bits)

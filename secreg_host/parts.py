@@ -5,16 +5,32 @@ Each part is good or bad by itself, so that a broken file holds back only itself
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host import bugs, certs, names, nginxconf, ours, plainhttp, reading, records, registryconf, users
+from secreg_host import (
+    bugs,
+    bypass,
+    certs,
+    names,
+    nginxconf,
+    ours,
+    passing,
+    plainhttp,
+    reading,
+    records,
+    registryconf,
+    serverblocks,
+    users,
+)
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, bad_input
+from secreg_host.nginxsyntax import Directive
 from secreg_host.paths import Paths
 from secreg_host.settings import Settings
 
@@ -172,10 +188,31 @@ def expiry(part: Part, paths: Paths, now: datetime) -> tuple[Problem, ...]:
     return (Problem(where, said, ours.renewal(paths, paths.crt)),)
 
 
-def read_nginx(paths: Paths) -> Reading:
-    """nginx.conf and what it includes from /etc/secure-registry."""
-    found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf, reading.NGINX), _included)
+@dataclass(frozen=True)
+class _Rules(nginxconf.Rules):
+    """No line leads past the password check; what is passed on to it streams."""
+
+    private: bypass.Private
+
+    def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
+        return bypass.problems(directives, where, self.private)
+
+    def additions(
+        self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
+    ) -> Mapping[int, str]:
+        return passing.additions(directives, context, sets)
+
+
+def read_nginx(paths: Paths, images: Path | None = None) -> Reading:
+    """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system."""
+    read = functools.cache(_included)
+    places = [paths.run, paths.views, paths.lib, *([images] if images else [])]
+    rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
+    found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf, reading.NGINX), read, rules)
+    blocks = serverblocks.blocks(paths.etc, read)
     facts = {
+        "doors": [asdict(door) for door in serverblocks.doors(blocks)],
+        "answering": [asdict(listen) for listen in serverblocks.answering(blocks)],
         "listens": [asdict(listen) for listen in found.listens],
         "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
         "own_pair": found.own_pair,
@@ -194,6 +231,18 @@ def outside(part: Part) -> dict[str, str]:
     """Digests of the files elsewhere that nginx reads for this part, as they are now; of what can't be read, that of
     nothing."""
     return {name: records.digest(reading.peek(Path(name), reading.OTHER)) for name in part.facts["outside"]}
+
+
+def doors_of(part: Part) -> tuple[serverblocks.Door, ...]:
+    """By which addresses and names its server blocks are reached (a part of version 0.1 doesn't say it)."""
+    known = part.facts.get("doors", ())
+    return tuple(serverblocks.Door(nginxconf.Listen(**door["listen"]), door["name"]) for door in known)
+
+
+def answering(part: Part) -> tuple[nginxconf.Listen, ...]:
+    """The addresses with TLS at which the registry answers: of server blocks that include registry.conf."""
+    known = tuple(nginxconf.Listen(**listen) for listen in part.facts.get("answering", ()))
+    return known or tuple(listen for listen in listens_of(part) if listen.tls)
 
 
 def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:

@@ -113,6 +113,11 @@ class Paths:
         return self.state / "http.secret"
 
     @property
+    def front_secret(self) -> Path:
+        """Random bits in the names of what lies behind the front's password check."""
+        return self.state / "front.secret"
+
+    @property
     def written(self) -> Path:
         """Digests of the defaults that the program wrote, to tell an edited file from an untouched one."""
         return self.state / "written.json"
@@ -150,9 +155,14 @@ class Paths:
     def rehearsal(self) -> Path:
         return self.run / "rehearsal"
 
+    @property
+    def views(self) -> Path:
+        """Where the front sees images. Not in `run`: that is removed with all below."""
+        return self.root / "run/secure-registry-images"
+
     def images(self, slot: str) -> Path:
-        """Where the front sees the images of the registry of `slot`. Not in `run`: that is removed with all below."""
-        return self.root / "run/secure-registry-images" / slot
+        """Where the front sees the images of the registry of `slot`."""
+        return self.views / slot
 
     @property
     def front_run(self) -> Path:

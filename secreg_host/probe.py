@@ -7,16 +7,19 @@ import errno
 import functools
 import hashlib
 import http.client
+import json
 import os
 import socket
 import ssl
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host.nginxconf import Listen
+from secreg_host.serverblocks import Door
 
 IN_A_ROW = 3
 """Old and new workers both answer for a moment after a reload: so many answers in a row must be the new one's."""
@@ -24,6 +27,15 @@ IN_A_ROW = 3
 TIMEOUT = 5.0
 GUARDED = ("/v2/", "/v2/_catalog")
 """Paths that must not be answered without a password."""
+
+MOST = 1 << 20
+"""Bytes of an answer that are read; what a server of the administrator's sends may have no end."""
+
+THREADS = 16
+
+
+class Open(str):
+    """What is wrong when something is answered without a password: no reason to look again."""
 
 
 @dataclass(frozen=True)
@@ -59,64 +71,106 @@ def connect_unix(path: Path) -> Callable[[Listen], socket.socket]:
     return connect
 
 
-def ask(link: socket.socket, path: str, name: str) -> http.client.HTTPResponse:
-    """GET `path` over the connected socket `link`; the answer, its body read. `will_close`: it was the last one."""
-    link.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: secure-registry-probe\r\n\r\n".encode())
+@dataclass(frozen=True)
+class Answer:
+    """An answer: status, the beginning of its body, whether it is the registry's by its headers, and whether the
+    connection ends with it."""
+
+    status: int
+    body: bytes
+    registry: bool
+    last: bool
+
+
+def ask(link: socket.socket, path: str, name: str) -> Answer:
+    """What is answered to GET `path` over the connected socket `link`; without a `name` asked as HTTP/1.0 does."""
+    head = f"GET {path} HTTP/1.1\r\nHost: {name}\r\n" if name else f"GET {path} HTTP/1.0\r\n"
+    link.sendall(f"{head}User-Agent: secure-registry-probe\r\n\r\n".encode())
     response = http.client.HTTPResponse(link)
     response.begin()
-    response.read()
-    return response
+    body = response.read(MOST)
+    known = response.getheader("Docker-Distribution-Api-Version") is not None
+    return Answer(response.status, body, known, response.will_close or not response.isclosed())
 
 
 def once(want: Expectation, connect: Callable[[Listen], socket.socket] = connect_tcp) -> str:
     """One look, over a fresh connection: "" if it is as expected, else what is not."""
     try:
         with contextlib.ExitStack() as links:
-            return _look(_Client(want, connect, links))
+            return _look(want, _Client(want.listen, want.server_name, connect, links))
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"no answer: {error}"
 
 
-def _look(client: _Client) -> str:
-    want = client.want
-    status = client.get(want.answer_path)
+def _look(want: Expectation, client: _Client) -> str:
+    status = client.get(want.answer_path).status
     if want.listen.tls and want.fingerprint and client.fingerprint != want.fingerprint:
         return "it serves another certificate than docker-registry.crt"
     if status != 204:
         return "the new configuration does not answer"
     for path in GUARDED:
-        status = client.get(path)
+        status = client.get(path).status
         if 200 <= status < 300:
-            return f"{path} is answered without a password (HTTP {status})"
+            return Open(f"{path} is answered without a password (HTTP {status})")
         if path == "/v2/" and status != 401:
             return f"{path} without a password is answered by HTTP {status}, not 401"
     return ""
+
+
+def find_open(doors: Iterable[Door], connect: Callable[[Door], Callable[[Listen], socket.socket]]) -> str:
+    """The first of `doors` behind which the registry answers without a password, and what it answers; "": none.
+
+    connect: how to connect to the address of a door. A door where nothing answers, or something else than the
+    registry, such as pages of the administrator's, is none of ours.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:  # of servers that are waited for
+        found = pool.map(lambda door: _behind(door, connect(door)), doors)
+        return next((said for said in found if said), "")
+
+
+def _behind(door: Door, connect: Callable[[Listen], socket.socket]) -> str:
+    for path in GUARDED:
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError), contextlib.ExitStack() as links:
+            answer = _Client(door.listen, door.name, connect, links).get(path)
+            if 200 <= answer.status < 300 and (answer.registry or _is_catalog(answer.body)):
+                where = f"{place(door.listen)}{f' ({door.name})' if door.name else ''}"
+                return Open(f"{where}: {path} is answered without a password (HTTP {answer.status})")
+    return ""
+
+
+def _is_catalog(body: bytes) -> bool:
+    """Whether `body` is the registry's list of repositories, whoever passed it on."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and isinstance(content.get("repositories"), list)
 
 
 @dataclass
 class _Client:
     """Asks one address, over one connection as long as the server keeps it. `links` closes what was opened."""
 
-    want: Expectation
+    listen: Listen
+    name: str
     connect: Callable[[Listen], socket.socket]
     links: contextlib.ExitStack
     link: socket.socket | None = None
     fingerprint: str = ""
 
-    def get(self, path: str) -> int:
-        """The status of GET `path`."""
+    def get(self, path: str) -> Answer:
+        """What is answered to GET `path`."""
         link = self.link or self._connected()
-        response = ask(link, path, self.want.server_name)
-        self.link = None if response.will_close else link
-        return response.status
+        answer = ask(link, path, self.name)
+        self.link = None if answer.last else link
+        return answer
 
     def _connected(self) -> socket.socket:
-        listen = self.want.listen
-        link = self.links.enter_context(self.connect(listen))
-        if listen.proxy_protocol and self.connect is connect_tcp:
+        link = self.links.enter_context(self.connect(self.listen))
+        if self.listen.proxy_protocol and self.connect is connect_tcp:
             link.sendall(b"PROXY UNKNOWN\r\n")
-        if listen.tls:
-            link = self.links.enter_context(_context().wrap_socket(link, server_hostname=self.want.server_name))
+        if self.listen.tls:
+            link = self.links.enter_context(_context().wrap_socket(link, server_hostname=self.name or None))
             self.fingerprint = hashlib.sha256(link.getpeercert(binary_form=True) or b"").hexdigest()
         return link
 
@@ -129,10 +183,11 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def prove(wants: tuple[Expectation, ...], seconds: float, alive: Callable[[], str]) -> str:
-    """Look until every expectation was met `IN_A_ROW` times, at most `seconds`: "" then, else what was wrong last.
+def prove(wants: tuple[Expectation, ...], doors: tuple[Door, ...], seconds: float, alive: Callable[[], str]) -> str:
+    """Look until every expectation was met `IN_A_ROW` times, at most `seconds`, and then behind all doors: "" if all
+    is well, else what was wrong last.
 
-    alive: returns what has died, "" while all is well; a death ends the wait.
+    alive: returns what has died, "" while all is well; a death ends the wait, and so does an open answer.
     """
     deadline = time.monotonic() + seconds
     for want in wants:
@@ -143,11 +198,15 @@ def prove(wants: tuple[Expectation, ...], seconds: float, alive: Callable[[], st
             if wrong:
                 if dead := alive():
                     return dead
-                if time.monotonic() >= deadline:
-                    where = f"[{want.listen.reach}]" if ":" in want.listen.reach else want.listen.reach
-                    return f"{where}:{want.listen.port}: {wrong}"
+                if isinstance(wrong, Open) or time.monotonic() >= deadline:
+                    return f"{place(want.listen)}: {wrong}"
                 time.sleep(0.01)
-    return ""
+    return find_open(doors, lambda door: connect_tcp)
+
+
+def place(listen: Listen) -> str:
+    """`listen` as an address and a port to ask."""
+    return f"[{listen.reach}]:{listen.port}" if ":" in listen.reach else f"{listen.reach}:{listen.port}"
 
 
 def registry_answers(path: Path) -> bool:

@@ -15,7 +15,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from secreg_host import assemble, bugs, files, lastwords, nginxconf, probe, process, processes, quoting
+from secreg_host import (
+    assemble,
+    bugs,
+    bypass,
+    files,
+    lastwords,
+    nginxconf,
+    probe,
+    process,
+    processes,
+    quoting,
+    serverblocks,
+)
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
@@ -110,12 +122,15 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
         files.make_directory(directory, 0o700, account.owner)  # from now on it may hold anything
         argv = (*processes.nginx_argv(program, directory / "nginx.conf"), *processes.IN_FRONT)
         with _running(process.as_account(argv, account), directory / "nginx.pid"):
-            for path, listen in sockets.items():
-                want = expectation(generation, listen, answer_generation=True)
-                wrong = probe.once(want, probe.connect_unix(path)) if listen.tls else _plain(want, path)
-                if wrong:
+            moved = {(listen.host, listen.port): probe.connect_unix(path) for path, listen in sockets.items()}
+            for want in expectations(generation):
+                connect = moved.get((want.listen.host, want.listen.port))
+                if connect and (wrong := probe.once(want, connect)):
                     hint = "each server { } needs: include secure-registry/registry.conf;"
-                    return (Problem(conf, f"rehearsed on port {listen.port}: {wrong}", hint),)
+                    return (Problem(conf, f"rehearsed on port {want.listen.port}: {wrong}", hint),)
+            here = [door for door in doors(generation) if (door.listen.host, door.listen.port) in moved]
+            if wrong := probe.find_open(here, lambda door: moved[door.listen.host, door.listen.port]):
+                return (Problem(conf, f"rehearsed: {wrong}", bypass.REMEDY),)
     except SecregError as error:
         return (Problem(conf, f"rehearsal: {error.message}", error.hint),)
     finally:
@@ -162,7 +177,17 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
         nginx.communicate(timeout=SECONDS)
 
 
-def expectation(generation: Generation, listen: nginxconf.Listen, answer_generation: bool = True) -> probe.Expectation:
+def expectations(generation: Generation) -> tuple[probe.Expectation, ...]:
+    """What the world gets when `generation` serves."""
+    return tuple(expectation(generation, listen) for listen in kinds.answering(generation.parts[kinds.NGINX]))
+
+
+def doors(generation: Generation) -> tuple[serverblocks.Door, ...]:
+    """Behind what the registry must not answer without a password."""
+    return kinds.doors_of(generation.parts[kinds.NGINX])
+
+
+def expectation(generation: Generation, listen: nginxconf.Listen) -> probe.Expectation:
     """What `listen` must answer when `generation` serves."""
     facts = generation.parts[kinds.CERTIFICATE].facts
     own_pair = generation.parts[kinds.NGINX].facts["own_pair"]
@@ -170,12 +195,3 @@ def expectation(generation: Generation, listen: nginxconf.Listen, answer_generat
     name = (*settings.server_names, "localhost")[0]
     fingerprint = facts["fingerprint"] if own_pair else None
     return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name)
-
-
-def _plain(want: probe.Expectation, path: Path) -> str:
-    """A port without TLS must not answer what a password guards."""
-    for guarded in probe.GUARDED:
-        with contextlib.suppress(OSError), probe.connect_unix(path)(want.listen) as link:
-            if 200 <= (status := probe.ask(link, guarded, want.server_name).status) < 300:
-                return f"{guarded} is answered without a password (HTTP {status})"
-    return ""

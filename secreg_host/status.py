@@ -65,9 +65,9 @@ def _look(host: Host) -> Status:
         return Status(host, None, report, "nothing was ever set up: secure-registry start", unit, since)
     runs = not unit or unit.startswith(("active", "reloading"))
     down = "" if runs else "it is stopped; start it: systemctl start secure-registry"
-    for listen in generation.listens:
-        if listen.tls and not down and (wrong := probe.once(rehearsal.expectation(generation, listen))):
-            down = f"{urls(generation, listen)[0]}: {wrong}"
+    for want in rehearsal.expectations(generation):
+        if not down and (wrong := probe.once(want)):
+            down = f"{urls(generation, want.listen)[0]}: {wrong}"
     return Status(host, generation, report, down, unit, since)
 
 

@@ -128,13 +128,13 @@ class Users:
         def overtaken() -> str:
             return "" if self.live.epoch == epoch else "another run changes users, too"
 
-        wrong = probe.prove(wants, SOON_SECONDS, overtaken)
+        wrong = probe.prove(wants, (), SOON_SECONDS, overtaken)
         if overtaken():
             return True
         if wrong or not wants:
             memory.empty(self.host, self.services.view("nginx"))
         if wrong:
-            wrong = probe.prove(wants, PROOF_SECONDS, overtaken)
+            wrong = probe.prove(wants, (), PROOF_SECONDS, overtaken)
         if overtaken():
             return True
         if wrong:
@@ -154,7 +154,7 @@ class Users:
         generation = generations.load(self.host, generations.current_name(self.host))
         if generation is None:
             return ()
-        known = [rehearsal.expectation(generation, listen) for listen in generation.listens if listen.tls]
+        known = rehearsal.expectations(generation)
         return tuple(replace(want, answer_path=answer_path(epoch), fingerprint=None) for want in known)
 
     def _add(self, kind: str, problems: Iterable[Problem]) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from tests.real.program import NOBODY, Instance
 
-OPEN = "location /v2/_catalog { proxy_pass http://secreg_registry; } include secure-registry/registry.conf;"
+OPEN = "location /v2/_catalog { return 200 x; } include secure-registry/registry.conf;"
+PAST = "location /v2/_catalog { try_files /none @secreg_registry; } include secure-registry/registry.conf;"
 REGISTRY = "include secure-registry/registry.conf;"
 
 
@@ -47,6 +48,7 @@ def self_signed(where: Path, *options: str) -> tuple[bytes, bytes]:
         ("nginx.conf", REGISTRY, "", "registry.conf;' is missing"),
         ("nginx.conf", REGISTRY, OPEN, "/v2/_catalog is answered without a password"),
         ("nginx.conf", REGISTRY, "auth_request off; " + OPEN, "answered without a password"),
+        ("nginx.conf", REGISTRY, PAST, "nginx.conf:{line}: '@secreg_registry' is a name of secure-registry's own"),
         ("nginx.conf", REGISTRY, "include gone.conf; " + REGISTRY, "gone.conf does not exist"),
         ("nginx.conf", REGISTRY, "include /nowhere/gone.conf; " + REGISTRY, "nginx.conf:{line}: "),
         ("docker-registry.yml", "version: 0.1", "version: 0.1\n x: [", "docker-registry.yml:"),

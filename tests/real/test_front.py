@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.program import Instance
+from tests.real.program import Instance, free_port
 
 UNAUTHORIZED = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required","detail":null}]}\n'
 
@@ -77,6 +77,43 @@ def test_blob_comes_back_as_it_went(serving: Instance) -> None:
     part = serving.ask(f"/v2/deep/er/name/blobs/{digest}", user="docker", headers={"Range": "bytes=10-19"})
     assert (part.status, part.body) == (206, data[10:20])
     assert serving.ask(f"/v2/other/blobs/{digest}", user="docker").status == 404
+
+
+GUARDED = """server {
+        listen %d ssl; listen %d; server_name other.example; location / { proxy_pass http://secreg_registry; %s }
+    }
+    server {"""
+
+
+@pytest.mark.parametrize("more", ["", "proxy_set_header Host $http_host; proxy_http_version 1.1;"])
+def test_a_server_of_the_administrators_passes_on_with_passwords(serving: Instance, more: str, tmp_path: Path) -> None:
+    """By TLS and in clear: challenged, logged in, pushed to without a stop on its way."""
+    secure, plain = free_port(), free_port()
+    serving.edit("nginx.conf", "server {", GUARDED % (secure, plain, more))
+    assert "rejected" not in (said := serving.reload()), said
+    for path in ("/v2/", "/v2/_catalog", "//v2/_catalog"):
+        answer = serving.ask(path, port=secure)
+        assert (answer.status, answer.body) == (401, UNAUTHORIZED)
+        assert answer.headers["WWW-Authenticate"].startswith('Basic realm="Registry"')
+    assert serving.ask("/v2/_catalog", user="docker", password="wrong", port=secure).status == 401
+    assert serving.ask("/v2/_catalog", user="docker", port=secure).status == 200
+
+    layout, layer = tmp_path / "image", os.urandom(300_000)
+    _oci_layout(layout, layer, gzip.compress(layer))
+    target = f"docker://localhost:{plain}/by/other:1"
+    copy = [
+        "skopeo",
+        "--insecure-policy",
+        "copy",
+        "--dest-tls-verify=false",
+        "--dest-creds",
+        f"docker:{serving.password}",
+    ]
+    subprocess.run([*copy, f"oci:{layout}:1", target], check=True)
+    assert serving.ask("/v2/by/other/tags/list", user="docker").json == {"name": "by/other", "tags": ["1"]}
+    begun = serving.ask("/v2/by/other/blobs/uploads/", "POST", user="docker", port=secure)
+    assert begun.headers["Location"].startswith("/v2/by/other/blobs/uploads/")
+    streams(serving, begun.headers["Location"], secure)
 
 
 @contextmanager
@@ -164,12 +201,16 @@ def test_chunked_transfer_encoding(serving: Instance) -> None:
 
 
 def test_an_upload_is_not_spooled_on_its_way(serving: Instance) -> None:
-    """The registry has the bytes before the client has sent the last one."""
     begun = serving.ask("/v2/stream/blobs/uploads/", "POST", user="docker")
+    streams(serving, begun.headers["Location"])
+
+
+def streams(serving: Instance, location: str, port: int | None = None) -> None:
+    """The registry has the bytes before the client has sent the last one."""
     storage = serving.lib / "storage"
     secret = base64.b64encode(f"docker:{serving.password}".encode()).decode()
-    with serving.connection() as link:
-        link.putrequest("PATCH", begun.headers["Location"])
+    with serving.connection(port=port) as link:
+        link.putrequest("PATCH", location)
         link.putheader("Authorization", f"Basic {secret}")
         link.putheader("Content-Length", "8000000")
         link.endheaders()

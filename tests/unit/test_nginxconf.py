@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import nginxconf, plainhttp
+from secreg_host import nginxconf, nginxsyntax, plainhttp
 from secreg_host.errors import BadInput
 from secreg_host.nginxconf import Bundle, Listen
 
@@ -131,7 +131,7 @@ def test_passwords_without_tls_are_told_with_their_line(server: str, lines: list
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
-        nginxconf.parse(text, "f")
+        nginxsyntax.parse(text, "f")
     except BadInput as error:
         assert error.problems[0].where.startswith("f:")
 
@@ -139,4 +139,4 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5))
 def test_quoted_words_read_back(words: list[str]) -> None:
     text = " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words) + ";"
-    assert [word.text for word in nginxconf.parse(text, "f")[0].words] == words
+    assert [word.text for word in nginxsyntax.parse(text, "f")[0].words] == words

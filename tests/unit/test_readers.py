@@ -460,4 +460,5 @@ def test_a_bug_in_the_reading_of_users_lets_nobody_in(host: Host, monkeypatch: p
     with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
         patched.setattr(users, "parse", lambda *_: 1 // 0)
         found = parts.read_users(host.paths)
-        assert found.htpasswd == b"" and "ZeroDivisionError" in found.problems[0].what
+        assert found.htpasswd == b""
+        assert "ZeroDivisionError" in found.problems[0].what

@@ -40,7 +40,7 @@ def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> Front:
     def once(want: str, *_: object) -> str:
         return "" if want == found.epoch else "no"
 
-    def prove(wants: tuple[str, ...], seconds: float, alive: Callable[[], str]) -> str:
+    def prove(wants: tuple[str, ...], doors: tuple[()], seconds: float, alive: Callable[[], str]) -> str:
         return "".join(once(want) for want in wants) or alive()
 
     monkeypatch.setattr(usersfirst.probe, "once", once)
