@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.real.program import NOBODY, Instance
+from tests.real.program import NOBODY, Instance, free_port
 
 OPEN = "location /v2/_catalog { return 200 x; } include secure-registry/registry.conf;"
 PAST = "location /v2/_catalog { try_files /none @secreg_registry; } include secure-registry/registry.conf;"
@@ -73,6 +76,58 @@ def test_a_bad_line_holds_back_its_file_only(serving: Instance, name: str, old: 
     serving.write(name, before)
     assert "rejected" not in serving.reload()
     assert serving.run("status").returncode == 0
+
+
+class Anonymous(BaseHTTPRequestHandler):
+    """A registry that asks nobody for a password."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("names", "tls"),
+    [("other.example", " ssl"), (r"~^[a-z]+\.sub\.example$", " ssl"), ("", " ssl"), ("localhost *.wild.example", "")],
+)
+def test_each_server_block_is_asked_by_its_name(serving: Instance, names: str, tls: str) -> None:
+    fingerprint = serving.served_fingerprint()
+    with HTTPServer(("127.0.0.1", 0), Anonymous) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        named = f"server_name {names};" if names else ""
+        first = f"server {{ listen 127.0.0.1:{free_port()}{tls}; return 404; }} " if names else ""
+        port = re.findall(r":(\d+)", first)[0] if names else free_port()
+        text = f"server {{ listen 127.0.0.1:{port}{tls}; {named} location / {{ proxy_pass http://127.0.0.1:%d; }} }}"
+        serving.edit("nginx.conf", "server {", f"{first}{text % server.server_port} server {{")
+        said = serving.reload()
+        server.shutdown()
+    assert "rejected" in said and "is answered without a password (HTTP 200)" in said, said
+    assert f"127.0.0.1:{port}" in said
+    still_serves(serving, fingerprint)
+
+
+def test_servers_of_the_administrators_own_need_nothing_of_ours(serving: Instance) -> None:
+    secure, plain = free_port(), free_port()
+    text = "location / { return 200 mine; } location /v2/ { return 200 mine; }"
+    serving.edit("nginx.conf", "server {", f"server {{ listen {secure} ssl; listen {plain}; {text} }} server {{")
+    assert "rejected" not in (said := serving.reload()), said
+    assert serving.ask("/v2/", port=secure).body == b"mine"
+    assert serving.run("status").returncode == 0
+
+
+def test_what_is_open_for_the_world_only_is_taken_back(serving: Instance) -> None:
+    """A rehearsal can't see it: there, nobody comes from an address."""
+    fingerprint = serving.served_fingerprint()
+    only = 'location ~ ^/v2/_c { if ($remote_addr = "127.0.0.1") { return 200 x; } return 401; } '
+    serving.edit("nginx.conf", REGISTRY, only + REGISTRY)
+    said = serving.reload()
+    assert "unproven" in said and "/v2/_catalog is answered without a password (HTTP 200)" in said, said
+    still_serves(serving, fingerprint)
 
 
 def test_a_bad_nginx_conf_does_not_block_a_new_certificate(serving: Instance, tmp_path: Path) -> None:

@@ -209,6 +209,7 @@ def test_an_open_answer_ends_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
 
     def once(want: probe.Expectation) -> str:
+        assert not looks, "it looked again"
         looks.append(want.answer_path)
         return probe.Open("/v2/ is answered without a password (HTTP 200)")
 
