@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from secreg_host import process
 from secreg_host.host import Accounts, Host
 from secreg_host.paths import Paths
 from secreg_host.process import Account
 from tests.hosts.fixtures import releases
+
+# the same examples each time, however slow the machine is
+settings.register_profile("gate", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gate")
 
 IN_CI = bool(os.environ.get("CI"))
 
