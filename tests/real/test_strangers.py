@@ -92,6 +92,7 @@ def target(shared: Instance) -> Target:
         blob = pair.blob("secret/app", MARK + os.urandom(8))
         content = {"schemaVersion": 2, "mediaType": OCI, "config": descriptor(blob, len(MARK) + 8, "a/b"), "layers": []}
         manifest = pair.manifest("secret/app", "tag", content | {"annotations": {"a": MARK.decode()}}, OCI)
+    bits = (shared.root / "var/lib/secure-registry/state/front.secret").read_text().strip()
     return Target(
         (
             f"/v2/secret/app/blobs/{blob}",
@@ -101,9 +102,10 @@ def target(shared: Instance) -> Target:
             "/v2/_catalog",
             "/v2/",
             "/v2/secret/app/blobs/uploads/",
-            "/_secreg/auth",
-            "/_secreg/link",
-            "/_secreg/wrong",
+            f"/_secreg/{bits}/auth",
+            f"/_secreg/{bits}/link",
+            f"/_secreg/{bits}/wrong",
+            f"/_secreg/{bits}/no-link",
         )
     )
 
