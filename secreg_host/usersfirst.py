@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from secreg_host import bugs, generations, memory, parts, probe, reading, rehearsal, sources
 from secreg_host.errors import Problem, SecregError
+from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.liveusers import LiveUsers, answer_path
 from secreg_host.report import Finding, findings
@@ -118,7 +119,10 @@ class Users:
 
         told: it may have begun with this epoch already. Raises SecregError when it goes on as before.
         """
-        wants = self._wants(epoch)
+        generation = generations.load(self.host, generations.current_name(self.host))
+        if generation is not None and generation.label:
+            return False  # that of 0.1 has users of its own; `settle` comes when another one serves
+        wants = self._wants(generation, epoch)
         if told and wants and not any(probe.once(want) for want in wants):
             self.live.mark_proven(epoch)
             return True
@@ -133,6 +137,8 @@ class Users:
             return True
         if wrong or not wants:
             memory.empty(self.host, self.services.view("nginx"))
+        if not wants:
+            return True  # and not proven
         if wrong:
             wrong = probe.prove(wants, (), PROOF_SECONDS, overtaken)
         if overtaken():
@@ -149,12 +155,10 @@ class Users:
         while time.monotonic() < until and not reading.is_there(self.host.paths.htpasswd):
             time.sleep(0.01)
 
-    def _wants(self, epoch: str) -> tuple[probe.Expectation, ...]:
+    @staticmethod
+    def _wants(generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:
         """What the front must answer with `epoch`; nothing when no generation is known to serve."""
-        generation = generations.load(self.host, generations.current_name(self.host))
-        if generation is None:
-            return ()
-        known = rehearsal.expectations(generation)
+        known = rehearsal.expectations(generation) if generation is not None else ()
         return tuple(replace(want, answer_path=answer_path(epoch), fingerprint=None) for want in known)
 
     def _add(self, kind: str, problems: Iterable[Problem]) -> None:

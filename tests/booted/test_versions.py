@@ -1,0 +1,35 @@
+"""From 0.1 to this version while it runs, back, and up again: nobody is locked out, and who is removed is out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.booted.registry import ETC, Registry
+from tests.hosts.machine import Machine
+
+OLD = Path(__file__).parents[1] / "data/secure-registry_0.1.0_all.deb"
+SECONDS = 20.0
+GUEST = "guest:{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE="  # of "chaos"
+
+
+def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
+    host = fresh_host
+    host.install(OLD)
+    host.run("systemctl", "enable", "--now", "secure-registry")
+    registry = Registry(host)
+    assert registry.login().returncode == 0
+    for package in (deb, OLD, deb):
+        host.run("sh", "-c", f"echo '{GUEST}' >> {ETC}/.htpasswd")
+        host.wait_for("the guest", lambda: registry.status_of("/v2/", user="guest:chaos") == "200", SECONDS)
+        host.install(package, options=["--allow-downgrades"])
+        found = registry.command("status")
+        assert found.returncode == 0, found.stdout
+        assert registry.status_of("/v2/", user="guest:chaos") == "200"
+        assert registry.login().returncode == 0
+        host.run("sed", "-i", "/^guest:/d", f"{ETC}/.htpasswd")
+        host.wait_for("he is out", lambda: registry.status_of("/v2/", user="guest:chaos") == "401", SECONDS)
+        host.run("systemctl", "restart", "secure-registry")
+        assert registry.login().returncode == 0 and registry.command("status").returncode == 0
+        host.reboot()
+        host.wait_for("the registry", lambda: registry.status_of("/v2/", user="docker") == "200", 60)
+        assert registry.status_of("/v2/", user="guest:chaos") == "401"
