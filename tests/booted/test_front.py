@@ -61,7 +61,8 @@ def test_blobs_come_from_the_disk_or_else_from_the_registry(registry: Registry) 
 
 
 def test_the_front_follows_the_storage(watched: Registry) -> None:
-    """Another directory (by a link of the administrator's), another file system on it, and that gone again: the front sends what is there now, and never from where it is not any more."""
+    """Another directory (by a link of the administrator's), another file system on it, and that gone again: the front
+    sends what is there now, and never from where it is not any more."""
     machine = watched.machine
 
     def from_disk(path: str) -> str:
