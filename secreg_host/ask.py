@@ -43,5 +43,5 @@ def main() -> int:
 
 def _unheard(what: str) -> int:
     remedy = "one is done without what is ready for it; if it stays so: systemctl restart secure-registry-apply.socket"
-    print(f"<3>secure-registry: {what}\n<3>  -> {remedy}", file=sys.stderr)
+    print(f"<5>secure-registry: {what}\n<5>  -> {remedy}", file=sys.stderr)
     return UNHEARD

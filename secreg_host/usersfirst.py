@@ -73,10 +73,7 @@ class Users:
 
     def _read(self, begin: bool) -> None:
         live, counted = self.live, self.live.read()
-        if counted:
-            self._await()
-        self.mark = sources.mark(str(self.host.paths.htpasswd))
-        seen = parts.read_users(self.host.paths)
+        seen = self._settled(GRACE_SECONDS if counted else 0.0)
         self.findings = (
             *findings("rejected", parts.USERS, seen.problems),
             *findings("warning", parts.USERS, seen.warnings),
@@ -149,10 +146,15 @@ class Users:
         self.live.mark_proven(epoch)
         return True
 
-    def _await(self) -> None:
-        """Wait a moment until .htpasswd is there."""
-        until = time.monotonic() + GRACE_SECONDS
-        while time.monotonic() < until and not reading.is_there(self.host.paths.htpasswd):
+    def _settled(self, patience: float) -> parts.UsersReading:
+        """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
+        until = time.monotonic() + patience
+        while True:
+            self.mark = sources.mark(str(self.host.paths.htpasswd))
+            seen = parts.read_users(self.host.paths)
+            there = reading.is_there(self.host.paths.htpasswd)
+            if (there and not self.changed) or time.monotonic() >= until:
+                return seen
             time.sleep(0.01)
 
     @staticmethod

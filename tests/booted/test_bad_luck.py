@@ -194,7 +194,7 @@ def test_a_missing_program_is_named(registry: Registry, program: str) -> None:
     before = registry.edit("nginx.conf", "server_name", "# edited\n server_name")
     yml = registry.edit("docker-registry.yml", "level: warn", "level: error")
     done = registry.command("reload")
-    assert done.returncode == 1 and "program not found: " in done.stderr and "apt install" in done.stderr
+    assert done.returncode == 2 and "program not found: " in done.stderr and "apt install" in done.stderr
     still_serves(registry)
     registry.machine.run("mv", f"{program}.away", program)
     assert registry.command("reload").returncode == 0
