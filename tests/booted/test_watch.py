@@ -126,13 +126,13 @@ def test_a_broken_edit_is_told_once_and_held_back(watched: Registry) -> None:
 
     def lines() -> list[str]:
         # not by journalctl's own filters: with --after-cursor it passes over the first entry that matches
-        found = [entry for entry in watched.machine.journal(after=mark) if "nonsense" in entry["MESSAGE"]]
+        found = [entry for entry in watched.machine.journal(after=mark) if "unknown directive" in entry["MESSAGE"]]
         assert all(entry["PRIORITY"] == "3" and entry["SECREG_PART"] == "nginx" for entry in found)
         return [entry["SECREG_REMEDY"] for entry in found]
 
     watched.machine.wait_for("the journal entry", lines, timeout=SECONDS)
     assert len(lines()) == 1
-    assert "nonsense" in watched.systemctl("status", "secure-registry").stdout
+    assert "unknown directive" in watched.systemctl("status", "secure-registry").stdout
     watched.put("nginx.conf", before)
     watched.machine.wait_for("its end", lambda: watched.command("status").returncode == 0, timeout=SECONDS)
 
