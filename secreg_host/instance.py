@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import sys
 import threading
@@ -183,12 +184,16 @@ def stop(paths: Paths) -> None:
 
     Raises SecregError when none runs, or when it still does after `RELOAD_SECONDS`.
     """
-    pid = _signal(paths, signal.SIGTERM)
-    deadline = time.monotonic() + RELOAD_SECONDS
-    while _lives(pid):
-        if time.monotonic() > deadline:
+    pid = pid_of(paths) or 0
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:  # there is none, or it has just ended
+        _signal(paths, signal.SIGTERM)
+        return
+    with os.fdopen(process, "rb"):
+        _signal(paths, signal.SIGTERM)
+        if not select.select([process], [], [], RELOAD_SECONDS)[0]:  # readable when it has ended (pidfd_open(2))
             raise SecregError(f"process {pid} was told to end and still runs", f"kill -KILL {pid}")
-        time.sleep(0.02)
 
 
 def _signal(paths: Paths, number: signal.Signals) -> int:
