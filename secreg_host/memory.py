@@ -46,10 +46,11 @@ def empty(host: Host, view: Path) -> None:
     directory = place(host)
     if directory is None:
         return
-    for _, _, names, descriptor in os.fwalk(view / directory.relative_to("/"), follow_symlinks=False):
-        for name in names:
-            with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=descriptor)  # noqa: PTH108 (Path knows no descriptors)
+    with contextlib.suppress(OSError):  # it is not there, or no longer
+        for _, _, names, descriptor in os.fwalk(view / directory.relative_to("/"), follow_symlinks=False):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=descriptor)  # noqa: PTH108 (Path knows no descriptors)
 
 
 def forget(host: Host) -> None:
