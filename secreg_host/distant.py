@@ -28,9 +28,6 @@ WAIT_SECONDS = 1.0
 SILENT_SECONDS = 10.0
 """How long a file system that did not answer is not asked again: many files may lie on it."""
 
-MOUNTS_SECONDS = 0.5
-"""How old what is known of mounts may be."""
-
 MOUNTINFO = Path("/proc/self/mountinfo")
 LINKS = 40
 """Links followed for one path, as many as the kernel does (path_resolution(7))."""
@@ -42,10 +39,12 @@ LOCAL = re.compile(
 )
 """Types of file systems behind which the kernel itself and a disk stand; any other one may not answer."""
 
-_mounts: tuple[float, frozenset[str]] = (-MOUNTS_SECONDS, frozenset())
+_far: frozenset[str] = frozenset()
+_table: tuple[int, int] = (0, -1)
 _silent: dict[str, float] = {}
 _left: list[int] = []
-"""When mounts were looked at, and which may not answer; until when which of them are not asked; forks left behind."""
+"""Which mounts may not answer; by which process the table of mounts is watched, and its descriptor; until when which
+mounts are not asked; forks left behind."""
 
 
 def mount_of(path: Path | str) -> str:
@@ -97,12 +96,30 @@ def mounts() -> dict[str, str]:
 
 
 def _distant_mounts() -> frozenset[str]:
-    global _mounts
-    if time.monotonic() - _mounts[0] >= MOUNTS_SECONDS:
+    """Those that may not answer, as they are now: looked at again only when the kernel says that one came or went."""
+    global _far
+    if _mounts_changed():
         kinds = mounts()
-        far = frozenset(point for point, kind in kinds.items() if point != "/" and not LOCAL.fullmatch(kind))
-        _mounts = time.monotonic(), far
-    return _mounts[1]
+        _far = frozenset(point for point, kind in kinds.items() if point != "/" and not LOCAL.fullmatch(kind))
+    return _far
+
+
+def _mounts_changed() -> bool:
+    """Whether the table of mounts is another one than it was at the last call (poll(2) on it, proc_pid_mounts(5)).
+
+    Each process watches it by a descriptor of its own: what one was told, the other is not.
+    """
+    global _table
+    process, descriptor = _table
+    if process != os.getpid():
+        try:
+            _table = os.getpid(), os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return True
+        return True
+    watched = select.poll()
+    watched.register(descriptor, select.POLLPRI)
+    return bool(watched.poll(0))
 
 
 def ask(path: Path | str, work: Callable[[], T], wait: float = WAIT_SECONDS) -> T:

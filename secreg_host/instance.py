@@ -173,7 +173,8 @@ def reload(paths: Paths) -> Report:
     deadline = time.monotonic() + RELOAD_SECONDS
     while time.monotonic() < deadline and pid_of(paths):
         report = reports.load(paths)
-        if report.fingerprint == sources.fingerprint(paths, report.sources):
+        # one without a generation is of a check that somebody else made: of the same files, but nothing serves them yet
+        if report.generation and report.fingerprint == sources.fingerprint(paths, report.sources):
             return replace(report, changed=report.generation != before)
         time.sleep(0.02)
     raise SecregError("the instance did not take over what changed", "see what it says where it was started")

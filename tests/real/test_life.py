@@ -189,8 +189,8 @@ def test_stop_comes_back_when_all_has_ended(instance: Instance) -> None:
 
 def test_start_of_one_that_runs_takes_over_what_is_new_and_says_how_to_log_in(instance: Instance) -> None:
     instance.start()
-    instance.edit("docker-registry.yml", "level: ", "level: debug # ")
     registry = children(instance, "slots/")
+    instance.edit("docker-registry.yml", "level: ", "level: debug # ")
     done = instance.run("start")
     assert (done.returncode, done.stderr) == (0, ""), done
     assert "log in with: docker login " in done.stdout and f":{instance.port}\n" in done.stdout

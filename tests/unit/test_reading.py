@@ -87,7 +87,7 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         f"24 23 0:4 / {escaped} rw shared:1 - nfs4 server:/x rw\n"
     )
     monkeypatch.setattr(distant, "MOUNTINFO", table)
-    monkeypatch.setattr(distant, "_mounts", (-1.0, frozenset()))
+    monkeypatch.setattr(distant, "_table", (0, -1))
     monkeypatch.setattr(distant, "_silent", {})
     yield point
     monkeypatch.undo()
