@@ -101,6 +101,22 @@ def test_one_that_changes_meanwhile_is_read_again(
     assert users.live.read() == ALICE
 
 
+def test_one_that_changes_while_it_is_made_to_count_is_read_again(
+    host: Host, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a lock: of several that do it at once, the last one has read the last file."""
+    users = Users(host, front)
+    reload = front.reload
+
+    def and_then(name: str) -> bool:
+        host.paths.htpasswd.write_bytes(ALICE)
+        return reload(name)
+
+    monkeypatch.setattr(front, "reload", and_then)
+    users.serve(begin=True)
+    assert users.live.read() == ALICE and users.live.proven == users.live.epoch
+
+
 def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, front: Front) -> None:
     users = Users(host, front)
     users.serve(begin=True)
