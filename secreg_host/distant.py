@@ -16,7 +16,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from secreg_host.errors import bad_input
 
@@ -29,6 +29,9 @@ SILENT_SECONDS = 10.0
 """How long a file system that did not answer is not asked again: many files may lie on it."""
 
 MOUNTINFO = Path("/proc/self/mountinfo")
+ESCAPED = re.compile(rb"\\([0-7]{3})")
+"""A byte of a path that would not be one word there: blanks, line ends, backslashes."""
+
 LINKS = 40
 """Links followed for one path, as many as the kernel does (path_resolution(7))."""
 
@@ -84,23 +87,32 @@ def below(path: Path) -> bool:
     return bool(far) and any(str(place) in far for place in (path, *path.parents))
 
 
-def mounts() -> dict[str, str]:
-    """Every mount point that this process sees, and the type of its file system (proc_pid_mountinfo(5))."""
-    kinds: dict[str, str] = {}
+class Mount(NamedTuple):
+    """What is mounted at a place: the type of its file system, and with what options this mount was made."""
+
+    kind: str
+    options: frozenset[str]
+
+
+def mounts() -> dict[str, Mount]:
+    """What is mounted at every mount point that this process sees (proc_pid_mountinfo(5)); of several one upon the
+    other the last, which hides the earlier ones. Nothing where /proc can't be read."""
+    found: dict[str, Mount] = {}
     with contextlib.suppress(OSError):
         for line in MOUNTINFO.read_bytes().splitlines():
             before, _, after = line.partition(b" - ")
-            point = before.split(b" ")[4].decode("unicode_escape").encode("latin-1")
-            kinds[os.fsdecode(point)] = after.split(b" ")[0].decode()  # a later mount hides an earlier one
-    return kinds
+            words = before.split(b" ")
+            point = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8)]), words[4])
+            options = frozenset(words[5].decode().split(","))
+            found[os.fsdecode(point)] = Mount(after.split(b" ")[0].decode(), options)
+    return found
 
 
 def _distant_mounts() -> frozenset[str]:
     """Those that may not answer, as they are now: looked at again only when the kernel says that one came or went."""
     global _far
     if _mounts_changed():
-        kinds = mounts()
-        _far = frozenset(point for point, kind in kinds.items() if point != "/" and not LOCAL.fullmatch(kind))
+        _far = frozenset(point for point, mount in mounts().items() if point != "/" and not LOCAL.fullmatch(mount.kind))
     return _far
 
 

@@ -112,9 +112,9 @@ def in_memory(path: Path) -> bool:
     while not where.exists():
         where = where.parent
     where = where.resolve()
-    kinds = distant.mounts()
+    mounts = distant.mounts()
     places = [str(place) for place in (where, *where.parents)]
-    return next((kinds[place] in ("tmpfs", "ramfs") for place in places if place in kinds), False)
+    return next((mounts[place].kind in ("tmpfs", "ramfs") for place in places if place in mounts), False)
 
 
 def has_ipv6() -> bool:

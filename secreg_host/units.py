@@ -48,7 +48,6 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
             storage=storage,
             mounting=[_words(argv) for argv in views.mounting(host.paths, storage, INSTANCE)],
             unmounting=_words(views.unmounting(host.paths, INSTANCE)),
-            tidying=_words(views.tidying(host.paths, INSTANCE)),
         )
     return rendered | {
         host.paths.units / unit_of(name): templating.render(

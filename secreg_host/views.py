@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from secreg_host import distant
 from secreg_host.host import Host
 from secreg_host.paths import Paths
 
 OPTIONS = "ro,nosuid,nodev,noexec,nosymfollow"
-MOUNTS = Path("/proc/self/mountinfo")
 
 Argv = tuple[str, ...]
 
@@ -39,13 +39,9 @@ def mounting(paths: Paths, root: str, slot: str) -> tuple[Argv, ...]:
 
 
 def unmounting(paths: Paths, slot: str) -> Argv:
-    """The command that takes the view away; what is being sent is sent to its end."""
-    return ("umount", "--lazy", str(paths.images(slot)))
-
-
-def tidying(paths: Paths, slot: str) -> Argv:
-    """The command that takes away what `mounting` left when it failed."""
-    return ("umount", "--lazy", "--quiet", str(paths.images("new") / slot))
+    """The command that takes the view away, and what `mounting` leaves when it is cut short; what is being sent is sent
+    to its end."""
+    return ("umount", "--lazy", "--quiet", str(paths.images("new") / slot), str(paths.images(slot)))
 
 
 def place(host: Host, root: str, slot: str) -> Path:
@@ -57,7 +53,8 @@ def shows(host: Host, root: str, slot: str) -> bool:
     """Whether the view of `slot` is one of `root` as it is now: another file system may be mounted there meanwhile."""
     view = host.paths.images(slot)
     try:
-        if not set(OPTIONS.split(",")) <= mounts(MOUNTS.read_text()).get(view, set()):
+        mount = distant.mounts().get(str(view))
+        if mount is None or not set(OPTIONS.split(",")) <= mount.options:
             return False
         seen, there = view.stat(), Path(root).stat()
     except OSError:
@@ -73,16 +70,7 @@ def remove(paths: Paths) -> None:
             path.rmdir()
 
 
-def mounts(text: str) -> dict[Path, set[str]]:
-    """Where something is mounted, and with what options, by the `text` of mountinfo (proc_pid_mountinfo(5))."""
-    found = {}
-    for line in text.splitlines():
-        words = line.split()
-        found[Path(words[4].encode().decode("unicode_escape"))] = set(words[5].split(","))  # a later one hides earlier
-    return found
-
-
 def below(root: Path) -> Path | None:
     """A file system that is mounted below the directory `root`, which a view does not show; None: there is none."""
     inner = root.resolve()
-    return next((point for point in mounts(MOUNTS.read_text()) if inner in point.parents), None)
+    return next((point for point in map(Path, distant.mounts()) if inner in point.parents), None)

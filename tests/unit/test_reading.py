@@ -163,3 +163,17 @@ def test_what_is_left_behind_holds_nothing_of_ours(far: Path, tmp_path: Path) ->
 def test_a_bug_in_the_fork_is_a_bug_here(far: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         distant.ask(far, lambda: 1 // 0)
+
+
+def test_mount_points_are_read_as_the_kernel_writes_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Blanks as octal numbers, all other bytes as they are: a name in another encoding is no reason to fail."""
+    table = tmp_path / "mountinfo"
+    table.write_bytes(
+        "31 1 0:2 / /srv/ä\\040b ro,nosuid shared:1 - nfs4 server:/x rw\n".encode()
+        + b"32 1 0:2 / /srv/\xff rw - tmpfs tmpfs rw\n33 1 0:2 / /srv/\xff ro,noexec - ext4 /dev/sda rw\n"
+    )
+    monkeypatch.setattr(distant, "MOUNTINFO", table)
+    assert distant.mounts() == {
+        "/srv/ä b": distant.Mount("nfs4", frozenset({"ro", "nosuid"})),
+        os.fsdecode(b"/srv/\xff"): distant.Mount("ext4", frozenset({"ro", "noexec"})),
+    }
