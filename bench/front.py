@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from bench import load, peers, targets, usage
 from bench.content import LARGE, LAYER, OWNER, SMALL, Content, Storage
 from bench.peers import Ours, Peer
-from tests.real.program import installed
+from tests.real.program import OLD, installed
 
 Figures = dict[str, float]
 
@@ -176,7 +176,9 @@ def measure(say: Callable[[str], None], quick: bool = False) -> dict[str, Any]:
     """Run everything; `quick` only shows that it runs."""
     seconds, count, many = (1.0, 1, 100) if quick else (SECONDS, ROUNDS, int(targets.MANY))
     found: dict[str, dict[str, list[float]]] = {}
-    with home_directory() as home, installed() as program, peers.all_running(home, program) as among:
+    with ExitStack() as stack:
+        home, program, old = (stack.enter_context(one) for one in (home_directory(), installed(), installed(OLD)))
+        among = stack.enter_context(peers.all_running(home, program, old))
         ours = among[0]
         assert isinstance(ours, Ours)
         storage = Storage(ours.storage)

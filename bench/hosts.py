@@ -1,22 +1,29 @@
-"""How long setup, start and reload take on booted hosts, and what a password check costs here."""
+"""How long setup, start, reload and a user's removal take on booted hosts, and what a password check costs here."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench import watch
 from secreg_host import users
+from tests.booted.obstacles import removals
+from tests.booted.registry import Registry
 from tests.hosts import docker, tree
 from tests.hosts.machine import Machine
+from tests.real.program import OLD
 
 RUNS = 5
 SETUP, START, AGAIN = "setup, new host", "systemctl start to first docker login", "setup, again"
 RELOAD = "reload, nothing changed"
 WANTED = {SETUP: 1.0, START: 2.0, AGAIN: 0.4}
 """Seconds that each may take."""
+
+REMOVED = 1.0
+"""Seconds after which a removed user is out, whatever is wrong."""
 
 RESTARTED = "processes that a reload without a change restarts"
 
@@ -72,12 +79,23 @@ def measure(say: Callable[[str], None], deb: Path, releases: list[str], quick: b
         "make and check a hash": timed(lambda: users.make_hash("a password")),
         "check a hash": timed(lambda: users.verify("a password", value)),
     }}  # fmt: skip
-    for release in releases:
+    for number, release in enumerate(releases):
         say(f"hosts: {release}")
-        with Machine.boot(tree.base(release), "golden", docker=False) as golden:
-            golden.install(deb)
-            golden.shutdown()
+        with with_package(release, deb) as golden, with_package(release, OLD) as old:
             found[release] = {"steps": steps(golden, 1 if quick else RUNS)}
             say(f"watch: {release}")
-            found[release] |= watch.measure(golden, quick)
+            found[release] |= watch.measure(golden, old, quick)
+            say(f"removed users: {release}")
+            with Machine.boot(golden, "bench") as machine:
+                machine.run("systemctl", "start", "secure-registry")
+                found[release]["removed"] = dict(removals(Registry(machine), commands_first=number % 2 == 0))
     return found
+
+
+@contextmanager
+def with_package(release: str, deb: Path) -> Iterator[Machine]:
+    """A host that is off, on which a package was installed; others are copies of it."""
+    with Machine.boot(tree.base(release), "golden", docker=False) as golden:
+        golden.install(deb)
+        golden.shutdown()
+        yield golden

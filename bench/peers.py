@@ -1,4 +1,4 @@
-"""The four that are compared, on loopback, over one storage: how each is configured and run.
+"""The five that are compared, on loopback, over one storage: how each is configured and run.
 
 All run as nobody, each in a control group of its own. Their registries have the same docker-registry.yml (quiet log, no
 access log, in-memory cache); what differs is what stands before them.
@@ -135,7 +135,7 @@ class Ours(Peer):
 
     def __init__(self, yard: Yard, program: Path) -> None:
         super().__init__(yard)
-        root = yard.directory("ours")
+        root = yard.directory(self.key)
         self.instance = _Grouped(root, program, self.port, group=self.group)
 
     @property
@@ -152,6 +152,18 @@ class Ours(Peer):
 
     def stop(self) -> None:
         self.instance.stop()
+
+
+class Old(Ours):
+    """Version 0.1, with its defaults but the storage, which is that of the others."""
+
+    key, title = "old", "version 0.1"
+
+    def start(self) -> None:
+        super().start()
+        theirs = str(self.yard.registry["storage"]["filesystem"]["rootdirectory"])
+        self.instance.edit("docker-registry.yml", str(self.storage), theirs)
+        self.instance.reload()
 
 
 @dataclass
@@ -305,15 +317,15 @@ def _bcrypt(password: str) -> str:
 
 
 @contextmanager
-def all_running(home: Path, program: Path) -> Iterator[list[Peer]]:
-    """This project first, then the others, all serving what it stores."""
+def all_running(home: Path, program: Path, old: Path) -> Iterator[list[Peer]]:
+    """This project's `program` first, then the others and the `old` one, all serving what the first stores."""
     password = secrets.token_hex()
     with ExitStack() as stack:
         ours = Ours(Yard(home, {}, password), program)
         stack.enter_context(ours.running())
         registry = yaml.safe_load((ours.instance.etc / "docker-registry.yml").read_text())
         yard = Yard(home, registry, password)
-        others: list[Peer] = [Original(yard), Bare(yard), Caddy(yard)]
+        others: list[Peer] = [Original(yard), Bare(yard), Caddy(yard), Old(yard, old)]
         for peer in others:
             stack.enter_context(peer.running())
         yield [ours, *others]

@@ -1,7 +1,7 @@
-"""How long after a save a new certificate is served: `python -m bench.saves ROOT pairs|COUNT`.
+"""How long after a save a new certificate is served: `python -m bench.saves ROOT pairs|COUNT SERVICE…`.
 
-Runs in the network of a booted host, but sees its files from outside, below ROOT. `pairs` gives both services their
-keys; a number saves so many certificates of these keys to each, in turn, and prints the seconds as JSON.
+Runs in the network of a booted host, but sees its files from outside, below ROOT. `pairs` gives each service a
+key; a number saves so many certificates of these keys to each, in turn, and prints the seconds as JSON.
 """
 
 from __future__ import annotations
@@ -73,15 +73,15 @@ def load_key(path: Path) -> Key:
     return found
 
 
-def main(root: Path, what: str) -> None:
+def main(root: Path, what: str, services: list[str]) -> None:
     if what == "pairs":
-        for name in ETC:
+        for name in services:
             new = ec.generate_private_key(ec.SECP256R1())
             save(root / ETC[name] / KEY, self_signed(new)[1])
             save_certificate(root, name, new)
         return
-    keys = {name: load_key(root / ETC[name] / KEY) for name in ETC}
-    found: dict[str, list[float]] = {name: [] for name in ETC}
+    keys = {name: load_key(root / ETC[name] / KEY) for name in services}
+    found: dict[str, list[float]] = {name: [] for name in services}
     end = time.monotonic() + LONGEST_SECONDS
     for turn in range(int(what) + 1):
         if time.monotonic() > end:
@@ -96,4 +96,4 @@ def main(root: Path, what: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

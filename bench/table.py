@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench import facts, hosts, targets
+from bench import facts, hosts, targets, watch
 from bench.results import PLOT, Results
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, GROWTH, PEERS, Measure
@@ -77,6 +77,15 @@ def verdicts(results: Results) -> str:
         ):
             row = [f"save → new certificate served, {name} ({release})", f"≤ {limit:g} s", f"{value:.2f} s"]
             rows.append([*row, _yes(value <= limit)])
+        if watch.OLD in found["saves"]:
+            ratio = statistics.median(found["saves"][watch.OLD]) / statistics.median(saved)
+            factor = targets.AS_BEFORE[1]
+            row = [f"save → new certificate served ({release})", f"≥ {factor:g} times {watch.OLD}"]
+            rows.append([*row, f"{ratio:.2f} times", _yes(ratio >= factor)])
+        if removed := found.get("removed"):
+            worst = max(removed, key=lambda name: removed[name] or float("inf"))
+            row = [f"a removed user is out, {len(removed)} obstacles ({release})", f"≤ {hosts.REMOVED:g} s"]
+            rows.append([*row, f"{figure(removed[worst])} s ({worst})", _yes((removed[worst] or 9) <= hosts.REMOVED)])
         memory, floor = found["watchdog"]["resident"], found["watchdog"]["floor"]
         limit = floor + OVER_FLOOR
         row = [f"watchdog resident ({release})", f"≤ {limit:.1f} MB ({floor:.1f} + {OVER_FLOOR:g})", f"{memory:.1f} MB"]
@@ -122,13 +131,16 @@ def host(results: Results) -> str:
     for step in steps:
         title = step if step == hosts.RESTARTED else f"{step} (s)"
         rows.append([title, *(figure(statistics.median(value["steps"][step])) for _, value in found)])
-    for name in (OURS, BARE):
-        saved = [value["saves"][name] for _, value in found]
+    for name in (OURS, watch.OLD, BARE):
+        saved = [value["saves"].get(name, []) for _, value in found]
         served = f"save → new certificate served, {name}"
-        rows.append([f"{served}: median (s)", *(figure(statistics.median(some)) for some in saved)])
-        rows.append([f"{served}: p99 (s)", *(figure(percentile(some, 99)) for some in saved)])
+        rows.append([f"{served}: median (s)", *(figure(statistics.median(some) if some else None) for some in saved)])
+        rows.append([f"{served}: p99 (s)", *(figure(percentile(some, 99) if some else None) for some in saved)])
     for title, key in WATCHDOG:
         rows.append([title, *(figure(value["watchdog"][key]) for _, value in found)])
+    for obstacle in found[0][1].get("removed", {}):
+        seconds = [value["removed"][obstacle] for _, value in found]
+        rows.append([f"a removed user is out: {obstacle} (s)", *map(figure, seconds)])
     return markdown(["", *(name for name, _ in found)], rows)
 
 

@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import usage
+from bench import saves, usage
 from tests.hosts.machine import Machine
 
 SAVES = 100
+IN_TURN = 20
+OLD = "version 0.1"
+"""What figures of another host, with that version, are called."""
+
 IDLE_SECONDS = 60
 """Two of the watchdog's periodic checks."""
 
@@ -62,12 +66,16 @@ time.sleep(600)
 """A Python that has imported what the watchdog needs, and says when it has."""
 
 
-def measure(golden: Machine, quick: bool = False) -> dict[str, Any]:
-    """All figures of one release."""
+def measure(golden: Machine, old: Machine, quick: bool = False) -> dict[str, Any]:
+    """All figures of one release; saves on a host of version 0.1, too."""
     with Machine.boot(golden, "watch", docker=False) as machine:
         machine.run("systemctl", "start", "secure-registry")
         idle = _idle(machine, 3 if quick else IDLE_SECONDS)
-        return {"watchdog": _memory(machine) | idle, "saves": _saves(machine, 3 if quick else SAVES)}
+        memory = _memory(machine)
+        with Machine.boot(old, "old", docker=False) as before:
+            before.run("systemctl", "start", "secure-registry")
+            seconds = _saves(machine, before, 3 if quick else SAVES)
+        return {"watchdog": memory | idle, "saves": seconds}
 
 
 def _main_pid(machine: Machine, unit: str) -> int:
@@ -112,16 +120,27 @@ def _idle(machine: Machine, seconds: float) -> dict[str, float]:
     return {"wakeups": moments * 60 / seconds}
 
 
-def _saves(machine: Machine, count: int) -> dict[str, list[float]]:
-    """Seconds from a save to the first connection that gets the new certificate, of both (saves.py)."""
+def _saves(machine: Machine, old: Machine, count: int) -> dict[str, list[float]]:
+    """Seconds from a save to the first connection that gets the new certificate: of ours and the bare unit on one host,
+    of version 0.1 on another, some saves on each in turns."""
     for name, text in UNITS.items():
         machine.write(f"/etc/systemd/system/{name}", text)
     machine.write("/etc/bare/nginx.conf", NGINX)
-    argv = ["nsenter", "-t", str(machine.leader), "-n", sys.executable, "-m", "bench.saves", str(machine.root)]
-    for step in ("pairs", str(count)):
-        done = subprocess.run([*argv, step], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True)
-        if step == "pairs":
-            machine.run("systemctl", "daemon-reload")
-            machine.run("systemctl", "start", "bare.service", "bare.path")
-    found: dict[str, list[float]] = json.loads(done.stdout)
+    _saving(machine, "pairs", *saves.ETC)
+    _saving(old, "pairs", saves.OURS)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "bare.service", "bare.path")
+    found: dict[str, list[float]] = {saves.OURS: [], saves.BARE: [], OLD: []}
+    for _ in range(-(-count // IN_TURN)):
+        for name, seconds in json.loads(_saving(machine, str(min(count, IN_TURN)), *saves.ETC)).items():
+            found[name] += seconds
+        [seconds] = json.loads(_saving(old, str(min(count, IN_TURN)), saves.OURS)).values()
+        found[OLD] += seconds
     return found
+
+
+def _saving(machine: Machine, what: str, *services: str) -> str:
+    """What saves.py prints, in the network of a host."""
+    argv = ["nsenter", "-t", str(machine.leader), "-n", sys.executable, "-m", "bench.saves", str(machine.root), what]
+    argv += services
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.booted.registry import ETC, Registry
 from tests.hosts.machine import Machine
+from tests.real.program import OLD
 
-OLD = Path(__file__).parents[1] / "data/secure-registry_0.1.0_all.deb"
 SECONDS = 20.0
 GUEST = "guest:{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE="  # of "chaos"
 

@@ -15,12 +15,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+OLD = CHECKOUT / "tests/data/secure-registry_0.1.0_all.deb"
+"""The package of version 0.1, which others are compared with."""
+
 PYTHON = "/usr/bin/python3"
 NOBODY = 65534
 
@@ -217,11 +220,20 @@ class Instance:
 
 
 @contextmanager
-def installed() -> Iterator[Path]:
-    """The program where every user can read it; returns its launcher."""
+def unpacked(package: Path) -> Iterator[Path]:
+    """Where a DEB of this project holds its modules and templates."""
+    with tempfile.TemporaryDirectory(prefix="srd-") as directory:
+        subprocess.run(["dpkg-deb", "-x", package, directory], check=True)
+        yield Path(directory) / "usr/share/secure-registry"
+
+
+@contextmanager
+def installed(package: Path | None = None) -> Iterator[Path]:
+    """This checkout's program, or that of a DEB, where every user can read it; returns its launcher."""
     directory = Path(tempfile.mkdtemp(prefix="srp-", dir="/tmp"))
-    shutil.copytree(CHECKOUT / "secreg_host", directory / "secreg_host", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(CHECKOUT / "templates", directory / "templates")
+    with unpacked(package) if package else nullcontext(CHECKOUT) as source:
+        for name in ("secreg_host", "templates"):
+            shutil.copytree(source / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     launcher = directory / "secure-registry"
     launcher.write_text(
         f"import sys\nsys.path.insert(0, {str(directory)!r})\nfrom secreg_host.cli import main\nsys.exit(main())\n"

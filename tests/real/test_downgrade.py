@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real.program import CHECKOUT
-
-PACKAGE = CHECKOUT / "tests/data/secure-registry_0.1.0_all.deb"
+from tests.real.program import CHECKOUT, OLD, unpacked
 
 WRITE = """
 entries = [Write(host.paths.key, b"new key", 0o600), Write(host.paths.crt, b"new crt")]
@@ -70,10 +69,9 @@ host.paths.etc.mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tree = tmp_path_factory.mktemp("old")
-    subprocess.run(["dpkg-deb", "-x", PACKAGE, tree], check=True)
-    return tree / "usr/share/secure-registry"
+def old() -> Iterator[Path]:
+    with unpacked(OLD) as where:
+        yield where
 
 
 def program(where: Path, root: Path, script: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import hosts, results, table
+from bench import hosts, results, table, watch
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, Measure
 
@@ -22,9 +22,10 @@ GROWN = {"small": 1.0, "tag": 1.0, "reload": 1.0, "reload_edited": 1.0}
 
 def some_results() -> results.Results:
     steps = {hosts.SETUP: [0.5], hosts.START: [1.0, 3.0, 9.0], hosts.AGAIN: [0.1], hosts.RESTARTED: [0]}
-    saves = {OURS: [0.3] * 98 + [0.9, 5.0], BARE: [0.1]}
+    saves = {OURS: [0.3] * 98 + [0.9, 5.0], BARE: [0.1], watch.OLD: [0.27]}
     watchdog = {"resident": 27.0, "floor": 22.0, "wakeups": 3.0, "ready": 40.0}
-    host = {"steps": steps, "saves": saves, "watchdog": watchdog}
+    removed = {"nothing": 0.3, "/var full": None}
+    host = {"steps": steps, "saves": saves, "watchdog": watchdog, "removed": removed}
     versions = {"http1.1": {"rate": 1.0, "cpu": 1.0}, "http2": {"rate": 0.5, "cpu": 2.0}}
     front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "machine": MACHINE}
     http2 = {"versions": versions, "machine": MACHINE}
@@ -65,6 +66,8 @@ def test_the_report_names_what_was_missed() -> None:
     assert "| blob of 10 KB | ≥ 40 times Caddy | 30.0 times | **no** |" in text
     assert f"| {hosts.START} (bookworm) | ≤ 2 s | 3.00 s | **no** |" in text
     assert "p99 (bookworm) | ≤ 1 s | 0.90 s | yes |" in text
+    assert "| save → new certificate served (bookworm) | ≥ 0.95 times version 0.1 | 0.90 times | **no** |" in text
+    assert "| a removed user is out, 2 obstacles (bookworm) | ≤ 1 s | - s (/var full) | **no** |" in text
     assert "| watchdog resident (bookworm) | ≤ 26.0 MB (22.0 + 4) | 27.0 MB | **no** |" in text
 
 
