@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.errors import Problem
+from secreg_host import distant
+from secreg_host.errors import Problem, SecregError
 from secreg_host.nginxconf import GENERATED, NEEDED, PAIR
 from secreg_host.nginxsyntax import Directive, Word, nested
 
@@ -75,10 +76,10 @@ def problems(directives: Sequence[Directive], where: str, private: Private) -> I
 
 
 def _real(path: str) -> str:
-    """`path` without links; as it is where that can't be told."""
+    """`path` without links; as it is where that can't be told, or where nobody answers."""
     try:
-        return os.path.realpath(path)
-    except (OSError, ValueError):
+        return distant.ask(path, lambda: os.path.realpath(path))
+    except (OSError, ValueError, SecregError):
         return path
 
 

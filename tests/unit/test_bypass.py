@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secreg_host import bypass, nginxconf, nginxsyntax, passing, probe, serverblocks
-from secreg_host.errors import BadInput
+from secreg_host.errors import BadInput, bad_input
 from secreg_host.nginxconf import Listen
 from secreg_host.serverblocks import NAMELESS, STRANGER, Door
 
@@ -245,3 +245,17 @@ def test_what_is_an_open_door(answer: bytes, is_open: bool) -> None:
         threading.Thread(target=serve, daemon=True).start()
         door = Door(Listen("127.0.0.1", server.getsockname()[1], tls=False), "x.example")
         assert bool(probe.find_open([door], lambda _: probe.connect_tcp)) is is_open
+
+
+def test_a_place_that_does_not_answer_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is a link to is asked as every file is: by a fork that is left behind."""
+    asked = []
+
+    def silent(path: object, work: object) -> object:
+        asked.append(path)
+        raise bad_input(str(path), "does not answer", "")
+
+    monkeypatch.setattr(bypass.distant, "ask", silent)
+    assert bypass.Private.of(DIRECTORIES, Path("/x")).holds("/srv/images/a")
+    assert found("access_log /mnt/dead/log;") == [] and found("access_log /srv/images/log;") != []
+    assert "/mnt/dead/log" in asked
