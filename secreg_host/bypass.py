@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import distant
+from secreg_host import climbing, distant
 from secreg_host.errors import Problem, SecregError
 from secreg_host.nginxconf import GENERATED, NEEDED, PAIR
 from secreg_host.nginxsyntax import Directive, Word, nested
@@ -22,6 +22,7 @@ OPEN = "secreg_registry"
 
 REMEDY = f"write: proxy_pass http://{OPEN}; (it asks for the password) or include secure-registry/registry.conf;"
 
+CLIMBS = "let captures begin and end at a /, as in location ~ ^/f/(.*)$ { alias /srv/www/$1; }; take $uri or $host"
 PASSES = {f"{kind}_pass" for kind in ("proxy", "grpc", "fastcgi", "uwsgi", "scgi", "memcached")}
 ALLOWED = re.compile(rf"(?<![\w@$/{{.-]){OPEN}(?![\w.-])|(?<=://){OPEN}(?![\w.-])", re.IGNORECASE)
 OURS = re.compile(r"@secreg|\$\{?secreg|/_secreg|(?<!\w)secreg_", re.IGNORECASE)
@@ -64,12 +65,12 @@ def problems(directives: Sequence[Directive], where: str, private: Private) -> I
             said = _name(directive, word) or _place(directive, word, private)
             if said:
                 yield Problem(f"{where}:{word.line}", f"{word.text!r} {said}", REMEDY)
-        if directive.name in ("root", "alias") and directive.args:
-            location = around[-1] if around and around[-1].name == "location" else None
-            if _served(directive.name, directive.args[0], location, private):
-                said = f"{directive.name} {directive.args[0]}: files that are behind the password check would be sent"
-                hint = "name a directory that holds what everybody may read, and nothing else"
-                yield Problem(f"{where}:{directive.words[0].line}", said, hint)
+        if directive.name in ("root", "alias") and directive.args and _served(directive, around, private):
+            said = f"{directive.name} {directive.args[0]}: files that are behind the password check would be sent"
+            hint = "name a directory that holds what everybody may read, and nothing else"
+            yield Problem(f"{where}:{directive.words[0].line}", said, hint)
+        if said := climbing.problem(directive, around):
+            yield Problem(f"{where}:{directive.words[0].line}", said, CLIMBS)
         if said := _kept(directive, directives, around):
             hint = "what is behind a password must not be kept for others: leave it out"
             yield Problem(f"{where}:{directive.words[0].line}", said, hint)
@@ -114,18 +115,26 @@ def _place(directive: Directive, word: Word, private: Private) -> str:
     return ""
 
 
-def _served(name: str, word: str, location: Directive | None, private: Private) -> bool:
-    """Whether `root` or `alias` (`name`) with argument `word` may send private files.
+def _served(directive: Directive, around: Sequence[Directive], private: Private) -> bool:
+    """Whether a `root` or `alias` in the blocks `around` it may send private files.
 
     What nginx adds to an alias is the rest of the address behind the location's own: `location /f { alias /srv/; }`
     sends `/srv/../etc` for `/f../etc`.
     """
+    name, word = directive.name, directive.args[0]
+    location = around[-1] if around and around[-1].name == "location" else None
     literal, variable, _ = word.partition("$")
     absolute = literal.startswith("/")
     if not literal or (not absolute and ".." in literal.split("/")):
         return True
     path = os.path.normpath("/" + literal.lstrip("/"))
-    if variable:
+    up = climbing.levels(word, climbing.captures(directive, around))
+    if up is None:
+        return True
+    if up:
+        above = Path(path) if literal.endswith("/") else Path(path).parent
+        begins = f"{([above, *above.parents] + [Path('/')] * up)[up]}/"
+    elif variable:
         begins = f"{path}/" if literal.endswith("/") else path
     elif name == "root" or (location is not None and location.args[:1] in (("=",), ("~",), ("~*",))):
         begins = f"{path}/"

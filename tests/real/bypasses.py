@@ -127,6 +127,13 @@ def _files() -> Iterator[Case]:
     yield elsewhere("location /f { alias <lib>/stor; }", refused=True, leaks=True, asks=(f"/fage/{tree}",))
     regex = elsewhere("location ~ ^/f(.*)$ { alias <lib>$1; }", True, True, (f"/f/storage/{tree}",))
     yield regex
+    for text in (
+        "location ~ ^/f(.*)$ { alias <above>/etc/$1; }",
+        "location / { root <above>/etc; rewrite ^/f(.*)$ /$1 break; }",
+        "location / { root <above>/etc; try_files /$arg_a =404; }",
+        "location / { root <above>/etc; location /f { error_page 404 = $arg_a; return 404; } }",
+    ):
+        yield elsewhere(text, refused=True, leaks=True, asks=(above, f"/f?a=/..{above.removeprefix('/f..')}"))
     yield elsewhere("location / { root .; }", refused=True, leaks=True, asks=("/docker-registry.key",))
     for text, refused, asks in (
         ("location /f { alias html/; }", True, "/f../docker-registry.key"),
@@ -192,7 +199,7 @@ def _flags() -> Iterator[Case]:
     ):  # fmt: skip
         targets = ("/v2/_catalog", "@secreg_registry", "@secreg_<bits>_registry", "/_secreg/<bits>/link")
         asks = ("/w/page", "/w/_catalog", *(f"/w/?a={target}" for target in targets))
-        yield Case("server", f"location /w/ {{ {text} }}", asks=asks)
+        yield Case("server", f"location /w/ {{ {text} }}", refused="$arg_a" in text, asks=asks)
 
 
 def _ports() -> Iterator[Case]:

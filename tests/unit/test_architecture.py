@@ -17,7 +17,7 @@ LAYERS = [
     {"patterns", "reading"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
     {"users", "reserve", "opensslcnf", "nginxsyntax", "registryconf"},
-    {"nginxconf"},
+    {"nginxconf", "climbing"},
     {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "dockerinfo", "bypass", "passing", "serverblocks"},
     {"probe"},
     {"settings", "issued", "beside"},
