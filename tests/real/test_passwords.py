@@ -222,6 +222,17 @@ def test_more_at_once_than_are_checked(serving: Instance) -> None:
     serving.wait_for("a login", lambda: serving.ask("/v2/", user="alice", password="right").status == 200)
 
 
+def test_when_nobody_can_be_let_in_that_is_said(serving: Instance) -> None:
+    """Until users are live, or when new ones can't be: a failure that passes, neither a wrong password nor too many."""
+    add_user(serving, "carol", "right")  # who is not remembered
+    (serving.root / "run/secure-registry/users/live").unlink()
+    for user, password in (("carol", "right"), ("carol", "wrong"), ("nobody", "x")):
+        answer = serving.ask("/v2/", user=user, password=password)
+        assert answer.status == 503 and b"UNAVAILABLE" in answer.body
+        assert answer.headers["Retry-After"] == "1"
+    assert serving.ask("/v2/").status == 401
+
+
 def memory_of(instance: Instance) -> Path:
     """Where it remembers passwords when its directory is on a disk."""
     name = hashlib.sha256(os.fsencode(instance.root.resolve())).hexdigest()[:16]
