@@ -30,6 +30,7 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
         errno.EDQUOT: f"the quota of {path.parent} is used up",
         errno.EROFS: f"the file system is mounted read-only; remount it: mount -o remount,rw (see: findmnt -T {path})",
         errno.EACCES: "run this as root (sudo), or give --root DIR for an instance of your own",
+        errno.EBUSY: f"it is mounted there: edit it where it comes from (findmnt {path})",
         errno.EPERM: "run this as root (sudo); if you are, see whether the file is immutable: lsattr -d",
     }
     try:

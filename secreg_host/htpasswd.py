@@ -12,7 +12,7 @@ from typing import TextIO
 
 from secreg_host import files, reading, users
 from secreg_host.errors import Exit, SecregError, bad_input
-from secreg_host.reserve import Reserve, is_full
+from secreg_host.reserve import Reserve
 from secreg_host.users import Scheme
 
 DESCRIPTION = """\
@@ -228,18 +228,19 @@ def _save(path: Path, data: bytes) -> None:
 
 
 def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:
-    """Write the file, which gets shorter: where there is no room for another one in place, and where that needs some,
-    as where nothing is ever overwritten (btrfs), with what is reserved."""
+    """Write the file, which gets shorter: where no other one can take its place (no room, a file that is mounted) in
+    place, and where that needs room, as where nothing is ever overwritten (btrfs), with what is reserved."""
     try:
         _save(path, data)
     except SecregError as error:
-        if not is_full(error):
-            raise
         there = path.resolve()
-        if reserve is None:
-            files.shorten(there, data)
-        else:
-            reserve.use(lambda: files.shorten(there, data))
+        try:
+            if reserve is None:
+                files.shorten(there, data)
+            else:
+                reserve.use(lambda: files.shorten(there, data))
+        except SecregError:
+            raise error from error.__cause__
 
 
 def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ GENERATED = PurePosixPath("secure-registry")
 
 PAIR = ("docker-registry.crt", "docker-registry.key")
 """Staged by the certificate's part, whatever nginx.conf says."""
+
+USERS = ".htpasswd"
+"""Whose users count from the moment of a change on, for the registry; a copy would lag behind."""
 
 NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf": "each server { } that listens"}
 
@@ -318,6 +322,9 @@ class _Bundler:
                 self.depth -= 1
 
     def copy(self, name: str, where: str) -> None:
+        if os.path.normpath(name) == USERS:
+            what = f"{USERS} of the registry would be copied, and who is removed from it stay in that copy"
+            raise bad_input(where, what, "name a file of another name, whose users are for this place only")
         if name in PAIR:
             self.own_pair = True
         if name in self.files or name in PAIR:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,6 +36,22 @@ def test_a_linked_file_is_edited_where_it_is(tmp_path: Path) -> None:
     assert call("-D", str(link), "bob")[0] == Exit.DONE
     assert link.is_symlink() and shared.read_bytes().startswith(b"alice:$6$") and b"bob" not in shared.read_bytes()
     assert shared.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_whose_place_can_not_be_taken_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is mounted by itself: rename(2) fails with EBUSY. Who is removed is out all the same."""
+
+    def busy(self: Path, target: Path) -> Path:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
+
+    mounted = tmp_path / "mounted"
+    mounted.write_bytes(b"alice:x\nbob:x\n")
+    monkeypatch.setattr(Path, "replace", busy)
+    assert call("-D", str(mounted), "bob")[0] == Exit.DONE
+    assert mounted.read_bytes() == b"alice:x\n" and [*tmp_path.iterdir()] == [mounted]
+    with pytest.raises(SecregError, match=r"busy") as raised:
+        call("-b", str(mounted), "carol", "pw")
+    assert "findmnt" in raised.value.problems[0].hint and mounted.read_bytes() == b"alice:x\n"
 
 
 @pytest.mark.parametrize(

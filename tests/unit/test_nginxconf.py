@@ -47,6 +47,13 @@ def test_files_below_our_directory_are_copied_and_become_relative() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", [".htpasswd", "./.htpasswd", "/etc/secure-registry/.htpasswd", "x/../.htpasswd"])
+def test_users_of_the_registry_are_copied_nowhere(name: str) -> None:
+    """A copy would serve as long as another file is broken: who was removed would stay in."""
+    text = NEEDED + f"\nserver {{ location / {{\n auth_basic_user_file {name};\n}} }} }}"
+    assert problem(text).startswith(f"{CONF}:6: .htpasswd of the registry would be copied")
+
+
 def test_lines_keep_their_numbers_and_what_the_unit_owns_is_dropped() -> None:
     found = bundle("user www-data;\ndaemon on;\n" + NEEDED + SERVER + "}}\n")
     assert found.files["nginx.conf"].decode().splitlines()[2] == "include secure-registry/main.conf;"
