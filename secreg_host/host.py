@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import ipaddress
 import os
 import pwd
 import socket
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +57,24 @@ def discover(paths: Paths) -> Host:
     if os.geteuid() != 0:
         me = Account(str(os.geteuid()), os.geteuid(), os.getegid())
         return Host(paths, Accounts(me, me, me))
-    accounts = Accounts(_account(FRONT_USER), _account(AUTH_USER), _account(REGISTRY_USER))
+    accounts = Accounts(
+        _account(FRONT_USER, paths.front_run),
+        _account(AUTH_USER, paths.auth_run),
+        _account(REGISTRY_USER, paths.registry_run("a"), paths.registry_run("b")),
+    )
     return Host(paths, accounts, by_systemd=paths.root == Path("/") and systemd_runs())
 
 
-def _account(name: str) -> Account:
+def _account(name: str, *run: Path) -> Account:
+    """The account `name`; one that is gone is still who runs what has a directory in `run`: users must be removable as
+    long as it serves. Raises SecregError when there is neither."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
+        for place in run:
+            with contextlib.suppress(OSError):
+                if (found := place.lstat()).st_uid and stat.S_ISDIR(found.st_mode):
+                    return Account(name, found.st_uid, found.st_gid)
         raise SecregError(
             f"the system user {name} does not exist",
             "the package creates it; without the package, run a foreground instance as an ordinary user",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -51,6 +52,16 @@ def test_a_missing_program(on: object, monkeypatch: pytest.MonkeyPatch, name: st
     with pytest.raises(SecregError) as caught:
         host.nginx(Settings())
     assert nginx in caught.value.hint and "NGINX_BINARY" in caught.value.hint
+
+
+def test_an_account_that_is_gone_is_known_as_long_as_it_serves(tmp_path: Path) -> None:
+    """A removed user is out, whatever was done to /etc/passwd; root's directories tell nothing."""
+    with pytest.raises(SecregError, match="does not exist"):
+        host._account("no-such-account", tmp_path / "away", Path("/proc/self/stat"), Path("/"))
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 4711, 4712)
+    there = tmp_path.stat()
+    assert host._account("no-such-account", tmp_path / "away", tmp_path).owner == (there.st_uid, there.st_gid)
 
 
 def test_no_os_release_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
