@@ -79,25 +79,19 @@ def _target(link: Path) -> Path | None:
         return None
 
 
-def directories(paths: Paths, sources: Iterable[str]) -> dict[Path, int]:
-    """The directories to watch, and their inodes: /etc/secure-registry with its parent, and those of every step to each
-    source.
+def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
+    """The directories to watch: /etc/secure-registry with its parent, and those of every step to each source; none
+    before one above it.
 
     For one that does not exist, the nearest above it that does: there it will turn up. Not those on network file
     systems, whose changes the kernel of this host can't tell (inotify(7)).
     """
     sources = tuple(sources)
-    found = {paths.etc.parent}
-    for source in (*map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
+    found = set()
+    for source in (str(paths.etc), *map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
         for step in along(Path(source), far=False):
-            found.add(next(path for path in step.parents if _is_directory(path)))
-    inodes = {}
-    for path in found:
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if stat.S_ISDIR(status.st_mode):
-                inodes[path] = status.st_ino
-    return inodes
+            found.add(next((path for path in step.parents if _is_directory(path)), step))
+    return tuple(sorted(found))
 
 
 def _is_directory(path: Path) -> bool:

@@ -14,7 +14,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 LAYERS = [
     {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
     {"basicauth", "bugs", "distant", "directories"},
-    {"patterns", "reading"},
+    {"patterns", "reading", "events"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
     {"users", "reserve", "opensslcnf", "nginxsyntax", "registryconf"},
     {"nginxconf"},
