@@ -103,6 +103,8 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     users.refresh()
     told = findings("warning", kinds.REGISTRY, unseen)
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
+    if any(finding.kind != "warning" for finding in every):
+        every = (*every, *findings("warning", kinds.SETTINGS, sources.mounted(host.paths)))
     counted = records.digest(users.live.read() or b"") if live else ""
     report = Report(
         generation=serving,

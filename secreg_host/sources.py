@@ -15,8 +15,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from secreg_host import distant, patterns
-from secreg_host.errors import SecregError
+from secreg_host import distant, patterns, quoting
+from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 
 FILES, FOLDERS = 1000, 50
@@ -92,6 +92,20 @@ def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
         for step in along(Path(source), far=False):
             found.add(next((path for path in step.parents if _is_directory(path)), step))
     return tuple(sorted(found))
+
+
+def mounted(paths: Paths) -> tuple[Problem, ...]:
+    """What is mounted upon /etc/secure-registry, or upon something in it, in words: it hides what was there before."""
+    found = {Path(point): mount.kind for point, mount in distant.mounts().items()}
+    return tuple(
+        Problem(
+            str(point),
+            f"a file system ({found[point]}) is mounted there, which hides what it is mounted upon",
+            f"if that is not meant: umount {quoting.shell(str(point))}",
+        )
+        for point in sorted(found)
+        if point.is_relative_to(paths.etc)
+    )
 
 
 def _is_directory(path: Path) -> bool:
