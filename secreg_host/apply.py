@@ -19,6 +19,7 @@ from secreg_host import (
     files,
     generations,
     hooks,
+    leftovers,
     njs,
     provision,
     records,
@@ -79,6 +80,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
 
 def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     host = stage.host
+    leftovers.sweep(host.paths)
     interrupted = _redo(host)
     current = activate.last_good(stage)
     if current is not None:
