@@ -1,8 +1,8 @@
 """Files that take another one's place at once, and what killed runs left of such.
 
 A file is written under a name of its own beside the one that it is to replace: `.NAME.XXXXXXXX.secreg.new`. Who writes
-it holds flock(2) on it, and the kernel drops that lock with its holder: one that nobody holds was left by a run that was
-killed. It may hold a key or hashes.
+it holds flock(2) on it, and the kernel drops that lock with its holder: one that nobody holds was left by a run that
+was killed. It may hold a key or hashes.
 """
 
 from __future__ import annotations
