@@ -127,12 +127,12 @@ class Watcher:
 
     def sources(self) -> list[str]:
         """The files outside our directory that the last apply read."""
-        return list(records.load(self.paths.report, records.REPORT).get("sources", []))
+        return list(records.peek(self.paths.report, records.REPORT).get("sources", []))
 
     def look(self, periodic: bool) -> None:
         """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
         try again after a pause that grows. periodic: the pause is over."""
-        report = records.load(self.paths.report, records.REPORT)
+        report = records.peek(self.paths.report, records.REPORT)
         damaged = not report and self.paths.current.is_symlink()  # an apply writes it anew
         if not report.get("generation") and not damaged:
             self.pause = CHECK_SECONDS
@@ -152,10 +152,10 @@ class Watcher:
             say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
             self.outcome = f"the last reload failed: {error.message}"
         else:
-            found = records.load(self.paths.report, records.REPORT).get("findings", [])
+            found = records.peek(self.paths.report, records.REPORT).get("findings", [])
             held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
             self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
-        seen = records.load(self.paths.report, records.REPORT).get("fingerprint") == now
+        seen = records.peek(self.paths.report, records.REPORT).get("fingerprint") == now
         again = self.tries < len(RETRY_SECONDS) and not seen
         self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
 

@@ -304,6 +304,10 @@ def test_lost_events_and_the_watchdogs_own_limits(watched: Registry) -> None:
     machine.wait_for("a ping of systemd's watchdog", lambda: machine.run("sh", "-c", ping).stdout != first, SECONDS)
     machine.wait_for("it", lambda: said(watched) == "a-ping", SECONDS)
 
+    machine.run("chmod", "000", "/var/lib/secure-registry/state/report.json")
+    nginx_says(watched, "without-a-report")
+    machine.wait_for("it", lambda: said(watched) == "without-a-report", SECONDS)
+
     # more events than the queue holds (16384): the last ones are lost, and one of the first is enough
     machine.run("systemctl", "kill", "--signal=STOP", UNIT)
     machine.run("python3", "-c", f"for i in range(20000): open('{ETC}/.touched', 'w').close()")
