@@ -129,24 +129,30 @@ class Trouble:
         return f"a certificate, {kind}, {'held back' if held else 'taken'}"
 
     def restart(self, number: int) -> str:
-        """`systemctl restart` right after an edit, which counts: users who were removed are out when it returns."""
-        chaos = self.chaos
-        subject = chaos.seed.choice(chaos.subjects[:3])
-        text, pause, guest = subject.good(number), chaos.seed.choice([0.0, 0.2, 0.6]), chaos.users.version
-        saved = chaos.saving(subject.name, text, chaos.seed.choice(["in place", "rename"]), 0.0, number)
+        """`systemctl restart` right after an edit: a good one counts, else what was proven goes on; users who were
+        removed are out when it returns."""
+        chaos, machine = self.chaos, self.chaos.registry.machine
+        subject, pause = chaos.seed.choice(chaos.subjects[:3]), chaos.seed.choice([0.0, 0.2, 0.6])
+        guest, text, bad = chaos.users.version, subject.good(number), ""
+        if subject is not chaos.users and chaos.seed.random() < 0.4:
+            bad = chaos.seed.choice([one for make in subject.bad if (one := make(text))])
+        missing = [one for one in chaos.subjects if one is not subject and not machine.exists(f"{ETC}/{one.name}")]
+        saved = chaos.saving(subject.name, bad or text, chaos.seed.choice(["in place", "rename"]), 0.0, number)
         began = time.time()
-        script = f"{saved}; sleep {pause}; systemctl restart secure-registry"
-        chaos.registry.machine.run("sh", "-ec", script, timeout=RESTART_SECONDS)
+        machine.run("sh", "-ec", f"{saved}; sleep {pause}; systemctl restart secure-registry", timeout=RESTART_SECONDS)
         took = time.time() - began
         chaos.outages.append((began, time.time()))
-        chaos.good.add(f"v{number}")
-        subject.version, subject.text = number, text
+        for one in missing:  # a start makes it anew
+            one.version, one.text = 0, chaos.texts[one.name]
+        if not bad:
+            chaos.good.add(f"v{number}")
+            subject.version, subject.text = number, text
         if subject is chaos.users and guest:
             assert chaos.status_of(f"guest{guest}:chaos") == "401", "a removed user is still in after a restart"
         assert chaos.status_of(chaos.login) == "200"
-        assert chaos.serves(subject), f"{subject.name} does not serve after a restart"
-        chaos.until("a restart: nothing held back", lambda: subject.name not in chaos.held())
-        return f"{subject.name}, after {pause} s a restart, which took {took:.1f} s"
+        assert chaos.serves(subject), f"{subject.name} does not serve as it was after a restart"
+        chaos.until("a restart: held back or not", lambda: (subject.name in chaos.held()) == bool(bad))
+        return f"{subject.name}, {'bad' if bad else 'good'}, after {pause} s a restart, which took {took:.1f} s"
 
     def covered(self, number: int) -> str:
         """A file system mounted upon the directory, of which no event of a file tells, and away again."""
