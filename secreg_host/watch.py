@@ -82,9 +82,9 @@ class Watcher:
                     return  # a new version was installed: systemd starts it
                 now = time.monotonic()
                 due = now + self.pause if periodic else min(due, now + self.pause)
-                happened = self.events.wait(due - now)
+                self.events.wait(due - now)
                 self.settle()
-                periodic = not happened and time.monotonic() >= due
+                periodic = time.monotonic() >= due
                 self.arm()
         finally:
             self.events.close()

@@ -288,5 +288,5 @@ def test_a_busy_directory_does_not_put_off_the_look_after_the_pause(
         until = time.monotonic() + SOON
         while not running.asked.is_set() and time.monotonic() < until:
             (paths.etc / ".swp").touch()
-            time.sleep(0.05)
+            time.sleep(0.001)
         assert running.asked.is_set()
