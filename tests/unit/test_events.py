@@ -282,6 +282,7 @@ def test_a_busy_directory_does_not_put_off_the_look_after_the_pause(
 ) -> None:
     """What only that look finds is found, whatever happens in the directory meanwhile."""
     monkeypatch.setattr(watch, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(watch, "LONGEST_SECONDS", 0.05)
     with Running(paths, monkeypatch) as running:
         running.says("watching")
         paths.users_live.rmdir()  # only a look after the pause finds that
