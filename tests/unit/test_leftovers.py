@@ -10,6 +10,7 @@ import pytest
 
 from secreg_host import files, foreign, leftovers, temporary, trust
 from secreg_host.host import Host
+from secreg_host.liveusers import LiveUsers
 
 
 def cut(path: Path) -> None:
@@ -59,6 +60,21 @@ def test_files_of_killed_runs_are_swept(host: Host, places: list[Path]) -> None:
     assert not [path for path in host.paths.root.rglob("*.new") if os.path.lexists(path)]
     assert not host.paths.rehearsal.exists()
     assert [path.name for path in templates.iterdir()] == ["fresh.tmp"]
+
+
+def test_what_killed_runs_left_among_the_users_is_swept_once_it_is_old(host: Host) -> None:
+    """Without a lock: one that is young may be just being made."""
+    live = LiveUsers(host)
+    old, young = live.directory / ".live.new", live.directory / ".proven.new"
+    for number in range(2):
+        live.mark_proven(live.write(b""))
+        for path in (old, young):
+            path.unlink(missing_ok=True)
+            path.symlink_to("x")
+        os.utime(old, (1, 1), follow_symlinks=False)
+        live._sweep("")
+        assert young.is_symlink() and not old.is_symlink(), number
+    assert live.epoch and live.proven == live.epoch
 
 
 def test_what_somebody_writes_or_made_himself_stays(host: Host, places: list[Path]) -> None:
