@@ -19,6 +19,7 @@ from secreg_host import (
     files,
     generations,
     hooks,
+    leftovers,
     njs,
     provision,
     records,
@@ -79,6 +80,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
 
 def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     host = stage.host
+    leftovers.sweep(host.paths)
     interrupted = _redo(host)
     current = activate.last_good(stage)
     if current is not None:
@@ -103,6 +105,8 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     users.refresh()
     told = findings("warning", kinds.REGISTRY, unseen)
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
+    if any(finding.kind != "warning" for finding in every):
+        every = (*every, *findings("warning", kinds.SETTINGS, sources.mounted(host.paths)))
     counted = records.digest(users.live.read() or b"") if live else ""
     report = Report(
         generation=serving,

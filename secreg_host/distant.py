@@ -108,6 +108,12 @@ def mounts() -> dict[str, Mount]:
     return found
 
 
+def open_mounts() -> int:
+    """A descriptor of the table of mounts, which poll(2) finds in an exceptional condition (POLLPRI) once for each time
+    that it changed since it was opened (proc_pid_mounts(5)). Raises OSError."""
+    return os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _distant_mounts() -> frozenset[str]:
     """Those that may not answer, as they are now: looked at again only when the kernel says that one came or went."""
     global _far
@@ -117,7 +123,7 @@ def _distant_mounts() -> frozenset[str]:
 
 
 def _mounts_changed() -> bool:
-    """Whether the table of mounts is another one than it was at the last call (poll(2) on it, proc_pid_mounts(5)).
+    """Whether the table of mounts is another one than it was at the last call.
 
     Each process watches it by a descriptor of its own: what one was told, the other is not.
     """
@@ -125,7 +131,7 @@ def _mounts_changed() -> bool:
     process, descriptor = _table
     if process != os.getpid():
         try:
-            _table = os.getpid(), os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
+            _table = os.getpid(), open_mounts()
         except OSError:
             return True
         return True

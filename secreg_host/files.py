@@ -7,12 +7,11 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from secreg_host import directories, reading
+from secreg_host import directories, reading, temporary
 from secreg_host.errors import SecregError
 
 PRIVATE = 0o600
@@ -59,20 +58,12 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
     Raises SecregError when it can't be written; the old file is then untouched.
     """
     with explained(path):
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:  # mkstemp created it 0600
+        with temporary.instead_of(path) as descriptor:
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
                 stream.write(data)
-                stream.flush()
-                if owner is not None and os.geteuid() == 0:
-                    os.fchown(stream.fileno(), *owner)
-                os.fchmod(stream.fileno(), mode)
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            if owner is not None and os.geteuid() == 0:
+                os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
         sync_directory(path.parent)
 
 
@@ -98,10 +89,10 @@ def make_directory(path: Path, mode: int, owner: tuple[int, int] | None = None) 
 def flip(link: Path, target: str) -> None:
     """Point symlink `link` at `target` (relative to its directory) atomically and durably (rename(2))."""
     with explained(link):
-        temporary = link.with_name(f".{link.name}.new")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(target)
-        temporary.replace(link)
+        new = link.with_name(f".{link.name}.new")
+        new.unlink(missing_ok=True)
+        new.symlink_to(target)
+        new.replace(link)
         sync_directory(link.parent)
 
 

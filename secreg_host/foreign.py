@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host import distant, files, reading
+from secreg_host import distant, files, reading, temporary
 from secreg_host.errors import BadInput, SecregError, bad_input
 from secreg_host.records import digest
 
@@ -125,19 +124,12 @@ def replace(seen: Seen, data: bytes | None) -> None:
             path.unlink(missing_ok=True)
             files.sync_directory(path.parent)
             return
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
+        with temporary.instead_of(path) as descriptor:
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
                 stream.write(data)
-                stream.flush()
-                _dress(descriptor, seen)
-                os.fsync(descriptor)
+            _dress(descriptor, seen)
+            os.fsync(descriptor)  # which takes a while, before a last look
             _compare(seen)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
         files.sync_directory(path.parent)
 
 

@@ -38,7 +38,7 @@ ALONE_SECONDS = 0.2
 """How long another run is waited for that is just writing, which takes milliseconds unless it was stopped."""
 
 STRAY_SECONDS = 60.0
-"""From what age on a directory that nobody reads is what a killed run left."""
+"""From what age on a directory that nobody reads, or a link that was to be renamed, is what a killed run left."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,12 @@ class LiveUsers:
         keep = {self.epoch, self.proven, self._reserve(0).directory.name}
         with contextlib.suppress(OSError), os.scandir(self.directory) as entries:
             for entry in entries:
-                if entry.name in keep or not entry.is_dir(follow_symlinks=False):
-                    continue
-                if entry.name == before or entry.stat().st_mtime < time.time() - STRAY_SECONDS:
-                    shutil.rmtree(entry.path, ignore_errors=True)
+                stray = entry.stat(follow_symlinks=False).st_mtime < time.time() - STRAY_SECONDS
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in keep and (entry.name == before or stray):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                elif stray and entry.name.endswith(".new"):
+                    Path(entry).unlink()
 
     def _reserve(self, size: int) -> Reserve:
         return Reserve(self.directory / "reserve", max(RESERVED, 2 * size))

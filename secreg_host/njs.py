@@ -105,7 +105,7 @@ def _wrong(host: Host, program: Path, found: Path, marks: tuple[str, ...]) -> st
 
 
 def _record(host: Host) -> dict[str, Any]:
-    found = records.load(host.paths.state / "njs.json", {"files": [str], "wrong": str})
+    found = records.peek(host.paths.state / "njs.json", {"files": [str], "wrong": str})
     return found if set(found) == {"files", "wrong"} else {}
 
 

@@ -137,7 +137,7 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
     if now is not None and (not ledger.untouched(paths.htpasswd, now) or not password):
         return [], None
     stamp = _stamp(host, settings)
-    seen = records.load(paths.state / "credentials.json", {"stamp": list})
+    seen = records.peek(paths.state / "credentials.json", {"stamp": list})
     if now is not None and seen.get("stamp") == stamp:
         return [], None
     if now is not None and _says(now, settings.username, password):

@@ -91,7 +91,7 @@ def save(paths: Paths, report: Report) -> None:
 
 def load(paths: Paths) -> Report:
     """The report of the last apply; an empty one when there was none."""
-    found = records.load(paths.report, records.REPORT)
+    found = records.peek(paths.report, records.REPORT)
     try:
         items = tuple(
             Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])

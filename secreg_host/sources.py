@@ -15,8 +15,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from secreg_host import distant, patterns
-from secreg_host.errors import SecregError
+from secreg_host import distant, patterns, quoting
+from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 
 FILES, FOLDERS = 1000, 50
@@ -79,25 +79,33 @@ def _target(link: Path) -> Path | None:
         return None
 
 
-def directories(paths: Paths, sources: Iterable[str]) -> dict[Path, int]:
-    """The directories to watch, and their inodes: /etc/secure-registry with its parent, and those of every step to each
-    source.
+def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
+    """The directories to watch: /etc/secure-registry with its parent, and those of every step to each source; none
+    before one above it.
 
     For one that does not exist, the nearest above it that does: there it will turn up. Not those on network file
     systems, whose changes the kernel of this host can't tell (inotify(7)).
     """
     sources = tuple(sources)
-    found = {paths.etc.parent}
-    for source in (*map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
+    found = set()
+    for source in (str(paths.etc), *map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
         for step in along(Path(source), far=False):
-            found.add(next(path for path in step.parents if _is_directory(path)))
-    inodes = {}
-    for path in found:
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if stat.S_ISDIR(status.st_mode):
-                inodes[path] = status.st_ino
-    return inodes
+            found.add(next((path for path in step.parents if _is_directory(path)), step))
+    return tuple(sorted(found))
+
+
+def mounted(paths: Paths) -> tuple[Problem, ...]:
+    """What is mounted upon /etc/secure-registry, or upon something in it, in words: it hides what was there before."""
+    found = {Path(point): mount.kind for point, mount in distant.mounts().items()}
+    return tuple(
+        Problem(
+            str(point),
+            f"a file system ({found[point]}) is mounted there, which hides what it is mounted upon",
+            f"if that is not meant: umount {quoting.shell(str(point))}",
+        )
+        for point in sorted(found)
+        if point.is_relative_to(paths.etc)
+    )
 
 
 def _is_directory(path: Path) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host import beside, files, generations, ours, probe, rehearsal, served, units
+from secreg_host import beside, files, generations, ours, probe, rehearsal, served, units, watch
 from secreg_host import parts as kinds
 from secreg_host import report as reports
-from secreg_host.errors import Exit, SecregError
+from secreg_host.errors import Exit, Problem, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host, systemd_runs
 from secreg_host.liveusers import LiveUsers
@@ -59,7 +59,9 @@ def _look(host: Host) -> Status:
         from secreg_host import systemd
 
         with contextlib.suppress(SecregError):
-            state = systemd.Systemd().state(units.unit_of("nginx"))
+            manager = systemd.Systemd()
+            report = replace(report, findings=(*report.findings, *_of_watchdog(manager.state(watch.UNIT).status_text)))
+            state = manager.state(units.unit_of("nginx"))
             unit, since = f"{state.active} ({state.sub})", max(since, state.since)
     if generation is None:
         return Status(host, None, report, "nothing was ever set up: secure-registry start", unit, since)
@@ -78,6 +80,14 @@ def _with_own_looks(host: Host, report: Report) -> Report:
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
         return replace(report, findings=(*others, *findings("warning", kinds.CERTIFICATE, lost)))
     return report
+
+
+def _of_watchdog(says: str) -> tuple[reports.Finding, ...]:
+    """A warning when the watchdog, whose unit's status is `says`, is not told of changes by the kernel."""
+    if not says.startswith(watch.BLIND):
+        return ()
+    what, _, remedy = says.partition(watch.REMEDY)
+    return findings("warning", kinds.SETTINGS, [Problem(watch.UNIT, what, remedy)])
 
 
 def urls(generation: Generation, listen: Listen) -> list[str]:

@@ -25,6 +25,7 @@ from secreg_host import (
     records,
     served,
     templating,
+    temporary,
     trust_containerd,
     trust_k3s,
     trust_podman,
@@ -117,12 +118,22 @@ class Trust:
     # --- doing it ---
     def follow(self) -> tuple[Problem, ...]:
         """Bring every client that trusts us up to what is served now; what the administrator should know."""
+        for folder in self._places():
+            temporary.sweep(folder)
         found = list(self._caught(self._docker))
         for client in OTHERS:
             chosen = self.record.get("chosen", {}).get(client.name)
             if chosen:
                 found += self._caught(partial(self._refresh, client, chosen))
         return tuple(found)
+
+    def _places(self) -> set[Path]:
+        """The directories of other programs in which something of ours stands."""
+        target = self._docker_record().target
+        files_of_ours = [path for kept in self.record.get("files", {}).values() for path in kept]
+        edited = [target.path] if target is not None else []
+        edited += [self.paths.k3s / "registries.yaml"] if self.record.get("k3s") else []
+        return {Path(path).parent for path in (*files_of_ours, *edited)}
 
     def install(self, names: Sequence[str], insecure: bool) -> tuple[Problem, ...]:
         """Make the clients `names` trust the registry (none named: those found here, but for the system's store)."""

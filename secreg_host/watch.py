@@ -13,13 +13,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from secreg_host import ask, records, sources
 from secreg_host.errors import SecregError
+from secreg_host.events import BLIND_SECONDS, Events
 from secreg_host.journal import Level, notify, say
 from secreg_host.paths import Paths
 
@@ -33,11 +34,16 @@ CHECK_SECONDS = 30.0
 RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Pauses before an apply is asked for once more for the same files; then `CHECK_SECONDS`."""
 
-MAIN, RELOAD, WATCHDOG = "secure-registry.service", "secure-registry-reload.service", "secure-registry-watchdog"
+MAIN, RELOAD, UNIT = "secure-registry.service", "secure-registry-reload.service", "secure-registry-watchdog.service"
 PATIENCE_SECONDS = 0.3
 """How long an apply may go on after .htpasswd changed, before it must begin anew."""
 
-EVENTS = ("created", "modified", "moved", "deleted", "closed")
+BLIND = "looks every"
+"""How the status of the watchdog's unit begins while something can't be watched; what helps follows `REMEDY`."""
+
+REMEDY = " -> "
+ARMINGS = 10
+"""How often directories are looked for that turned up while others began to be watched, before one look."""
 
 
 @dataclass(eq=False)
@@ -48,88 +54,85 @@ class Watcher:
     paths: Paths
     reload: Callable[[Callable[[], bool]], None]
     ended: threading.Event = field(default_factory=threading.Event)
-    touched: threading.Event = field(default_factory=threading.Event)
+    events: Events = field(default_factory=Events)
     tried: str = ""
     tries: int = 0
     pause: float = CHECK_SECONDS
     """Seconds until the next look, if nothing happens."""
 
+    outcome: str = "watching"
+    """What came of the last reload."""
+
+    told: str = ""
+    """The status of the unit."""
+
     def run(self) -> None:
         """Watch until `ended` is set."""
-        from watchdog.observers import Observer
-
-        code = _code()
-        observer: Any = Observer()  # type: ignore[no-untyped-call, unused-ignore]
-        observer.start()
-        armed: dict[Path, tuple[Any, int]] = {}
+        code, due, periodic = _code(), 0.0, True
+        self.arm()
+        notify("READY=1")
         try:
-            self.arm(observer, armed)
-            notify("READY=1\nSTATUS=watching")
-            self.look(periodic=True)
             while not self.ended.is_set():
-                periodic = not self.touched.wait(self.pause)
-                self.settle()
-                if self.ended.is_set():
-                    return
-                self.arm(observer, armed)
                 self.look(periodic)
-                if self.arm(observer, armed):  # what the apply read is elsewhere now: it may have changed meanwhile
-                    self.touched.set()
+                if self.arm():  # what the apply read is elsewhere now: it may have changed meanwhile
+                    self.events.wake()
+                self.tell()
                 notify("WATCHDOG=1")
                 if _code() != code:
                     return  # a new version was installed: systemd starts it
+                now = time.monotonic()
+                due = now + self.pause if periodic else min(due, now + self.pause)
+                self.events.wait(due - now)
+                self.settle()
+                periodic = time.monotonic() >= due
+                self.arm()
         finally:
-            observer.stop()
-            observer.join()
+            self.events.close()
 
     def stop(self) -> None:
         """End `run`, from a signal handler or another thread."""
         self.ended.set()
-        self.touched.set()
-
-    def dispatch(self, event: Any) -> None:
-        """What the observer calls for each event (watchdog's FileSystemEventHandler)."""
-        if event.event_type in EVENTS:
-            self.touched.set()
+        self.events.wake()
 
     def settle(self) -> None:
         """Wait until nothing happens any more."""
         longest = time.monotonic() + LONGEST_SECONDS
-        while self.touched.is_set() and time.monotonic() < longest and not self.ended.is_set():
-            self.touched.clear()
-            self.touched.wait(SETTLE_SECONDS)
-        self.touched.clear()
+        while time.monotonic() < longest and not self.ended.is_set() and self.events.wait(SETTLE_SECONDS):
+            pass
 
-    def arm(self, observer: Any, armed: dict[Path, tuple[Any, int]]) -> bool:
-        """Watch the directories of what the current state was read from; a watch that can't be had is told.
+    def arm(self) -> bool:
+        """Watch the directories of what the current state was read from, also those that turn up meanwhile.
 
         Returns whether there are new ones. What happened before is not told by events: a look must follow.
         """
-        wanted = sources.directories(self.paths, self.sources())
-        for path, (watch, inode) in list(armed.items()):
-            if wanted.get(path) != inode:  # not needed any more, or another directory of the same name
-                if watch is not None:
-                    observer.unschedule(watch)
-                del armed[path]
-        new = [path for path in wanted if path not in armed]
-        for path in new:
-            watch = None
-            try:
-                watch = observer.schedule(self, str(path), recursive=False)
-            except OSError as error:  # once: each attempt would leave an instance of inotify behind
-                say(f"cannot watch {path} ({error.strerror}): changes there are seen every {CHECK_SECONDS:.0f} s only\n"
-                    f"  -> {_remedy(error, path)}; then: systemctl restart {WATCHDOG}", Level.WARNING)  # fmt: skip
-            armed[path] = watch, wanted[path]
-        return bool(new)
+        new = False
+        for _ in range(ARMINGS):
+            if not self.events.watch(sources.directories(self.paths, self.sources())):
+                return new
+            new = True
+        return new
+
+    def tell(self) -> None:
+        """Let the unit's status say what came of the last reload, and what can't be watched; that once in the journal,
+        too."""
+        before, self.told = self.told, _blindness(self.events.blind) or self.outcome
+        if self.told != before:
+            notify(f"STATUS={self.told}")
+        if self.told.startswith(BLIND) == before.startswith(BLIND):
+            return
+        if self.told.startswith(BLIND):
+            say(self.told.replace(REMEDY, f"\n {REMEDY}"), Level.WARNING)
+        else:
+            say("everything is watched again")
 
     def sources(self) -> list[str]:
         """The files outside our directory that the last apply read."""
-        return list(records.load(self.paths.report, records.REPORT).get("sources", []))
+        return list(records.peek(self.paths.report, records.REPORT).get("sources", []))
 
     def look(self, periodic: bool) -> None:
         """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
         try again after a pause that grows. periodic: the pause is over."""
-        report = records.load(self.paths.report, records.REPORT)
+        report = records.peek(self.paths.report, records.REPORT)
         damaged = not report and self.paths.current.is_symlink()  # an apply writes it anew
         if not report.get("generation") and not damaged:
             self.pause = CHECK_SECONDS
@@ -147,12 +150,12 @@ class Watcher:
             self.reload(self.hurry())
         except SecregError as error:
             say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
-            notify(f"STATUS=the last reload failed: {error.message}")
+            self.outcome = f"the last reload failed: {error.message}"
         else:
-            found = records.load(self.paths.report, records.REPORT).get("findings", [])
+            found = records.peek(self.paths.report, records.REPORT).get("findings", [])
             held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
-            notify(f"STATUS=watching; {', '.join(held)}: see secure-registry status" if held else "STATUS=watching")
-        seen = records.load(self.paths.report, records.REPORT).get("fingerprint") == now
+            self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
+        seen = records.peek(self.paths.report, records.REPORT).get("fingerprint") == now
         again = self.tries < len(RETRY_SECONDS) and not seen
         self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
 
@@ -179,12 +182,17 @@ class Watcher:
         return any(finding.get("kind") == "waiting" for finding in report.get("findings", []))
 
 
-def _remedy(error: OSError, path: Path) -> str:
-    """What helps against `error`, met when `path` was to be watched (inotify(7))."""
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"let root read it without special rights: chmod o+rx {path}"
+def _blindness(blind: Mapping[Path, OSError]) -> str:
+    """What can't be watched, why, and what helps (inotify(7)); "" if nothing is."""
+    if not blind:
+        return ""
+    first, error = next(iter(blind.items()))
+    more = f" and {len(blind) - 1} more" if len(blind) > 1 else ""
     limit = "max_user_instances" if error.errno == errno.EMFILE else "max_user_watches"
-    return f"raise the limit: sysctl fs.inotify.{limit} (sysctl.d(5))"
+    remedy = f"raise the limit: sysctl fs.inotify.{limit} (sysctl.d(5))"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        remedy = f"let root read it without special rights: chmod o+rx {first}"
+    return f"{BLIND} {BLIND_SECONDS:.0f} s, for it cannot watch {first}{more} ({error.strerror}){REMEDY}{remedy}"
 
 
 def _code() -> int:

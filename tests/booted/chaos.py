@@ -31,6 +31,9 @@ SAVES = {
 WHOLE = ("in place", "rename", "old time", "link", "sed -i")
 """Those that never leave less than a whole file (which of .htpasswd is a shorter one, and counts)."""
 
+HASH = "{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE="
+"""Of the password of each guest, "chaos"."""
+
 REMOVED = """
 import base64, http.client, ssl, subprocess, sys, time
 script, user = sys.argv[1:]
@@ -99,6 +102,9 @@ class Chaos:
     lockouts: list[tuple[float, float]] = field(default_factory=list)
     """From when until when .htpasswd was not there or not whole, so that 401 was the right answer."""
 
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when it was restarted, which clients may notice."""
+
     login: str = ""
     good: set[str] = field(default_factory=set)
     """Every version that may serve."""
@@ -138,7 +144,7 @@ class Chaos:
             ),
             Subject(
                 ".htpasswd",
-                lambda n: f"{users}guest{n}:{{SHA}}sjtLjWgc/4GRCphLKHWUi/wyyOE=\n",  # of "chaos"
+                lambda n: f"{users}guest{n}:{HASH}\n",
                 [
                     lambda text: f"{users}broken line\n",
                     lambda text: f"{users}x:$6$short\n",

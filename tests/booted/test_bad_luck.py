@@ -262,7 +262,8 @@ def test_killed_in_the_middle_of_apply(registry: Registry) -> None:
     done = registry.command("reload")
     assert done.returncode == 0, done.stderr
     assert registry.command("status").returncode == 0
-    assert registry.machine.run("sh", "-c", f"ls -d {LIB}/generations/.stage-*", check=False).stdout == ""
+    left = f"find /etc /run {LIB} -xdev '(' -name '.*.new' -o -name '.stage-*' ')'"
+    assert registry.machine.run("sh", "-c", f"{left}; ls -d /run/secure-registry/rehearsal", check=False).stdout == ""
 
 
 def test_a_power_cut_in_the_middle_of_apply(registry: Registry) -> None:

@@ -186,3 +186,26 @@ def test_a_damaged_generation_is_staged_again(host: Host) -> None:
         assert generations.load(host, made.name) == made
     generations.prune(host)
     assert not list(host.paths.generations.glob(".*"))
+
+
+def test_a_record_that_can_not_be_read_ends_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fails, or (for the watchdog, which has no capability) its mode is another one. What clients were given
+    is not forgotten for it."""
+    from secreg_host import njs, reading, report, trust, watch
+
+    everything(host)
+    asked = []
+    watcher = watch.Watcher(host.paths, lambda _: asked.append(True))
+    host.paths.current.symlink_to("generations/x")
+
+    def failing(path: Path, *_: object) -> bytes:
+        raise SecregError(f"cannot read {path}: Input/output error")
+
+    monkeypatch.setattr(reading, "read", failing)
+    assert report.load(host.paths) == report.Report()
+    assert njs._record(host) == {}
+    assert watcher.sources() == []
+    watcher.look(periodic=False)
+    assert asked, "an apply writes it anew"
+    with pytest.raises(SecregError):
+        trust.Trust(host, None)
