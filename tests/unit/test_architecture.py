@@ -18,7 +18,8 @@ LAYERS = [
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
     {"users", "reserve", "opensslcnf", "nginxsyntax", "registryconf"},
     {"nginxconf"},
-    {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "dockerinfo", "bypass", "passing", "serverblocks"},
+    {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "dockerinfo", "bypass", "passing", "serverblocks"}
+    | {"onsockets"},
     {"probe"},
     {"settings", "issued", "beside"},
     {"exposure"},
