@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -209,12 +208,11 @@ def run_reload_unit(urgent: Callable[[], bool]) -> None:
         say(".htpasswd changed: what is slow begins anew, so that a removed user is out")
         through = systemd.job("RestartUnit", RELOAD, enough=urgent)
     if systemd.properties(RELOAD, "ExecMainStatus")["ExecMainStatus"] == ask.UNHEARD:
-        systemd.job("ReloadUnit", MAIN)
+        systemd.job("ReloadUnit", MAIN, mode="fail")  # not in place of a stop that somebody has just asked for
 
 
 def main(paths: Paths) -> int:
-    """What secure-registry-watchdog.service runs, until SIGTERM."""
-    watcher = Watcher(paths, run_reload_unit)
-    signal.signal(signal.SIGTERM, lambda *_: watcher.stop())
-    watcher.run()
+    """What secure-registry-watchdog.service runs, until SIGTERM, which ends it at once: it holds no state. At a restart
+    the apply that it waits for is one that comes after the stop, which waits for its end."""
+    Watcher(paths, run_reload_unit).run()
     return 0

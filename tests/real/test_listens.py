@@ -6,7 +6,6 @@ import http.client
 import shutil
 import socket
 from contextlib import closing
-from pathlib import Path
 
 from tests.real.program import Instance, free_port
 
@@ -22,13 +21,10 @@ def server(listens: str, status: int) -> str:
     return f"server {{ {listens} return {status}; }}\n"
 
 
-def test_servers_in_any_file_hold_back_no_later_change(serving: Instance, tmp_path: Path) -> None:
+def test_servers_in_any_file_hold_back_no_later_change(serving: Instance) -> None:
     """A name without .conf, a nested include, absolute paths elsewhere; a unix socket; IPv6."""
     ports = [free_port() for _ in range(4)]
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    elsewhere, socket_path = tmp_path / "elsewhere", serving.root / "of-mine.sock"
+    elsewhere, socket_path = serving.root / "elsewhere", serving.root / "of-mine.sock"
     (elsewhere / "snippets").mkdir(parents=True)
     (elsewhere / "pages.conf").write_text(
         server(f"include {elsewhere}/snippets/listen;", 402) + server(f"listen unix:{socket_path};", 410)
@@ -61,11 +57,9 @@ def test_servers_in_any_file_hold_back_no_later_change(serving: Instance, tmp_pa
     shutil.rmtree(serving.etc / "sites-enabled")
 
 
-def test_a_server_elsewhere_that_answers_without_a_password_is_found(serving: Instance, tmp_path: Path) -> None:
+def test_a_server_elsewhere_that_answers_without_a_password_is_found(serving: Instance) -> None:
     """By a location of the administrator's that fakes an open registry: any server block is asked."""
-    port, page = free_port(), tmp_path / "open.conf"
-    for parent in [tmp_path, *tmp_path.parents[:2]]:
-        parent.chmod(0o755)
+    port, page = free_port(), serving.root / "open.conf"
     location = "location /v2/ { default_type application/json; return 200 '{\"repositories\": []}'; }"
     page.write_text(f"server {{ listen {port}; {location} }}")
     serving.edit("nginx.conf", "http {", f"http {{ include {page};\n")
