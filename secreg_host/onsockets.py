@@ -72,7 +72,7 @@ class _Mover:
         first, last = directive.words[1], directive.words[-1]
         if directive.name == "listen" and context[1:] == ("server",):
             listen = listen_of(directive.args)
-            address = f"{listen.host} {listen.port}" if listen else f"{directive.args[0]} {_datagram(directive)}"
+            address = f"{listen.host} {listen.port}" if listen else directive.args[0]
             kept = [word for word in directive.args[1:] if word in KEPT]
             return [(first.start, last.end, " ".join([self.socket(address, listen), *kept]))], True
         if directive.name == "include":
@@ -114,11 +114,6 @@ class _Mover:
             name = self.outside[path] = f"{OUTSIDE}/{len(self.outside)}.conf"
             self.copy(name, data, str(path), context)
         return self.outside[path]
-
-
-def _datagram(directive: Directive) -> str:
-    """What keeps an address apart from the same one of TCP, and `udp` from `quic`."""
-    return next((word for word in directive.args[1:] if word in ("udp", "quic")), "")
 
 
 def _edited(text: str, edits: list[Edit]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secreg_host import ask, records, sources
+from secreg_host import ask, records, retries, sources
 from secreg_host.errors import SecregError
 from secreg_host.journal import Level, notify, say
 from secreg_host.paths import Paths
@@ -42,16 +42,19 @@ EVENTS = ("created", "modified", "moved", "deleted", "closed")
 @dataclass(eq=False)
 class Watcher:
     """Watches the instance of `paths`; `reload` applies what is there, anew when its argument says that this can't
-    wait. Both may raise SecregError."""
+    wait; `start` starts what failed to. Each may raise SecregError."""
 
     paths: Paths
     reload: Callable[[Callable[[], bool]], None]
+    start: Callable[[], None] = lambda: None
     ended: threading.Event = field(default_factory=threading.Event)
     touched: threading.Event = field(default_factory=threading.Event)
     tried: str = ""
     tries: int = 0
     pause: float = CHECK_SECONDS
     """Seconds until the next look, if nothing happens."""
+
+    retried: retries.Retry | None = None
 
     def run(self) -> None:
         """Watch until `ended` is set."""
@@ -126,6 +129,30 @@ class Watcher:
         return list(records.load(self.paths.report, records.REPORT).get("sources", []))
 
     def look(self, periodic: bool) -> None:
+        """Try again what failed, when its time has come; else see whether anything changed."""
+        due = retries.load(self.paths)
+        if due is not None and due.seconds(time.time()) == 0 and (periodic or due != self.retried):
+            self.retried, self.pause = due, CHECK_SECONDS  # whoever tries it writes down when it is tried next
+            self.ask(self.start if due.start else lambda: self.reload(self.hurry()))
+        else:
+            self.compare(periodic)
+        following = retries.load(self.paths)
+        if following is not None and following != self.retried:
+            self.pause = min(self.pause, following.seconds(time.time()))
+
+    def ask(self, apply: Callable[[], None]) -> None:
+        """Let `apply` run; what went wrong is said."""
+        try:
+            apply()
+        except SecregError as error:
+            say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
+            notify(f"STATUS=the last reload failed: {error.message}")
+        else:
+            found = records.load(self.paths.report, records.REPORT).get("findings", [])
+            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
+            notify(f"STATUS=watching; {', '.join(held)}: see secure-registry status" if held else "STATUS=watching")
+
+    def compare(self, periodic: bool) -> None:
         """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
         try again after a pause that grows. periodic: the pause is over."""
         report = records.load(self.paths.report, records.REPORT)
@@ -142,15 +169,7 @@ class Watcher:
             return
         self.tries = self.tries + 1 if now == self.tried else 0
         self.tried = now
-        try:
-            self.reload(self.hurry())
-        except SecregError as error:
-            say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
-            notify(f"STATUS=the last reload failed: {error.message}")
-        else:
-            found = records.load(self.paths.report, records.REPORT).get("findings", [])
-            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
-            notify(f"STATUS=watching; {', '.join(held)}: see secure-registry status" if held else "STATUS=watching")
+        self.ask(lambda: self.reload(self.hurry()))
         seen = records.load(self.paths.report, records.REPORT).get("fingerprint") == now
         again = self.tries < len(RETRY_SECONDS) and not seen
         self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
@@ -211,8 +230,17 @@ def run_reload_unit(urgent: Callable[[], bool]) -> None:
         systemd.job("ReloadUnit", MAIN, mode="fail")  # not in place of a stop that somebody has just asked for
 
 
+def run_main_unit() -> None:
+    """Start the service anew whose start failed. Raises SecregError when that can't be asked for."""
+    from secreg_host.systemd import Systemd
+
+    systemd = Systemd()
+    if systemd.active(MAIN)[0] == "failed":  # not one that somebody stopped, or starts just now
+        systemd.job("StartUnit", MAIN, mode="fail")
+
+
 def main(paths: Paths) -> int:
     """What secure-registry-watchdog.service runs, until SIGTERM, which ends it at once: it holds no state. At a restart
     the apply that it waits for is one that comes after the stop, which waits for its end."""
-    Watcher(paths, run_reload_unit).run()
+    Watcher(paths, run_reload_unit, run_main_unit).run()
     return 0
