@@ -9,7 +9,18 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import assemble, files, generations, lastwords, ports, probe, processes, registryprogram, rehearsal
+from secreg_host import (
+    assemble,
+    backend,
+    files,
+    generations,
+    lastwords,
+    ports,
+    probe,
+    processes,
+    registryprogram,
+    rehearsal,
+)
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
@@ -18,10 +29,13 @@ from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.nginxconf import Listen
 from secreg_host.parts import Part
-from secreg_host.report import Finding
+from secreg_host.report import Finding, findings
 from secreg_host.services import Services
 
 REGISTRY_SECONDS = 20.0
+RUNNING_SECONDS = 2.0
+"""How long a registry that runs already is waited for: its back end may be away."""
+
 PROOF_SECONDS = 10.0
 WORKERS_SECONDS = 10.0
 """How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
@@ -66,38 +80,52 @@ def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collectio
     )
 
 
-def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ...]:
-    """Start the registry of `generation` in its slot and wait until it answers; problems if it does not."""
+def bring_up_registry(stage: Stage, generation: Generation, proven: bool = False) -> tuple[Problem, ...]:
+    """Start the registry of `generation` in its slot and wait until it answers; problems if it does not.
+
+    proven: it served before, with the same configuration, so what it needs is away: it is not waited for again and
+    again if it runs.
+    """
     host, services = stage.host, stage.services
     if generation.slot == NO_SLOT:
-        return ()
+        said = backend.wrong(host, generation)
+        return (backend.problem(host, generation, said),) if said else ()
     name = f"registry@{generation.slot}"
-    socket = processes.socket_of(host, generation.slot)
     link = host.paths.slot(generation.slot)
-    deadline = time.monotonic() + REGISTRY_SECONDS
+    runs = proven and services.running(name) and not services.died(name)
+    deadline = time.monotonic() + (RUNNING_SECONDS if runs else REGISTRY_SECONDS)
     started = False
-    while not (services.running(name) and probe.registry_answers(socket)):
+    while said := backend.wrong(host, generation) if services.running(name) else "it does not run":
         died = services.died(name)
         if (died and started) or time.monotonic() > deadline:
-            said = reason(services.last_words(name)) if died else "it does not answer"
-            if generations.current_name(host) != generation.name:  # else it may be on its way back
-                services.stop(name)
-            part = generation.parts[kinds.REGISTRY]
-            where = Path((part.sources or ("docker-registry.yml",))[0])
-            program = hosts.registry(kinds.settings_of(generation.parts[kinds.SETTINGS]))
-            data = part.files.get(kinds.REGISTRY_YML, b"")
-            return (registryprogram.explain(said.replace(f"{link}/", ""), where, data, program),)
+            if proven and not died:
+                return (backend.problem(host, generation, said),)
+            words = services.last_words(name) if died else []
+            services.stop(name)  # else it is started again and again, without a pause
+            return (_why(generation, reason(words) if died else f"it does not answer ({said})", link),)
         if died or not services.running(name):
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
             services.prepare(generation.parts)
-            services.start(name)
+            try:
+                services.start(name)
+            except SecregError as error:  # what it needs, such as a mount, is away
+                return (Problem(_place(generation.parts[kinds.REGISTRY], "registry"), error.message, error.hint),)
             started = True
         stage.meanwhile()
         time.sleep(0.01)
     if root := generation.parts[kinds.REGISTRY].facts["root"]:
         services.show_images(generation.slot, root)
     return ()
+
+
+def _why(generation: Generation, said: str, link: Path) -> Problem:
+    part = generation.parts[kinds.REGISTRY]
+    where = Path((part.sources or ("docker-registry.yml",))[0])
+    program = hosts.registry(kinds.settings_of(generation.parts[kinds.SETTINGS]))
+    return registryprogram.explain(
+        said.replace(f"{link}/", ""), where, part.files.get(kinds.REGISTRY_YML, b""), program
+    )
 
 
 def reason(said: list[str]) -> str:
@@ -150,30 +178,32 @@ def activate(
 
     renew: processes of nginx's whose program changed.
 
-    When it can't be proven, the parts of `current` serve again, and the findings say why. Raises SecregError when there
-    is nothing to go back to.
+    When it can't be proven, the parts of `current` serve again, and the findings say why. A registry that served before
+    and does not answer is `away`: all else serves. Raises SecregError when there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
     moves = current is not None and current.slot != new.slot
+    same = backend.same(new, current)
     before = stage.services.pids("nginx") if moves else set()
     try:
-        _switch(stage, new, current, renew)
+        away = _switch(stage, new, current, renew, proven=same)
     except SecregError as error:
         if current is None or current.name == new.name:
             raise
         back = _way_back(stage, current)
-        _switch(stage, back, new)
+        away = _switch(stage, back, new, proven=True)
         generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back, before)
         changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
-        return back, tuple(
+        unproven = tuple(
             Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint))
             for name in changed
         )
+        return back, (*unproven, *findings("away", kinds.REGISTRY, away))
     generations.mark_proven(stage.host, new.name)
     if current is not None:
         _retire(stage, current, new, before)
-    return new, ()
+    return new, findings("away", kinds.REGISTRY, away)
 
 
 def last_good(stage: Stage) -> Generation | None:
@@ -190,29 +220,40 @@ def _place(part: Part, name: str) -> str:
     return part.sources[0] if part.sources else name
 
 
-def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> None:
-    """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
+def _switch(
+    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = (), proven: bool = False
+) -> tuple[Problem, ...]:
+    """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong.
+
+    proven: its registry served before; what is wrong with that is returned, and keeps nothing else from serving. While
+    the front serves, it is not kept waiting for it either.
+    """
     host, services = stage.host, stage.services
-    if not services.up("nginx") and (error := port_problem(stage, new)):
+    serving = services.up("nginx")
+    if not serving and (error := port_problem(stage, new)):
         raise error
-    if problems := bring_up_registry(stage, new):
-        raise BadInput(problems)
+    away = () if proven and serving else bring_up_registry(stage, new, proven)
+    if away and not proven:
+        raise BadInput(away)
     if generations.current_name(host) != new.name:
         generations.flip(host, new.name)
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")
-    wrong, died = _serve(stage, new, old, renew)
+    wrong, died = _serve(stage, new, old, renew, proven)
     if died:  # killed, for all we know: it is on its way back
-        if problems := bring_up_registry(stage, new):
+        if not proven and (problems := bring_up_registry(stage, new)):
             raise BadInput(problems)
-        wrong, _ = _serve(stage, new, old)
+        wrong, _ = _serve(stage, new, old, (), proven)
     if wrong:
         raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
+    return bring_up_registry(stage, new, proven) if proven and serving else away
 
 
-def _serve(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> tuple[str, bool]:
+def _serve(
+    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str], proven: bool
+) -> tuple[str, bool]:
     """Make every process use `new`, the current generation, and prove it; what is wrong ("": nothing), and whether
-    it is that one of them ended."""
+    it is that one of them ended. proven: its registry, which may be away, is none of them."""
     services = stage.services
     stale = old is not None and old.name == new.name and not serves(new)  # an earlier run was killed before its reload
     same_front = old is not None and old.front == new.front
@@ -228,14 +269,14 @@ def _serve(stage: Stage, new: Generation, old: Generation | None, renew: Collect
     def look() -> str:
         nonlocal dead
         stage.meanwhile()
-        dead = _dead(services, new)
+        dead = _dead(services, new, NO_SLOT if proven else new.slot)
         return dead
 
     return probe.prove(rehearsal.expectations(new), rehearsal.doors(new), PROOF_SECONDS, look), bool(dead)
 
 
-def _dead(services: Services, generation: Generation) -> str:
-    names = ["nginx", "auth", *([f"registry@{generation.slot}"] if generation.slot != NO_SLOT else [])]
+def _dead(services: Services, generation: Generation, slot: str) -> str:
+    names = ["nginx", "auth", *([f"registry@{slot}"] if slot != NO_SLOT else [])]
     for name in names:
         if services.died(name):
             said, yml = reason(services.last_words(name)), generation.files.get(kinds.REGISTRY_YML, b"")

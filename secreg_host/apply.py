@@ -11,6 +11,7 @@ from pathlib import Path
 
 from secreg_host import (
     activate,
+    backend,
     bugs,
     choice,
     direct,
@@ -24,6 +25,7 @@ from secreg_host import (
     provision,
     records,
     reserve,
+    retries,
     sources,
     units,
     upgrades,
@@ -74,8 +76,13 @@ def apply(stage: Stage, wish: Wish) -> Report:
     """
     users = Users(stage.host, stage.services)
     users.serve(begin=wish.start and users.there)
-    with files.lock(stage.host.paths.lock, wish.doing, meanwhile=users.refresh):
-        return _apply(replace(stage, meanwhile=users.refresh), wish, users)
+    try:
+        with files.lock(stage.host.paths.lock, wish.doing, meanwhile=users.refresh):
+            return _apply(replace(stage, meanwhile=users.refresh), wish, users)
+    except SecregError as error:
+        if wish.start:
+            retries.failed(stage.host.paths, error.problems, start=True)
+        raise
 
 
 def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
@@ -124,6 +131,10 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
         or (live and (chosen.name, counted) != (before.generation, before.users)),
         provisioned=seen.provisioned,
     )
+    if away := [finding.problem for finding in unproven if finding.kind == "away"]:
+        retries.failed(host.paths, away, start=False)
+    elif live:
+        retries.done(host.paths)
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves
         reports.save(host.paths, report)
         generations.prune(host)
@@ -255,6 +266,9 @@ def _settings(host: Host, wish: Wish, current: Generation | None) -> tuple[Setti
     found = kinds.read_settings(host.paths, wish.environment, known=current is not None and not wish.create)
     if problems := hosts.missing(found[0], str(host.paths.conf)):
         raise BadInput(problems)
+    known = kinds.settings_of(current.parts[kinds.SETTINGS]) if current is not None else None
+    if (wish.start or known) and (problems := backend.problems(found[0], known, host.paths.conf)):
+        raise BadInput(problems)
     return found
 
 
@@ -277,6 +291,6 @@ def _registry(host: Host, settings: Settings) -> Reading:
 def exit_code(report: Report) -> Exit:
     """What the outcome of an apply is for a shell."""
     kinds_found = {finding.kind for finding in report.findings}
-    if "unproven" in kinds_found:
+    if kinds_found & {"unproven", "away"}:
         return Exit.DEGRADED
     return Exit.BAD_INPUT if kinds_found & {"rejected", "waiting"} else Exit.DONE

@@ -56,11 +56,16 @@ class Listen:
         return {"": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
 
 
+UNSAID = Listen("", 8000, tls=False)
+"""Where a server { } of http { } without `listen` listens when nginx is not started by root, which ours never is
+(ngx_http_core_server)."""
+
+
 def listen_of(args: Sequence[str]) -> Listen | None:
-    """The address of a `listen` directive; None for a unix socket or what nginx must judge."""
+    """The TCP address of a `listen` directive; None for a unix socket, a datagram, or what nginx must judge."""
     word, options = args[0], set(args[1:])
     tls, proxied = "ssl" in options, "proxy_protocol" in options
-    if word.startswith("unix:"):
+    if word.startswith("unix:") or options & {"udp", "quic"} or re.search(r"(^|:)[0-9]+-[0-9]+$", word):  # many ports
         return None
     bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>[0-9]+))?", word)
     plain = re.fullmatch(r"(?:(?P<host>[^:]+):)?(?P<port>[0-9]+)|(?P<only>[^:]+)", word)
@@ -110,9 +115,9 @@ class Bundle:
     """nginx.conf with everything of the administrator's that it reads: ready to be staged.
 
     files: path below the front's directory -> bytes; origin: the same path -> where it comes from; sources: every
-    file of /etc that was read; listens: TCP addresses; own_pair: whether docker-registry.crt is what it serves;
-    outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as absolute paths;
-    servers: those in files of ours.
+    file of /etc that was read; listens: TCP addresses that stand in any file; own_pair: whether docker-registry.crt is
+    what it serves; outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as
+    absolute paths; servers: those in files of ours.
     """
 
     files: dict[str, bytes]
@@ -219,8 +224,7 @@ class _Bundler:
             yield directive.words[0].start, directive.end, ""
             return
         self.note_server(directive, f"{source}:{directive.words[0].line}", context)
-        if directive.name == "listen" and directive.args:
-            self.listens += [found for found in [listen_of(directive.args)] if found]
+        self.note_listen(directive)
         takes_file = FILE_DIRECTIVE.fullmatch(directive.name)
         if directive.name != "include" and not takes_file:
             return
@@ -243,6 +247,10 @@ class _Bundler:
         elif context == ("http", "server") and self.servers:
             self.servers[-1].directives.append((directive, where))
 
+    def note_listen(self, directive: Directive) -> None:
+        if directive.name == "listen" and directive.args and (found := listen_of(directive.args)):
+            self.listens.append(found)
+
     def note_outside(self, word: str, where: str, follow: bool) -> None:
         """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too.
         where: the line of ours that leads there."""
@@ -256,6 +264,7 @@ class _Bundler:
             directives = self.outside_directives(path, where) if follow else ()
             self.depth += 1
             for one in directives:
+                self.note_listen(one)
                 if one.args and (one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name)):
                     self.note_outside(one.args[0], where, follow=one.name == "include")
             self.depth -= 1
@@ -335,25 +344,3 @@ class _Bundler:
         self.files[name] = data
         self.origin[name] = self.etc / name
         self.sources.append(self.etc / name)
-
-
-def on_sockets(staged: Mapping[str, bytes], directory: Path) -> tuple[dict[str, bytes], dict[Path, Listen]]:
-    """The same configuration listening on unix sockets in `directory` only, for a rehearsal beside what serves.
-
-    Returns the changed files, and each socket with the address that it stands for. Raises BadInput as `parse` does.
-    """
-    changed: dict[str, bytes] = {}
-    sockets: dict[str, tuple[Path, Listen | None]] = {}
-    for name, data in staged.items():
-        text, pieces, at = data.decode(), [], 0
-        for directive in parse(text, name):
-            if directive.name != "listen" or not directive.args:
-                continue
-            listen = listen_of(directive.args)
-            address = f"{listen.host} {listen.port}" if listen else directive.args[0]
-            path, _ = sockets.setdefault(address, (directory / f"{len(sockets)}.sock", listen))
-            kept = [word for word in directive.args[1:] if word in ("ssl", "http2", "default_server")]
-            pieces += [text[at : directive.words[1].start], " ".join([quoting.nginx(f"unix:{path}"), *kept])]
-            at = directive.words[-1].end
-        changed[name] = "".join([*pieces, text[at:]]).encode()
-    return changed, {path: listen for path, listen in sockets.values() if listen}

@@ -205,7 +205,7 @@ class _Rules(nginxconf.Rules):
 
 def read_nginx(paths: Paths, images: Path | None = None) -> Reading:
     """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system."""
-    read = functools.cache(_included)
+    read = functools.cache(included)
     places = [paths.run, paths.views, paths.lib, *([images] if images else [])]
     rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
     found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf, reading.NGINX), read, rules)
@@ -213,7 +213,7 @@ def read_nginx(paths: Paths, images: Path | None = None) -> Reading:
     facts = {
         "doors": [asdict(door) for door in serverblocks.doors(blocks)],
         "answering": [asdict(listen) for listen in serverblocks.answering(blocks)],
-        "listens": [asdict(listen) for listen in found.listens],
+        "listens": [asdict(listen) for listen in serverblocks.listens(blocks)],
         "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
         "own_pair": found.own_pair,
         "outside": {str(path): records.digest(reading.read(path, reading.OTHER) or b"") for path in found.outside},
@@ -223,7 +223,8 @@ def read_nginx(paths: Paths, images: Path | None = None) -> Reading:
     return Reading(Part(staged, facts, tuple(map(str, found.sources))), warnings=plainhttp.warnings(found.servers))
 
 
-def _included(path: Path) -> bytes | None:
+def included(path: Path) -> bytes | None:
+    """What nginx reads from `path`; None: there is no such file. Raises BadInput as `reading.read`."""
     return reading.read(path, reading.NGINX if path.suffix in (".conf", ".inc") else reading.OTHER)
 
 

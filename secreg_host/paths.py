@@ -152,6 +152,11 @@ class Paths:
         return self.run / "lock"
 
     @property
+    def retry(self) -> Path:
+        """What failed and is tried again. Its directory is the watchdog's, and goes with it."""
+        return self.run / "retry" / "retry.json"
+
+    @property
     def rehearsal(self) -> Path:
         return self.run / "rehearsal"
 

@@ -36,7 +36,7 @@ def _plain(server: Server) -> Iterator[str]:
     listens = [(directive.args, where) for directive, where in server.directives if directive.name == "listen"]
     for args, where in listens or [(("80",), server.where)]:
         found = listen_of(args) if args else None
-        if found is None or found.tls or found.proxy_protocol or "quic" in args:
+        if found is None or found.tls or found.proxy_protocol:
             continue
         address = names.address(found.host)
         if not (found.host == "localhost" or (address is not None and address.is_loopback)):

@@ -209,9 +209,12 @@ def place(listen: Listen) -> str:
     return f"[{listen.reach}]:{listen.port}" if ":" in listen.reach else f"{listen.reach}:{listen.port}"
 
 
-def registry_answers(path: Path) -> bool:
-    """Whether a registry answers on the unix socket `path`: /v2/ with 200, or 401 if it asks for passwords itself."""
-    listen = Listen("", 0, tls=False)
-    with contextlib.suppress(OSError, http.client.HTTPException), connect_unix(path)(listen) as link:
-        return ask(link, "/v2/", "registry").status in (200, 401)
-    return False
+def registry_wrong(connect: Callable[[], socket.socket]) -> str:
+    """What is wrong with the registry that `connect` leads to; "": it answers /v2/ by 200, or by 401 if it asks for
+    passwords itself."""
+    try:
+        with connect() as link:
+            status = ask(link, "/v2/", "registry").status
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return getattr(error, "strerror", None) or f"no answer ({error})"
+    return "" if status in (200, 401) else f"/v2/ is answered by HTTP {status}"

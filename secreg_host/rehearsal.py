@@ -22,6 +22,7 @@ from secreg_host import (
     files,
     lastwords,
     nginxconf,
+    onsockets,
     probe,
     process,
     processes,
@@ -143,18 +144,16 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     owner = host.accounts.front.owner
     front = {path.removeprefix("front/"): data for path, data in generation.files.items() if path.startswith("front/")}
     front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation).items()}
-    own = {path.removeprefix("front/") for path in generation.parts[kinds.NGINX].facts["origin"]}
-    listening = {name: data for name, data in front.items() if name in own and name.endswith((".conf", ".inc"))}
-    changed, sockets = nginxconf.on_sockets(listening, directory)
+    changed, sockets = onsockets.on_sockets(front, staged / "front", directory, kinds.included)
     was, now = (quoting.nginx_part(path).encode() for path in (host.paths.front_run, directory))
-    for name, data in front.items():
+    for name, data in (front | changed).items():
         target = directory / name
         if target.parent != directory:
             files.make_directory(target.parent, 0o750, (0, owner[1]))
         if name in nginxconf.PAIR:
             target.symlink_to(staged / "front" / name)
         else:
-            files.create(target, changed.get(name, data).replace(was, now), 0o400, owner)
+            files.create(target, data.replace(was, now), 0o400, owner)
     return sockets
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from secreg_host.errors import SecregError, bad_input
-from secreg_host.nginxconf import GENERATED, Listen, listen_of
+from secreg_host.nginxconf import GENERATED, UNSAID, Listen, listen_of
 from secreg_host.nginxsyntax import DIRECTIVES, Directive, included, parse
 
 STRANGER = "secure-registry-probe.invalid"
@@ -25,11 +25,14 @@ Parse = Callable[[Path], tuple[Directive, ...]]
 
 @dataclass(frozen=True)
 class Block:
-    """A server block: its addresses, its names as they are written, and whether it includes registry.conf."""
+    """A server block: its TCP addresses, its names as they are written, whether it includes registry.conf; whether
+    anything was said of where it listens; and the block that it is in: `http`, `stream` or `mail`."""
 
     listens: tuple[Listen, ...] = ()
     names: tuple[str, ...] = ()
     registry: bool = False
+    said: bool = False
+    protocol: str = "http"
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,21 @@ def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]
         if number >= DIRECTIVES:
             what = f"with all that it includes, as often as it does, it has more than {DIRECTIVES} directives"
             raise bad_input(str(etc / "nginx.conf"), what, "include less")
-        if directive.opens and directive.name == "server" and context == ("http",):
-            found.append(Block())
-        elif context == ("http", "server") and found and directive.args:
+        if directive.opens and directive.name == "server" and context in (("http",), ("stream",), ("mail",)):
+            found.append(Block(protocol=context[0]))
+        elif context[1:] == ("server",) and found and directive.args:
             found[-1] = _with(found[-1], directive)
-    return tuple(found)
+    silent = [block.protocol == "http" and not block.said for block in found]
+    pairs = zip(found, silent, strict=True)
+    return tuple(replace(block, listens=(UNSAID,)) if default else block for block, default in pairs)
 
 
 def _with(block: Block, directive: Directive) -> Block:
     if directive.name == "listen":
         listen = listen_of(directive.args)
-        return replace(block, listens=(*block.listens, listen)) if listen else block
+        if listen and block.protocol != "http":
+            listen = replace(listen, tls=False)  # whatever it is, it is no HTTPS
+        return replace(block, listens=(*block.listens, *([listen] if listen else [])), said=True)
     if directive.name == "server_name":
         return replace(block, names=(*block.names, *directive.args))
     if directive.name == "include" and directive.args[0] == f"{GENERATED}/registry.conf":
@@ -98,6 +105,7 @@ def _ours(directive: Directive, etc: Path) -> Directive:
 def doors(found: Sequence[Block]) -> tuple[Door, ...]:
     """For each server block at each of its addresses the first name that no block before it has there; and for each
     address what reaches those without such a name."""
+    found = [block for block in found if block.protocol == "http"]
     secure = {(listen.host, listen.port): listen for block in found for listen in block.listens if listen.tls}
     taken: dict[tuple[Listen, str], Block] = {}
     opened: list[Door] = []
@@ -109,6 +117,13 @@ def doors(found: Sequence[Block]) -> tuple[Door, ...]:
             name = next((asked for name in free if (asked := example(name))), "")
             opened += [Door(listen, name)] if name else []
     return tuple(dict.fromkeys(opened))
+
+
+def listens(found: Sequence[Block]) -> tuple[Listen, ...]:
+    """The TCP addresses of all blocks; those with TLS, which counts for all blocks of an address, once."""
+    every = dict.fromkeys(listen for block in found for listen in block.listens)
+    secure = {(listen.host, listen.port) for listen in every if listen.tls}
+    return tuple(listen for listen in every if listen.tls or (listen.host, listen.port) not in secure)
 
 
 def answering(found: Sequence[Block]) -> tuple[Listen, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host import beside, files, generations, ours, probe, rehearsal, served, units, watch
+from secreg_host import backend, beside, files, generations, ours, probe, rehearsal, retries, served, units, watch
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.errors import Exit, Problem, SecregError
@@ -21,13 +21,16 @@ from secreg_host.report import Report, findings
 CHANGE_SECONDS = 20.0
 """How long a change that is on its way is waited for."""
 
+BACK_SECONDS = 1.0
+"""How long a process that was killed is waited for: it is on its way back."""
+
 
 @dataclass(frozen=True)
 class Status:
     """A look at the instance.
 
     down: "" while it serves, else why it does not; unit: the state of nginx's unit; since: when what serves began to
-    (seconds since the epoch).
+    (seconds since the epoch); retry: what is tried again.
     """
 
     host: Host
@@ -36,6 +39,12 @@ class Status:
     down: str
     unit: str
     since: float
+    retry: retries.Retry | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the registry behind the front does not answer."""
+        return any(finding.kind == "away" for finding in self.report.findings)
 
     @property
     def code(self) -> Exit:
@@ -45,10 +54,14 @@ class Status:
 def look(host: Host) -> Status:
     """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
     is called wrong. Raises SecregError when the state can't be read."""
-    deadline = time.monotonic() + CHANGE_SECONDS
-    while (found := _look(host)).down and files.held(host.paths.lock) and time.monotonic() < deadline:
+    begun = time.monotonic()
+    while (found := _look(host)).down or found.away:
+        waited = time.monotonic() - begun
+        changing = bool(found.down) and files.held(host.paths.lock) and waited < CHANGE_SECONDS
+        if not changing and not (found.away and waited < BACK_SECONDS):
+            break
         time.sleep(0.05)
-    return found
+    return replace(found, retry=retries.load(host.paths) if found.down or found.away else None)
 
 
 def _look(host: Host) -> Status:
@@ -63,14 +76,26 @@ def _look(host: Host) -> Status:
             report = replace(report, findings=(*report.findings, *_of_watchdog(manager.state(watch.UNIT).status_text)))
             state = manager.state(units.unit_of("nginx"))
             unit, since = f"{state.active} ({state.sub})", max(since, state.since)
+    retry = retries.load(host.paths)
+    failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
     if generation is None:
-        return Status(host, None, report, "nothing was ever set up: secure-registry start", unit, since)
+        return Status(host, None, report, failed or "nothing was ever set up: secure-registry start", unit, since)
     runs = not unit or unit.startswith(("active", "reloading"))
-    down = "" if runs else "it is stopped; start it: systemctl start secure-registry"
+    down = "" if runs else failed or "it is stopped; start it: systemctl start secure-registry"
     for want in rehearsal.expectations(generation):
         if not down and (wrong := probe.once(want)):
             down = f"{urls(generation, want.listen)[0]}: {wrong}"
-    return Status(host, generation, report, down, unit, since)
+    return Status(host, generation, report if down else _with_backend(host, generation, report), down, unit, since)
+
+
+def _with_backend(host: Host, generation: Generation, report: Report) -> Report:
+    """The last report, but for what it says of the registry behind the front, which is asked now."""
+    others = [finding for finding in report.findings if finding.kind != "away"]
+    away = [finding for finding in report.findings if finding.kind == "away"]
+    if said := backend.wrong(host, generation):
+        asked = findings("away", kinds.REGISTRY, [backend.problem(host, generation, said)])
+        return replace(report, findings=(*others, *(away or asked)))
+    return replace(report, findings=tuple(others))
 
 
 def _with_own_looks(host: Host, report: Report) -> Report:
@@ -120,6 +145,8 @@ def as_json(status: Status) -> dict[str, Any]:
         found["users"] = LiveUsers(status.host).count()
         found["storage"] = parts[kinds.REGISTRY].facts["root"]
         found["slot"] = status.generation.slot
+    if status.retry:
+        found["retry"] = {"at": _iso(status.retry.next), "failed": status.retry.tries}
     return found
 
 
@@ -148,6 +175,9 @@ def as_text(status: Status) -> str:
         lines.append(f"secure-registry serves since {since}")
     if status.generation:
         lines += _about(status, status.generation)
+    if retry := status.retry:
+        at = datetime.fromtimestamp(retry.next).strftime("%H:%M:%S")
+        lines.append(f"  {'next try':<12} at {at}; it failed {'once' if retry.tries == 1 else f'{retry.tries} times'}")
     for finding in (*status.report.rejected, *status.report.warnings):
         lines += [
             f"  {finding.kind:<12} {line}" if not number else f"  {'':<12} {line}"

@@ -126,12 +126,20 @@ class Systemd:
             found["StatusText"],
         )
 
-    def job(self, method: str, unit: str, wait: bool = True, enough: Callable[[], bool] = lambda: False) -> bool:
+    def job(
+        self,
+        method: str,
+        unit: str,
+        wait: bool = True,
+        enough: Callable[[], bool] = lambda: False,
+        mode: str = "replace",
+    ) -> bool:
         """Queue a job (StartUnit, StopUnit, ReloadUnit, RestartUnit) and wait until it is through, or `enough`.
 
-        Returns whether it is through.
+        mode: what happens to jobs that are queued already and conflict with it: with `fail` they stay, and this raises
+        SecregError. Returns whether it is through.
         """
-        job = self.call(method, unit, "replace")
+        job = self.call(method, unit, mode)
         path = object_of(unit)
         deadline = time.monotonic() + JOB_SECONDS
         pause, longest = LOOK_SECONDS

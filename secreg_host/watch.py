@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secreg_host import ask, records, sources
+from secreg_host import ask, records, retries, sources
 from secreg_host.errors import SecregError
 from secreg_host.events import BLIND_SECONDS, Events
 from secreg_host.journal import Level, notify, say
@@ -41,6 +40,9 @@ PATIENCE_SECONDS = 0.3
 BLIND = "looks every"
 """How the status of the watchdog's unit begins while something can't be watched; what helps follows `REMEDY`."""
 
+BY_SYSTEMD = 200
+"""Exit codes from here on say that systemd could not run the program at all (systemd.exec(5))."""
+
 REMEDY = " -> "
 ARMINGS = 10
 """How often directories are looked for that turned up while others began to be watched, before one look."""
@@ -49,16 +51,20 @@ ARMINGS = 10
 @dataclass(eq=False)
 class Watcher:
     """Watches the instance of `paths`; `reload` applies what is there, anew when its argument says that this can't
-    wait. Both may raise SecregError."""
+    wait; `start` starts what failed to. Each may raise SecregError."""
 
     paths: Paths
     reload: Callable[[Callable[[], bool]], None]
+    start: Callable[[], None] = lambda: None
     ended: threading.Event = field(default_factory=threading.Event)
     events: Events = field(default_factory=Events)
     tried: str = ""
     tries: int = 0
     pause: float = CHECK_SECONDS
     """Seconds until the next look, if nothing happens."""
+
+    retried: retries.Retry | None = None
+    """What was tried again last."""
 
     outcome: str = "watching"
     """What came of the last reload."""
@@ -130,6 +136,30 @@ class Watcher:
         return list(records.peek(self.paths.report, records.REPORT).get("sources", []))
 
     def look(self, periodic: bool) -> None:
+        """Try again what failed, when its time has come; else see whether anything changed."""
+        due = retries.load(self.paths)
+        if due is not None and due.seconds(time.time()) == 0 and (periodic or due != self.retried):
+            self.retried, self.pause = due, CHECK_SECONDS  # whoever tries it writes down when it is tried next
+            self.ask(self.start if due.start else lambda: self.reload(self.hurry()))
+        else:
+            self.compare(periodic)
+        following = retries.load(self.paths)
+        if following is not None and following != self.retried:
+            self.pause = min(self.pause, following.seconds(time.time()))
+
+    def ask(self, apply: Callable[[], None]) -> None:
+        """Let `apply` run; what went wrong is said."""
+        try:
+            apply()
+        except SecregError as error:
+            say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
+            self.outcome = f"the last reload failed: {error.message}"
+        else:
+            found = records.peek(self.paths.report, records.REPORT).get("findings", [])
+            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
+            self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
+
+    def compare(self, periodic: bool) -> None:
         """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
         try again after a pause that grows. periodic: the pause is over."""
         report = records.peek(self.paths.report, records.REPORT)
@@ -146,15 +176,7 @@ class Watcher:
             return
         self.tries = self.tries + 1 if now == self.tried else 0
         self.tried = now
-        try:
-            self.reload(self.hurry())
-        except SecregError as error:
-            say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
-            self.outcome = f"the last reload failed: {error.message}"
-        else:
-            found = records.peek(self.paths.report, records.REPORT).get("findings", [])
-            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
-            self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
+        self.ask(lambda: self.reload(self.hurry()))
         seen = records.peek(self.paths.report, records.REPORT).get("fingerprint") == now
         again = self.tries < len(RETRY_SECONDS) and not seen
         self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
@@ -207,22 +229,36 @@ def run_reload_unit(urgent: Callable[[], bool]) -> None:
     """Have systemd run one apply, anew when it is `urgent`, and wait for its end. Raises SecregError when that can't be
     asked for.
 
-    If the process that is ready for it can't be asked, or was killed, the apply is one that needs no such process.
+    If the process that is ready for it can't be asked, or was killed, or its units are masked or broken, the apply is
+    one that needs none of them.
     """
     from secreg_host.systemd import Systemd
 
     systemd = Systemd()
-    through = systemd.job("StartUnit", RELOAD, enough=urgent)
-    while not through:
-        say(".htpasswd changed: what is slow begins anew, so that a removed user is out")
-        through = systemd.job("RestartUnit", RELOAD, enough=urgent)
-    if systemd.properties(RELOAD, "ExecMainStatus")["ExecMainStatus"] == ask.UNHEARD:
-        systemd.job("ReloadUnit", MAIN)
+    try:
+        through = systemd.job("StartUnit", RELOAD, enough=urgent)
+        while not through:
+            say(".htpasswd changed: what is slow begins anew, so that a removed user is out")
+            through = systemd.job("RestartUnit", RELOAD, enough=urgent)
+        code = systemd.properties(RELOAD, "ExecMainStatus")["ExecMainStatus"]
+    except SecregError as error:
+        say(f"{error.message}\n  -> {MAIN} is reloaded instead; see: systemctl status {RELOAD}", Level.WARNING)
+        code = ask.UNHEARD
+    if code == ask.UNHEARD or code >= BY_SYSTEMD:
+        systemd.job("ReloadUnit", MAIN, mode="fail")  # not in place of a stop that somebody has just asked for
+
+
+def run_main_unit() -> None:
+    """Start the service anew whose start failed. Raises SecregError when that can't be asked for."""
+    from secreg_host.systemd import Systemd
+
+    systemd = Systemd()
+    if systemd.active(MAIN)[0] == "failed":  # not one that somebody stopped, or starts just now
+        systemd.job("StartUnit", MAIN, mode="fail")
 
 
 def main(paths: Paths) -> int:
-    """What secure-registry-watchdog.service runs, until SIGTERM."""
-    watcher = Watcher(paths, run_reload_unit)
-    signal.signal(signal.SIGTERM, lambda *_: watcher.stop())
-    watcher.run()
+    """What secure-registry-watchdog.service runs, until SIGTERM, which ends it at once: it holds no state. At a restart
+    the apply that it waits for is one that comes after the stop, which waits for its end."""
+    Watcher(paths, run_reload_unit, run_main_unit).run()
     return 0

@@ -91,20 +91,15 @@ def test_errors_name_the_line(text: str, place: str, what: str) -> None:
         ("localhost:80", Listen("localhost", 80, tls=False)),
         ("443 ssl proxy_protocol", Listen("", 443, proxy_protocol=True)),
         ("unix:/run/x.sock ssl", None),
+        ("443 quic reuseport", None),
+        ("53 udp", None),
+        ("8000-8010", None),
+        ("192.0.2.1:8000-8010", None),
         ("[garbage]:1", None),
     ],
 )
 def test_listen(args: str, listen: Listen | None) -> None:
     assert nginxconf.listen_of(args.split()) == listen
-
-
-def test_the_same_address_is_the_same_socket_in_a_rehearsal() -> None:
-    files = {"nginx.conf": b"server { listen 443 ssl; listen [::]:443 ssl ipv6only=on; }\nserver { listen 443 ssl; }"}
-    changed, sockets = nginxconf.on_sockets(files, Path("/r"))
-    assert changed["nginx.conf"] == (
-        b"server { listen unix:/r/0.sock ssl; listen unix:/r/1.sock ssl; }\nserver { listen unix:/r/0.sock ssl; }"
-    )
-    assert sockets == {Path("/r/0.sock"): Listen("", 443), Path("/r/1.sock"): Listen("::", 443)}
 
 
 PLAIN = "  include secure-registry/registry.conf;\n"

@@ -26,6 +26,7 @@ from secreg_host import (
     foreign,
     htpasswd,
     nginxconf,
+    onsockets,
     opensslcnf,
     parts,
     paths,
@@ -183,7 +184,7 @@ def others(path: Path) -> bytes | None:
 def test_nginx_conf(data: bytes) -> None:
     found = reads(lambda: nginxconf.bundle(Path("/nowhere/nginx.conf"), data, others))
     if found is not None:
-        reads(lambda: nginxconf.on_sockets(found.files, Path("/run")))
+        reads(lambda: onsockets.on_sockets(found.files, Path("/nowhere"), Path("/run"), others))
         assert all(0 < listen.port < 65536 for listen in found.listens)
 
 

@@ -1,0 +1,170 @@
+"""What failed is tried again, by whom and when; what serves is left alone meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secreg_host import activate, apply, backend, parts, retries, watch
+from secreg_host.apply import Wish
+from secreg_host.errors import Problem, SecregError
+from secreg_host.parts import Part
+from secreg_host.paths import Paths
+from secreg_host.retries import PAUSES
+from secreg_host.settings import Settings
+from secreg_host.watch import CHECK_SECONDS, Watcher
+
+AWAY = (Problem("docker-registry.yml", "connection refused"),)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    found = Paths(tmp_path)
+    found.etc.mkdir(parents=True)
+    return found
+
+
+def remaining(paths: Paths) -> float:
+    found = retries.load(paths)
+    assert found is not None
+    return found.seconds(time.time())
+
+
+def test_pauses_grow_until_it_serves(paths: Paths) -> None:
+    for number, pause in enumerate((*PAUSES, PAUSES[-1]), 1):
+        retries.failed(paths, AWAY, start=True)
+        found = retries.load(paths)
+        assert found is not None and (found.what, found.tries, found.start) == (AWAY, number, True)
+        assert pause - 0.5 < remaining(paths) <= pause
+    retries.failed(paths, AWAY, start=False)  # it started; something else is away now
+    assert remaining(paths) <= PAUSES[0]
+    retries.done(paths)
+    retries.done(paths)
+    assert retries.load(paths) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"what": [], "tries": 1, "start": true}', b'{"next": 1e999}'])
+def test_a_record_that_is_none_is_none(paths: Paths, data: bytes) -> None:
+    paths.retry.parent.mkdir(parents=True)
+    paths.retry.write_bytes(data)
+    assert retries.load(paths) is None
+
+
+def test_a_clock_that_was_set_back_delays_nothing_for_long() -> None:
+    assert retries.Retry(AWAY, 1, time.time() + 1e6, start=True).seconds(time.time()) == PAUSES[-1]
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_the_watchdog_tries_when_the_time_has_come(paths: Paths, monkeypatch: pytest.MonkeyPatch, start: bool) -> None:
+    asked: list[str] = []
+    watcher = Watcher(paths, lambda _: asked.append("reload"), lambda: asked.append("start"))
+    retries.failed(paths, AWAY, start)
+    watcher.look(periodic=False)
+    assert asked == [] and 0 < watcher.pause <= PAUSES[0]
+    monkeypatch.setattr(watch, "time", SimpleNamespace(time=lambda: time.time() + 1.5, monotonic=time.monotonic))
+    watcher.look(periodic=True)
+    watcher.look(periodic=False)  # an event: who was asked has not written down anything new
+    assert (asked, watcher.pause) == (["start" if start else "reload"], CHECK_SECONDS)
+    watcher.look(periodic=True)
+    assert len(asked) == 2
+    retries.failed(paths, AWAY, start)
+    watcher.look(periodic=True)
+    assert len(asked) == 2 and watcher.pause <= PAUSES[1]
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_only_a_start_that_failed_is_tried_again(paths: Paths, monkeypatch: pytest.MonkeyPatch, start: bool) -> None:
+    def fail(*_: Any) -> None:
+        raise SecregError("no such address", "")
+
+    users = SimpleNamespace(serve=lambda **_: None, there=True, refresh=lambda: None)
+    monkeypatch.setattr(apply, "Users", lambda *_: users)
+    monkeypatch.setattr(apply, "_apply", fail)
+    stage: Any = activate.Stage(SimpleNamespace(paths=paths), SimpleNamespace())  # type: ignore[arg-type]
+    paths.run.mkdir(parents=True)
+    with pytest.raises(SecregError, match="no such address"):
+        apply.apply(stage, Wish("apply", {}, start=start))
+    assert (retries.load(paths) is not None) == start
+
+
+class Registry:
+    """A registry's unit that dies at each start, or runs and does not answer."""
+
+    def __init__(self, runs: bool) -> None:
+        self.runs, self.did = runs, list[str]()
+
+    def running(self, _: str) -> bool:
+        return True
+
+    def died(self, _: str) -> bool:
+        return not self.runs
+
+    def start(self, _: str) -> None:
+        self.did.append("start")
+
+    def stop(self, _: str) -> None:
+        self.did.append("stop")
+
+    def prepare(self, _: object) -> None:
+        pass
+
+    def last_words(self, _: str) -> list[str]:
+        return ["panic: connection refused"]
+
+
+@pytest.fixture
+def generation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(backend, "wrong", lambda *_: "/v2/ is answered by HTTP 503")
+    monkeypatch.setattr(activate, "RUNNING_SECONDS", 0.0)
+    monkeypatch.setattr(activate, "REGISTRY_SECONDS", 0.0)
+    known = {parts.SETTINGS: parts.settings_part(Settings()), parts.REGISTRY: Part({}, {"root": None}, ("yml",))}
+    yield SimpleNamespace(name="one", slot="a", parts=known)
+
+
+def test_a_registry_that_runs_is_left_alone_whatever_it_needs(paths: Paths, generation: Any) -> None:
+    services = Registry(runs=True)
+    stage: Any = activate.Stage(SimpleNamespace(paths=paths), services)  # type: ignore[arg-type]
+    (problem,) = activate.bring_up_registry(stage, generation, proven=True)
+    assert services.did == [] and "503" in problem.what
+    (problem,) = activate.bring_up_registry(stage, generation)  # a new one is no good
+    assert services.did == ["stop"]
+
+
+def test_a_registry_that_dies_at_each_start_is_not_started_without_a_pause(paths: Paths, generation: Any) -> None:
+    services = Registry(runs=False)
+    paths.lib.mkdir(parents=True)
+    stage: Any = activate.Stage(SimpleNamespace(paths=paths), services)  # type: ignore[arg-type]
+    activate.bring_up_registry(stage, generation, proven=True)
+    assert services.did[-1] == "stop"
+
+
+def test_a_mount_that_is_away_is_a_problem_of_its_part(paths: Paths, generation: Any) -> None:
+    class Unmounted(Registry):
+        def running(self, _: str) -> bool:
+            return False
+
+        def start(self, _: str) -> None:
+            raise SecregError("the unit did not start", "journalctl")
+
+    stage: Any = activate.Stage(SimpleNamespace(paths=paths), Unmounted(runs=True))  # type: ignore[arg-type]
+    paths.lib.mkdir(parents=True)
+    activate.REGISTRY_SECONDS = 20.0
+    assert activate.bring_up_registry(stage, generation, proven=True) == (
+        Problem("yml", "the unit did not start", "journalctl"),
+    )
+
+
+def test_a_registry_elsewhere_is_asked_when_it_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Settings(registry_host="127.0.0.1", registry_port=5000)
+    monkeypatch.setattr("secreg_host.probe.registry_wrong", lambda _: "Connection refused")
+    conf = Path("secure-registry.conf")
+    assert backend.problems(known, known, conf) == ()  # it may be away
+    assert backend.problems(Settings(), known, conf) == ()
+    (problem,) = backend.problems(Settings(registry_host="127.0.0.1", registry_port=5002), known, conf)
+    assert "127.0.0.1:5002" in problem.what and "refused" in problem.what
+    assert backend.problems(known, None, conf)
