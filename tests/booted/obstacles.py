@@ -50,6 +50,18 @@ OBSTACLES = {
     "1,200 backups": (f"for i in $(seq 1200); do : > {ETC}/.backup-$i; done", f"rm {ETC}/.backup-*"),
     "the bus was restarted": ("systemctl restart dbus", "true"),
     "what is ready hangs": (f"{KILL} STOP secure-registry-apply", f"{KILL} CONT secure-registry-apply"),
+    "a unit of the watchdog's is masked": (
+        "systemctl mask --runtime --now secure-registry-apply.socket",
+        "systemctl unmask --runtime secure-registry-apply.socket; systemctl start secure-registry-apply.socket",
+    ),
+    "an account is gone": (
+        "cp -p /etc/passwd /root/passwd; sed -i /^secure-registry-auth:/d /etc/passwd",
+        "cp -p /root/passwd /etc/passwd",
+    ),
+    "the file is mounted by itself": (
+        f"cp -p {ETC}/.htpasswd /root/h; mount --bind /root/h {ETC}/.htpasswd",
+        f"umount {ETC}/.htpasswd",
+    ),
     "a stranger's lock": (
         f"setpriv --reuid=nobody --regid=nogroup --clear-groups flock -n {ETC} sleep 600 >/dev/null 2>&1 & sleep 0.2",
         "pkill -u nobody sleep",
@@ -59,7 +71,7 @@ RESTORE = {
     "nginx": f"rm -rf {ETC}/nginx.conf; cp -p /root/nginx.conf {ETC}/nginx.conf",
     "conf": f"rm -rf {ETC}/secure-registry.conf; cp -p /root/secure-registry.conf {ETC}/secure-registry.conf",
 }
-NO_NEW_FILE = ("/etc full", "no inode left in /etc", "all of them full")
+NO_NEW_FILE = ("/etc full", "no inode left in /etc", "all of them full", "the file is mounted by itself")
 """Where only `htpasswd -D` can remove anybody."""
 
 
