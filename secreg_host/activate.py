@@ -9,7 +9,19 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host import assemble, files, generations, lastwords, ports, probe, processes, registryprogram, rehearsal
+from secreg_host import (
+    assemble,
+    files,
+    generations,
+    lastwords,
+    notstarted,
+    ports,
+    probe,
+    processes,
+    programs,
+    registryprogram,
+    rehearsal,
+)
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
@@ -23,6 +35,9 @@ from secreg_host.services import Services
 
 REGISTRY_SECONDS = 20.0
 PROOF_SECONDS = 10.0
+NGINX = ("nginx", "auth")
+"""The processes that nginx is."""
+SILENT = "it does not answer"
 WORKERS_SECONDS = 10.0
 """How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
 
@@ -79,18 +94,14 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
     while not (services.running(name) and probe.registry_answers(socket)):
         died = services.died(name)
         if (died and started) or time.monotonic() > deadline:
-            said = reason(services.last_words(name)) if died else "it does not answer"
+            said = services.last_words(name) if died else [SILENT]
             if generations.current_name(host) != generation.name:  # else it may be on its way back
                 services.stop(name)
-            part = generation.parts[kinds.REGISTRY]
-            where = Path((part.sources or ("docker-registry.yml",))[0])
-            program = hosts.registry(kinds.settings_of(generation.parts[kinds.SETTINGS]))
-            data = part.files.get(kinds.REGISTRY_YML, b"")
-            return (registryprogram.explain(said.replace(f"{link}/", ""), where, data, program),)
+            return (_why(host, generation, [line.replace(f"{link}/", "") for line in said]),)
         if died or not services.running(name):
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
-            services.prepare(generation.parts)
+            services.prepare_registry(generation.parts, generation.slot)
             services.start(name)
             started = True
         stage.meanwhile()
@@ -98,6 +109,20 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
     if root := generation.parts[kinds.REGISTRY].facts["root"]:
         services.show_images(generation.slot, root)
     return ()
+
+
+def _why(host: Host, generation: Generation, said: list[str]) -> Problem:
+    """Why the registry of `generation` does not start, of which `said` are the last words."""
+    settings, part = kinds.settings_of(generation.parts[kinds.SETTINGS]), generation.parts[kinds.REGISTRY]
+    yml = Path((part.sources or ("docker-registry.yml",))[0])
+    named = programs.where(host.paths.conf, programs.REGISTRY, settings)
+    if wrong := notstarted.explain(said):
+        return Problem(named if wrong.program else str(yml), f"the registry does not start: {wrong.what}", wrong.hint)
+    program, told = hosts.registry(settings), reason(said)
+    if not (version := registryprogram.version(program, host.accounts.registry)):
+        what = f"{program} is not distribution's registry: it says no version, and when it is started: {told}"
+        return Problem(named, lastwords.registry(what, part.files.get(kinds.REGISTRY_YML, b"")), programs.HINT)
+    return registryprogram.explain(told, yml, part.files.get(kinds.REGISTRY_YML, b""), program, version)
 
 
 def reason(said: list[str]) -> str:
@@ -154,6 +179,9 @@ def activate(
     is nothing to go back to.
     """
     stage.services.prepare(new.parts)
+    settings = new.parts[kinds.SETTINGS]
+    if current is not None and programs.differs(settings, current.parts[kinds.SETTINGS], programs.NGINX):
+        renew = NGINX
     moves = current is not None and current.slot != new.slot
     before = stage.services.pids("nginx") if moves else set()
     try:
@@ -162,7 +190,8 @@ def activate(
         if current is None or current.name == new.name:
             raise
         back = _way_back(stage, current)
-        _switch(stage, back, new)
+        stage.services.prepare(back.parts)
+        _switch(stage, back, new, renew)
         generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back, before)
         changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
@@ -238,7 +267,10 @@ def _dead(services: Services, generation: Generation) -> str:
     names = ["nginx", "auth", *([f"registry@{generation.slot}"] if generation.slot != NO_SLOT else [])]
     for name in names:
         if services.died(name):
-            said, yml = reason(services.last_words(name)), generation.files.get(kinds.REGISTRY_YML, b"")
+            words, yml = services.last_words(name), generation.files.get(kinds.REGISTRY_YML, b"")
+            if wrong := notstarted.explain(words):
+                return f"{name} does not start: {wrong.what}; {wrong.hint}"
+            said = reason(words)
             shown = lastwords.nginx(said) if name in ("nginx", "auth") else lastwords.registry(said, yml)
             return f"{name} ended: {shown}"
     return ""

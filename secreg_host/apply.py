@@ -20,6 +20,7 @@ from secreg_host import (
     generations,
     hooks,
     njs,
+    programs,
     provision,
     records,
     reserve,
@@ -225,7 +226,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
-    watched = _watched(host, parts)
+    watched = _watched(host, parts, known)
     fingerprint = sources.fingerprint(host.paths, watched)
     written = {str(path) for path in provisioned.written}
     same = sources.marks(host.paths, ()) == begun and all(
@@ -237,21 +238,27 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
 
 
-def _watched(host: Host, parts: Mapping[str, Part]) -> tuple[str, ...]:
-    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs; whether
-    images that are on a network file system can be reached."""
+def _watched(host: Host, parts: Mapping[str, Part], known: Mapping[str, Part]) -> tuple[str, ...]:
+    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
+    those of `known`, which serve; whether images that are on a network file system can be reached."""
     root = parts[kinds.REGISTRY].facts["root"]
     far = [root] if root and distant.mount_of(root) else []
-    programs = upgrades.programs(host, kinds.settings_of(parts[kinds.SETTINGS]))
+    settings = {kinds.settings_of(some[kinds.SETTINGS]) for some in (parts, known) if some}
+    run = sorted({program for one in settings for program in upgrades.programs(host, one)})
     read = parts[kinds.NGINX].facts.get("watched", ())
-    return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *programs, *far)
+    return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)
 
 
 def _settings(host: Host, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
-    found = kinds.read_settings(host.paths, wish.environment, known=current is not None and not wish.create)
-    if problems := hosts.missing(found[0], str(host.paths.conf)):
-        raise BadInput(problems)
-    return found
+    """The settings. A program that is none is the one that serves instead; the others count."""
+    settings, one = kinds.read_settings(host.paths, wish.environment, known=current is not None and not wish.create)
+    missing = programs.missing(settings, host.paths.conf)
+    if not missing or one.part is None:
+        return settings, one
+    if current is None:
+        raise BadInput(list(missing.values()))
+    part = programs.taking(one.part, current.parts[kinds.SETTINGS], missing)
+    return replace(kinds.settings_of(part), password=settings.password), Reading(part, tuple(missing.values()))
 
 
 def _nginx(host: Host, settings: Settings, images: str | None) -> Reading:

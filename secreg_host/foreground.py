@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from secreg_host import files, nginxmaster, process, processes, provision
 from secreg_host import parts as kinds
-from secreg_host.errors import SecregError
+from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.processes import Process
@@ -62,16 +62,23 @@ class ForegroundServices:
         self.children: dict[str, Child] = {}
         self.leaving: dict[str, Child] = {}  # asked to end; they finish what they have begun
         self.parts: Mapping[str, Part] = {}
+        self.registries: dict[str, Mapping[str, Part]] = {}  # by slot, what each was made ready for
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
         self.parts = parts
+
+    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+        self.registries[slot] = parts
+
+    def refuses(self, name: str, parts: Mapping[str, Part], argv: Sequence[str]) -> Problem | None:
+        return None  # there are no walls
 
     def wanted(self) -> bool:
         return True
 
     def _process(self, name: str) -> Process:
-        settings = kinds.settings_of(self.parts[kinds.SETTINGS])
         kind, _, slot = name.partition("@")
+        settings = kinds.settings_of(self.registries.get(slot, self.parts)[kinds.SETTINGS])
         if kind == "registry":
             return processes.registry(self.host, settings, slot)
         one = processes.front(self.host, settings) if kind == "nginx" else processes.auth(self.host, settings)

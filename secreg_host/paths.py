@@ -194,6 +194,16 @@ class Paths:
         return self.root / "etc/systemd/system"
 
     @property
+    def trial_units(self) -> Path:
+        """Units of what is only tried. They count more than those in `units`, and are gone with the next boot."""
+        return self.root / "run/systemd/system"
+
+    @property
+    def nginx_program(self) -> Path:
+        """Link to the nginx that is proven. nginx itself starts what is there, when it is told to renew itself."""
+        return self.lib / "programs/nginx"
+
+    @property
     def shared_memory(self) -> Path:
         """A tmpfs that is there on each Linux, for whoever has no run directory in memory."""
         return Path("/dev/shm")

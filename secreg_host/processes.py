@@ -66,7 +66,8 @@ def auth(host: Host, settings: Settings) -> Process:
 
 def _nginx(host: Host, settings: Settings, name: str, part: str, account: Account, run: Path) -> Process:
     conf = host.paths.current / part / "nginx.conf"
-    return Process(name, nginx_argv(hosts.nginx(settings), conf), account, run)
+    program = host.paths.nginx_program if host.by_systemd else hosts.nginx(settings)
+    return Process(name, nginx_argv(program, conf), account, run)
 
 
 IN_FRONT = ("-g", "daemon off;")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +18,8 @@ from secreg_host.parts import Part
 from secreg_host.rendered import Rendered
 
 MAIN = "secure-registry.service"
+TRIAL = "trial"
+"""A process that is none: its unit runs a program to see whether it can be run."""
 
 INSTANCE = "\0"
 """Stands for the slot in what is to become a template unit: nothing else that a unit holds can have it."""
@@ -87,6 +90,50 @@ def write(host: Host, units: Mapping[Path, bytes]) -> bool:
     for path, data in changed.items():
         files.write(path, data, files.PUBLIC)
     return bool(changed)
+
+
+def prepare_slot(host: Host, parts: Mapping[str, Part], slot: str) -> bool:
+    """Give `slot` units of its own, which fit `parts`, where those of all slots do not: by these, what is proven is
+    started again. Whether systemd must read units again. Raises SecregError."""
+    changed = False
+    for path, data in render(host, parts).items():
+        if "@." not in path.name:
+            continue
+        own = host.paths.trial_units / path.name.replace("@.", f"@{slot}.")
+        if path.is_symlink() or beside.content(path) == data:
+            changed |= _drop(own)
+        elif beside.content(own) != data:
+            files.make_directory(own.parent, 0o755)
+            files.write(own, data, files.PUBLIC)
+            changed = True
+    return changed
+
+
+def drop_slots(host: Host) -> bool:
+    """Remove the units of single slots: those of all slots fit what serves now. Whether there were any."""
+    names = [f"{name}@{slot}" for name in ("registry", "images") for slot in processes.SLOTS]
+    return any([_drop(host.paths.trial_units / unit_of(name)) for name in names])
+
+
+def _drop(path: Path) -> bool:
+    there = os.path.lexists(path)
+    with files.explained(path, "remove"):
+        path.unlink(missing_ok=True)
+    return there
+
+
+WALLS_ONLY = re.compile(
+    r"Type|Exec\w+|PIDFile|KillMode|Restart\w*|Timeout\w+|RuntimeDirectory\w*|TemporaryFileSystem|StandardOutput"
+)
+"""Keys of a service that are about what it does, rather than about where."""
+
+
+def trial(host: Host, name: str, parts: Mapping[str, Part], argv: Iterable[str], seconds: float) -> bytes:
+    """A unit that runs `argv` once, for `seconds` at the most, within the walls of process `name` of `parts`."""
+    text = render(host, parts)[host.paths.units / unit_of(name)].decode()
+    walls = [line for line in text.partition("[Service]\n")[2].splitlines() if not WALLS_ONLY.match(line)]
+    run = ["[Service]", "Type=oneshot", f"ExecStart=:{_words(argv)}", f"TimeoutStartSec={seconds:.0f}s"]
+    return "\n".join([*run, *walls, ""]).encode()
 
 
 def strangers(host: Host) -> tuple[Problem, ...]:

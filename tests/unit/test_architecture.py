@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
-    {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
+    {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "notstarted", "quoting"},
     {"basicauth", "bugs", "distant", "directories"},
     {"patterns", "reading"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
@@ -26,7 +26,7 @@ LAYERS = [
     {"processes", "records", "hooks", "registryprogram", "memory", "views"},
     {"ours", "rendered"},
     {"parts"},
-    {"defaults", "direct", "generations", "liveusers", "njs", "units", "services", "foreign", "owned"},
+    {"defaults", "direct", "generations", "liveusers", "njs", "programs", "units", "services", "foreign", "owned"},
     {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},
     {"dockerd"},
     {"provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
