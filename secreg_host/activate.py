@@ -120,8 +120,9 @@ def _why(host: Host, generation: Generation, said: list[str]) -> Problem:
         return Problem(named if wrong.program else str(yml), f"the registry does not start: {wrong.what}", wrong.hint)
     program, told = hosts.registry(settings), reason(said)
     if not (version := registryprogram.version(program, host.accounts.registry)):
-        what = f"{program} is not distribution's registry: it says no version, and when it is started: {told}"
-        return Problem(named, lastwords.registry(what, part.files.get(kinds.REGISTRY_YML, b"")), programs.HINT)
+        shown = lastwords.registry(told, part.files.get(kinds.REGISTRY_YML, b""))
+        what = f"{program} is not distribution's registry: it says no version, and when it is started: {shown}"
+        return Problem(named, what, programs.HINT)
     return registryprogram.explain(told, yml, part.files.get(kinds.REGISTRY_YML, b""), program, version)
 
 

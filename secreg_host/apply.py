@@ -85,7 +85,7 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     if current is not None:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
-    seen = _read_whole(host, wish, current, before)
+    seen = _read_whole(stage, wish, current, before)
     live = wish.start or stage.services.wanted()
     if live and (users.changed or not users.live.epoch):
         users.serve(begin=True)
@@ -168,17 +168,18 @@ class Seen:
     users: str
 
 
-def _read_whole(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
+def _read_whole(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
     """`read`, again if something changed meanwhile: half of it may be of before, or between two steps of a save."""
     for _ in range(READS):
-        seen = read(host, wish, current, before)
+        seen = read(stage, wish, current, before)
         if seen.fingerprint or seen.provisioned.written:
             break
     return seen
 
 
-def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
+def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
     """Read every part. Raises BadInput with all problems when a part is bad that never was good."""
+    host = stage.host
     found: list[Finding] = []
     parts: dict[str, Part] = {}
     waiting: dict[str, float] = {}
@@ -199,7 +200,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     provisioned = Provisioned()
     settings: Settings | None = None
     try:
-        settings, given = _settings(host, wish, current)
+        settings, given = _settings(stage, wish, current)
         take(kinds.SETTINGS, given)
     except BaseException as error:
         take(kinds.SETTINGS, Reading(None, bugs.caught(error, host.paths.conf, current is not None)))
@@ -249,16 +250,20 @@ def _watched(host: Host, parts: Mapping[str, Part], known: Mapping[str, Part]) -
     return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)
 
 
-def _settings(host: Host, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
-    """The settings. A program that is none is the one that serves instead; the others count."""
-    settings, one = kinds.read_settings(host.paths, wish.environment, known=current is not None and not wish.create)
-    missing = programs.missing(settings, host.paths.conf)
-    if not missing or one.part is None:
+def _settings(stage: Stage, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
+    """The settings. In the place of a program that is none, that which serves goes on; the other settings count."""
+    paths = stage.host.paths
+    settings, one = kinds.read_settings(paths, wish.environment, known=current is not None and not wish.create)
+    if one.part is None:
         return settings, one
-    if current is None:
-        raise BadInput(list(missing.values()))
-    part = programs.taking(one.part, current.parts[kinds.SETTINGS], missing)
-    return replace(kinds.settings_of(part), password=settings.password), Reading(part, tuple(missing.values()))
+    known = current.parts[kinds.SETTINGS] if current is not None else None
+    wrong = programs.unusable(paths.conf, one.part, known, stage.services.refuses)
+    if wrong and known is None:
+        raise BadInput(list(wrong.values()))
+    if not wrong or known is None:
+        return settings, one
+    part = programs.taking(one.part, known, wrong)
+    return replace(kinds.settings_of(part), password=settings.password), Reading(part, tuple(wrong.values()))
 
 
 def _nginx(host: Host, settings: Settings, images: str | None) -> Reading:

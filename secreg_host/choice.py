@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import replace
 
 from secreg_host import activate, assemble, generations, programs, records, rehearsal, upgrades
-from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.activate import Stage
 from secreg_host.errors import BadInput, Problem
@@ -127,7 +125,7 @@ def _check(
     if registry in verdicts:
         return verdicts[registry]
     staged = generations.stage(host, new, assemble.generation_conf(new))
-    problems = _refused(stage, new, current) or rehearsal.check(host, new, staged, tried)
+    problems = rehearsal.check(host, new, staged, tried)
     if not problems and live and current is not None and new.listens != current.listens:
         error = activate.port_problem(stage, new)
         origin = new.parts[kinds.NGINX].sources[0]
@@ -139,16 +137,6 @@ def _check(
     if problems and generations.current_name(host) != new.name:
         shutil.rmtree(staged, ignore_errors=True)
     return problems
-
-
-def _refused(stage: Stage, new: Generation, current: Generation | None) -> tuple[Problem, ...]:
-    """Why another nginx can't be run at all where nginx is: it may be hidden from there."""
-    part = new.parts[kinds.SETTINGS]
-    if not programs.differs(part, current.parts[kinds.SETTINGS] if current is not None else None, programs.NGINX):
-        return ()
-    settings = kinds.settings_of(part)
-    problem = stage.services.refuses("nginx", new.parts, [str(hosts.nginx(settings)), "-v"])
-    return (replace(problem, where=programs.where(stage.host.paths.conf, programs.NGINX, settings)),) if problem else ()
 
 
 def _registry_of(generation: Generation) -> str:

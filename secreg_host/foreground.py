@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host import files, nginxmaster, process, processes, provision
+from secreg_host import files, nginxmaster, notstarted, process, processes, provision
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.processes import Process
+from secreg_host.services import TRIAL_SECONDS
 
 STOP_ORDER = ("nginx", "auth", "registry")
 STOP_SECONDS = 10.0
@@ -70,8 +71,12 @@ class ForegroundServices:
     def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
         self.registries[slot] = parts
 
-    def refuses(self, name: str, parts: Mapping[str, Part], argv: Sequence[str]) -> Problem | None:
-        return None  # there are no walls
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
+        try:
+            done = process.run(process.as_account(argv, self.host.accounts.front), TRIAL_SECONDS)
+        except SecregError as error:
+            return error.problems[0]
+        return None if done.returncode == 0 else notstarted.failed(argv, "fails", done.stderr.splitlines())
 
     def wanted(self) -> bool:
         return True

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-SPAWN = re.compile(r"Failed at step (?P<step>[A-Z_]+) spawning (?P<program>.+): (?P<reason>[^:]+)")
+from secreg_host.errors import Problem
+
+SPAWN = re.compile(r"Failed at step (?P<step>[A-Z_]+) spawning (?P<program>.+): (?P<reason>[^:]+)$")
 """systemd's message SD_MESSAGE_SPAWN_FAILED; the steps are the names of exit codes (systemd.exec(5))."""
 
-SETPRIV = re.compile(r"setpriv: failed to execute (?P<program>.+): (?P<reason>[^:]+)")
-SANDBOX = re.compile(r"Failed to set up mount namespacing(?:: (?P<path>/.*))?: (?P<reason>[^:]+)")
+SETPRIV = re.compile(r"setpriv: failed to execute (?P<program>.+): (?P<reason>[^:]+)$")
+SANDBOX = re.compile(r"Failed to set up mount namespacing(?:: (?P<path>/.*))?: (?P<reason>[^:]+)$")
 
 REASONS = {
     "Exec format error": "it is no program for this machine; see what it is: file {program}",
@@ -40,13 +42,13 @@ def explain(said: Iterable[str]) -> NotStarted | None:
     """What the lines `said` tell of a program that did not start; None: it did, for all they say."""
     lines = list(said)
     for line in lines:
-        if found := SANDBOX.fullmatch(line):
+        if found := SANDBOX.search(line):
             place = (found["path"] or "").removeprefix("/run/systemd/unit-root")
             what = f"its sandbox can't be set up: {f'{place}: ' if place else ''}{found['reason']}"
             hint = f"see why: ls -ld {place}" if place else STEPS["NAMESPACE"][1]
             return NotStarted(what, hint, program=False)
     for line in lines:
-        if found := SPAWN.fullmatch(line) or SETPRIV.fullmatch(line):
+        if found := SPAWN.search(line) or SETPRIV.search(line):
             program, reason = found["program"], found["reason"]
             step = found.groupdict().get("step") or "EXEC"
             if step == "EXEC":
@@ -55,3 +57,10 @@ def explain(said: Iterable[str]) -> NotStarted | None:
             what, hint = STEPS.get(step, (f"systemd can't prepare it (step {step})", "see systemd.exec(5), exit codes"))
             return NotStarted(f"{what}: {reason}", hint, program=False)
     return None
+
+
+def failed(argv: Sequence[str], how: str, said: Sequence[str]) -> Problem:
+    """`argv` that `how` (such as "fails"), with `said` as its last words, as a problem whose place is still open."""
+    if wrong := explain(said):
+        return Problem("", wrong.what, wrong.hint)
+    return Problem("", ": ".join([f"{' '.join(argv)} {how}", *said[-1:]]))

@@ -3,7 +3,7 @@ proven with. One that can't be used is the fault of its line in secure-registry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,23 +39,34 @@ def differs(part: Part, other: Part | None, name: str) -> bool:
     return given(kinds.settings_of(part), name) != before
 
 
-def missing(settings: Settings, conf: Path) -> dict[str, Problem]:
-    """By setting: programs that are named in the file `conf`, and are none."""
-    found = {}
+def unusable(
+    conf: Path, part: Part, known: Part | None, refuses: Callable[[Sequence[str]], Problem | None]
+) -> dict[str, Problem]:
+    """By setting: programs that the settings `part`, of the file `conf`, name and that can't be run at all.
+
+    known: settings that serve; refuses: why a program can't be run where nginx is (services.py), of which another one
+    is asked for its version there. Another registry is tried in a slot, which tells more.
+    """
+    settings, found = kinds.settings_of(part), {}
     for name in (NGINX, REGISTRY) if settings.own_registry else (NGINX,):
-        path = given(settings, name)
-        if path and not find_program(path):
+        if not (path := given(settings, name)):
+            continue
+        where = settings_module.place_of(conf, name)
+        if not find_program(path):
             what = "is a directory" if Path(path).is_dir() else "program not found"
-            found[name] = Problem(settings_module.place_of(conf, name), f"{name}: {what}: {path}", HINT)
+            found[name] = Problem(where, f"{name}: {what}: {path}", HINT)
+        elif name == NGINX and differs(part, known, name) and (problem := refuses([path, "-v"])):
+            found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
     return found
 
 
-def blamed(conf: Path, name: str, part: Part, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def blamed(conf: Path, name: str, part: Part, problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """`problems` of the program that `name` names in the settings `part`, of file `conf`, as those of that line."""
     path = given(kinds.settings_of(part), name)
     said = f"{name}={path}" if path else f"without {name}"
     where = settings_module.place_of(conf, name)
-    return tuple(Problem(where, f"{said}: {problem.what}", GOES_ON) for problem in problems)
+    hints = [problem.hint if problem.where == where else GOES_ON for problem in problems]
+    return tuple(Problem(where, f"{said}: {one.what}", hint) for one, hint in zip(problems, hints, strict=True))
 
 
 def where(conf: Path, name: str, settings: Settings) -> str:

@@ -9,6 +9,9 @@ from typing import Protocol
 from secreg_host.errors import Problem, SecregError
 from secreg_host.parts import Part
 
+TRIAL_SECONDS = 10.0
+"""How long a program may take to say its version."""
+
 
 class Services(Protocol):
     """Runs the processes of `processes.py`, known by their names: `nginx`, `auth`, `registry@a`."""
@@ -20,9 +23,8 @@ class Services(Protocol):
         """Make ready for the registry of these parts in `slot`, and for nothing else: they are only tried. Raises
         SecregError."""
 
-    def refuses(self, name: str, parts: Mapping[str, Part], argv: Sequence[str]) -> Problem | None:
-        """Why `argv`, a program that ends by itself, can't be run where process `name` of `parts` would; None: it can,
-        or it is no other place than ours."""
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
+        """Why `argv`, a program that ends by itself, can't be run where nginx is; None: it can, for all we know."""
 
     def wanted(self) -> bool:
         """Whether what /etc says is to run here; else it is only checked."""
@@ -79,7 +81,7 @@ class Idle:
     def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
         pass
 
-    def refuses(self, name: str, parts: Mapping[str, Part], argv: Sequence[str]) -> Problem | None:
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
         return None
 
     def wanted(self) -> bool:

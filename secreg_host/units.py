@@ -16,6 +16,7 @@ from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.rendered import Rendered
+from secreg_host.settings import Settings
 
 MAIN = "secure-registry.service"
 TRIAL = "trial"
@@ -37,11 +38,10 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     wanted = {"nginx": partial(processes.front, host, settings), "auth": partial(processes.auth, host, settings)}
     if settings.own_registry:
         wanted["registry@"] = partial(processes.registry, host, settings, INSTANCE)
-    found = []
+    rendered = {}
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
-            found.append((name, make()))
-    rendered = {}
+            rendered[host.paths.units / unit_of(name)] = _service(host, name, make(), storage)
     if settings.own_registry and storage:
         rendered[host.paths.units / unit_of("images@")] = templating.render(
             host.paths.templates,
@@ -52,21 +52,23 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
             mounting=[_words(argv) for argv in views.mounting(host.paths, storage, INSTANCE)],
             unmounting=_words(views.unmounting(host.paths, INSTANCE)),
         )
-    return rendered | {
-        host.paths.units / unit_of(name): templating.render(
-            host.paths.templates,
-            f"units/{name}.service.j2",
-            unit=unit_of(name),
-            paths=host.paths,
-            process=one,
-            exec_start=_words(one.argv),
-            environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
-            storage=storage,
-            drain_seconds=processes.DRAIN_SECONDS,
-            memory=host.paths.front_run / memory.RUN_DIRECTORY,
-        )
-        for name, one in found
-    }
+    return rendered
+
+
+def _service(host: Host, name: str, one: processes.Process, storage: str | None) -> bytes:
+    """The unit of process `one`, by the template of `name`."""
+    return templating.render(
+        host.paths.templates,
+        f"units/{name}.service.j2",
+        unit=unit_of(name),
+        paths=host.paths,
+        process=one,
+        exec_start=_words(one.argv),
+        environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
+        storage=storage,
+        drain_seconds=processes.DRAIN_SECONDS,
+        memory=host.paths.front_run / memory.RUN_DIRECTORY,
+    )
 
 
 def _words(argv: Iterable[str]) -> quoting.Quoted:
@@ -128,9 +130,9 @@ WALLS_ONLY = re.compile(
 """Keys of a service that are about what it does, rather than about where."""
 
 
-def trial(host: Host, name: str, parts: Mapping[str, Part], argv: Iterable[str], seconds: float) -> bytes:
-    """A unit that runs `argv` once, for `seconds` at the most, within the walls of process `name` of `parts`."""
-    text = render(host, parts)[host.paths.units / unit_of(name)].decode()
+def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
+    """A unit that runs `argv` once, for `seconds` at the most, within the walls of nginx."""
+    text = _service(host, "nginx", processes.front(host, Settings()), None).decode()
     walls = [line for line in text.partition("[Service]\n")[2].splitlines() if not WALLS_ONLY.match(line)]
     run = ["[Service]", "Type=oneshot", f"ExecStart=:{_words(argv)}", f"TimeoutStartSec={seconds:.0f}s"]
     return "\n".join([*run, *walls, ""]).encode()

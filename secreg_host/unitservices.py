@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from secreg_host import files, lastwords, nginxmaster, notstarted, process, processes, units, views
+from secreg_host import files, nginxmaster, notstarted, process, processes, units, views
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
+from secreg_host.services import TRIAL_SECONDS
 from secreg_host.systemd import Systemd
 
 RENEW_SECONDS = 10.0
-TRIAL_SECONDS = 10.0
 
 
 class UnitServices:
@@ -55,24 +55,20 @@ class UnitServices:
         elif units.prepare_slot(self.host, parts, slot):
             self.systemd.call("Reload")  # it does not notice that there is another file for a unit that it knows
 
-    def refuses(self, name: str, parts: Mapping[str, Part], argv: Sequence[str]) -> Problem | None:
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
         unit = units.unit_of(units.TRIAL)
         path = self.host.paths.trial_units / unit
         files.make_directory(path.parent, 0o755)
-        files.write(path, units.trial(self.host, name, parts, argv, TRIAL_SECONDS), files.PUBLIC)
+        files.write(path, units.trial(self.host, argv, TRIAL_SECONDS), files.PUBLIC)
         try:
             if self.systemd.properties(unit, "NeedDaemonReload")["NeedDaemonReload"]:
                 self.systemd.call("Reload")
             self.systemd.job("StartUnit", unit)
-            found = self.systemd.properties(unit, "Result", "ExecMainStatus")
+            found = self.systemd.properties(unit, "Result")
             if found["Result"] == "success":
                 return None
-            said = self.last_words(units.TRIAL)
-            if wrong := notstarted.explain(said):
-                return Problem("", wrong.what, wrong.hint)
             how = {"timeout": f"does not end within {TRIAL_SECONDS:.0f} s", "exit-code": "fails"}
-            what = f"{' '.join(argv)} {how.get(found['Result'], found['Result'])}"
-            return Problem("", ": ".join([what, *(lastwords.nginx(line) for line in said[-1:])]))
+            return notstarted.failed(argv, how.get(found["Result"], found["Result"]), self.last_words(units.TRIAL))
         finally:
             path.unlink(missing_ok=True)
             with contextlib.suppress(SecregError):
@@ -192,7 +188,8 @@ class UnitServices:
         said = [*(f"_SYSTEMD_INVOCATION_ID={one}" for one in sorted(starts)), "_TRANSPORT=stdout"]
         told = [*(f"INVOCATION_ID={one}" for one in sorted(starts)), "PRIORITY=3"]
         argv = ["journalctl", "-q", "-o", "cat", "-n", "20", *said, "+", *told]
-        return process.run(argv).stdout.strip().splitlines()
+        lines = process.run(argv).stdout.strip().splitlines()
+        return [line for line in lines if not line.startswith("Failed to start ")]
 
     def _invocation(self, name: str) -> str:
         """The number of the present start of `name`, or of the last one (systemd.exec(5), INVOCATION_ID); "": none."""

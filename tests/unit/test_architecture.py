@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 LAYERS = [
-    {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "notstarted", "quoting"},
-    {"basicauth", "bugs", "distant", "directories"},
+    {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
+    {"basicauth", "bugs", "distant", "directories", "notstarted"},
     {"patterns", "reading"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
     {"users", "reserve", "opensslcnf", "nginxsyntax", "registryconf"},
