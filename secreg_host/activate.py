@@ -7,22 +7,21 @@ import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from secreg_host import (
     assemble,
+    faults,
     files,
     generations,
+    imagesplace,
     lastwords,
     notstarted,
     ports,
     probe,
     processes,
     programs,
-    registryprogram,
     rehearsal,
 )
-from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
 from secreg_host.errors import BadInput, Problem, SecregError
@@ -41,8 +40,6 @@ SILENT = "it does not answer"
 WORKERS_SECONDS = 10.0
 """How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
 
-TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
-LOGFMT_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,7 @@ def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collectio
         if (
             not renew
             and current.parts[kinds.REGISTRY].files == parts[kinds.REGISTRY].files
+            and imagesplace.real(current.parts[kinds.REGISTRY].facts) == imagesplace.real(parts[kinds.REGISTRY].facts)
             and before.registry_binary == settings.registry_binary
         ):
             return current.slot
@@ -97,7 +95,7 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
             said = services.last_words(name) if died else [SILENT]
             if generations.current_name(host) != generation.name:  # else it may be on its way back
                 services.stop(name)
-            return (_why(host, generation, [line.replace(f"{link}/", "") for line in said]),)
+            return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in said]),)
         if died or not services.running(name):
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
@@ -109,28 +107,6 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
     if root := generation.parts[kinds.REGISTRY].facts["root"]:
         services.show_images(generation.slot, root)
     return ()
-
-
-def _why(host: Host, generation: Generation, said: list[str]) -> Problem:
-    """Why the registry of `generation` does not start, of which `said` are the last words."""
-    settings, part = kinds.settings_of(generation.parts[kinds.SETTINGS]), generation.parts[kinds.REGISTRY]
-    yml = Path((part.sources or ("docker-registry.yml",))[0])
-    named = programs.where(host.paths.conf, programs.REGISTRY, settings)
-    if wrong := notstarted.explain(said):
-        return Problem(named if wrong.program else str(yml), f"the registry does not start: {wrong.what}", wrong.hint)
-    program, told = hosts.registry(settings), reason(said)
-    if not (version := registryprogram.version(program, host.accounts.registry)):
-        shown = lastwords.registry(told, part.files.get(kinds.REGISTRY_YML, b""))
-        what = f"{program} is not distribution's registry: it says no version, and when it is started: {shown}"
-        return Problem(named, what, programs.HINT)
-    return registryprogram.explain(told, yml, part.files.get(kinds.REGISTRY_YML, b""), program, version)
-
-
-def reason(said: list[str]) -> str:
-    """The line that tells why, among the last ones of a process."""
-    telling = [line for line in said if TELLING.search(line)] or said[-1:] or ["it said nothing"]
-    message = LOGFMT_MESSAGE.search(telling[-1])
-    return message[1].replace('\\"', '"') if message else telling[-1]
 
 
 def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
@@ -271,7 +247,7 @@ def _dead(services: Services, generation: Generation) -> str:
             words, yml = services.last_words(name), generation.files.get(kinds.REGISTRY_YML, b"")
             if wrong := notstarted.explain(words):
                 return f"{name} does not start: {wrong.what}; {wrong.hint}"
-            said = reason(words)
+            said = faults.reason(words)
             shown = lastwords.nginx(said) if name in ("nginx", "auth") else lastwords.registry(said, yml)
             return f"{name} ended: {shown}"
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from secreg_host import (
     files,
     generations,
     hooks,
+    imagesplace,
     njs,
     programs,
     provision,
@@ -32,7 +33,7 @@ from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
-from secreg_host.errors import BadInput, Exit, SecregError
+from secreg_host.errors import BadInput, Exit, Problem, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
@@ -219,7 +220,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     )
     kept = kinds.settings_of(parts[kinds.SETTINGS])
     take(kinds.REGISTRY, kinds.guarded(host.paths.registry_yml, lambda: _registry(host, kept)))
-    images = parts[kinds.REGISTRY].facts["root"] if kinds.REGISTRY in parts else None
+    images = imagesplace.places(parts[kinds.REGISTRY].facts) if kinds.REGISTRY in parts else ()
     take(kinds.NGINX, kinds.guarded(host.paths.nginx_conf, lambda: _nginx(host, kept, images)))
     found.extend(findings("warning", kinds.SETTINGS, units.strangers(host)))
     found.extend(findings("warning", exposure.PART, (*exposure.problems(host.paths), *hooks.refused(host.paths))))
@@ -242,8 +243,9 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
 def _watched(host: Host, parts: Mapping[str, Part], known: Mapping[str, Part]) -> tuple[str, ...]:
     """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
     those of `known`, which serve; whether images that are on a network file system can be reached."""
-    root = parts[kinds.REGISTRY].facts["root"]
-    far = [root] if root and distant.mount_of(root) else []
+    facts = parts[kinds.REGISTRY].facts
+    root = facts["root"]
+    far = [root] if root and (distant.mount_of(root) or imagesplace.real(facts) != root) else []
     settings = {kinds.settings_of(some[kinds.SETTINGS]) for some in (parts, known) if some}
     run = sorted({program for one in settings for program in upgrades.programs(host, one)})
     read = parts[kinds.NGINX].facts.get("watched", ())
@@ -266,10 +268,10 @@ def _settings(stage: Stage, wish: Wish, current: Generation | None) -> tuple[Set
     return replace(kinds.settings_of(part), password=settings.password), Reading(part, tuple(wrong.values()))
 
 
-def _nginx(host: Host, settings: Settings, images: str | None) -> Reading:
+def _nginx(host: Host, settings: Settings, images: Sequence[Path]) -> Reading:
     if not settings.nginx_binary:
         hosts.nginx(settings)
-    return kinds.read_nginx(host.paths, Path(images) if images else None)
+    return kinds.read_nginx(host.paths, images)
 
 
 def _registry(host: Host, settings: Settings) -> Reading:
@@ -278,8 +280,15 @@ def _registry(host: Host, settings: Settings) -> Reading:
     if not settings.registry_binary:
         hosts.registry(settings)
     reading = kinds.read_registry(host.paths)
-    problems = provision.storage_problems(host, reading.part) if reading.part else ()
-    return Reading(None, problems) if problems else direct.checked(host, reading)
+    if reading.part is None or (root := reading.part.facts["root"]) is None:
+        return reading
+    place = imagesplace.resolved(root)
+    if wrong := imagesplace.refused(host, root, place):
+        return Reading(None, (Problem(reading.part.sources[0], *wrong),))
+    if problems := provision.storage_problems(host, reading.part):
+        return Reading(None, problems)
+    part = replace(reading.part, facts=reading.part.facts | {"real": place})
+    return direct.checked(host, replace(reading, part=part))
 
 
 def exit_code(report: Report) -> Exit:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 
-from secreg_host import activate, assemble, generations, programs, records, rehearsal, upgrades
+from secreg_host import (
+    activate,
+    assemble,
+    faults,
+    generations,
+    imagesplace,
+    processes,
+    programs,
+    records,
+    rehearsal,
+    storeproof,
+    upgrades,
+)
 from secreg_host import parts as kinds
 from secreg_host.activate import Stage
 from secreg_host.errors import BadInput, Problem
@@ -132,11 +144,34 @@ def _check(
         problems = (Problem(origin, error.message, error.hint),) if error else ()
     if not problems and live and (current is None or new.slot != current.slot):
         problems = activate.bring_up_registry(stage, new)
+        if not problems and (current is None or _stores_otherwise(new, current)):
+            problems = _storage_problems(stage, new)
         if problems:
             verdicts[registry] = problems
     if problems and generations.current_name(host) != new.name:
         shutil.rmtree(staged, ignore_errors=True)
     return problems
+
+
+def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ...]:
+    """Problems when the registry of `generation`, which answers, can't use its directory of images. It ends then."""
+    facts, name = generation.parts[kinds.REGISTRY].facts, f"registry@{generation.slot}"
+    if generation.slot == assemble.NO_SLOT or facts["root"] is None:
+        return ()
+    if not (wrong := storeproof.wrong(processes.socket_of(stage.host, generation.slot))):
+        storeproof.tidy(stage.host, imagesplace.real(facts) or facts["root"])
+        return ()
+    said = stage.services.last_words(name)
+    stage.services.stop(name)
+    return (faults.of_storage(generation, wrong, said),)
+
+
+def _stores_otherwise(new: Generation, old: Generation) -> bool:
+    """Whether images are elsewhere, or another program writes them: then it must be seen that it can. What is as it was
+    is not held back by a full disk."""
+    settings = [kinds.settings_of(one.parts[kinds.SETTINGS]).registry_binary for one in (new, old)]
+    places = [imagesplace.real(one.parts[kinds.REGISTRY].facts) for one in (new, old)]
+    return settings[0] != settings[1] or places[0] != places[1]
 
 
 def _registry_of(generation: Generation) -> str:

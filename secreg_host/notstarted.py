@@ -18,8 +18,8 @@ REASONS = {
     "Exec format error": "it is no program for this machine; see what it is: file {program}",
     "Permission denied": "its user must be able to execute it (ls -lL {program}), and the service does not see /home, "
     "/root and /tmp: install it below /usr/local or /opt",
-    "No such file or directory": "it is not there, or a library or interpreter of its own is not (file {program}); the "
-    "service does not see /home, /root and /tmp: install it below /usr/local or /opt",
+    "No such file or directory": "the service does not see /home, /root and /tmp: install it below /usr/local or /opt; "
+    "if it is there, a library or interpreter of its own is not: file {program}",
 }
 """What to do, by why a program can't be executed (execve(2))."""
 

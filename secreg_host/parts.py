@@ -203,10 +203,10 @@ class _Rules(nginxconf.Rules):
         return passing.additions(directives, context, sets)
 
 
-def read_nginx(paths: Paths, images: Path | None = None) -> Reading:
+def read_nginx(paths: Paths, images: Iterable[Path] = ()) -> Reading:
     """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system."""
     read = functools.cache(_included)
-    places = [paths.run, paths.views, paths.lib, *([images] if images else [])]
+    places = [paths.run, paths.views, paths.lib, *images]
     rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
     found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf, reading.NGINX), read, rules)
     blocks = serverblocks.blocks(paths.etc, read)

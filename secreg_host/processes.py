@@ -80,8 +80,11 @@ def nginx_argv(program: Path, conf: Path) -> tuple[str, ...]:
     return (str(program), "-e", "stderr", "-p", f"{conf.parent}/", "-c", str(conf))
 
 
-def registry(host: Host, settings: Settings, slot: str) -> Process:
-    """distribution's registry on a unix socket; its environment stands above docker-registry.yml (upstream's rule)."""
+def registry(host: Host, settings: Settings, slot: str, images: str | None = None) -> Process:
+    """distribution's registry on a unix socket; its environment stands above docker-registry.yml (upstream's rule).
+
+    images: where they are, if that is not where docker-registry.yml says: a link there leads out of a sandbox.
+    """
     run = host.paths.registry_run(slot)
     environment = {
         "REGISTRY_HTTP_NET": "unix",
@@ -92,6 +95,8 @@ def registry(host: Host, settings: Settings, slot: str) -> Process:
         "REGISTRY_HTTP_TLS_KEY": "",
         "OTEL_TRACES_EXPORTER": "none",
     }
+    if images:
+        environment["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = images
     argv = (str(hosts.registry(settings)), "serve", str(host.paths.slot(slot) / "docker-registry.yml"))
     return Process(f"registry@{slot}", argv, host.accounts.registry, run, environment, umask=0o007)
 

@@ -80,6 +80,12 @@ def parse(data: bytes, where: str) -> RegistryConf:
     return RegistryConf(root, bool(document.get("auth")), more, () if more else headers)
 
 
+def line_of(data: bytes, key: str) -> int:
+    """The first line of docker-registry.yml that begins with `key`; 0: there is none."""
+    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
+    return next((number for number, text in lines if re.match(rf"\s*['\"]?{re.escape(key)}\b", text)), 0)
+
+
 def values(data: bytes) -> Iterator[str]:
     """What may be a secret in a docker-registry.yml that can be read: each value, as text and line by line."""
     yield from _values(yamlfile.load(data, ""), ())

@@ -10,7 +10,7 @@ import contextlib
 import re
 from pathlib import Path
 
-from secreg_host import lastwords, process
+from secreg_host import lastwords, process, registryconf
 from secreg_host.errors import Problem, SecregError
 from secreg_host.process import Account
 
@@ -26,7 +26,7 @@ DRIVERS = {"azure", "filesystem", "gcs", "inmemory", "oss", "s3", "s3aws", "swif
 def version(program: Path, account: Account) -> str:
     """What `program --version`, run as `account`, says of itself; "" when it says nothing of the kind."""
     with contextlib.suppress(SecregError):
-        said = process.run(process.as_account([str(program), "--version"], account), 10).stdout.strip()
+        said = process.run(process.as_account([str(program), "--version"], account), 5).stdout.strip()
         if found := VERSION.search(said):
             return found[1]
         return "unknown" if "distribution" in said else ""  # built by hand
@@ -38,8 +38,7 @@ def explain(said: str, yml: Path, data: bytes, program: Path, its_version: str) 
     if not (missing := NO_DRIVER.search(said)):
         return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", "correct it")
     driver = missing[1]
-    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
-    line = next((number for number, text in lines if re.match(rf"\s+['\"]?{re.escape(driver)}\b", text)), 0)
+    line = registryconf.line_of(data, driver)
     shown = f": {driver}" if driver in DRIVERS else ""
     what = f"this registry ({program}, version {its_version}) has no such storage driver{shown}"
     hint = "name one that it has, such as filesystem or s3"

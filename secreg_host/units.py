@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from secreg_host import beside, files, memory, processes, quoting, templating, views
+from secreg_host import beside, files, imagesplace, memory, processes, quoting, templating, views
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
@@ -34,10 +34,11 @@ def unit_of(name: str) -> str:
 def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
     settings = kinds.settings_of(parts[kinds.SETTINGS])
-    storage = parts[kinds.REGISTRY].facts["root"]
+    storage = imagesplace.real(parts[kinds.REGISTRY].facts)
     wanted = {"nginx": partial(processes.front, host, settings), "auth": partial(processes.auth, host, settings)}
     if settings.own_registry:
-        wanted["registry@"] = partial(processes.registry, host, settings, INSTANCE)
+        moved = None if storage == parts[kinds.REGISTRY].facts["root"] else storage
+        wanted["registry@"] = partial(processes.registry, host, settings, INSTANCE, moved)
     rendered = {}
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
@@ -66,6 +67,7 @@ def _service(host: Host, name: str, one: processes.Process, storage: str | None)
         exec_start=_words(one.argv),
         environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
         storage=storage,
+        at_home=name == "registry@" and imagesplace.at_home(storage),
         drain_seconds=processes.DRAIN_SECONDS,
         memory=host.paths.front_run / memory.RUN_DIRECTORY,
     )
