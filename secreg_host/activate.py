@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from secreg_host import (
@@ -14,8 +14,6 @@ from secreg_host import (
     files,
     generations,
     imagesplace,
-    lastwords,
-    notstarted,
     ports,
     probe,
     processes,
@@ -34,8 +32,6 @@ from secreg_host.services import Services
 
 REGISTRY_SECONDS = 20.0
 PROOF_SECONDS = 10.0
-NGINX = ("nginx", "auth")
-"""The processes that nginx is."""
 SILENT = "it does not answer"
 WORKERS_SECONDS = 10.0
 """How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
@@ -109,10 +105,11 @@ def bring_up_registry(stage: Stage, generation: Generation) -> tuple[Problem, ..
     return ()
 
 
-def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
-    """An error that says why `generation` can't listen: no such address here, or who holds the port (not we)."""
-    own = ports.sockets_of(stage.services.pids("nginx"))
-    for listen in generation.listens:
+def port_problem(stage: Stage, listens: Iterable[Listen]) -> SecregError | None:
+    """An error that says why nginx can't listen on `listens`: no such address here, or who holds the port (not we)."""
+    ours = ("nginx", *(f"registry@{slot}" for slot in processes.SLOTS))  # which ends before nginx takes its place
+    own = ports.sockets_of({pid for name in ours for pid in stage.services.pids(name)})
+    for listen in listens:
         if ports.is_foreign(listen):
             said = f"this host has no address {listen.host}, on which it is to listen"
             return SecregError(said, "correct the line 'listen'; this host's addresses: ip address")
@@ -158,7 +155,8 @@ def activate(
     stage.services.prepare(new.parts)
     settings = new.parts[kinds.SETTINGS]
     if current is not None and programs.differs(settings, current.parts[kinds.SETTINGS], programs.NGINX):
-        renew = NGINX
+        renew = ("nginx", "auth")
+    _make_room(stage, new, current)
     moves = current is not None and current.slot != new.slot
     before = stage.services.pids("nginx") if moves else set()
     try:
@@ -182,6 +180,14 @@ def activate(
     return new, ()
 
 
+def _make_room(stage: Stage, new: Generation, current: Generation | None) -> None:
+    """Let a registry end that has the address of its metrics itself, as before version 0.2: nginx is to have it."""
+    debug = kinds.debug_of(new.parts[kinds.REGISTRY])
+    name = f"registry@{current.slot}" if current is not None and debug else ""
+    if debug and name and ports.sockets_of(stage.services.pids(name)) & set(ports.holders(debug)):
+        stage.services.stop(name)
+
+
 def last_good(stage: Stage) -> Generation | None:
     """The current generation; or, if a run was cut short before it was proven and it does not serve, the one before."""
     host = stage.host
@@ -199,7 +205,7 @@ def _place(part: Part, name: str) -> str:
 def _switch(stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = ()) -> None:
     """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong."""
     host, services = stage.host, stage.services
-    if not services.up("nginx") and (error := port_problem(stage, new)):
+    if not services.up("nginx") and (error := port_problem(stage, new.taken)):
         raise error
     if problems := bring_up_registry(stage, new):
         raise BadInput(problems)
@@ -244,12 +250,7 @@ def _dead(services: Services, generation: Generation) -> str:
     names = ["nginx", "auth", *([f"registry@{generation.slot}"] if generation.slot != NO_SLOT else [])]
     for name in names:
         if services.died(name):
-            words, yml = services.last_words(name), generation.files.get(kinds.REGISTRY_YML, b"")
-            if wrong := notstarted.explain(words):
-                return f"{name} does not start: {wrong.what}; {wrong.hint}"
-            said = faults.reason(words)
-            shown = lastwords.nginx(said) if name in ("nginx", "auth") else lastwords.registry(said, yml)
-            return f"{name} ended: {shown}"
+            return faults.of_end(name, services.last_words(name), generation.files.get(kinds.REGISTRY_YML, b""))
     return ""
 
 

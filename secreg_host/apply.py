@@ -24,6 +24,7 @@ from secreg_host import (
     programs,
     provision,
     records,
+    registryconf,
     reserve,
     sources,
     units,
@@ -284,7 +285,8 @@ def _registry(host: Host, settings: Settings) -> Reading:
         return reading
     place = imagesplace.resolved(root)
     if wrong := imagesplace.refused(host, root, place):
-        return Reading(None, (Problem(reading.part.sources[0], *wrong),))
+        line = registryconf.line_of(reading.part.files[kinds.REGISTRY_YML], "rootdirectory")
+        return Reading(None, (Problem(f"{reading.part.sources[0]}:{line}", *wrong),))
     if problems := provision.storage_problems(host, reading.part):
         return Reading(None, problems)
     part = replace(reading.part, facts=reading.part.facts | {"real": place})

@@ -138,10 +138,11 @@ def _check(
         return verdicts[registry]
     staged = generations.stage(host, new, assemble.generation_conf(new))
     problems = rehearsal.check(host, new, staged, tried)
-    if not problems and live and current is not None and new.listens != current.listens:
-        error = activate.port_problem(stage, new)
-        origin = new.parts[kinds.NGINX].sources[0]
-        problems = (Problem(origin, error.message, error.hint),) if error else ()
+    if not problems and live and current is not None and new.taken != current.taken:
+        if error := activate.port_problem(stage, new.listens):
+            problems = (Problem(new.parts[kinds.NGINX].sources[0], error.message, error.hint),)
+        elif error := activate.port_problem(stage, new.taken):
+            problems = (faults.of_registry(new, "addr", error.message, "stop it; or write another http.debug.addr"),)
     if not problems and live and (current is None or new.slot != current.slot):
         problems = activate.bring_up_registry(stage, new)
         if not problems and (current is None or _stores_otherwise(new, current)):
@@ -158,8 +159,10 @@ def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ..
     facts, name = generation.parts[kinds.REGISTRY].facts, f"registry@{generation.slot}"
     if generation.slot == assemble.NO_SLOT or facts["root"] is None:
         return ()
-    if not (wrong := storeproof.wrong(processes.socket_of(stage.host, generation.slot))):
-        storeproof.tidy(stage.host, imagesplace.real(facts) or facts["root"])
+    repository = storeproof.name()
+    wrong = storeproof.wrong(processes.socket_of(stage.host, generation.slot), repository)
+    storeproof.tidy(stage.host.accounts.registry, imagesplace.real(facts) or facts["root"], repository)
+    if not wrong:
         return ()
     said = stage.services.last_words(name)
     stage.services.stop(name)

@@ -13,13 +13,13 @@ from secreg_host.generations import Generation
 from secreg_host.host import Host
 
 TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
-LOGFMT_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for key in (r"\berr\.detail", r"\bmsg"))
 
 
 def reason(said: list[str]) -> str:
     """The line that tells why, among the last ones of a process."""
     telling = [line for line in said if TELLING.search(line)] or said[-1:] or ["it said nothing"]
-    message = LOGFMT_MESSAGE.search(telling[-1])
+    message = LOGFMT_DETAIL.search(telling[-1]) or LOGFMT_MESSAGE.search(telling[-1])
     return message[1].replace('\\"', '"') if message else telling[-1]
 
 
@@ -39,13 +39,27 @@ def of_start(host: Host, generation: Generation, said: list[str]) -> Problem:
     return registryprogram.explain(told, yml, data, program, version)
 
 
+def of_end(name: str, said: list[str], yml: bytes) -> str:
+    """Why process `name`, of which `said` are the last words, ended; yml: what its docker-registry.yml holds."""
+    if wrong := notstarted.explain(said):
+        return f"{name} does not start: {wrong.what}; {wrong.hint}"
+    shown = lastwords.nginx(reason(said)) if name in ("nginx", "auth") else lastwords.registry(reason(said), yml)
+    return f"{name} ended: {shown}"
+
+
 def of_storage(generation: Generation, wrong: str, said: list[str]) -> Problem:
     """What `wrong` means, which the registry of `generation` did when it was to store; `said`: its last words."""
-    yml, data = _yml(generation)
-    line = registryconf.line_of(data, "rootdirectory")
+    _, data = _yml(generation)
     root = generation.parts[kinds.REGISTRY].facts["root"]
     what = f"the registry can't use rootdirectory {root}: {wrong}: {lastwords.registry(reason(said), data)}"
     hint = "see that it may write there, and that there is room (ls -la, df); or name another directory"
+    return of_registry(generation, "rootdirectory", what, hint)
+
+
+def of_registry(generation: Generation, key: str, what: str, hint: str) -> Problem:
+    """`what` is wrong with `key` in docker-registry.yml of `generation`, with its line."""
+    yml, data = _yml(generation)
+    line = registryconf.line_of(data, key)
     return Problem(f"{yml}:{line}" if line else str(yml), what, hint)
 
 

@@ -99,6 +99,8 @@ class ForegroundServices:
         environment = dict(one.environment)
         if name.startswith("registry"):
             environment |= provision.http_secret(self.host.paths.http_secret)
+            own = files.read_or_none(self.host.paths.slot(name.partition("@")[2]) / "environment") or b""
+            environment |= dict(line.split("=", 1) for line in own.decode().splitlines())
         self.children[name] = Child(one, environment)
 
     def reload(self, name: str) -> bool:

@@ -52,6 +52,12 @@ class Listen:
         return {"": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
 
 
+def place(listen: Listen) -> str:
+    """`listen` as the first word of the directive."""
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"{host}:{listen.port}" if host else str(listen.port)
+
+
 def listen_of(args: Sequence[str]) -> Listen | None:
     """The address of a `listen` directive; None for a unix socket or what nginx must judge."""
     word, options = args[0], set(args[1:])

@@ -101,6 +101,12 @@ def registry(host: Host, settings: Settings, slot: str, images: str | None = Non
     return Process(f"registry@{slot}", argv, host.accounts.registry, run, environment, umask=0o007)
 
 
+def debug_of(slot: str, port: int) -> str:
+    """Where the registry of `slot` has its metrics, which are asked for on `port`: while one takes over from another,
+    both run. Addresses and ports that others hardly ever have."""
+    return f"127.83.0.{SLOTS.index(slot) + 1}:{20000 + port % 10000}"
+
+
 def socket_of(host: Host, slot: str) -> Path:
     """The unix socket on which the registry of `slot` listens."""
     return host.paths.registry_run(slot) / "registry.sock"

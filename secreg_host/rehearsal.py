@@ -147,6 +147,8 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     listening = {name: data for name, data in front.items() if name in own and name.endswith((".conf", ".inc"))}
     changed, sockets = nginxconf.on_sockets(listening, directory)
     was, now = (quoting.nginx_part(path).encode() for path in (host.paths.front_run, directory))
+    if assemble.DEBUG in front:
+        front[assemble.DEBUG] = b""
     for name, data in front.items():
         target = directory / name
         if target.parent != directory:

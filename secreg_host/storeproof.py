@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import secrets
 from pathlib import Path
 
 from secreg_host import probe, process
 from secreg_host.errors import SecregError
-from secreg_host.host import Host
 from secreg_host.nginxconf import Listen
+from secreg_host.process import Account
 
-REPOSITORY = "secure-registry/proof"
-"""Without manifests: it is in no catalog."""
+SECONDS = 10.0
 
-UPLOADS = f"docker/registry/v2/repositories/{REPOSITORY}/_uploads"
+REPOSITORIES = "docker/registry/v2/repositories"
 
 
-def wrong(socket: Path) -> str:
-    """What fails, of the registry on `socket`; "": nothing, or it takes no uploads anyway (read-only, a proxy, with
-    passwords of its own), so that this can't be told."""
+def wrong(socket: Path, repository: str) -> str:
+    """What fails, of the registry on `socket` with a new `repository`; "": nothing, or it takes no uploads anyway
+    (read-only, a proxy, with passwords of its own), so that this can't be told."""
     try:
-        status, place = _ask(socket, "POST", f"/v2/{REPOSITORY}/blobs/uploads/")
+        status, place = _ask(socket, "POST", f"/v2/{repository}/blobs/uploads/")
         if status != http.client.ACCEPTED:
             return f"an upload is answered by HTTP {status}" if status >= 500 else ""
         for method, doing in (("GET", "looking at an upload"), ("DELETE", "giving up an upload")):
@@ -36,12 +36,16 @@ def wrong(socket: Path) -> str:
     return ""
 
 
-def tidy(host: Host, root: str) -> None:
-    """Remove the empty directories that are left below `root`, as the registry's user; best effort."""
-    below = [UPLOADS, *map(str, list(Path(UPLOADS).parents)[:2])]
-    argv = process.as_account(["rmdir", "--ignore-fail-on-non-empty", *below], host.accounts.registry)
+def name() -> str:
+    """The name of a repository that nobody has. Without manifests it is in no catalog."""
+    return f"secure-registry-proof-{secrets.token_hex(16)}"
+
+
+def tidy(account: Account, root: str, repository: str) -> None:
+    """Remove what an upload that was given up leaves below `root`, as the registry's user; best effort."""
+    argv = ["env", "-C", root, *process.as_account(["rm", "-rf", f"{REPOSITORIES}/{repository}"], account)]
     with contextlib.suppress(SecregError):
-        process.run(["env", "-C", root, *argv])
+        process.run(process.outside(argv, SECONDS), SECONDS)
 
 
 def _ask(socket: Path, method: str, address: str) -> tuple[int, str]:
