@@ -244,9 +244,8 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
 def _watched(host: Host, parts: Mapping[str, Part], known: Mapping[str, Part]) -> tuple[str, ...]:
     """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
     those of `known`, which serve; whether images that are on a network file system can be reached."""
-    facts = parts[kinds.REGISTRY].facts
-    root = facts["root"]
-    far = [root] if root and (distant.mount_of(root) or imagesplace.real(facts) != root) else []
+    root, real = parts[kinds.REGISTRY].facts["root"], imagesplace.real(parts[kinds.REGISTRY].facts)
+    far = [root] if root and (distant.mount_of(root) or real != root) else []
     settings = {kinds.settings_of(some[kinds.SETTINGS]) for some in (parts, known) if some}
     run = sorted({program for one in settings for program in upgrades.programs(host, one)})
     read = parts[kinds.NGINX].facts.get("watched", ())

@@ -1,4 +1,4 @@
-"""Programs, places of images and metrics that an administrator names: each in use, or told with its line and held back."""
+"""Programs, places of images and metrics that an administrator names: in use, or told with its line and held back."""
 
 from __future__ import annotations
 
