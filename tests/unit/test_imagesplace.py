@@ -16,6 +16,8 @@ from secreg_host.parts import Part
 from secreg_host.paths import Paths
 from secreg_host.settings import Settings
 
+TMPFS = "TemporaryFileSystem=/home:ro,mode=0755 /root:ro,mode=0755 /run/user:ro,mode=0755"
+
 
 def unit_for(host: Host, monkeypatch: pytest.MonkeyPatch, root: str, real: str) -> list[str]:
     monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
@@ -26,7 +28,7 @@ def unit_for(host: Host, monkeypatch: pytest.MonkeyPatch, root: str, real: str) 
     }
     rendered = units.render(host, parts)
     for path, data in rendered.items():
-        assert (b"ProtectHome=tmpfs" in data) <= ("registry@" in path.name), "a door for the registry alone"
+        assert (TMPFS.encode() in data) <= ("registry@" in path.name), "a door for the registry alone"
     return rendered[host.paths.units / units.unit_of("registry@")].decode().splitlines()
 
 
@@ -34,14 +36,14 @@ def unit_for(host: Host, monkeypatch: pytest.MonkeyPatch, root: str, real: str) 
 def test_of_homes_the_registry_sees_its_images_alone(host: Host, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     lines = unit_for(host, monkeypatch, place, place)
     named = f'"{place}"' if " " in place else place
-    assert f"BindPaths={named}" in lines and "ProtectHome=tmpfs" in lines and "ProtectHome=yes" not in lines
+    assert f"BindPaths={named}" in lines and TMPFS in lines and "ProtectHome=yes" not in lines
     assert not any(line.startswith(("ReadWritePaths", "Environment=REGISTRY_STORAGE")) for line in lines)
 
 
 def test_elsewhere_homes_stay_shut(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = unit_for(host, monkeypatch, "/srv/homes", "/srv/homes")
     assert "ReadWritePaths=/srv/homes" in lines and "ProtectHome=yes" in lines
-    assert not any(line.startswith(("BindPaths", "ProtectHome=tmpfs")) for line in lines)
+    assert not any(line.startswith(("BindPaths", TMPFS)) for line in lines)
 
 
 def test_a_link_is_followed_outside_of_the_sandbox(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
