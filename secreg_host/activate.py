@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from secreg_host import (
     assemble,
     backend,
+    faults,
     files,
     generations,
-    lastwords,
+    imagesplace,
     ports,
     probe,
     processes,
-    registryprogram,
+    programs,
     rehearsal,
+    strangers,
 )
-from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.assemble import NO_SLOT
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host
-from secreg_host.nginxconf import Listen
 from secreg_host.parts import Part
 from secreg_host.report import Finding, findings
 from secreg_host.services import Services
@@ -40,8 +38,6 @@ PROOF_SECONDS = 10.0
 WORKERS_SECONDS = 10.0
 """How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
 
-TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
-LOGFMT_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
@@ -67,6 +63,7 @@ def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collectio
         if (
             not renew
             and current.parts[kinds.REGISTRY].files == parts[kinds.REGISTRY].files
+            and imagesplace.real(current.parts[kinds.REGISTRY].facts) == imagesplace.real(parts[kinds.REGISTRY].facts)
             and before.registry_binary == settings.registry_binary
         ):
             return current.slot
@@ -100,13 +97,13 @@ def bring_up_registry(stage: Stage, generation: Generation, proven: bool = False
         if (died and started) or time.monotonic() > deadline:
             if proven and not died:
                 return (backend.problem(host, generation, said),)
-            words = services.last_words(name) if died else []
+            words = services.last_words(name) if died else [f"it does not answer ({said})"]
             services.stop(name)  # else it is started again and again, without a pause
-            return (_why(generation, reason(words) if died else f"it does not answer ({said})", link),)
+            return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in words]),)
         if died or not services.running(name):
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
-            services.prepare(generation.parts)
+            services.prepare_registry(generation.parts, generation.slot)
             try:
                 services.start(name)
             except SecregError as error:  # what it needs, such as a mount, is away
@@ -117,58 +114,6 @@ def bring_up_registry(stage: Stage, generation: Generation, proven: bool = False
     if root := generation.parts[kinds.REGISTRY].facts["root"]:
         services.show_images(generation.slot, root)
     return ()
-
-
-def _why(generation: Generation, said: str, link: Path) -> Problem:
-    part = generation.parts[kinds.REGISTRY]
-    where = Path((part.sources or ("docker-registry.yml",))[0])
-    program = hosts.registry(kinds.settings_of(generation.parts[kinds.SETTINGS]))
-    return registryprogram.explain(
-        said.replace(f"{link}/", ""), where, part.files.get(kinds.REGISTRY_YML, b""), program
-    )
-
-
-def reason(said: list[str]) -> str:
-    """The line that tells why, among the last ones of a process."""
-    telling = [line for line in said if TELLING.search(line)] or said[-1:] or ["it said nothing"]
-    message = LOGFMT_MESSAGE.search(telling[-1])
-    return message[1].replace('\\"', '"') if message else telling[-1]
-
-
-def port_problem(stage: Stage, generation: Generation) -> SecregError | None:
-    """An error that says why `generation` can't listen: no such address here, or who holds the port (not we)."""
-    own = ports.sockets_of(stage.services.pids("nginx"))
-    for listen in generation.listens:
-        if ports.is_foreign(listen):
-            said = f"this host has no address {listen.host}, on which it is to listen"
-            return SecregError(said, "correct the line 'listen'; this host's addresses: ip address")
-        who = _stranger(stage.services, listen, own)
-        if not who:
-            continue
-        unit = re.search(r"[\w@.-]+\.service", who)
-        stop = f"stop it: systemctl disable --now {unit[0]}" if unit else "stop it"
-        hint = f"{stop}; or set PORT in secure-registry.conf to another one"
-        return SecregError(f"port {listen.port} ({listen.host or '*'}:{listen.port}) is used by {who}", hint)
-    return None
-
-
-def _stranger(services: Services, listen: Listen, own: set[str]) -> str:
-    """Who else than our nginx holds the port of `listen`; "": nobody. own: sockets that were our nginx's before.
-
-    While nginx starts or is killed, a socket of its is another process's from one moment to the next: a stranger is who
-    had it before and after our processes were asked for.
-    """
-    for socket in ports.holders(listen):
-        if socket in own:
-            continue
-        holder = ports.holder(socket)
-        while holder not in services.pids("nginx"):
-            before, holder = holder, ports.holder(socket)
-            if holder == before:
-                if socket in ports.holders(listen):
-                    return ports.name_of(holder)
-                break
-    return ""
 
 
 def activate(
@@ -182,6 +127,10 @@ def activate(
     and does not answer is `away`: all else serves. Raises SecregError when there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
+    settings = new.parts[kinds.SETTINGS]
+    if current is not None and programs.differs(settings, current.parts[kinds.SETTINGS], programs.NGINX):
+        renew = ("nginx", "auth")
+    _make_room(stage, new, current)
     moves = current is not None and current.slot != new.slot
     same = backend.same(new, current)
     before = stage.services.pids("nginx") if moves else set()
@@ -191,7 +140,8 @@ def activate(
         if current is None or current.name == new.name:
             raise
         back = _way_back(stage, current)
-        away = _switch(stage, back, new, proven=True)
+        stage.services.prepare(back.parts)
+        away = _switch(stage, back, new, renew, proven=True)
         generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back, before)
         changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
@@ -204,6 +154,14 @@ def activate(
     if current is not None:
         _retire(stage, current, new, before)
     return new, findings("away", kinds.REGISTRY, away)
+
+
+def _make_room(stage: Stage, new: Generation, current: Generation | None) -> None:
+    """Let a registry end that has the address of its metrics itself, as before version 0.2: nginx is to have it."""
+    debug = kinds.debug_of(new.parts[kinds.REGISTRY])
+    name = f"registry@{current.slot}" if current is not None and debug else ""
+    if debug and name and ports.sockets_of(stage.services.pids(name)) & set(ports.holders(debug)):
+        stage.services.stop(name)
 
 
 def last_good(stage: Stage) -> Generation | None:
@@ -230,7 +188,7 @@ def _switch(
     """
     host, services = stage.host, stage.services
     serving = services.up("nginx")
-    if not serving and (error := port_problem(stage, new)):
+    if not serving and (error := strangers.problem(services, new.taken)):
         raise error
     away = () if proven and serving else bring_up_registry(stage, new, proven)
     if away and not proven:
@@ -279,9 +237,7 @@ def _dead(services: Services, generation: Generation, slot: str) -> str:
     names = ["nginx", "auth", *([f"registry@{slot}"] if slot != NO_SLOT else [])]
     for name in names:
         if services.died(name):
-            said, yml = reason(services.last_words(name)), generation.files.get(kinds.REGISTRY_YML, b"")
-            shown = lastwords.nginx(said) if name in ("nginx", "auth") else lastwords.registry(said, yml)
-            return f"{name} ended: {shown}"
+            return faults.of_end(name, services.last_words(name), generation.files.get(kinds.REGISTRY_YML, b""))
     return ""
 
 

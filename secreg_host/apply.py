@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,13 @@ from secreg_host import (
     files,
     generations,
     hooks,
+    imagesplace,
     leftovers,
     njs,
+    programs,
     provision,
     records,
+    registryconf,
     reserve,
     retries,
     sources,
@@ -34,7 +37,7 @@ from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import report as reports
 from secreg_host.activate import Stage
-from secreg_host.errors import BadInput, Exit, SecregError
+from secreg_host.errors import BadInput, Exit, Problem, SecregError
 from secreg_host.generations import Generation
 from secreg_host.host import Host
 from secreg_host.parts import Part, Reading
@@ -93,7 +96,7 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     if current is not None:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
-    seen = _read_whole(host, wish, current, before)
+    seen = _read_whole(stage, wish, current, before)
     live = wish.start or stage.services.wanted()
     if live and (users.changed or not users.live.epoch):
         users.serve(begin=True)
@@ -182,17 +185,18 @@ class Seen:
     users: str
 
 
-def _read_whole(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
+def _read_whole(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
     """`read`, again if something changed meanwhile: half of it may be of before, or between two steps of a save."""
     for _ in range(READS):
-        seen = read(host, wish, current, before)
+        seen = read(stage, wish, current, before)
         if seen.fingerprint or seen.provisioned.written:
             break
     return seen
 
 
-def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> Seen:
+def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
     """Read every part. Raises BadInput with all problems when a part is bad that never was good."""
+    host = stage.host
     found: list[Finding] = []
     parts: dict[str, Part] = {}
     waiting: dict[str, float] = {}
@@ -213,7 +217,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     provisioned = Provisioned()
     settings: Settings | None = None
     try:
-        settings, given = _settings(host, wish, current)
+        settings, given = _settings(stage, wish, current)
         take(kinds.SETTINGS, given)
     except BaseException as error:
         take(kinds.SETTINGS, Reading(None, bugs.caught(error, host.paths.conf, current is not None)))
@@ -232,7 +236,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     )
     kept = kinds.settings_of(parts[kinds.SETTINGS])
     take(kinds.REGISTRY, kinds.guarded(host.paths.registry_yml, lambda: _registry(host, kept)))
-    images = parts[kinds.REGISTRY].facts["root"] if kinds.REGISTRY in parts else None
+    images = imagesplace.places(parts[kinds.REGISTRY].facts) if kinds.REGISTRY in parts else ()
     take(kinds.NGINX, kinds.guarded(host.paths.nginx_conf, lambda: _nginx(host, kept, images)))
     found.extend(findings("warning", kinds.SETTINGS, units.strangers(host)))
     found.extend(findings("warning", exposure.PART, (*exposure.problems(host.paths), *hooks.refused(host.paths))))
@@ -240,7 +244,7 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
         found.extend(findings("warning", kinds.NGINX, module.warnings))
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
-    watched = _watched(host, parts)
+    watched = _watched(host, parts, known)
     fingerprint = sources.fingerprint(host.paths, watched)
     written = {str(path) for path in provisioned.written}
     same = sources.marks(host.paths, ()) == begun and all(
@@ -252,30 +256,40 @@ def read(host: Host, wish: Wish, current: Generation | None, before: Report) -> 
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
 
 
-def _watched(host: Host, parts: Mapping[str, Part]) -> tuple[str, ...]:
-    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs; whether
-    images that are on a network file system can be reached."""
-    root = parts[kinds.REGISTRY].facts["root"]
-    far = [root] if root and distant.mount_of(root) else []
-    programs = upgrades.programs(host, kinds.settings_of(parts[kinds.SETTINGS]))
+def _watched(host: Host, parts: Mapping[str, Part], known: Mapping[str, Part]) -> tuple[str, ...]:
+    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
+    those of `known`, which serve; whether images that are on a network file system can be reached."""
+    root, real = parts[kinds.REGISTRY].facts["root"], imagesplace.real(parts[kinds.REGISTRY].facts)
+    far = [root] if root and (distant.mount_of(root) or real != root) else []
+    settings = {kinds.settings_of(some[kinds.SETTINGS]) for some in (parts, known) if some}
+    run = sorted({program for one in settings for program in upgrades.programs(host, one)})
     read = parts[kinds.NGINX].facts.get("watched", ())
-    return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *programs, *far)
+    return (*read, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)
 
 
-def _settings(host: Host, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
-    found = kinds.read_settings(host.paths, wish.environment, known=current is not None and not wish.create)
-    if problems := hosts.missing(found[0], str(host.paths.conf)):
+def _settings(stage: Stage, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
+    """The settings. In the place of a program that is none, that which serves goes on; the other settings count."""
+    paths = stage.host.paths
+    settings, one = kinds.read_settings(paths, wish.environment, known=current is not None and not wish.create)
+    before = kinds.settings_of(current.parts[kinds.SETTINGS]) if current is not None else None
+    if (wish.start or before) and (problems := backend.problems(settings, before, paths.conf)):
         raise BadInput(problems)
-    known = kinds.settings_of(current.parts[kinds.SETTINGS]) if current is not None else None
-    if (wish.start or known) and (problems := backend.problems(found[0], known, host.paths.conf)):
-        raise BadInput(problems)
-    return found
+    if one.part is None:
+        return settings, one
+    known = current.parts[kinds.SETTINGS] if current is not None else None
+    wrong = programs.unusable(paths.conf, one.part, known, stage.services.refuses)
+    if wrong and known is None:
+        raise BadInput(list(wrong.values()))
+    if not wrong or known is None:
+        return settings, one
+    part = programs.taking(one.part, known, wrong)
+    return replace(kinds.settings_of(part), password=settings.password), Reading(part, tuple(wrong.values()))
 
 
-def _nginx(host: Host, settings: Settings, images: str | None) -> Reading:
+def _nginx(host: Host, settings: Settings, images: Sequence[Path]) -> Reading:
     if not settings.nginx_binary:
         hosts.nginx(settings)
-    return kinds.read_nginx(host.paths, Path(images) if images else None)
+    return kinds.read_nginx(host.paths, images)
 
 
 def _registry(host: Host, settings: Settings) -> Reading:
@@ -284,8 +298,16 @@ def _registry(host: Host, settings: Settings) -> Reading:
     if not settings.registry_binary:
         hosts.registry(settings)
     reading = kinds.read_registry(host.paths)
-    problems = provision.storage_problems(host, reading.part) if reading.part else ()
-    return Reading(None, problems) if problems else direct.checked(host, reading)
+    if reading.part is None or (root := reading.part.facts["root"]) is None:
+        return reading
+    place = imagesplace.resolved(root)
+    if wrong := imagesplace.refused(host, root, place):
+        line = registryconf.line_of(reading.part.files[kinds.REGISTRY_YML], "rootdirectory")
+        return Reading(None, (Problem(f"{reading.part.sources[0]}:{line}", *wrong),))
+    if problems := provision.storage_problems(host, reading.part):
+        return Reading(None, problems)
+    part = replace(reading.part, facts=reading.part.facts | {"real": place})
+    return direct.checked(host, replace(reading, part=part))
 
 
 def exit_code(report: Report) -> Exit:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import re
 import secrets
+from dataclasses import replace
 
-from secreg_host import basicauth, direct, files, memory, njs, processes, quoting, templating
+from secreg_host import basicauth, direct, files, memory, nginxconf, njs, processes, quoting, templating
+from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
 from secreg_host.host import Host
@@ -15,6 +17,9 @@ from secreg_host.paths import Paths
 
 NO_SLOT = "none"
 """The slot of a generation that passes requests on to a registry of somebody else's."""
+
+DEBUG = "secure-registry/debug.conf"
+"""The front's server for the registry's metrics: it has an address of the world's, and is not rehearsed."""
 
 _WORD = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 NAME = f"{_WORD}(?:/{_WORD})*"
@@ -48,7 +53,13 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "memory": memory.place(host),
         "njs": None,
         "load_njs": False,
+        "debug": None,
     }
+    debug = kinds.debug_of(parts[kinds.REGISTRY])
+    if debug and slot != NO_SLOT:
+        both = debug.host == "" and hosts.has_ipv6()
+        front["debug"] = [nginxconf.place(one) for one in (debug, *([replace(debug, host="::")] if both else []))]
+        front["debug_of_slot"] = processes.debug_of(slot, debug.port)
     module = njs.module(host, settings) if front["tree"] and not front["look"] else None
     if module and not module.wrong:
         loaded = njs.loaded_by(parts[kinds.NGINX])
@@ -58,6 +69,9 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
         for name in ("main.conf", "http.conf", "client.conf", "registry.conf", "unauthorized.json")
     }
+    if front["debug"]:
+        rendered[f"front/{DEBUG}"] = templating.render(paths.templates, "front/debug.conf.j2", **front)
+        rendered["registry/environment"] = f"REGISTRY_HTTP_DEBUG_ADDR={front['debug_of_slot']}\n".encode()
     if front["njs"]:
         rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]), bits)
     rendered["auth/nginx.conf"] = templating.render(

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host import files, nginxmaster, process, processes, provision
+from secreg_host import files, nginxmaster, notstarted, process, processes, provision
 from secreg_host import parts as kinds
-from secreg_host.errors import SecregError
+from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.processes import Process
+from secreg_host.services import TRIAL_SECONDS
 
 STOP_ORDER = ("nginx", "auth", "registry")
 STOP_SECONDS = 10.0
@@ -62,16 +63,27 @@ class ForegroundServices:
         self.children: dict[str, Child] = {}
         self.leaving: dict[str, Child] = {}  # asked to end; they finish what they have begun
         self.parts: Mapping[str, Part] = {}
+        self.registries: dict[str, Mapping[str, Part]] = {}  # by slot, what each was made ready for
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
         self.parts = parts
+
+    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+        self.registries[slot] = parts
+
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
+        try:
+            done = process.run(process.as_account(argv, self.host.accounts.front), TRIAL_SECONDS)
+        except SecregError as error:
+            return error.problems[0]
+        return None if done.returncode == 0 else notstarted.failed(argv, "fails", done.stderr.splitlines())
 
     def wanted(self) -> bool:
         return True
 
     def _process(self, name: str) -> Process:
-        settings = kinds.settings_of(self.parts[kinds.SETTINGS])
         kind, _, slot = name.partition("@")
+        settings = kinds.settings_of(self.registries.get(slot, self.parts)[kinds.SETTINGS])
         if kind == "registry":
             return processes.registry(self.host, settings, slot)
         one = processes.front(self.host, settings) if kind == "nginx" else processes.auth(self.host, settings)
@@ -87,6 +99,8 @@ class ForegroundServices:
         environment = dict(one.environment)
         if name.startswith("registry"):
             environment |= provision.http_secret(self.host.paths.http_secret)
+            own = files.read_or_none(self.host.paths.slot(name.partition("@")[2]) / "environment") or b""
+            environment |= dict(line.split("=", 1) for line in own.decode().splitlines())
         self.children[name] = Child(one, environment)
 
     def reload(self, name: str) -> bool:

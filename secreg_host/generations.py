@@ -87,8 +87,14 @@ class Generation:
 
     @property
     def listens(self) -> tuple[Listen, ...]:
-        """Where its nginx listens."""
+        """Where its nginx.conf listens."""
         return parts.listens_of(self.parts[parts.NGINX])
+
+    @property
+    def taken(self) -> tuple[Listen, ...]:
+        """Every address that its nginx takes: that of the registry's metrics, too."""
+        debug = parts.debug_of(self.parts[parts.REGISTRY])
+        return (*self.listens, *([debug] if debug else []))
 
     def differs(self, other: Generation | None, prefix: str) -> bool:
         """Whether the files below `prefix` (such as `front/`) are others than in `other`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host import distant, distro
-from secreg_host.errors import Problem, SecregError
+from secreg_host.errors import SecregError
 from secreg_host.paths import Paths
 from secreg_host.process import Account, find_program
 from secreg_host.settings import Settings
@@ -98,19 +98,6 @@ def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> P
             return found
     wanted = given or " or ".join(names)
     raise SecregError(f"program not found: {wanted}", f"{remedy}, or set {setting} in secure-registry.conf")
-
-
-def missing(settings: Settings, where: str) -> tuple[Problem, ...]:
-    """Problems of the settings at `where`: programs that are named there, and are none."""
-    given = {"NGINX_BINARY": settings.nginx_binary}
-    if settings.own_registry:
-        given["REGISTRY_BINARY"] = settings.registry_binary
-    hint = "correct the path, or leave the setting out: it is looked for in PATH"
-    return tuple(
-        Problem(where, f"{setting}: program not found: {name}", hint)
-        for setting, name in given.items()
-        if name and not find_program(name)
-    )
 
 
 def systemd_runs() -> bool:

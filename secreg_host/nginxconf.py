@@ -61,6 +61,12 @@ UNSAID = Listen("", 8000, tls=False)
 (ngx_http_core_server)."""
 
 
+def place(listen: Listen) -> str:
+    """`listen` as the first word of the directive."""
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"{host}:{listen.port}" if host else str(listen.port)
+
+
 def listen_of(args: Sequence[str]) -> Listen | None:
     """The TCP address of a `listen` directive; None for a unix socket, a datagram, or what nginx must judge."""
     word, options = args[0], set(args[1:])

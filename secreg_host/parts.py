@@ -203,10 +203,10 @@ class _Rules(nginxconf.Rules):
         return passing.additions(directives, context, sets)
 
 
-def read_nginx(paths: Paths, images: Path | None = None) -> Reading:
+def read_nginx(paths: Paths, images: Iterable[Path] = ()) -> Reading:
     """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system."""
     read = functools.cache(included)
-    places = [paths.run, paths.views, paths.lib, *([images] if images else [])]
+    places = [paths.run, paths.views, paths.lib, *images]
     rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
     found = nginxconf.bundle(paths.nginx_conf, _required(paths.nginx_conf, reading.NGINX), read, rules)
     blocks = serverblocks.blocks(paths.etc, read)
@@ -250,12 +250,21 @@ def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:
     return tuple(nginxconf.Listen(**listen) for listen in part.facts["listens"])
 
 
+def debug_of(part: Part) -> nginxconf.Listen | None:
+    """Where the metrics of docker-registry.yml are asked for: the front answers there, for the registry that serves."""
+    found = part.facts.get("debug")
+    return nginxconf.Listen(found[0], found[1], tls=False) if found else None
+
+
 def read_registry(paths: Paths) -> Reading:
     """docker-registry.yml."""
     data = _required(paths.registry_yml, reading.YAML)
     conf = registryconf.parse(data, str(paths.registry_yml))
     root = str(conf.root) if conf.root else None
-    facts = {"root": root, "auth": conf.auth, "more": conf.more, "headers": [list(header) for header in conf.headers]}
+    facts: dict[str, Any] = {"root": root, "auth": conf.auth, "more": conf.more}
+    facts["headers"] = [list(header) for header in conf.headers]
+    if conf.debug:
+        facts["debug"] = list(conf.debug)
     return Reading(Part({REGISTRY_YML: data}, facts, (str(paths.registry_yml),)))
 
 

@@ -16,6 +16,12 @@ COMPILED = Path("/var/lib/secure-registry/state/templates")
 OS_RELEASE = Path("/etc/os-release")
 """Which distribution this is (os-release(5))."""
 
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+"""What ProtectHome= is about (systemd.exec(5))."""
+
+NOT_KEPT = (Path("/tmp"), Path("/var/tmp"), Path("/dev"), Path("/proc"), Path("/sys"))
+"""Where a service has files of its own, by PrivateTmp= and PrivateDevices=, or nobody has any."""
+
 OWN_REGISTRY = Path("/usr/local/bin/registry")
 """Where an administrator puts distribution's own release: found by itself (process.SEARCH)."""
 
@@ -197,6 +203,16 @@ class Paths:
     @property
     def units(self) -> Path:
         return self.root / "etc/systemd/system"
+
+    @property
+    def trial_units(self) -> Path:
+        """Units of what is only tried. They count more than those in `units`, and are gone with the next boot."""
+        return self.root / "run/systemd/system"
+
+    @property
+    def nginx_program(self) -> Path:
+        """Link to the nginx that is proven. nginx itself starts what is there, when it is told to renew itself."""
+        return self.lib / "programs/nginx"
 
     @property
     def shared_memory(self) -> Path:

@@ -66,7 +66,8 @@ def auth(host: Host, settings: Settings) -> Process:
 
 def _nginx(host: Host, settings: Settings, name: str, part: str, account: Account, run: Path) -> Process:
     conf = host.paths.current / part / "nginx.conf"
-    return Process(name, nginx_argv(hosts.nginx(settings), conf), account, run)
+    program = host.paths.nginx_program if host.by_systemd else hosts.nginx(settings)
+    return Process(name, nginx_argv(program, conf), account, run)
 
 
 IN_FRONT = ("-g", "daemon off;")
@@ -79,8 +80,11 @@ def nginx_argv(program: Path, conf: Path) -> tuple[str, ...]:
     return (str(program), "-e", "stderr", "-p", f"{conf.parent}/", "-c", str(conf))
 
 
-def registry(host: Host, settings: Settings, slot: str) -> Process:
-    """distribution's registry on a unix socket; its environment stands above docker-registry.yml (upstream's rule)."""
+def registry(host: Host, settings: Settings, slot: str, images: str | None = None) -> Process:
+    """distribution's registry on a unix socket; its environment stands above docker-registry.yml (upstream's rule).
+
+    images: where they are, if that is not where docker-registry.yml says: a link there leads out of a sandbox.
+    """
     run = host.paths.registry_run(slot)
     environment = {
         "REGISTRY_HTTP_NET": "unix",
@@ -91,8 +95,16 @@ def registry(host: Host, settings: Settings, slot: str) -> Process:
         "REGISTRY_HTTP_TLS_KEY": "",
         "OTEL_TRACES_EXPORTER": "none",
     }
+    if images:
+        environment["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = images
     argv = (str(hosts.registry(settings)), "serve", str(host.paths.slot(slot) / "docker-registry.yml"))
     return Process(f"registry@{slot}", argv, host.accounts.registry, run, environment, umask=0o007)
+
+
+def debug_of(slot: str, port: int) -> str:
+    """Where the registry of `slot` has its metrics, which are asked for on `port`: while one takes over from another,
+    both run. Addresses and ports that others hardly ever have."""
+    return f"127.83.0.{SLOTS.index(slot) + 1}:{20000 + port % 10000}"
 
 
 def socket_of(host: Host, slot: str) -> Path:

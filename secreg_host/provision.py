@@ -190,7 +190,8 @@ def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
             return ()
     except SecregError as error:
         problem = error.problems[0]
-        hint = problem.hint or "correct the path, or create the directory"
+        name, quoted = account.name, quoting.shell(root)
+        hint = f"correct the path; or create it: install -d -o {name} -g {name} -m 750 {quoted}"
         return (Problem(where, f"rootdirectory: {problem.what}", hint),)
     if not stat.S_ISDIR(status.st_mode):
         return (Problem(where, f"rootdirectory {root} is not a directory", "name a directory"),)

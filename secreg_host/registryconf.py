@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host import yamlfile
+from secreg_host import names, yamlfile
 from secreg_host.errors import BadInput, Problem
 
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
@@ -24,6 +24,9 @@ DEFAULT_ROOT = "/var/lib/registry"
 
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 """What a unit can't have in a path (quoting.unit_path)."""
+
+DEBUG = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
+"""An address as Go listens on (net.Dial)."""
 
 PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -#%-~]*")
 """Headers that nginx can add as the registry does: printable ASCII without `$`."""
@@ -41,13 +44,15 @@ class RegistryConf:
 
     root: directory of images, None when they are not on a file system; auth: whether the registry asks for
     credentials of its own; more: what the registry does with a download besides sending the file, so that only it
-    can answer ("": nothing); headers: name and value of those that it adds to each answer.
+    can answer ("": nothing); headers: name and value of those that it adds to each answer; debug: where its metrics are
+    asked for (http.debug.addr): an address ("" for all of them) and a port.
     """
 
     root: Path | None
     auth: bool
     more: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    debug: tuple[str, int] | None = None
 
 
 def parse(data: bytes, where: str) -> RegistryConf:
@@ -73,11 +78,18 @@ def parse(data: bytes, where: str) -> RegistryConf:
                 Problem(where, f"{section} must be a mapping, not {type(value).__name__}", "indent its keys")
             )
     root = _root(storage, where, problems) if drivers == ["filesystem"] else None
+    debug = _debug(document, where, data, problems)
     if problems:
         raise BadInput(problems)
     headers = tuple(_headers(document))
     more = next(_more(document, root, headers), "")
-    return RegistryConf(root, bool(document.get("auth")), more, () if more else headers)
+    return RegistryConf(root, bool(document.get("auth")), more, () if more else headers, debug)
+
+
+def line_of(data: bytes, key: str) -> int:
+    """The first line of docker-registry.yml that begins with `key`; 0: there is none."""
+    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
+    return next((number for number, text in lines if re.match(rf"\s*['\"]?{re.escape(key)}\b", text)), 0)
 
 
 def values(data: bytes) -> Iterator[str]:
@@ -110,6 +122,20 @@ def _headers(document: object) -> Iterator[tuple[str, str]]:
     for name, values in given.items():
         for value in values if isinstance(values, list) else [None]:
             yield str(name), value if isinstance(value, str) else "\0"
+
+
+def _debug(document: object, where: str, data: bytes, problems: list[Problem]) -> tuple[str, int] | None:
+    given = _section(document, "http", "debug", "addr")
+    if given in (None, ""):
+        return None
+    found = DEBUG.fullmatch(str(given))
+    host = (found["host"] or "").removeprefix("[").removesuffix("]").replace("localhost", "127.0.0.1") if found else ""
+    if not found or not 0 < int(found["port"]) < 65536 or (host and names.address(host) is None):
+        line = line_of(data, "addr")
+        hint = "write an address and a port, such as 127.0.0.1:5001"
+        problems.append(Problem(f"{where}:{line}" if line else where, "http.debug.addr is not such an address", hint))
+        return None
+    return "" if host == "0.0.0.0" else host, int(found["port"])
 
 
 def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], ...]) -> Iterator[str]:

@@ -10,8 +10,9 @@ import contextlib
 import re
 from pathlib import Path
 
-from secreg_host import lastwords, process
+from secreg_host import lastwords, process, registryconf
 from secreg_host.errors import Problem, SecregError
+from secreg_host.process import Account
 
 VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)\s*$")
 NO_DRIVER = re.compile(r"StorageDriver not registered: (\S+)")
@@ -22,23 +23,24 @@ DRIVERS = {"azure", "filesystem", "gcs", "inmemory", "oss", "s3", "s3aws", "swif
 """Those that any version of distribution ever had."""
 
 
-def version(program: Path) -> str:
-    """What `program --version` says of itself; "" when it says nothing of the kind."""
+def version(program: Path, account: Account) -> str:
+    """What `program --version`, run as `account`, says of itself; "" when it says nothing of the kind."""
     with contextlib.suppress(SecregError):
-        if found := VERSION.search(process.run([str(program), "--version"], 10).stdout.strip()):
+        said = process.run(process.as_account([str(program), "--version"], account), 5).stdout.strip()
+        if found := VERSION.search(said):
             return found[1]
+        return "unknown" if "distribution" in said else ""  # built by hand
     return ""
 
 
-def explain(said: str, yml: Path, data: bytes, program: Path) -> Problem:
+def explain(said: str, yml: Path, data: bytes, program: Path, its_version: str) -> Problem:
     """Why the registry `program` does not start with `data`, the bytes of docker-registry.yml, as it `said`."""
     if not (missing := NO_DRIVER.search(said)):
         return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", "correct it")
     driver = missing[1]
-    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
-    line = next((number for number, text in lines if re.match(rf"\s+['\"]?{re.escape(driver)}\b", text)), 0)
+    line = registryconf.line_of(data, driver)
     shown = f": {driver}" if driver in DRIVERS else ""
-    what = f"this registry ({program}, version {version(program) or 'unknown'}) has no such storage driver{shown}"
+    what = f"this registry ({program}, version {its_version}) has no such storage driver{shown}"
     hint = "name one that it has, such as filesystem or s3"
     if last := ELSEWHERE.get(driver):
         hint = f"it was dropped after {last}: set REGISTRY_BINARY to a registry {last}, or use s3, which both speak"

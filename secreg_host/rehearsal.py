@@ -144,6 +144,8 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     owner = host.accounts.front.owner
     front = {path.removeprefix("front/"): data for path, data in generation.files.items() if path.startswith("front/")}
     front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation).items()}
+    if assemble.DEBUG in front:
+        front[assemble.DEBUG] = b""  # the address of what serves; nobody asks there now
     changed, sockets = onsockets.on_sockets(front, staged / "front", directory, kinds.included)
     was, now = (quoting.nginx_part(path).encode() for path in (host.paths.front_run, directory))
     for name, data in (front | changed).items():

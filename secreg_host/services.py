@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from secreg_host.errors import SecregError
+from secreg_host.errors import Problem, SecregError
 from secreg_host.parts import Part
+
+TRIAL_SECONDS = 10.0
+"""How long a program may take to say its version."""
 
 
 class Services(Protocol):
     """Runs the processes of `processes.py`, known by their names: `nginx`, `auth`, `registry@a`."""
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
-        """Make ready for processes with these parts: units, directories. Raises SecregError."""
+        """Make ready for processes with these parts: units, programs. Raises SecregError."""
+
+    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+        """Make ready for the registry of these parts in `slot`, and for nothing else: they are only tried. Raises
+        SecregError."""
+
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
+        """Why `argv`, a program that ends by itself, can't be run where nginx is; None: it can, for all we know."""
 
     def wanted(self) -> bool:
         """Whether what /etc says is to run here; else it is only checked."""
@@ -67,6 +77,12 @@ class Idle:
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
         pass
+
+    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+        pass
+
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
+        return None
 
     def wanted(self) -> bool:
         return False

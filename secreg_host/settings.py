@@ -6,6 +6,7 @@ line; nothing behind this module sees a raw string.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -14,8 +15,8 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from secreg_host import envfile, names
-from secreg_host.errors import BadInput, Problem
+from secreg_host import envfile, names, reading
+from secreg_host.errors import BadInput, Problem, SecregError
 
 FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
 KEY_TYPES = ("P-256", "RSA-4096")
@@ -336,6 +337,15 @@ def load(conf: Path, data: bytes | None, environment: Mapping[str, str]) -> Sett
 def _place(problem: Problem) -> tuple[str, int]:
     head, _, line = problem.where.rpartition(":")
     return (head, int(line)) if line.isdecimal() else (problem.where, 0)
+
+
+def place_of(conf: Path, name: str) -> str:
+    """Where setting `name` stands in the file `conf`, as `file:line`; the file where it does not."""
+    with contextlib.suppress(SecregError):
+        file, _ = from_file(reading.read(conf, reading.SETTINGS) or b"", str(conf))
+        if name in file:
+            return file[name].where
+    return str(conf)
 
 
 def unresolved(settings: Settings) -> tuple[Problem, ...]:

@@ -28,7 +28,7 @@ SIGNATURES = {
     "KillUnit": "(ssi)",
 }
 """The manager's methods that are used, and the types of their arguments (D-Bus specification, type system)."""
-OF_UNITS = ("ActiveState", "SubState", "ActiveEnterTimestamp", "LoadState", "NeedDaemonReload")
+OF_UNITS = ("ActiveState", "SubState", "ActiveEnterTimestamp", "LoadState", "NeedDaemonReload", "InvocationID")
 """Properties that any unit has; the others that are asked for are those of services."""
 
 JOB_SECONDS = 60.0

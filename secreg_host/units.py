@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from secreg_host import beside, files, memory, processes, quoting, templating, views
+from secreg_host import beside, files, imagesplace, memory, processes, quoting, templating, views
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.rendered import Rendered
+from secreg_host.settings import Settings
 
 MAIN = "secure-registry.service"
+TRIAL = "trial"
+"""A process that is none: its unit runs a program to see whether it can be run."""
 
 INSTANCE = "\0"
 """Stands for the slot in what is to become a template unit: nothing else that a unit holds can have it."""
@@ -30,15 +34,15 @@ def unit_of(name: str) -> str:
 def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
     settings = kinds.settings_of(parts[kinds.SETTINGS])
-    storage = parts[kinds.REGISTRY].facts["root"]
+    storage = imagesplace.real(parts[kinds.REGISTRY].facts)
     wanted = {"nginx": partial(processes.front, host, settings), "auth": partial(processes.auth, host, settings)}
     if settings.own_registry:
-        wanted["registry@"] = partial(processes.registry, host, settings, INSTANCE)
-    found = []
+        moved = None if storage == parts[kinds.REGISTRY].facts["root"] else storage
+        wanted["registry@"] = partial(processes.registry, host, settings, INSTANCE, moved)
+    rendered = {}
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
-            found.append((name, make()))
-    rendered = {}
+            rendered[host.paths.units / unit_of(name)] = _service(host, name, make(), storage)
     if settings.own_registry and storage:
         rendered[host.paths.units / unit_of("images@")] = templating.render(
             host.paths.templates,
@@ -49,21 +53,24 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
             mounting=[_words(argv) for argv in views.mounting(host.paths, storage, INSTANCE)],
             unmounting=_words(views.unmounting(host.paths, INSTANCE)),
         )
-    return rendered | {
-        host.paths.units / unit_of(name): templating.render(
-            host.paths.templates,
-            f"units/{name}.service.j2",
-            unit=unit_of(name),
-            paths=host.paths,
-            process=one,
-            exec_start=_words(one.argv),
-            environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
-            storage=storage,
-            drain_seconds=processes.DRAIN_SECONDS,
-            memory=host.paths.front_run / memory.RUN_DIRECTORY,
-        )
-        for name, one in found
-    }
+    return rendered
+
+
+def _service(host: Host, name: str, one: processes.Process, storage: str | None) -> bytes:
+    """The unit of process `one`, by the template of `name`."""
+    return templating.render(
+        host.paths.templates,
+        f"units/{name}.service.j2",
+        unit=unit_of(name),
+        paths=host.paths,
+        process=one,
+        exec_start=_words(one.argv),
+        environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
+        storage=storage,
+        at_home=name == "registry@" and imagesplace.at_home(storage),
+        drain_seconds=processes.DRAIN_SECONDS,
+        memory=host.paths.front_run / memory.RUN_DIRECTORY,
+    )
 
 
 def _words(argv: Iterable[str]) -> quoting.Quoted:
@@ -87,6 +94,50 @@ def write(host: Host, units: Mapping[Path, bytes]) -> bool:
     for path, data in changed.items():
         files.write(path, data, files.PUBLIC)
     return bool(changed)
+
+
+def prepare_slot(host: Host, parts: Mapping[str, Part], slot: str) -> bool:
+    """Give `slot` units of its own, which fit `parts`, where those of all slots do not: by these, what is proven is
+    started again. Whether systemd must read units again. Raises SecregError."""
+    changed = False
+    for path, data in render(host, parts).items():
+        if "@." not in path.name:
+            continue
+        own = host.paths.trial_units / path.name.replace("@.", f"@{slot}.")
+        if path.is_symlink() or beside.content(path) == data:
+            changed |= _drop(own)
+        elif beside.content(own) != data:
+            files.make_directory(own.parent, 0o755)
+            files.write(own, data, files.PUBLIC)
+            changed = True
+    return changed
+
+
+def drop_slots(host: Host) -> bool:
+    """Remove the units of single slots: those of all slots fit what serves now. Whether there were any."""
+    names = [f"{name}@{slot}" for name in ("registry", "images") for slot in processes.SLOTS]
+    return any([_drop(host.paths.trial_units / unit_of(name)) for name in names])
+
+
+def _drop(path: Path) -> bool:
+    there = os.path.lexists(path)
+    with files.explained(path, "remove"):
+        path.unlink(missing_ok=True)
+    return there
+
+
+WALLS_ONLY = re.compile(
+    r"Type|Exec\w+|PIDFile|KillMode|Restart\w*|Timeout\w+|RuntimeDirectory\w*|TemporaryFileSystem|StandardOutput"
+)
+"""Keys of a service that are about what it does, rather than about where."""
+
+
+def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
+    """A unit that runs `argv` once, for `seconds` at the most, within the walls of nginx."""
+    text = _service(host, "nginx", processes.front(host, Settings()), None).decode()
+    walls = [line for line in text.partition("[Service]\n")[2].splitlines() if not WALLS_ONLY.match(line)]
+    run = ["[Service]", "Type=oneshot", f"ExecStart=:{_words(argv)}", f"TimeoutStartSec={seconds:.0f}s"]
+    return "\n".join([*run, *walls, ""]).encode()
 
 
 def strangers(host: Host) -> tuple[Problem, ...]:

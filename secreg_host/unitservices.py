@@ -6,13 +6,16 @@ import contextlib
 import functools
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from secreg_host import files, nginxmaster, process, processes, units, views
-from secreg_host.errors import SecregError
+from secreg_host import files, nginxmaster, notstarted, process, processes, units, views
+from secreg_host import host as hosts
+from secreg_host import parts as kinds
+from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
+from secreg_host.services import TRIAL_SECONDS
 from secreg_host.systemd import Systemd
 
 RENEW_SECONDS = 10.0
@@ -23,6 +26,7 @@ class UnitServices:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.starts: dict[str, str] = {}  # by process, the number of the start that was asked for last
 
     @functools.cached_property
     def systemd(self) -> Systemd:
@@ -30,11 +34,45 @@ class UnitServices:
         return Systemd()
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
+        with contextlib.suppress(SecregError):  # it is away, which was told: the link stays as it is
+            program = str(hosts.nginx(kinds.settings_of(parts[kinds.SETTINGS])))
+            link = self.host.paths.nginx_program
+            if not link.is_symlink() or str(link.readlink()) != program:
+                files.make_directory(link.parent, 0o711)
+                files.flip(link, program)
         rendered = units.render(self.host, parts)
-        if units.write(self.host, rendered):
+        changed = units.write(self.host, rendered)
+        if units.drop_slots(self.host):
+            self.systemd.call("Reload")
+        elif changed:
             names = {path.name.replace("@.", f"@{slot}.") for path in rendered for slot in processes.SLOTS}
             if not all(map(self._known, names)):
                 self.systemd.call("Reload")
+
+    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+        if not (self.host.paths.units / units.unit_of("registry@")).exists():
+            self.prepare(parts)  # nothing was ever proven, and systemd finds new units by itself
+        elif units.prepare_slot(self.host, parts, slot):
+            self.systemd.call("Reload")  # it does not notice that there is another file for a unit that it knows
+
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
+        unit = units.unit_of(units.TRIAL)
+        path = self.host.paths.trial_units / unit
+        files.make_directory(path.parent, 0o755)
+        files.write(path, units.trial(self.host, argv, TRIAL_SECONDS), files.PUBLIC)
+        try:
+            if self.systemd.properties(unit, "NeedDaemonReload")["NeedDaemonReload"]:
+                self.systemd.call("Reload")
+            self.systemd.job("StartUnit", unit)
+            found = self.systemd.properties(unit, "Result")
+            if found["Result"] == "success":
+                return None
+            how = {"timeout": f"does not end within {TRIAL_SECONDS:.0f} s", "exit-code": "fails"}
+            return notstarted.failed(argv, how.get(found["Result"], found["Result"]), self.last_words(units.TRIAL))
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(SecregError):
+                self.systemd.call("ResetFailedUnit", unit)
 
     def _known(self, unit: str) -> bool:
         """Whether systemd has `unit` as its file is now. One that is new it finds by itself: the first start need not
@@ -55,6 +93,7 @@ class UnitServices:
                 files.write(starting, b"", files.PUBLIC)
             self.systemd.call("ResetFailedUnit", unit)
             self.systemd.job("StartUnit", unit)
+            self.starts[name] = self._invocation(name)
             if self.systemd.active(unit)[0] not in ("active", "activating"):
                 raise SecregError(f"{unit} did not start", f"journalctl -u {unit} -n 20")
         finally:
@@ -140,9 +179,21 @@ class UnitServices:
                 self.systemd.job("RestartUnit", units.unit_of(f"images@{slot}"))
 
     def last_words(self, name: str) -> list[str]:
-        argv = ["journalctl", "-q", "-o", "cat", "-n", "20", "-u", units.unit_of(name), "-p", "info"]
-        argv.append("_TRANSPORT=stdout")
-        return process.run(argv).stdout.strip().splitlines()
+        """What was said in the start that was asked for and in the present one (systemd tries again by itself): by the
+        process, and by systemd when it could not start it."""
+        starts = {self.starts.get(name, ""), self._invocation(name)} - {""}
+        if not starts:
+            return []
+        process.run(["journalctl", "--sync"])  # what was just said is there
+        said = [*(f"_SYSTEMD_INVOCATION_ID={one}" for one in sorted(starts)), "_TRANSPORT=stdout"]
+        told = [*(f"INVOCATION_ID={one}" for one in sorted(starts)), "PRIORITY=3"]
+        argv = ["journalctl", "-q", "-o", "cat", "-n", "20", *said, "+", *told]
+        lines = process.run(argv).stdout.strip().splitlines()
+        return [line for line in lines if not line.startswith("Failed to start ")]
+
+    def _invocation(self, name: str) -> str:
+        """The number of the present start of `name`, or of the last one (systemd.exec(5), INVOCATION_ID); "": none."""
+        return bytes(self.systemd.properties(units.unit_of(name), "InvocationID")["InvocationID"]).hex()
 
 
 def _in_unit(name: str) -> Callable[[int], bool]:

@@ -64,7 +64,7 @@ def registry(installed_base: Machine) -> Iterator[Registry]:
     with Machine.boot(installed_base, "host", docker=False) as machine:
         machine.run("systemctl", "start", "secure-registry")
         machine.wait_unit("secure-registry-watchdog.service")
-        machine.run("runuser", "-u", "secure-registry", "--", "mkdir", f"{LIB}/storage/docker")
+        machine.run("runuser", "-u", "secure-registry", "--", "mkdir", "-p", f"{LIB}/storage/docker")
         found = Registry(machine)
         yield found
         assert found.unexpected() == []

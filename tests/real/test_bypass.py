@@ -117,7 +117,7 @@ class Bench:
     def generation(self, conf: str) -> Generation:
         """What `conf` as nginx.conf comes to. Raises BadInput."""
         self.instance.write("nginx.conf", conf)
-        part = kinds.read_nginx(self.host.paths, self.host.paths.storage).part
+        part = kinds.read_nginx(self.host.paths, [self.host.paths.storage]).part
         assert part is not None
         return assemble.assemble(self.host, self.current.parts | {kinds.NGINX: part}, self.current.slot)
 

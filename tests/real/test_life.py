@@ -227,7 +227,7 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(instance: Instance) -
     [
         ({"NGINX_BINARY": "/nowhere/nginx"}, "program not found: /nowhere/nginx"),
         ({"REGISTRY_BINARY": "/nowhere/registry"}, "program not found: /nowhere/registry"),
-        ({"REGISTRY_BINARY": "/bin/false"}, "the registry does not start with it"),
+        ({"REGISTRY_BINARY": "/bin/false"}, "/bin/false is not distribution's registry"),
         ({"REGISTRY_HOST": "does-not-exist.invalid"}, "nothing knows this host name"),
         ({"PORT": "0", "C": "AUS"}, "C: not a country code"),
     ],

@@ -19,23 +19,25 @@ PROGRAM = Path("/opt/registry")
         ("docker-registry github.com/docker/distribution 2.8.2+ds1", "2.8.2+ds1"),
         ("registry github.com/distribution/distribution/v3 v3.0.0", "3.0.0"),
         ("registry github.com/distribution/distribution/v3 3.0.0-rc.2", "3.0.0-rc.2"),
+        ("registry github.com/distribution/distribution/v3 (devel)", "unknown"),
+        ("true (GNU coreutils) 9.1", ""),
         ("", ""),
     ],
 )
 def test_the_version_is_what_the_program_says(said: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.CompletedProcess([], 0, f"{said}\n", "")
-    monkeypatch.setattr(process, "run", lambda argv, _: done if argv == [str(PROGRAM), "--version"] else None)
-    assert registryprogram.version(PROGRAM) == version
+    monkeypatch.setattr(process, "run", lambda argv, _: done if argv[-2:] == [str(PROGRAM), "--version"] else None)
+    assert registryprogram.version(PROGRAM, process.Account("nobody", 65534, 65534)) == version
 
 
-def test_a_dropped_driver_is_named_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registryprogram, "version", lambda _: "3.0.0")
-    found = registryprogram.explain("panic: StorageDriver not registered: swift", Path("/etc/x.yml"), YML, PROGRAM)
+def test_a_dropped_driver_is_named_with_its_line() -> None:
+    said = "panic: StorageDriver not registered: swift"
+    found = registryprogram.explain(said, Path("/etc/x.yml"), YML, PROGRAM, "3.0.0")
     assert found.where == "/etc/x.yml:4"
     assert "/opt/registry, version 3.0.0" in found.what and "driver: swift" in found.what
     assert "REGISTRY_BINARY" in found.hint and "2.8" in found.hint
 
 
 def test_anything_else_is_told_as_it_was_said() -> None:
-    found = registryprogram.explain("out of luck", Path("/etc/x.yml"), YML, PROGRAM)
+    found = registryprogram.explain("out of luck", Path("/etc/x.yml"), YML, PROGRAM, "2.8.2")
     assert (found.where, found.what) == ("/etc/x.yml", "the registry does not start with it: out of luck")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host import activate, apply, backend, parts, retries, watch
+from secreg_host import activate, apply, backend, faults, parts, retries, watch
 from secreg_host.apply import Wish
 from secreg_host.errors import Problem, SecregError
 from secreg_host.parts import Part
@@ -110,7 +110,7 @@ class Registry:
     def stop(self, _: str) -> None:
         self.did.append("stop")
 
-    def prepare(self, _: object) -> None:
+    def prepare_registry(self, *_: object) -> None:
         pass
 
     def last_words(self, _: str) -> list[str]:
@@ -120,6 +120,7 @@ class Registry:
 @pytest.fixture
 def generation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(backend, "wrong", lambda *_: "/v2/ is answered by HTTP 503")
+    monkeypatch.setattr(faults, "of_start", lambda *_: Problem("yml", "the registry does not start", ""))
     monkeypatch.setattr(activate, "RUNNING_SECONDS", 0.0)
     monkeypatch.setattr(activate, "REGISTRY_SECONDS", 0.0)
     known = {parts.SETTINGS: parts.settings_part(Settings()), parts.REGISTRY: Part({}, {"root": None}, ("yml",))}

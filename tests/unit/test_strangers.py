@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host import activate, ports
+from secreg_host import ports, strangers
 from secreg_host.nginxconf import Listen
 
 
@@ -34,16 +34,16 @@ def test_nginx_that_just_starts_is_no_stranger(listening: Any) -> None:
     listen, holders = listening
     holders += [177, 178]
     services: Any = Moments({177, 178}, {178})
-    assert activate._stranger(services, listen, set()) == ""
+    assert strangers._stranger(services, listen, set()) == ""
     holders[:] = [177, 178, 178]
     services = Moments({178})
-    assert activate._stranger(services, listen, set()) == ""
+    assert strangers._stranger(services, listen, set()) == ""
 
 
 def test_a_stranger_is_named_even_if_it_can_not_be_seen(listening: Any) -> None:
     listen, holders = listening
     holders += [177, None]
     services: Any = Moments({178})
-    assert activate._stranger(services, listen, set()) == "another process"
+    assert strangers._stranger(services, listen, set()) == "another process"
     holders[:] = [1]
-    assert "(process 1" in activate._stranger(services, listen, set())
+    assert "(process 1" in strangers._stranger(services, listen, set())

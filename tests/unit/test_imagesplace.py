@@ -1,0 +1,111 @@
+"""Where images may be, and the doors that the registry's unit opens for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from secreg_host import activate, imagesplace, registryconf, units
+from secreg_host import host as hosts
+from secreg_host import parts as kinds
+from secreg_host.errors import BadInput
+from secreg_host.host import Host
+from secreg_host.parts import Part
+from secreg_host.paths import Paths
+from secreg_host.settings import Settings
+
+TMPFS = "TemporaryFileSystem=/home:ro,mode=0755 /root:ro,mode=0755 /run/user:ro,mode=0755"
+
+
+def unit_for(host: Host, monkeypatch: pytest.MonkeyPatch, root: str, real: str) -> list[str]:
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
+    parts = {
+        kinds.SETTINGS: kinds.settings_part(Settings()),
+        kinds.REGISTRY: Part({}, {"root": root, "real": real, "more": ""}),
+    }
+    rendered = units.render(host, parts)
+    for path, data in rendered.items():
+        assert (TMPFS.encode() in data) <= ("registry@" in path.name), "a door for the registry alone"
+    return rendered[host.paths.units / units.unit_of("registry@")].decode().splitlines()
+
+
+@pytest.mark.parametrize("place", ["/home/x/a b", "/root/registry", "/run/user/7/x"])
+def test_of_homes_the_registry_sees_its_images_alone(host: Host, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    lines = unit_for(host, monkeypatch, place, place)
+    named = f'"{place}"' if " " in place else place
+    assert f"BindPaths={named}" in lines and TMPFS in lines and "ProtectHome=yes" not in lines
+    assert not any(line.startswith(("ReadWritePaths", "Environment=REGISTRY_STORAGE")) for line in lines)
+
+
+def test_elsewhere_homes_stay_shut(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = unit_for(host, monkeypatch, "/srv/homes", "/srv/homes")
+    assert "ReadWritePaths=/srv/homes" in lines and "ProtectHome=yes" in lines
+    assert not any(line.startswith(("BindPaths", TMPFS)) for line in lines)
+
+
+def test_a_link_is_followed_outside_of_the_sandbox(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = unit_for(host, monkeypatch, "/srv/link", "/root/images")
+    assert "BindPaths=/root/images" in lines
+    assert "Environment=REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/root/images" in lines
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/", "/home", "/root", "/run/user", "/tmp/x", "/var/tmp", "/dev/shm/x", "/proc/x", "/sys/x", "/home/a:b",
+        "/etc/secure-registry/images", "/var/lib/secure-registry", "/var/lib/secure-registry/state/x",
+        "/run/secure-registry/x", "/run",
+    ],
+)  # fmt: skip
+def test_where_images_can_not_be(host: Host, place: str) -> None:
+    system = replace(host, paths=Paths(), by_systemd=True)
+    wrong = imagesplace.refused(system, "/srv/link", place)
+    assert wrong is not None and "rootdirectory /srv/link" in wrong[0]
+    assert imagesplace.refused(host, place, place) is None, "an instance in the foreground has no walls"
+
+
+@pytest.mark.parametrize(
+    "place", ["/srv", "/home/a", "/root/a", "/mnt/a:b", "/var/lib/secure-registry/storage", "/run/x"]
+)
+def test_where_they_can_be(host: Host, place: str) -> None:
+    assert imagesplace.refused(replace(host, paths=Paths(), by_systemd=True), place, place) is None
+
+
+def test_a_link_that_leads_elsewhere_moves_the_registry() -> None:
+    def parts(real: str | None) -> dict[str, Part]:
+        facts = {"root": "/srv/link"} | ({"real": real} if real else {})
+        return {kinds.SETTINGS: kinds.settings_part(Settings()), kinds.REGISTRY: Part({}, facts)}
+
+    current = activate.Generation(parts("/srv/one"), "a", {})
+    assert activate.slot_for(parts("/srv/one"), current, ()) == "a"
+    assert activate.slot_for(parts("/srv/two"), current, ()) == "b"
+    before = activate.Generation(parts(None), "a", {})
+    assert activate.slot_for(parts("/srv/link"), before, ()) == "a", "a part of an earlier version does not say it"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (":5001", ("", 5001)),
+        ("0.0.0.0:5001", ("", 5001)),
+        ("localhost:5001", ("127.0.0.1", 5001)),
+        ("'[::1]:5001'", ("::1", 5001)),
+        ("192.0.2.1:80", ("192.0.2.1", 80)),
+        ("''", None),
+    ],
+)
+def test_where_metrics_are_asked_for(given: str, found: tuple[str, int] | None) -> None:
+    data = f"version: 0.1\nstorage: inmemory\nhttp:\n  debug:\n    addr: {given}\n".encode()
+    assert registryconf.parse(data, "f").debug == found
+
+
+@pytest.mark.parametrize(
+    "given", ["5001", "localhost:http", "metrics.example:5001", "127.0.0.1:0", ":99999", "[1]", "a b:1"]
+)
+def test_what_is_no_address_for_metrics(given: str) -> None:
+    data = f"version: 0.1\nstorage: inmemory\nhttp:\n  debug:\n    addr: {given}\n".encode()
+    with pytest.raises(BadInput, match=r"f:5: http\.debug\.addr"):
+        registryconf.parse(data, "f")

@@ -1,0 +1,165 @@
+"""A program that can't be used holds back its own setting, whatever else changed with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secreg_host import activate, choice, generations, programs, rehearsal, strangers, units
+from secreg_host import host as hosts
+from secreg_host import parts as kinds
+from secreg_host.activate import Stage
+from secreg_host.errors import BadInput, Problem
+from secreg_host.generations import Generation
+from secreg_host.host import Host
+from secreg_host.parts import Part
+from secreg_host.services import Idle
+from secreg_host.settings import Settings
+
+GOOD = {"certificate": "good", "nginx": "good", "registry": "good"}
+
+
+class Tried:
+    """Generations without a host: each part is a word, and what is wrong with some together is told by `judge`."""
+
+    def __init__(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.host, self.registries = host, 0
+        self.stage = Stage(host, Idle())
+        host.paths.etc.mkdir(parents=True)
+        host.paths.conf.write_text("# settings\nNGINX_BINARY=/opt/nginx\nREGISTRY_BINARY=/opt/registry\n")
+        monkeypatch.setattr(choice.assemble, "assemble", lambda _, parts, slot: Generation(parts, slot, {}))
+        monkeypatch.setattr(choice.assemble, "generation_conf", lambda _: {})
+        monkeypatch.setattr(generations, "stage", lambda _host, one, _: host.paths.generations / one.name)
+        monkeypatch.setattr(rehearsal, "check", lambda _host, one, *_: self.front(one))
+        monkeypatch.setattr(strangers, "problem", lambda *_: None)
+        monkeypatch.setattr(activate, "bring_up_registry", lambda _, one: self.registry(one))
+        monkeypatch.setattr(choice, "_storage_problems", lambda *_: ())
+        self.parts({}, GOOD)
+
+    def parts(self, given: dict[str, str], words: dict[str, str]) -> dict[str, Part]:
+        found = {name: Part({f"{name}/x": word.encode()}, {}, (name,)) for name, word in words.items()}
+        found["nginx"] = replace(found["nginx"], facts={"listens": [], "outside": {}})
+        found["registry"] = Part({kinds.REGISTRY_YML: words["registry"].encode()}, {"root": None}, ("yml",))
+        return found | {kinds.SETTINGS: kinds.settings_part(replace(Settings(), **given))}  # type: ignore[arg-type]
+
+    def front(self, one: Generation) -> tuple[Problem, ...]:
+        bad = kinds.settings_of(one.parts[kinds.SETTINGS]).nginx_binary == "/opt/nginx"
+        return (Problem("nginx.conf", "no answer"),) if bad or b"bad" in one.files["nginx/x"] else ()
+
+    def registry(self, one: Generation) -> tuple[Problem, ...]:
+        self.registries += 1
+        bad = kinds.settings_of(one.parts[kinds.SETTINGS]).registry_binary == "/opt/registry"
+        return (Problem("yml", "it ends"),) if bad or b"bad" in one.files[kinds.REGISTRY_YML] else ()
+
+    def choose(self, given: dict[str, str], words: dict[str, str]) -> tuple[Generation, dict[str, str]]:
+        current = Generation(self.parts({}, GOOD), "a", {})
+        wanted = self.parts(given, GOOD | words)
+        chosen, found = choice.choose(self.stage, wanted, current, True, False, None, "")
+        return chosen, {finding.problem.where: finding.problem.what for finding in found}
+
+
+@pytest.fixture
+def tried(host: Host, monkeypatch: pytest.MonkeyPatch) -> Tried:
+    return Tried(host, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("given", "line", "told"),
+    [
+        ({"nginx_binary": "/opt/nginx"}, 2, "NGINX_BINARY=/opt/nginx: no answer"),
+        ({"registry_binary": "/opt/registry"}, 3, "REGISTRY_BINARY=/opt/registry: it ends"),
+    ],
+)
+def test_all_that_came_with_a_bad_program_serves(tried: Tried, given: dict[str, str], line: int, told: str) -> None:
+    words = {"certificate": "new", "nginx": "new", "registry": "new"}
+    chosen, found = tried.choose(given | {"cert_days": 99}, words)  # type: ignore[dict-item]
+    assert found == {f"{tried.host.paths.conf}:{line}": told}
+    assert [chosen.files[name] for name in ("certificate/x", "nginx/x", kinds.REGISTRY_YML)] == [b"new"] * 3
+    settings = kinds.settings_of(chosen.parts[kinds.SETTINGS])
+    assert (settings.nginx_binary, settings.registry_binary, settings.cert_days) == ("", "", 99)
+
+
+def test_a_bad_program_does_not_hide_what_else_is_bad(tried: Tried) -> None:
+    words = {"certificate": "new", "registry": "bad"}
+    chosen, found = tried.choose({"registry_binary": "/opt/registry"}, words)
+    assert found == {
+        f"{tried.host.paths.conf}:3": "REGISTRY_BINARY=/opt/registry: it ends",
+        "yml": "it ends",
+    }
+    assert chosen.files["certificate/x"] == b"new"
+
+
+def test_a_good_program_stays_when_something_else_is_bad(tried: Tried) -> None:
+    chosen, found = tried.choose({"registry_binary": "/usr/bin/other"}, {"nginx": "bad"})
+    assert found == {"nginx.conf": "no answer"}
+    assert kinds.settings_of(chosen.parts[kinds.SETTINGS]).registry_binary == "/usr/bin/other"
+
+
+def test_a_registry_that_did_not_start_is_not_tried_again_for_a_certificate(tried: Tried) -> None:
+    """One that hangs is waited for once."""
+    tried.choose({"registry_binary": "/opt/registry"}, {"certificate": "new"})
+    assert tried.registries == 1
+
+
+def test_nothing_to_go_back_to(tried: Tried) -> None:
+    with pytest.raises(BadInput):
+        choice.choose(tried.stage, tried.parts({"registry_binary": "/opt/registry"}, GOOD), None, True, False, None, "")
+
+
+def test_what_can_not_be_run_is_told_before_it_is_tried(tried: Tried, root: Path) -> None:
+    conf, good = tried.host.paths.conf, root / "good"
+    good.write_text("#!/bin/sh\n")
+    good.chmod(0o755)
+
+    def unusable(refused: str = "", known: Part | None = None, **given: str) -> dict[str, tuple[str, str]]:
+        part = kinds.settings_part(replace(Settings(), **given))  # type: ignore[arg-type]
+        found = programs.unusable(conf, part, known, lambda argv: Problem("", refused) if refused else None)
+        return {name: (problem.where, problem.what) for name, problem in found.items()}
+
+    assert unusable() == {}
+    assert unusable(nginx_binary=str(good), registry_binary=str(good)) == {}
+    missing = unusable(nginx_binary="/usr/sbin/nignx", registry_binary=str(root))
+    assert missing["NGINX_BINARY"] == (f"{conf}:2", "NGINX_BINARY: program not found: /usr/sbin/nignx")
+    assert missing["REGISTRY_BINARY"] == (f"{conf}:3", f"REGISTRY_BINARY: is a directory: {root}")
+    assert unusable("hidden", nginx_binary=str(good)) == {"NGINX_BINARY": (f"{conf}:2", "NGINX_BINARY: hidden")}
+    same = kinds.settings_part(replace(Settings(), nginx_binary=str(good)))
+    assert unusable("hidden", same, nginx_binary=str(good)) == {}, "it serves: an upgrade is another matter"
+
+
+def test_what_is_tried_has_units_of_its_slot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of all slots, by which what serves is started again, stay as they are."""
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda settings: Path(settings.registry_binary or "/usr/bin/registry"))
+
+    def parts(**given: Any) -> dict[str, Part]:
+        facts = {"root": "/srv/images", "more": ""}
+        return {
+            kinds.SETTINGS: kinds.settings_part(replace(Settings(), **given)),
+            kinds.REGISTRY: Part({}, facts),
+        }
+
+    host.paths.units.mkdir(parents=True)
+    host.paths.state.mkdir(parents=True)
+    proven = units.render(host, parts())
+    assert units.write(host, proven)
+    own = host.paths.trial_units / "secure-registry-registry@b.service"
+    assert units.prepare_slot(host, parts(registry_binary="/opt/registry"), "b")
+    assert b"ExecStart=:/opt/registry serve" in own.read_bytes()
+    assert {path: path.read_bytes() for path in proven} == proven
+    assert not units.prepare_slot(host, parts(registry_binary="/opt/registry"), "b"), "nothing to read again"
+    assert units.prepare_slot(host, parts(), "b") and not own.exists()
+    assert units.prepare_slot(host, parts(registry_binary="/opt/registry"), "c")
+    assert units.drop_slots(host) and list(host.paths.trial_units.iterdir()) == []
+    assert not units.drop_slots(host)
+
+
+def test_a_trial_has_the_walls_of_nginx_and_nothing_of_its_work(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    lines = units.trial(host, ["/opt/a b", "-v"], 10).decode().splitlines()
+    assert {"Type=oneshot", 'ExecStart=:"/opt/a b" -v', "ProtectHome=yes", "PrivateTmp=yes"} <= set(lines)
+    keys = [line.partition("=")[0] for line in lines]
+    assert not {"Restart", "PIDFile", "ExecReload", "RuntimeDirectory"} & set(keys)
+    assert keys.count("ExecStart") == keys.count("Type") == 1
