@@ -82,9 +82,10 @@ def apply(stage: Stage, wish: Wish) -> Report:
     try:
         with files.lock(stage.host.paths.lock, wish.doing, meanwhile=users.refresh):
             return _apply(replace(stage, meanwhile=users.refresh), wish, users)
-    except SecregError as error:
-        if wish.start:
-            retries.failed(stage.host.paths, error.problems, start=True)
+    except BaseException as error:
+        with contextlib.suppress(SecregError):
+            if bugs.is_failure(error) and (wish.start or stage.services.wanted()):
+                retries.failed(stage.host.paths, bugs.problems(error, "the apply failed"), start=wish.start)
         raise
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.journal import Level, keep
 
+HINT = "journalctl -t secure-registry -p err; please report it, see SECURITY.md"
 FRAMES = 30
 """Innermost frames of a traceback that are kept."""
 
@@ -19,6 +20,13 @@ def is_failure(error: BaseException) -> bool:
     """Whether `error` is something that went wrong, rather than somebody's wish that this process ends. Panics of Rust
     code (in the cryptography library) are no Exception, but nothing else than one."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def problems(error: BaseException, doing: str) -> tuple[Problem, ...]:
+    """What `error` is for an administrator, which is told in full elsewhere."""
+    if isinstance(error, SecregError):
+        return error.problems
+    return (Problem("", f"{doing} (a bug in secure-registry: {type(error).__name__})", HINT),)
 
 
 def caught(error: BaseException, where: Path | str, serves: bool = True) -> tuple[Problem, ...]:
@@ -44,4 +52,4 @@ def told(error: BaseException, where: Path | str) -> Problem:
     said = "".join(traceback.format_list(frames))
     keep(f"bug: {name} while {where} was read\n{said}{name}", Level.ERROR, kind="bug", where=str(where))
     what = f"can't be read (a bug in secure-registry: {name}); the traceback is in the journal"
-    return Problem(str(where), what, "journalctl -t secure-registry -p err; please report it, see SECURITY.md")
+    return Problem(str(where), what, HINT)

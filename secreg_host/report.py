@@ -17,8 +17,8 @@ LATEST = 1 << 33
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, or `away`: the registry does not
-    answer, all else serves."""
+    """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, or `away`:
+    the registry does not answer, all else serves."""
 
     kind: str
     part: str

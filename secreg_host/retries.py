@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from secreg_host import records
+from secreg_host import files, records
 from secreg_host.errors import Problem, SecregError
 from secreg_host.paths import Paths
 
@@ -57,6 +57,7 @@ def failed(paths: Paths, what: Sequence[Problem], start: bool) -> None:
     pause = PAUSES[min(tries, len(PAUSES) - 1)]
     retry = Retry(tuple(what), tries + 1, time.time() + pause, start)
     with contextlib.suppress(SecregError, OSError):
+        files.make_directory(paths.retry.parent, 0o755)
         records.save(paths.retry, asdict(retry))
 
 

@@ -61,7 +61,9 @@ def look(host: Host) -> Status:
         if not changing and not (found.away and waited < BACK_SECONDS):
             break
         time.sleep(0.05)
-    return replace(found, retry=retries.load(host.paths) if found.down or found.away else None)
+    retry = retries.load(host.paths)
+    failed = retry is not None and not retry.start
+    return replace(found, retry=retry if found.down or found.away or failed else None)
 
 
 def _look(host: Host) -> Status:
@@ -77,6 +79,10 @@ def _look(host: Host) -> Status:
             state = manager.state(units.unit_of("nginx"))
             unit, since = f"{state.active} ({state.sub})", max(since, state.since)
     retry = retries.load(host.paths)
+    if retry and not retry.start:
+        known = {finding.problem for finding in report.findings}
+        more = findings("failed", kinds.SETTINGS, [problem for problem in retry.what if problem not in known])
+        report = replace(report, findings=(*report.findings, *more))
     failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
     if generation is None:
         return Status(host, None, report, failed or "nothing was ever set up: secure-registry start", unit, since)

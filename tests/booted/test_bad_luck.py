@@ -224,8 +224,11 @@ def test_a_full_var(registry: Registry) -> None:
     done = registry.command("reload")
     assert done.returncode == 1 and "No space left on device" in done.stderr and "free some space" in done.stderr
     still_serves(registry)
+    seen = registry.command("status")
+    assert seen.returncode == 3 and re.search(r"failed .*No space left", seen.stdout), seen.stdout
     registry.put("nginx.conf", before)
     assert registry.command("reload").returncode == 0
+    assert registry.command("status").returncode == 0
     assert registry.systemctl("restart", "secure-registry").returncode == 0, "it starts with a full disk"
     still_serves(registry)
     machine.run("umount", f"{LIB}/generations")

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from secreg_host import activate, apply, backend, faults, parts, retries, watch
+from secreg_host import activate, apply, backend, faults, parts, retries, status, watch
 from secreg_host.apply import Wish
 from secreg_host.errors import Problem, SecregError
+from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.paths import Paths
 from secreg_host.retries import PAUSES
@@ -77,19 +78,39 @@ def test_the_watchdog_tries_when_the_time_has_come(paths: Paths, monkeypatch: py
     assert len(asked) == 2 and watcher.pause <= PAUSES[1]
 
 
-@pytest.mark.parametrize("start", [True, False])
-def test_only_a_start_that_failed_is_tried_again(paths: Paths, monkeypatch: pytest.MonkeyPatch, start: bool) -> None:
+@pytest.mark.parametrize(
+    ("start", "wanted", "error", "kept"),
+    [
+        (True, False, SecregError("no space left", "free some"), True),
+        (False, True, SecregError("no space left", "free some"), True),
+        (False, True, ZeroDivisionError("what a file holds"), True),
+        (False, True, KeyboardInterrupt(), False),
+        (False, False, SecregError("no space left", "free some"), False),
+    ],
+)
+def test_what_ends_an_apply_is_tried_again_and_in_status(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, start: bool, wanted: bool, error: BaseException, kept: bool
+) -> None:
+    """It could not write its own report. What is stopped is only checked, and nobody tries that again."""
+
     def fail(*_: Any) -> None:
-        raise SecregError("no such address", "")
+        raise error
 
     users = SimpleNamespace(serve=lambda **_: None, there=True, refresh=lambda: None)
     monkeypatch.setattr(apply, "Users", lambda *_: users)
     monkeypatch.setattr(apply, "_apply", fail)
-    stage: Any = activate.Stage(SimpleNamespace(paths=paths), SimpleNamespace())  # type: ignore[arg-type]
+    services: Any = SimpleNamespace(wanted=lambda: wanted)
+    stage: Any = activate.Stage(SimpleNamespace(paths=paths), services)  # type: ignore[arg-type]
     paths.run.mkdir(parents=True)
-    with pytest.raises(SecregError, match="no such address"):
+    with pytest.raises(type(error)):
         apply.apply(stage, Wish("apply", {}, start=start))
-    assert (retries.load(paths) is not None) == start
+    kept_now = retries.load(paths)
+    assert (kept_now is not None) == kept and (kept_now is None or kept_now.start == start)
+    accounts = SimpleNamespace(front=None, auth=None, registry=None)
+    seen = status.look(Host(paths, accounts))  # type: ignore[arg-type]
+    said = [finding.problem.what for finding in seen.report.rejected]
+    assert len(said) == (kept and not start) and all("no space left" in one or "a bug" in one for one in said)
+    assert "what a file holds" not in status.as_text(seen) and (seen.retry is not None) == kept
 
 
 class Registry:
