@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from secreg_host import files, nginxmaster, notstarted, process, processes, provision
 from secreg_host import parts as kinds
-from secreg_host.errors import Problem, SecregError
+from secreg_host.errors import Problem, SecregError, bad_input
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.processes import Process
@@ -178,7 +179,15 @@ class ForegroundServices:
 
 
 def fit(host: Host) -> None:
-    """Raise SecregError when the paths of unix sockets would be longer than the kernel takes (unix(7): 107 bytes)."""
+    """Raise SecregError when the paths of unix sockets would be longer than the kernel takes (unix(7): 107 bytes), or
+    the service users can't get there: as root each process has one of its own."""
+    root = host.paths.root
+    if host.accounts.front.uid != os.geteuid():
+        whole = root.resolve()
+        closed = [path for path in (whole, *whole.parents) if path.exists() and not path.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            what = f"{closed[0]} is closed to the service users, who run the processes when root starts them"
+            raise bad_input(f"--root {root}", what, "name one below /srv; or start it as an ordinary user")
     longest = str(processes.socket_of(host, "a"))
     if len(os.fsencode(longest)) > 107:
         raise SecregError(f"--root {host.paths.root} is too long for unix sockets", "choose a shorter directory")
