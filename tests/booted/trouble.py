@@ -35,7 +35,7 @@ FULL = {
     "state": (FILL.format(f"{LIB}/state"), f"rm {LIB}/state/fill"),
     "/run": (f"{SHRINK_RUN}\n{FILL.format('/run')}", f"{GROW_RUN}; rm /run/fill"),
 }
-RESTART_SECONDS = 240.0
+RESTART_SECONDS = 60.0
 """How long a restart may take: what runs is waited for. How long it did take is printed."""
 
 ODD = {
