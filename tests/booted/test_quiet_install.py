@@ -56,7 +56,7 @@ class Installing:
         pid, self._said = (f"/run/{names[0]}.{suffix}" for suffix in ("pid", "said"))
         script = f'echo "$$" > {pid}; exec /root/packaging/quiet-install "$@" > {self._said} 2>&1'
         self.process = subprocess.Popen(
-            bare.command("sh", "-c", script, "-", *argv),
+            bare.command("env", "--default-signal", "sh", "-c", script, "-", *argv),  # whatever nohup(1) left
             stdin=subprocess.DEVNULL,
         )
         self.pid = bare.wait_for("its number", lambda: bare.run("cat", pid, check=False).stdout.strip())
