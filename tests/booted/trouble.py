@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from tests import der
 from tests.booted.chaos import HASH, Chaos
+from tests.booted.obstacles import FILL, GROW_RUN, LIB, SHRINK_RUN
 from tests.booted.registry import ETC
-from tests.booted.test_users_first import FILL, GROW_RUN, LIB, SHRINK_RUN
 
 EVERY = 4
 """Each how many edits is one of these."""
