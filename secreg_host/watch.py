@@ -170,7 +170,7 @@ class Watcher:
         now = sources.fingerprint(self.paths, self.sources())
         due = periodic and (self.waited_long(report) or not os.path.lexists(self.paths.users_live))
         if now == report.get("fingerprint") and not due:
-            self.tries, self.pause = 0, CHECK_SECONDS
+            self.tried, self.tries, self.pause = "", 0, CHECK_SECONDS  # what was before may come back
             return
         if now == self.tried and not periodic:
             return

@@ -25,6 +25,19 @@ def upload(registry: Registry, data: str) -> str:
     return f"/v2/some/blob/blobs/{digest}"
 
 
+def test_manifests_come_from_the_disk(registry: Registry) -> None:
+    """By the JavaScript module of each release."""
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    config = {"mediaType": "a/b", "size": 2, "digest": upload(registry, "{}").rpartition("/")[2]}
+    data = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []})
+    put = ["--request", "PUT", "--data-binary", data, "--header", f"Content-Type: {kind}"]
+    assert registry.curl("/v2/some/blob/manifests/t", *put, user="docker").stdout.endswith("201")
+    registry.systemctl("kill", "--signal=STOP", "secure-registry-registry@*")
+    wants = ["--header", "Accept: a/b", "--header", f"Accept: {kind};q=0.5, c/d"]
+    assert registry.curl("/v2/some/blob/manifests/t", *wants, user="docker").stdout == f"{data}\n200"
+    registry.systemctl("kill", "--signal=CONT", "secure-registry-registry@*")
+
+
 def test_blobs_come_from_the_disk_or_else_from_the_registry(registry: Registry) -> None:
     machine = registry.machine
     path = upload(registry, "0123456789")

@@ -354,6 +354,7 @@ def test_manifests(shared: Instance, stocked: Images) -> None:
                     Request("GET", path, headers[:1] if len(accept) == 1 else (("Accept", ", ".join(accept)),))
                 )
                 pair.compare(Request("HEAD", path, headers[-1:]))
+                pair.compare(Request("GET", path, headers))
         for (header, value), reference in itertools.product([*CONDITIONS, ("Range", "bytes=0-4")], ("oci", oci)):
             plain = (header, value.replace("DIGEST", oci))
             for method in ("GET", "HEAD"):

@@ -76,6 +76,30 @@ def test_an_apply_that_did_not_see_the_change_is_followed_by_others(applies: App
     assert (applies.asked, watcher.pause) == (asked, CHECK_SECONDS)
 
 
+def test_what_was_tried_may_come_back(applies: Applies) -> None:
+    """A file system is mounted upon the directory while an apply runs, which sees that one, and taken away again."""
+    etc, upon, below = applies.paths.etc, applies.paths.etc.with_name("upon"), applies.paths.etc.with_name("below")
+    upon.mkdir()
+    (upon / ".htpasswd").touch()
+
+    def covered() -> None:
+        etc.rename(below)
+        upon.rename(etc)
+        applies.see()
+
+    applies.then = covered
+    watcher = Watcher(applies.paths, applies)
+    (etc / "new").touch()
+    watcher.look(periodic=False)
+    watcher.look(periodic=True)
+    assert (applies.asked, watcher.pause) == (1, CHECK_SECONDS)
+    etc.rename(upon)
+    below.rename(etc)
+    applies.then = applies.see
+    watcher.look(periodic=False)
+    assert applies.asked == 2
+
+
 def test_users_that_are_gone_from_memory_are_brought_back(applies: Applies) -> None:
     """Somebody emptied /run: the files of /etc are as they were, and nobody is let in."""
     watcher = Watcher(applies.paths, applies)
