@@ -47,6 +47,11 @@ class Status:
         return any(finding.kind == "away" for finding in self.report.findings)
 
     @property
+    def failed(self) -> bool:
+        """Whether the last apply failed as a whole."""
+        return any(finding.kind == "failed" for finding in self.report.findings)
+
+    @property
     def code(self) -> Exit:
         return Exit.DEGRADED if self.down or self.report.rejected else Exit.DONE
 
@@ -55,15 +60,13 @@ def look(host: Host) -> Status:
     """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
     is called wrong. Raises SecregError when the state can't be read."""
     begun = time.monotonic()
-    while (found := _look(host)).down or found.away:
+    while (found := _look(host)).down or found.away or found.failed:
         waited = time.monotonic() - begun
-        changing = bool(found.down) and files.held(host.paths.lock) and waited < CHANGE_SECONDS
+        changing = bool(found.down or found.failed) and files.held(host.paths.lock) and waited < CHANGE_SECONDS
         if not changing and not (found.away and waited < BACK_SECONDS):
             break
         time.sleep(0.05)
-    retry = retries.load(host.paths)
-    failed = retry is not None and not retry.start
-    return replace(found, retry=retry if found.down or found.away or failed else None)
+    return replace(found, retry=retries.load(host.paths) if found.down or found.away or found.failed else None)
 
 
 def _look(host: Host) -> Status:
