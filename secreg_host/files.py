@@ -24,8 +24,10 @@ PUBLIC = 0o644
 @contextlib.contextmanager
 def explained(path: Path, doing: str = "write") -> Iterator[None]:
     """Turn an OSError inside the block into a `SecregError` that names `path` and the remedy."""
+    hidden = [part.startswith(".") for part in path.parts] + [True]
+    lasting = Path(*path.parts[: min(hidden.index(True), len(path.parts) - 1)])  # what is hidden may be gone by then
     remedies = {
-        errno.ENOSPC: f"free some space on the file system of {path.parent} (see: df -h {path.parent})",
+        errno.ENOSPC: f"free some space on the file system of {lasting} (see: df -h {lasting})",
         errno.EDQUOT: f"the quota of {path.parent} is used up",
         errno.EROFS: f"the file system is mounted read-only; remount it: mount -o remount,rw (see: findmnt -T {path})",
         errno.EACCES: "run this as root (sudo), or give --root DIR for an instance of your own",

@@ -3,6 +3,7 @@ pushes a small image and pulls it back; None is right, anything else is what the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from tests.hosts.commands import Result
@@ -35,7 +36,7 @@ def pid(machine: Machine, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Client:
+class Client(ABC):
     """A client of `machine`; password: that of user docker."""
 
     machine: Machine
@@ -48,14 +49,14 @@ class Client:
         """Whether the client can name an image at `address`: most know no IPv6 addresses there, only at login."""
         return "[" not in address
 
-    def login(self, address: str) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def login(self, address: str) -> str | None: ...
 
-    def push(self, address: str) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def push(self, address: str) -> str | None: ...
 
-    def pull(self, address: str) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def pull(self, address: str) -> str | None: ...
 
     def forget(self) -> None:
         """Log out everywhere."""

@@ -159,3 +159,4 @@ def test_a_directory_that_is_not_there_or_does_not_answer_is_passed_by(
     monkeypatch.setitem(temporary.distant._silent, str(tmp_path), float("inf"))
     (tmp_path / ".x.secreg.new").touch()
     temporary.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"file", ".x.secreg.new"}

@@ -215,3 +215,14 @@ def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: Front) ->
     assert live.directory.stat().st_mode & 0o777 == 0o711
     assert (live.directory / live.epoch).stat().st_mode & 0o777 == 0o755
     assert {path.stat().st_mode & 0o777 for path in (live.directory / live.epoch).iterdir()} == {0o400}
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [("/var/lib/x/.stage-1/auth/nginx.conf", "/var/lib/x"), ("/etc/x/.htpasswd", "/etc/x"), ("/etc/x/y", "/etc/x")],
+)
+def test_a_full_disk_is_named_by_a_directory_that_stays(path: str, named: str) -> None:
+    """The remedy is typed when what was being written is gone again."""
+    with pytest.raises(SecregError) as raised, files.explained(Path(path)):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert raised.value.problems[0].hint.endswith(f"(see: df -h {named})")
