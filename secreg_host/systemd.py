@@ -28,7 +28,10 @@ SIGNATURES = {
     "KillUnit": "(ssi)",
 }
 """The manager's methods that are used, and the types of their arguments (D-Bus specification, type system)."""
-OF_UNITS = ("ActiveState", "SubState", "ActiveEnterTimestamp", "LoadState", "NeedDaemonReload", "InvocationID")
+OF_UNITS = (
+    *("ActiveState", "SubState", "LoadState", "NeedDaemonReload", "InvocationID"),
+    *("ActiveEnterTimestamp", "InactiveExitTimestamp"),
+)
 """Properties that any unit has; the others that are asked for are those of services."""
 
 JOB_SECONDS = 60.0

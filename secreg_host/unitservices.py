@@ -8,8 +8,9 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from secreg_host import files, nginxmaster, notstarted, process, processes, units, views
+from secreg_host import files, nginxmaster, notstarted, process, processes, unitlog, units, views
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.errors import Problem, SecregError
@@ -19,6 +20,15 @@ from secreg_host.services import TRIAL_SECONDS
 from secreg_host.systemd import Systemd
 
 RENEW_SECONDS = 10.0
+BEGUN = "InactiveExitTimestamp"
+
+
+class Start(NamedTuple):
+    """A start of a unit: its number (systemd.exec(5), INVOCATION_ID), and when it was asked for, in seconds since the
+    epoch."""
+
+    number: str
+    at: float
 
 
 class UnitServices:
@@ -26,7 +36,7 @@ class UnitServices:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.starts: dict[str, str] = {}  # by process, the number of the start that was asked for last
+        self.starts: dict[str, Start] = {}  # by process, the one that was asked for last
 
     @functools.cached_property
     def systemd(self) -> Systemd:
@@ -92,8 +102,9 @@ class UnitServices:
             if slot:
                 files.write(starting, b"", files.PUBLIC)
             self.systemd.call("ResetFailedUnit", unit)
+            at = time.time()
             self.systemd.job("StartUnit", unit)
-            self.starts[name] = self._invocation(name)
+            self.starts[name] = Start(self._invocation(name), at)
             if self.systemd.active(unit)[0] not in ("active", "activating"):
                 raise SecregError(f"{unit} did not start", f"journalctl -u {unit} -n 20")
         finally:
@@ -181,15 +192,14 @@ class UnitServices:
     def last_words(self, name: str) -> list[str]:
         """What was said in the start that was asked for and in the present one (systemd tries again by itself): by the
         process, and by systemd when it could not start it."""
-        starts = {self.starts.get(name, ""), self._invocation(name)} - {""}
-        if not starts:
-            return []
-        process.run(["journalctl", "--sync"])  # what was just said is there
-        said = [*(f"_SYSTEMD_INVOCATION_ID={one}" for one in sorted(starts)), "_TRANSPORT=stdout"]
-        told = [*(f"INVOCATION_ID={one}" for one in sorted(starts)), "PRIORITY=3"]
-        argv = ["journalctl", "-q", "-o", "cat", "-n", "20", *said, "+", *told]
-        lines = process.run(argv).stdout.strip().splitlines()
-        return [line for line in lines if not line.startswith("Failed to start ")]
+        asked = self.starts.get(name)
+        starts = {asked.number if asked else "", self._invocation(name)} - {""}
+        since = asked.at if asked else self._begun(name)
+        return unitlog.last_words(units.unit_of(name), starts, since) if starts else []
+
+    def _begun(self, name: str) -> float:
+        """When the present start of `name` began, or the last one: seconds since the epoch."""
+        return float(self.systemd.properties(units.unit_of(name), BEGUN)[BEGUN] / 1e6)
 
     def _invocation(self, name: str) -> str:
         """The number of the present start of `name`, or of the last one (systemd.exec(5), INVOCATION_ID); "": none."""

@@ -19,7 +19,7 @@ LAYERS = [
     {"users", "reserve", "opensslcnf", "nginxsyntax", "registryconf", "leftovers"},
     {"nginxconf", "climbing"},
     {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "dockerinfo", "bypass", "passing", "serverblocks"}
-    | {"onsockets"},
+    | {"onsockets", "unitlog"},
     {"probe"},
     {"settings", "issued", "beside"},
     {"exposure"},
