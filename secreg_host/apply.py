@@ -289,7 +289,7 @@ def _settings(stage: Stage, wish: Wish, current: Generation | None) -> tuple[Set
 
 def _nginx(host: Host, settings: Settings, images: Sequence[Path]) -> Reading:
     if not settings.nginx_binary:
-        hosts.nginx(settings)
+        hosts.nginx()
     return kinds.read_nginx(host.paths, images)
 
 
@@ -297,7 +297,7 @@ def _registry(host: Host, settings: Settings) -> Reading:
     if not settings.own_registry:
         return Reading(Part({}, {"root": None, "auth": True, "more": "it runs elsewhere"}))
     if not settings.registry_binary:
-        hosts.registry(settings)
+        hosts.registry()
     reading = kinds.read_registry(host.paths)
     if reading.part is None or (root := reading.part.facts["root"]) is None:
         return reading

@@ -31,7 +31,7 @@ def of_start(host: Host, generation: Generation, said: list[str]) -> Problem:
     if wrong := notstarted.explain(said):
         where = named if wrong.program else str(yml)
         return Problem(where, f"the registry does not start: {wrong.what}", wrong.hint)
-    program, told = hosts.registry(settings), reason(said)
+    program, told = hosts.registry(settings.registry_binary), reason(said)
     if not (version := registryprogram.version(program, host.accounts.registry)):
         shown = lastwords.registry(told, data)
         what = f"{program} is not distribution's registry: it says no version, and when it is started: {shown}"

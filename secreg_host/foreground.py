@@ -86,8 +86,9 @@ class ForegroundServices:
         kind, _, slot = name.partition("@")
         settings = kinds.settings_of(self.registries.get(slot, self.parts)[kinds.SETTINGS])
         if kind == "registry":
-            return processes.registry(self.host, settings, slot)
-        one = processes.front(self.host, settings) if kind == "nginx" else processes.auth(self.host, settings)
+            return processes.registry(self.host, slot, settings.registry_binary)
+        make = processes.front if kind == "nginx" else processes.auth
+        one = make(self.host, settings.nginx_binary)
         return replace(one, argv=(*one.argv, *processes.IN_FRONT))
 
     def start(self, name: str) -> None:

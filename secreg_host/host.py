@@ -17,7 +17,6 @@ from secreg_host import distant, distro
 from secreg_host.errors import SecregError
 from secreg_host.paths import Paths
 from secreg_host.process import Account, find_program
-from secreg_host.settings import Settings
 
 NGINX_NAMES = ("nginx",)
 REGISTRY_NAMES = ("docker-registry", "registry")
@@ -82,14 +81,16 @@ def _account(name: str, *run: Path) -> Account:
     return Account(name, entry.pw_uid, entry.pw_gid)
 
 
-def nginx(settings: Settings) -> Path:
-    """The nginx program. Raises SecregError when there is none."""
-    return _program(settings.nginx_binary, NGINX_NAMES, "NGINX_BINARY", distro.install("nginx"))
+def nginx(given: str = "") -> Path:
+    """The nginx program: the one that is `given` (NGINX_BINARY), else the distribution's. Raises SecregError when there
+    is none."""
+    return _program(given, NGINX_NAMES, "NGINX_BINARY", distro.install("nginx"))
 
 
-def registry(settings: Settings) -> Path:
-    """distribution's registry program. Raises SecregError when there is none."""
-    return _program(settings.registry_binary, REGISTRY_NAMES, "REGISTRY_BINARY", distro.install_registry())
+def registry(given: str = "") -> Path:
+    """distribution's registry program: the one that is `given` (REGISTRY_BINARY), else the distribution's. Raises
+    SecregError when there is none."""
+    return _program(given, REGISTRY_NAMES, "REGISTRY_BINARY", distro.install_registry())
 
 
 def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> Path:

@@ -82,7 +82,7 @@ def module(host: Host, settings: Settings) -> Module | None:
     if found is None:
         return None
     try:
-        program = hosts.nginx(settings)
+        program = hosts.nginx(settings.nginx_binary)
         marks = tuple(_mark(path) for path in (program, found, host.paths.templates / SCRIPT))
         return Module(found, _wrong(host, program, found, marks))
     except SecregError:  # as long as nginx is away, or can't be tried, what serves stays as it is

@@ -10,7 +10,6 @@ from secreg_host import host as hosts
 from secreg_host.errors import SecregError
 from secreg_host.host import Host
 from secreg_host.process import Account
-from secreg_host.settings import Settings
 
 SLOTS = "abcd"
 """Instances of the registry. One serves; while docker-registry.yml changes, the next one takes over."""
@@ -54,20 +53,21 @@ def _outdated(pid: int, program: Path) -> bool:
     return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino)
 
 
-def front(host: Host, settings: Settings) -> Process:
-    """nginx that speaks TLS with the world."""
-    return _nginx(host, settings, "nginx", "front", host.accounts.front, host.paths.front_run)
+def front(host: Host, program: str = "") -> Process:
+    """nginx that speaks TLS with the world; program: NGINX_BINARY. Raises SecregError when there is none."""
+    return _nginx(host, program, "nginx", "front", host.accounts.front, host.paths.front_run)
 
 
-def auth(host: Host, settings: Settings) -> Process:
-    """nginx that checks passwords, away from the front's event loop, and after it when both want to run."""
-    return replace(_nginx(host, settings, "auth", "auth", host.accounts.auth, host.paths.auth_run), nice=5)
+def auth(host: Host, program: str = "") -> Process:
+    """nginx that checks passwords, away from the front's event loop, and after it when both want to run; program:
+    NGINX_BINARY. Raises SecregError when there is none."""
+    return replace(_nginx(host, program, "auth", "auth", host.accounts.auth, host.paths.auth_run), nice=5)
 
 
-def _nginx(host: Host, settings: Settings, name: str, part: str, account: Account, run: Path) -> Process:
+def _nginx(host: Host, program: str, name: str, part: str, account: Account, run: Path) -> Process:
     conf = host.paths.current / part / "nginx.conf"
-    program = host.paths.nginx_program if host.by_systemd else hosts.nginx(settings)
-    return Process(name, nginx_argv(program, conf), account, run)
+    found = host.paths.nginx_program if host.by_systemd else hosts.nginx(program)
+    return Process(name, nginx_argv(found, conf), account, run)
 
 
 IN_FRONT = ("-g", "daemon off;")
@@ -80,10 +80,12 @@ def nginx_argv(program: Path, conf: Path) -> tuple[str, ...]:
     return (str(program), "-e", "stderr", "-p", f"{conf.parent}/", "-c", str(conf))
 
 
-def registry(host: Host, settings: Settings, slot: str, images: str | None = None) -> Process:
+def registry(host: Host, slot: str, program: str = "", images: str | None = None) -> Process:
     """distribution's registry on a unix socket; its environment stands above docker-registry.yml (upstream's rule).
+    Raises SecregError when there is none.
 
-    images: where they are, if that is not where docker-registry.yml says: a link there leads out of a sandbox.
+    program: REGISTRY_BINARY; images: where they are, if that is not where docker-registry.yml says: a link there leads
+    out of a sandbox.
     """
     run = host.paths.registry_run(slot)
     environment = {
@@ -97,7 +99,7 @@ def registry(host: Host, settings: Settings, slot: str, images: str | None = Non
     }
     if images:
         environment["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = images
-    argv = (str(hosts.registry(settings)), "serve", str(host.paths.slot(slot) / "docker-registry.yml"))
+    argv = (str(hosts.registry(program)), "serve", str(host.paths.slot(slot) / "docker-registry.yml"))
     return Process(f"registry@{slot}", argv, host.accounts.registry, run, environment, umask=0o007)
 
 

@@ -73,4 +73,4 @@ def where(conf: Path, name: str, settings: Settings) -> str:
     """The line that names the program of setting `name`; the program itself, where it was found in PATH."""
     if given(settings, name):
         return settings_module.place_of(conf, name)
-    return str(hosts.nginx(settings) if name == NGINX else hosts.registry(settings))
+    return str(hosts.nginx(settings.nginx_binary) if name == NGINX else hosts.registry(settings.registry_binary))

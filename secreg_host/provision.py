@@ -122,7 +122,7 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
     An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by
     `setup`: until then it admits nobody. One that is linked is the administrator's, also while its target is away.
     """
-    from secreg_host import htpasswd, users
+    from secreg_host import hashoptions, users
 
     paths = host.paths
     ledger = Ledger(paths)
@@ -150,7 +150,7 @@ def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Writ
         ledger.record([write])
         files.write(write.path, write.data, write.mode)
         written.append(write)
-    choice = htpasswd.split_options(settings.opt, "OPT")
+    choice = hashoptions.split_options(settings.opt, "OPT")
     line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
     write = Write(paths.htpasswd, line.encode(), files.SECRET)
     ledger.record([write])

@@ -57,7 +57,7 @@ def check(host: Host, generation: Generation, staged: Path, tried: Generation | 
 
 def _check(host: Host, generation: Generation, staged: Path, tried: Generation | None) -> tuple[Problem, ...]:
     settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
-    program = hosts.nginx(settings)
+    program = hosts.nginx(settings.nginx_binary)
     tests = [("front", host.accounts.front, host.paths.front_run)]
     same_settings = tried is not None and kinds.settings_of(tried.parts[kinds.SETTINGS]) == settings
     if not same_settings or generation.differs(tried, "auth/"):

@@ -150,10 +150,10 @@ def _program(value: str) -> str:
 
 
 def _options(value: str) -> str:
-    from secreg_host import htpasswd  # late: passlib takes its time, and OPT is rarely set
+    from secreg_host import hashoptions  # late: passlib takes its time, and OPT is rarely set
 
     try:
-        htpasswd.split_options(value, "OPT")
+        hashoptions.split_options(value, "OPT")
     except BadInput as error:
         raise _Invalid("; ".join(problem.what for problem in error.problems)) from None
     return value

@@ -16,7 +16,6 @@ from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.parts import Part
 from secreg_host.rendered import Rendered
-from secreg_host.settings import Settings
 
 MAIN = "secure-registry.service"
 TRIAL = "trial"
@@ -35,10 +34,11 @@ def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
     """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
     settings = kinds.settings_of(parts[kinds.SETTINGS])
     storage = imagesplace.real(parts[kinds.REGISTRY].facts)
-    wanted = {"nginx": partial(processes.front, host, settings), "auth": partial(processes.auth, host, settings)}
+    program = settings.nginx_binary
+    wanted = {"nginx": partial(processes.front, host, program), "auth": partial(processes.auth, host, program)}
     if settings.own_registry:
         moved = None if storage == parts[kinds.REGISTRY].facts["root"] else storage
-        wanted["registry@"] = partial(processes.registry, host, settings, INSTANCE, moved)
+        wanted["registry@"] = partial(processes.registry, host, INSTANCE, settings.registry_binary, moved)
     rendered = {}
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
@@ -134,7 +134,7 @@ WALLS_ONLY = re.compile(
 
 def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
     """A unit that runs `argv` once, for `seconds` at the most, within the walls of nginx."""
-    text = _service(host, "nginx", processes.front(host, Settings()), None).decode()
+    text = _service(host, "nginx", processes.front(host), None).decode()
     walls = [line for line in text.partition("[Service]\n")[2].splitlines() if not WALLS_ONLY.match(line)]
     run = ["[Service]", "Type=oneshot", f"ExecStart=:{_words(argv)}", f"TimeoutStartSec={seconds:.0f}s"]
     return "\n".join([*run, *walls, ""]).encode()

@@ -45,7 +45,7 @@ class UnitServices:
 
     def prepare(self, parts: Mapping[str, Part]) -> None:
         with contextlib.suppress(SecregError):  # it is away, which was told: the link stays as it is
-            program = str(hosts.nginx(kinds.settings_of(parts[kinds.SETTINGS])))
+            program = str(hosts.nginx(kinds.settings_of(parts[kinds.SETTINGS]).nginx_binary))
             link = self.host.paths.nginx_program
             if not link.is_symlink() or str(link.readlink()) != program:
                 files.make_directory(link.parent, 0o711)

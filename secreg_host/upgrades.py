@@ -30,9 +30,10 @@ PATIENCE = 10.0
 def programs(host: Host, settings: Settings) -> tuple[str, ...]:
     """The programs that run, as files to watch."""
     found = []
-    for find in (hosts.nginx, hosts.registry) if host.is_system else ():
+    given = ((hosts.nginx, settings.nginx_binary), (hosts.registry, settings.registry_binary))
+    for find, program in given if host.is_system else ():
         with contextlib.suppress(SecregError):
-            found.append(str(find(settings)))
+            found.append(str(find(program)))
     return tuple(found)
 
 

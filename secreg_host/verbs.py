@@ -287,6 +287,7 @@ def add_htpasswd_options(parser: argparse.ArgumentParser) -> None:
 
 def htpasswd(call: Call) -> int:
     """Change users; the change serves at once."""
+    from secreg_host import hashoptions
     from secreg_host import htpasswd as tool
 
     host = _host(call)
@@ -303,7 +304,7 @@ def htpasswd(call: Call) -> int:
         own = tool.Place(paths.state, reserve.of_state(paths))
     before = sources.mark(str(paths.htpasswd))
     code = tool.run(
-        call.args, request, lambda: tool.split_options(settings().opt, "OPT"), sys.stdin, sys.stdout, own
+        call.args, request, lambda: hashoptions.split_options(settings().opt, "OPT"), sys.stdin, sys.stdout, own
     )
     if code == Exit.DONE and sources.mark(str(paths.htpasswd)) != before:
         return _let_users_count(call, host)

@@ -159,7 +159,7 @@ def serving(bench: Bench, generation: Generation, registry: Path | None = None) 
                 data = data if name == "front/nginx.conf" else data.replace(old.encode(), new.encode())
             target.write_bytes(data)
     subprocess.run(["chown", "-R", f"{bench.host.accounts.front.uid}", directory], check=True)
-    program = [str(hosts.nginx(kinds.settings_of(generation.parts[kinds.SETTINGS]))), "-e", "stderr"]
+    program = [str(hosts.nginx(kinds.settings_of(generation.parts[kinds.SETTINGS]).nginx_binary)), "-e", "stderr"]
     argv = [*program, "-p", f"{directory}/", "-c", f"{directory}/nginx.conf", "-g", "daemon off;"]
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
     with (directory / "said").open("w+b") as said:

@@ -17,7 +17,7 @@ LAYERS = [
     {"patterns", "reading", "events", "temporary"},
     {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
     {"users", "reserve", "opensslcnf", "nginxsyntax", "registryconf", "leftovers"},
-    {"nginxconf", "climbing"},
+    {"nginxconf", "climbing", "hashoptions"},
     {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "dockerinfo", "bypass", "passing", "serverblocks"}
     | {"onsockets", "unitlog"},
     {"probe"},

@@ -11,7 +11,6 @@ import pytest
 
 from secreg_host import distro, host, paths, systemd, users
 from secreg_host.errors import SecregError
-from secreg_host.settings import Settings
 
 RELEASES = {
     "debian": "ID=debian\nVERSION_ID=12\n",
@@ -47,10 +46,10 @@ def test_a_missing_program(on: object, monkeypatch: pytest.MonkeyPatch, name: st
     on(name)  # type: ignore[operator]
     monkeypatch.setattr(host, "find_program", lambda _: None)
     with pytest.raises(SecregError) as caught:
-        host.registry(Settings())
+        host.registry()
     assert registry in caught.value.hint and "REGISTRY_BINARY in secure-registry.conf" in caught.value.hint
     with pytest.raises(SecregError) as caught:
-        host.nginx(Settings())
+        host.nginx()
     assert nginx in caught.value.hint and "NGINX_BINARY" in caught.value.hint
 
 

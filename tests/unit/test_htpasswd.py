@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import htpasswd, users
+from secreg_host import hashoptions, htpasswd, users
 from secreg_host.errors import BadInput, Exit, SecregError
-from secreg_host.htpasswd import HashChoice
+from secreg_host.hashoptions import HashChoice
 from secreg_host.users import Scheme
 
 
@@ -121,7 +121,7 @@ def test_a_terminal_is_asked_twice() -> None:
     [("", HashChoice()), ("-B -C 12", HashChoice(Scheme.BCRYPT, 12)), ("-5", HashChoice()), ("-bc", HashChoice())],
 )
 def test_opt(opt: str, choice: HashChoice) -> None:
-    assert htpasswd.split_options(opt, "OPT") == choice
+    assert hashoptions.split_options(opt, "OPT") == choice
 
 
 def test_runs_at_the_same_time_lose_no_user_and_bring_none_back(tmp_path: Path) -> None:

@@ -131,8 +131,8 @@ def test_what_can_not_be_run_is_told_before_it_is_tried(tried: Tried, root: Path
 
 def test_what_is_tried_has_units_of_its_slot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of all slots, by which what serves is started again, stay as they are."""
-    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
-    monkeypatch.setattr(hosts, "registry", lambda settings: Path(settings.registry_binary or "/usr/bin/registry"))
+    monkeypatch.setattr(hosts, "nginx", lambda *_: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda given: Path(given or "/usr/bin/registry"))
 
     def parts(**given: Any) -> dict[str, Part]:
         facts = {"root": "/srv/images", "more": ""}
@@ -157,7 +157,7 @@ def test_what_is_tried_has_units_of_its_slot(host: Host, monkeypatch: pytest.Mon
 
 
 def test_a_trial_has_the_walls_of_nginx_and_nothing_of_its_work(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "nginx", lambda *_: Path("/usr/sbin/nginx"))
     lines = units.trial(host, ["/opt/a b", "-v"], 10).decode().splitlines()
     assert {"Type=oneshot", 'ExecStart=:"/opt/a b" -v', "ProtectHome=yes", "PrivateTmp=yes"} <= set(lines)
     keys = [line.partition("=")[0] for line in lines]
