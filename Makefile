@@ -111,7 +111,7 @@ check-fast: lint        ## Lint and unit tests
 	$(RUN) -m pytest -q tests/unit
 
 lint: need-lint venv    ## Style, types, units, scripts, versions
-	$(RUN) -m ruff check .
+	$(RUN) -m ruff check . && $(RUN) -m ruff format --check --quiet .
 	$(RUN) -m mypy
 	shellcheck .ci/run packaging/start packaging/detached packaging/quiet-install packaging/debian/secure-registry.p*
 	@rm -rf build/verify && mkdir -p build/verify

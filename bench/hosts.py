@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import watch
-from secreg_host import users
+from secreg_host.formats import users
 from tests.booted.obstacles import removals
 from tests.booted.registry import Registry
 from tests.hosts import docker, tree

@@ -27,7 +27,7 @@ from passlib.hash import apr_md5_crypt
 from bench import load, usage
 from bench.certificate import self_signed
 from bench.content import OWNER
-from secreg_host import users
+from secreg_host.formats import users
 from tests.hosts.cgroup import ControlGroup
 from tests.real.program import Instance, free_port
 

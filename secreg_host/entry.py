@@ -11,14 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from secreg_host.paths import Paths
+    from secreg_host.base.paths import Paths
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["ask"]:
-        from secreg_host import ask
+        from secreg_host.watchdog import ask
 
         return ask.main()
     if sys.flags.no_site:  # the launcher's -S: where Debian's libraries are, `ask` need not know
@@ -26,16 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         site.main()
     if arguments == ["watch"]:
-        from secreg_host import watch
+        from secreg_host.watchdog import watch
 
         return _lasting(watch.main)
     gc.disable()  # nothing that is imported is garbage, now or later
-    from secreg_host import cli
+    from secreg_host.command import cli
 
     gc.freeze()
     gc.enable()
     if arguments == ["ready"]:
-        from secreg_host import ready
+        from secreg_host.command import ready
 
         return _lasting(ready.main)
     return cli.main(arguments)
@@ -43,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _lasting(run: Callable[[Paths], int]) -> int:
     """What systemd runs for years; what it can't do is said in a line."""
-    from secreg_host.errors import SecregError
-    from secreg_host.journal import Level, say
-    from secreg_host.paths import Paths
+    from secreg_host.base.errors import SecregError
+    from secreg_host.base.journal import Level, say
+    from secreg_host.base.paths import Paths
 
     try:
         return run(Paths())

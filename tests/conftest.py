@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from secreg_host import process
-from secreg_host.host import Accounts, Host
-from secreg_host.paths import Paths
-from secreg_host.process import Account
+from secreg_host.base import process
+from secreg_host.base.paths import Paths
+from secreg_host.base.process import Account
+from secreg_host.host.host import Accounts, Host
 from tests.hosts.fixtures import releases
 
 # the same examples each time, however slow the machine is
@@ -37,10 +37,10 @@ def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     def banned(*args: object, **_: object) -> None:
         raise Banned(f"a unit test wanted to run {args}: mark it real")
 
-    monkeypatch.setattr("secreg_host.journal.JOURNAL", "/nowhere")
+    monkeypatch.setattr("secreg_host.base.journal.JOURNAL", "/nowhere")
     monkeypatch.setattr(process, "run", banned)
     monkeypatch.setattr(process, "spawn", banned)
-    monkeypatch.setattr("secreg_host.systemd.Systemd.__init__", banned)
+    monkeypatch.setattr("secreg_host.base.systemd.Systemd.__init__", banned)
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist looks at the marks in its own hook

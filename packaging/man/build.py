@@ -21,7 +21,10 @@ import argcomplete  # noqa: E402
 from docutils.core import publish_string  # noqa: E402
 from docutils.writers import manpage  # noqa: E402
 
-from secreg_host import __version__, cli, helptext, quoting, settings, templating  # noqa: E402
+from secreg_host import __version__  # noqa: E402
+from secreg_host.base import quoting, templating  # noqa: E402
+from secreg_host.command import cli, helptext  # noqa: E402
+from secreg_host.wanted import settings  # noqa: E402
 
 NAME = "secure-registry"
 PAGES = (f"{NAME}.8", f"{NAME}.conf.5")

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from secreg_host import certs
+from secreg_host.pki import certs
 from tests.booted.registry import ETC, Registry
 from tests.hosts.machine import Machine
 

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 
-from secreg_host.systemd import JOB_SECONDS
+from secreg_host.base.systemd import JOB_SECONDS
 from tests.booted.registry import ETC, Registry
 from tests.hosts.machine import Machine
 

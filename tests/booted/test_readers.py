@@ -66,7 +66,7 @@ def test_a_bug_in_a_reader_is_one_finding(watched: Registry) -> None:
     machine = watched.machine
     watched.expected.append(r"ZeroDivisionError|Reload failed for secure-registry")  # while what is ready begins anew
     machine.run("secure-registry", "htpasswd", "-b", "bob", "secret")
-    program = "/usr/share/secure-registry/secreg_host/registryconf.py"
+    program = "/usr/share/secure-registry/secreg_host/formats/registryconf.py"
     machine.run("cp", program, "/root/registryconf.py")
     mark = machine.journal_end()
     machine.run("sh", "-c", f"printf '\\n\\ndef parse(*_):\\n    return 1 // 0\\n' >> {program}")

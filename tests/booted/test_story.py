@@ -48,7 +48,7 @@ def upgraded(deb: Path, target: Path) -> Path:
         path.write_text(path.read_text() + NEW)
     code = tree / "usr/share/secure-registry/secreg_host/__init__.py"
     code.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.0"', code.read_text()))
-    for path in code.parent.glob("*.py"):
+    for path in code.parent.rglob("*.py"):
         path.touch()  # a build gives all files its date
     new = target / "secure-registry_99.0_all.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, new], check=True, stdout=subprocess.DEVNULL)

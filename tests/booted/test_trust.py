@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import certs
-from secreg_host.opensslcnf import Request
+from secreg_host.formats.opensslcnf import Request
+from secreg_host.pki import certs
 from tests.booted import clients
 from tests.booted.registry import ETC, Registry
 from tests.hosts import tree

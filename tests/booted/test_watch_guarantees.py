@@ -105,7 +105,7 @@ def test_what_is_ready_for_an_apply_is_never_of_yesterday(watched: Registry) -> 
     machine.wait_unit("secure-registry-apply.service")
     for number, what in enumerate(
         [
-            "touch /usr/share/secure-registry/secreg_host/apply.py",
+            "touch /usr/share/secure-registry/secreg_host/apply/apply.py",
             "touch /usr/lib/python3/dist-packages/jinja2/__init__.py",
             f"cp -p {ssl} {ssl}.new; mv {ssl}.new {ssl}",
             "systemctl kill --signal=KILL secure-registry-apply",

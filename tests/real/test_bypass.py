@@ -27,14 +27,16 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import assemble, bypass, generations, memory
-from secreg_host import host as hosts
-from secreg_host import parts as kinds
-from secreg_host.errors import BadInput
-from secreg_host.generations import Generation
-from secreg_host.host import Accounts, Host
-from secreg_host.paths import Paths
-from secreg_host.process import Account
+from secreg_host.base.errors import BadInput
+from secreg_host.base.paths import Paths
+from secreg_host.base.process import Account
+from secreg_host.generation import assemble, generations
+from secreg_host.generation.generations import Generation
+from secreg_host.host import host as hosts
+from secreg_host.host import memory
+from secreg_host.host.host import Accounts, Host
+from secreg_host.wanted import bypass
+from secreg_host.wanted import parts as kinds
 from tests.real.bypasses import CASES, Case, server
 from tests.real.program import NOBODY, Instance
 from tests.real.test_equivalence import ALL, OCI, both, descriptor

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import certs, issued, opensslcnf
-from secreg_host.certs import KeyPair
+from secreg_host.formats import opensslcnf
+from secreg_host.pki import certs, issued
+from secreg_host.pki.certs import KeyPair
 from tests.unit.test_certs import handshake
 from tests.unit.test_issued import BAD, CA, GOOD, NAME, NOW, Leaf, trusted
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from secreg_host import templating
-from secreg_host.paths import TEMPLATES
+from secreg_host.base import templating
+from secreg_host.base.paths import TEMPLATES
 from tests.real.program import NOBODY, Instance, free_port
 from tests.real.test_front import registry_stopped, upload
 

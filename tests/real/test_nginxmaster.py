@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import nginxmaster, processes
+from secreg_host.host import processes
+from secreg_host.services import nginxmaster
 
 CONF = """\
 worker_processes {count};

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import cli, settings
+from secreg_host.command import cli
+from secreg_host.wanted import settings
 
 PAGES = ("man8/secure-registry.8.gz", "man5/secure-registry.conf.5.gz")
 

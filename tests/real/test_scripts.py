@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.host import Host
-from secreg_host.trust import Trust
+from secreg_host.clients.trust import Trust
+from secreg_host.host.host import Host
 from tests.unit.test_issued import CA, OTHER
 from tests.unit.test_trust import generation
 

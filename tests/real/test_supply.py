@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -174,6 +175,26 @@ def test_the_wheel_in_a_clean_environment(built: tuple[Path, dict[str, str]], ve
                 process.send_signal(signal.SIGTERM)
         limit.cancel()
     assert any("log in with" in line for line in said) and process.returncode == 0, "".join(said)
+
+
+def test_every_package_holds_every_file(built: tuple[Path, dict[str, str]]) -> None:
+    """DEB, RPM, wheel and source: each module and template of the checkout, and no other."""
+    here = {
+        f"{top}/{path.relative_to(CHECKOUT / top)}"
+        for top, kind in (("secreg_host", "*.py"), ("templates", "*.j2"))
+        for path in (CHECKOUT / top).rglob(kind)
+    }
+    listings = {
+        "*.deb": ["sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar --list'],
+        "*.noarch.rpm": ["rpm", "--query", "--list", "--package"],
+        "*.whl": [sys.executable, "-m", "zipfile", "--list"],
+        "secure_registry*.tar.gz": ["tar", "--list", "--gzip", "--file"],
+    }
+    for pattern, argv in listings.items():
+        (package,) = built[0].glob(pattern)
+        names = subprocess.run([*argv, str(package)], check=True, capture_output=True, text=True, env=SYSTEM).stdout
+        found = set(re.findall(r"\b(secreg_host/\S+\.py|templates/\S+\.j2)\b", names))
+        assert found == here, pattern
 
 
 def test_the_source_distribution(built: tuple[Path, dict[str, str]], venv: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from secreg_host import activate, apply
-from secreg_host.apply import Seen
-from secreg_host.errors import SecregError
-from secreg_host.provision import Provisioned
+from secreg_host.apply import activate, apply
+from secreg_host.apply.apply import Seen
+from secreg_host.base.errors import SecregError
+from secreg_host.wanted.provision import Provisioned
 
 
 @pytest.mark.parametrize(("start", "stopped"), [(True, 1), (False, 0)])

@@ -1,49 +1,38 @@
-"""Imports go one way; what has an edge has one: one module for D-Bus, one for programs, one for paths."""
+"""The rooms of the house, as ARCHITECTURE.md's table lists them: what is where, and who may look into what."""
 
 from __future__ import annotations
 
 import ast
 import functools
+import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGE = CHECKOUT / "secreg_host"
+ROW = re.compile(r"^\| `(?P<room>[a-z/.]*)/?` \| [^|]+ \| (?P<modules>[^|]+) \|$", re.MULTILINE)
+NAME = re.compile(r"`(\w+)`")
 
-LAYERS = [
-    {"__init__", "ask", "errors", "paths", "journal", "helptext", "names", "quoting"},
-    {"basicauth", "bugs", "distant", "directories", "notstarted"},
-    {"patterns", "reading", "events", "temporary"},
-    {"files", "process", "templating", "distro", "envfile", "handshake", "nginxmaster", "sources", "yamlfile"},
-    {"users", "reserve", "opensslcnf", "nginxsyntax", "registryconf", "leftovers"},
-    {"nginxconf", "climbing", "hashoptions"},
-    {"lastwords", "plainhttp", "htpasswd", "certs", "ports", "dockerinfo", "bypass", "passing", "serverblocks"}
-    | {"onsockets", "unitlog"},
-    {"probe"},
-    {"settings", "issued", "beside"},
-    {"exposure"},
-    {"host"},
-    {"processes", "records", "hooks", "registryprogram", "memory", "views", "imagesplace", "storeproof"},
-    {"ours", "rendered", "retries"},
-    {"parts"},
-    {"defaults", "direct", "generations", "liveusers", "njs", "programs", "units", "services", "foreign", "owned"},
-    {"authority", "assemble", "systemd", "served", "daemonjson", "dockerflags"},
-    {"dockerd"},
-    {"backend", "strangers", "provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
-    {"faults", "report", "rehearsal", "foreground", "trust", "trustcheck", "unitservices"},
-    {"activate", "watch", "upgrades", "usersfirst"},
-    {"choice"},
-    {"apply", "status", "trustverb"},
-    {"instance"},
-    {"removal"},
-    {"verbs"},
-    {"cli"},
-    {"ready"},
-    {"entry"},
-    {"__main__"},
-]
-"""Each module may import from layers above its own line only, at its top level."""
+
+def read_rooms() -> dict[str, list[str]]:
+    """The modules of each folder, top to bottom; `.` is the package itself. A folder in a room is part of it."""
+    table = (CHECKOUT / "ARCHITECTURE.md").read_text().partition("## Where to find things")[2].partition("\n## ")[0]
+    return {found["room"].rstrip("/"): NAME.findall(found["modules"]) for found in ROW.finditer(table)}
+
+
+ROOMS = read_rooms()
+ORDER = list(ROOMS)
+MODULES = sorted(
+    str(path.relative_to(PACKAGE).with_suffix("")) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"
+)
+"""Every module, as `room/name`; those of the package itself as `name`."""
+
+
+def room_of(module: str) -> str:
+    return module.partition("/")[0] if "/" in module else "."
 
 
 @functools.cache
@@ -51,28 +40,33 @@ def tree(module: str) -> ast.Module:
     return ast.parse((PACKAGE / f"{module}.py").read_text())
 
 
-def imported(module: str) -> set[str]:
-    """Modules of the package that `module` imports when it is loaded."""
+@functools.cache
+def imported(module: str) -> frozenset[str]:
+    """Modules of the package that `module` imports anywhere, inside functions too."""
     found = set()
-    for node in tree(module).body:
-        if isinstance(node, ast.ImportFrom) and node.module == "secreg_host":
-            found |= {alias.name for alias in node.names if (PACKAGE / f"{alias.name}.py").exists()}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("secreg_host."):
-            found.add((node.module or "").partition(".")[2])
-    return found
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "secreg_host":
+            path = (node.module or "").replace(".", "/").removeprefix("secreg_host").lstrip("/")
+            found |= {path} if path in MODULES else {f"{path}/{alias.name}".lstrip("/") for alias in node.names}
+    return frozenset(found & set(MODULES))
 
 
-def level(module: str) -> int | None:
-    return next((number for number, layer in enumerate(LAYERS) if module in layer), None)
+def test_every_folder_and_module_is_listed_once() -> None:
+    listed = [f"{room}/{name}".removeprefix("./") for room, names in ROOMS.items() for name in names]
+    assert sorted(listed) == MODULES
+    folders = {str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    assert folders == set(ROOMS)
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if level(name) is not None])
-def test_imports_go_one_way(module: str) -> None:
-    own = level(module)
-    assert own is not None
-    for other in imported(module):
-        its = level(other)
-        assert its is not None and its < own, f"{module} imports {other}"
+@pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) != "."])
+def test_rooms_look_down_only(module: str) -> None:
+    own = ORDER.index(room_of(module))
+    wrong = [other for other in imported(module) if room_of(other) != room_of(module)]
+    assert [other for other in wrong if ORDER.index(room_of(other)) <= own] == []
+
+
+def test_no_circle_within_a_room() -> None:
+    TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
 
 
 def importers(name: str) -> set[str]:
@@ -88,36 +82,44 @@ def importers(name: str) -> set[str]:
 
 
 def test_edges_have_one_owner() -> None:
-    assert importers("pydbus") == {"systemd"}
-    assert importers("subprocess") <= {"process", "foreground", "rehearsal"}
-    assert importers("jinja2") == {"templating"}
-    assert importers("yaml") == {"yamlfile"}
-    assert importers("passlib") == {"users"}
+    assert importers("pydbus") == {"base/systemd"}
+    assert importers("subprocess") <= {"base/process", "services/foreground", "apply/rehearsal"}
+    assert importers("jinja2") == {"base/templating"}
+    assert importers("yaml") == {"formats/yamlfile"}
+    assert importers("passlib") == {"formats/users"}
+
+
+def calls(module: str) -> Iterator[str]:
+    """The names of what `module` calls, without what they are attributes of."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+            yield node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
 
 
 OPENS = {"read_bytes", "read_text", "open"}
-KERNEL = {"distro", "host", "instance", "nginxmaster", "ports", "process", "ready", "settings", "views"}
+KERNEL = {
+    *("base/distro", "base/process", "host/host", "host/ports", "host/views"),
+    *("services/nginxmaster", "wanted/settings", "command/instance", "command/ready"),
+}
 """Read /proc, /sys and os-release, and nothing else."""
 
-PLACES = {"directories", "probe"}
+PLACES = {"base/directories", "apply/probe"}
 """Open directories, and sockets as places, and read nothing."""
 
-ROOTS = {"liveusers", "reserve"}
+ROOTS = {"generation/liveusers", "base/reserve"}
 """Open files that only root can have put there."""
+
+READERS = {"base/reading", "base/files", "base/temporary", "base/distant", "host/processes"}
+"""Of what others wrote; locks of ours, and what was left of such; the table of mounts; a program's first bytes."""
 
 
 def test_one_module_opens_what_others_wrote() -> None:
-    found = set()
-    for module in MODULES:
-        for node in ast.walk(tree(module)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-                found |= {module} if name in OPENS else set()
-    # locks of ours, and what was left of such; the table of mounts; a program's first bytes
-    assert found - KERNEL - PLACES - ROOTS == {"reading", "files", "temporary", "distant", "processes"}
+    assert {module for module in MODULES if OPENS & set(calls(module))} - KERNEL - PLACES - ROOTS == READERS
 
 
 def test_nobody_ends_the_process_but_the_entry() -> None:
     for module in MODULES:
-        text = (PACKAGE / f"{module}.py").read_text()
-        assert "sys.exit" not in text or module == "__main__", module
+        names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in ast.walk(tree(module))
+                 if isinstance(node, ast.Attribute | ast.Name)}  # fmt: skip
+        ends = names & {"exit", "SystemExit"}  # _exit is a fork's end
+        assert not ends or module == "__main__", (module, ends)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from secreg_host import users
-from secreg_host.basicauth import NO_PASSWORD
-from secreg_host.users import User
+from secreg_host.formats import users
+from secreg_host.formats.users import User
+from secreg_host.generation.basicauth import NO_PASSWORD
 
 ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
 NEAR = st.lists(st.sampled_from([b":", b"\0", b"a", b"9:", b"\xff", b";", b"z\x0e", b"\xe8"])).map(b"".join)

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import bypass, nginxconf, nginxsyntax, passing, probe, serverblocks
-from secreg_host.errors import BadInput, bad_input
-from secreg_host.nginxconf import Listen
-from secreg_host.serverblocks import NAMELESS, STRANGER, Door
+from secreg_host.apply import probe
+from secreg_host.base.errors import BadInput, bad_input
+from secreg_host.formats import nginxconf, nginxsyntax, serverblocks
+from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.serverblocks import NAMELESS, STRANGER, Door
+from secreg_host.wanted import bypass, passing
 
 DIRECTORIES = [Path("/run/secure-registry"), Path("/var/lib/secure-registry"), Path("/srv/images")]
 PRIVATE = bypass.Private.of(DIRECTORIES, Path("/dev/shm/secure-registry-"))

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from secreg_host import certs, opensslcnf
-from secreg_host.certs import KeyPair
-from secreg_host.errors import BadInput
+from secreg_host.base.errors import BadInput
+from secreg_host.formats import opensslcnf
+from secreg_host.pki import certs
+from secreg_host.pki.certs import KeyPair
 
 NOW = datetime.now(UTC)
 CNF = """

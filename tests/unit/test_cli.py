@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import __version__, cli
+from secreg_host import __version__
+from secreg_host.command import cli
 
 
 def test_help_names_every_command_of_the_original(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import climbing, nginxsyntax
-from secreg_host.climbing import Edges
+from secreg_host.formats import nginxsyntax
+from secreg_host.wanted import climbing
+from secreg_host.wanted.climbing import Edges
 
 
 @pytest.mark.parametrize(

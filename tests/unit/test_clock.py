@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from secreg_host import authority, certs, defaults, parts
-from secreg_host.defaults import Facts
-from secreg_host.errors import BadInput
-from secreg_host.host import Host
-from secreg_host.settings import Settings
+from secreg_host.base.errors import BadInput
+from secreg_host.host.host import Host
+from secreg_host.pki import certs
+from secreg_host.wanted import authority, defaults, parts
+from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.settings import Settings
 
 NOW = datetime.now(UTC)
 FACTS = Facts("host", (), False)

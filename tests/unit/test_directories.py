@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import files, nginxmaster, probe
-from secreg_host.errors import SecregError
-from secreg_host.nginxconf import Listen
+from secreg_host.apply import probe
+from secreg_host.base import files
+from secreg_host.base.errors import SecregError
+from secreg_host.formats.nginxconf import Listen
+from secreg_host.services import nginxmaster
 
 STRANGER = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="another user's link is needed")

@@ -9,8 +9,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from secreg_host import distro, host, paths, systemd, users
-from secreg_host.errors import SecregError
+from secreg_host.base import distro, paths, systemd
+from secreg_host.base.errors import SecregError
+from secreg_host.formats import users
+from secreg_host.host import host
 
 RELEASES = {
     "debian": "ID=debian\nVERSION_ID=12\n",

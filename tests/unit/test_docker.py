@@ -13,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secreg_host import dockerflags, dockerinfo, foreign
-from secreg_host.daemonjson import KEY, DaemonJson
-from secreg_host.docker import Docker, Record
-from secreg_host.dockerd import Dockerd
-from secreg_host.dockerflags import Flags, Target, Unit
-from secreg_host.errors import BadInput, Note, Problem, SecregError
-from secreg_host.paths import Paths
+from secreg_host.base.errors import BadInput, Note, Problem, SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.clients import foreign
+from secreg_host.clients.docker import dockerflags, dockerinfo
+from secreg_host.clients.docker.daemonjson import KEY, DaemonJson
+from secreg_host.clients.docker.docker import Docker, Record
+from secreg_host.clients.docker.dockerd import Dockerd
+from secreg_host.clients.docker.dockerflags import Flags, Target, Unit
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
 ONE = ("a:1",)

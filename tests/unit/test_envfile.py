@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import envfile
+from secreg_host.formats import envfile
 
 
 def values(text: str) -> dict[str, str]:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import distant, events, records, sources, watch
-from secreg_host.events import BLIND_SECONDS, Events
-from secreg_host.paths import Paths
-from secreg_host.watch import Watcher
+from secreg_host.base import distant, records
+from secreg_host.base.paths import Paths
+from secreg_host.wanted import sources
+from secreg_host.watchdog import events, watch
+from secreg_host.watchdog.events import BLIND_SECONDS, Events
+from secreg_host.watchdog.watch import Watcher
 
 NOW = 0.0
 SOON = 20.0

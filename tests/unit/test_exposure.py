@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import defaults, exposure, files, hooks
-from secreg_host.host import Host
-from secreg_host.records import Ledger, Write
+from secreg_host.apply import hooks
+from secreg_host.base import files
+from secreg_host.base.records import Ledger, Write
+from secreg_host.host.host import Host
+from secreg_host.wanted import defaults, exposure
 
 PASSWORD = "PASSWORD=s3cr3t\n"
 
@@ -112,9 +114,7 @@ def test_a_hook_of_somebody_else_is_not_run(host: Host, etc: Path, weak: str, mo
     assert hooks.found(host.paths) == () and problem.hint == f"chown {owner} {etc / weak}"
 
 
-def test_in_a_sticky_directory_what_is_ours_stays(
-    host: Host, etc: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_sticky_directory_what_is_ours_stays(host: Host, etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = host.paths.root / "shared"
     shared.mkdir()
     shared.chmod(0o1777)

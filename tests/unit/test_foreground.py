@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import foreground
-from secreg_host.errors import SecregError
-from secreg_host.host import Accounts, Host
-from secreg_host.paths import Paths
-from secreg_host.process import Account
+from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.base.process import Account
+from secreg_host.host.host import Accounts, Host
+from secreg_host.services import foreground
 
 
 @pytest.fixture

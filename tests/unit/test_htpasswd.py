@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import hashoptions, htpasswd, users
-from secreg_host.errors import BadInput, Exit, SecregError
-from secreg_host.hashoptions import HashChoice
-from secreg_host.users import Scheme
+from secreg_host.base.errors import BadInput, Exit, SecregError
+from secreg_host.command import htpasswd
+from secreg_host.formats import hashoptions, users
+from secreg_host.formats.hashoptions import HashChoice
+from secreg_host.formats.users import Scheme
 
 
 def call(*argv: str, default: Path = Path("/default"), stdin: str = "") -> tuple[Exit, str]:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import activate, imagesplace, registryconf, units
-from secreg_host import host as hosts
-from secreg_host import parts as kinds
-from secreg_host.errors import BadInput
-from secreg_host.host import Host
-from secreg_host.parts import Part
-from secreg_host.paths import Paths
-from secreg_host.settings import Settings
+from secreg_host.apply import activate
+from secreg_host.base.errors import BadInput
+from secreg_host.base.paths import Paths
+from secreg_host.formats import registryconf
+from secreg_host.host import host as hosts
+from secreg_host.host.host import Host
+from secreg_host.images import imagesplace
+from secreg_host.services import units
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import Part
+from secreg_host.wanted.settings import Settings
 
 TMPFS = "TemporaryFileSystem=/home:ro,mode=0755 /root:ro,mode=0755 /run/user:ro,mode=0755"
 

@@ -13,13 +13,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from secreg_host import authority, certs, defaults, issued
-from secreg_host.authority import Order
-from secreg_host.certs import KeyPair
-from secreg_host.defaults import Facts
-from secreg_host.errors import BadInput
-from secreg_host.host import Host
-from secreg_host.settings import Settings
+from secreg_host.base.errors import BadInput
+from secreg_host.host.host import Host
+from secreg_host.pki import certs, issued
+from secreg_host.pki.certs import KeyPair
+from secreg_host.wanted import authority, defaults
+from secreg_host.wanted.authority import Order
+from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.settings import Settings
 
 NOW = datetime.now(UTC)
 NAME = "registry.example.org"

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from secreg_host import lastwords
+from secreg_host.formats import lastwords
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import files, foreign, leftovers, temporary, trust
-from secreg_host.host import Host
-from secreg_host.liveusers import LiveUsers
+from secreg_host.base import files, leftovers, temporary
+from secreg_host.clients import foreign, trust
+from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host.host import Host
 
 
 def cut(path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import names, served
-from secreg_host.served import Endpoint
+from secreg_host.base import names
+from secreg_host.clients import served
+from secreg_host.clients.served import Endpoint
 
 LABELS = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=63).filter(
     lambda text: not text.startswith("-") and not text.endswith("-")

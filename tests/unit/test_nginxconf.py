@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import nginxconf, nginxsyntax, plainhttp
-from secreg_host.errors import BadInput
-from secreg_host.nginxconf import Bundle, Listen
+from secreg_host.base.errors import BadInput
+from secreg_host.formats import nginxconf, nginxsyntax
+from secreg_host.formats.nginxconf import Bundle, Listen
+from secreg_host.wanted import plainhttp
 
 CONF = Path("/etc/secure-registry/nginx.conf")
 NEEDED = "include secure-registry/main.conf;\nhttp {\n include secure-registry/http.conf;\n"

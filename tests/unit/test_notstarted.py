@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from secreg_host import faults, notstarted
+from secreg_host.apply import faults
+from secreg_host.services import notstarted
 
 UNIT = "secure-registry-registry@b.service: "
 

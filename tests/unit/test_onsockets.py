@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from secreg_host import serverblocks
-from secreg_host.nginxconf import UNSAID, Listen
-from secreg_host.onsockets import on_sockets
+from secreg_host.formats import serverblocks
+from secreg_host.formats.nginxconf import UNSAID, Listen
+from secreg_host.formats.onsockets import on_sockets
 
 R = Path("/r")
 

@@ -14,14 +14,16 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from secreg_host import authority, beside, certs, defaults, files, ours, parts, provision
-from secreg_host.authority import Order
-from secreg_host.certs import KeyPair
-from secreg_host.defaults import Facts
-from secreg_host.errors import BadInput, SecregError
-from secreg_host.host import Host
-from secreg_host.records import Ledger, Write
-from secreg_host.settings import Settings
+from secreg_host.base import beside, files
+from secreg_host.base.errors import BadInput, SecregError
+from secreg_host.base.records import Ledger, Write
+from secreg_host.host.host import Host
+from secreg_host.pki import certs, ours
+from secreg_host.pki.certs import KeyPair
+from secreg_host.wanted import authority, defaults, parts, provision
+from secreg_host.wanted.authority import Order
+from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.settings import Settings
 from tests.unit.test_issued import OTHER, Leaf
 
 NOW = datetime.now(UTC)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import nginxconf, patterns, sources
-from secreg_host.errors import BadInput
-from secreg_host.paths import Paths
+from secreg_host.base import patterns
+from secreg_host.base.errors import BadInput
+from secreg_host.base.paths import Paths
+from secreg_host.formats import nginxconf
+from secreg_host.wanted import sources
 
 CONF = """\
 include secure-registry/main.conf;

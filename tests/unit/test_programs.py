@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from secreg_host import activate, choice, generations, programs, rehearsal, strangers, units
-from secreg_host import host as hosts
-from secreg_host import parts as kinds
-from secreg_host.activate import Stage
-from secreg_host.errors import BadInput, Problem
-from secreg_host.generations import Generation
-from secreg_host.host import Host
-from secreg_host.parts import Part
-from secreg_host.services import Idle
-from secreg_host.settings import Settings
+from secreg_host.apply import activate, choice, rehearsal, strangers
+from secreg_host.apply.activate import Stage
+from secreg_host.base.errors import BadInput, Problem
+from secreg_host.generation import generations
+from secreg_host.generation.generations import Generation
+from secreg_host.host import host as hosts
+from secreg_host.host.host import Host
+from secreg_host.services import units
+from secreg_host.services.services import Idle
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted import programs
+from secreg_host.wanted.parts import Part
+from secreg_host.wanted.settings import Settings
 
 GOOD = {"certificate": "good", "nginx": "good", "registry": "good"}
 

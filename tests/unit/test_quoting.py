@@ -13,8 +13,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from secreg_host import nginxsyntax, opensslcnf, quoting, templating
-from secreg_host.paths import TEMPLATES
+from secreg_host.base import quoting, templating
+from secreg_host.base.paths import TEMPLATES
+from secreg_host.formats import nginxsyntax, opensslcnf
 
 NASTY = [
     "$(touch /pwned)", "`id`", "a b", "'", '"', "\\", "a\\", "%n", "%", "${x}", ";", "{", "}", "#", "\n", "\t", "\x7f",

@@ -18,29 +18,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secreg_host import (
-    certs,
-    daemonjson,
-    dockerflags,
-    envfile,
-    foreign,
-    htpasswd,
-    nginxconf,
-    onsockets,
-    opensslcnf,
-    parts,
-    paths,
-    reading,
-    registryconf,
-    trust_containerd,
-    trust_k3s,
-    trustcheck,
-    users,
-)
-from secreg_host import settings as settings_module
-from secreg_host.errors import SecregError
-from secreg_host.foreign import Kind, Mine
-from secreg_host.host import Host
+from secreg_host.base import paths, reading
+from secreg_host.base.errors import SecregError
+from secreg_host.clients import foreign, trust_containerd, trust_k3s, trustcheck
+from secreg_host.clients.docker import daemonjson, dockerflags
+from secreg_host.clients.foreign import Kind, Mine
+from secreg_host.command import htpasswd
+from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, users
+from secreg_host.host.host import Host
+from secreg_host.pki import certs
+from secreg_host.wanted import parts
+from secreg_host.wanted import settings as settings_module
 from tests import der
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -436,7 +424,7 @@ def test_what_a_fifo_or_a_bug_does_to_one_part(host: Host, monkeypatch: pytest.M
     assert found.part is None and found.problems[0].where.startswith(f"{host.paths.registry_yml}:")
 
     kept: list[str] = []
-    monkeypatch.setattr("secreg_host.bugs.keep", lambda text, *_, **__: kept.append(text))
+    monkeypatch.setattr("secreg_host.base.bugs.keep", lambda text, *_, **__: kept.append(text))
     for error in (MemoryError, RecursionError, KeyError, ValueError):
 
         def bug(data: bytes, where: str, error: type[Exception] = error) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import distant, reading
-from secreg_host.errors import SecregError
+from secreg_host.base import distant, reading
+from secreg_host.base.errors import SecregError
 
 
 def problem(path: Path, limit: int = 1000) -> str:

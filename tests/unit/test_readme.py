@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import cli, settings
+from secreg_host.command import cli
+from secreg_host.wanted import settings
 from tests import readme
 
 MAKEFILE = (Path(__file__).resolve().parents[2] / "Makefile").read_text()

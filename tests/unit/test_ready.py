@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import ask, cli, ready
+from secreg_host.command import cli, ready
+from secreg_host.watchdog import ask
 
 
 def test_what_was_loaded_and_replaced_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

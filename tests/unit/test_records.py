@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from secreg_host import files, records
-from secreg_host.errors import Problem, SecregError
-from secreg_host.host import Host
-from secreg_host.records import Ledger, Write
+from secreg_host.base import files, records
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.records import Ledger, Write
+from secreg_host.host.host import Host
 
 
 def pair(host: Host, text: bytes) -> list[Write]:
@@ -106,10 +106,13 @@ def test_secrets_have_their_mode_from_the_first_byte(host: Host, monkeypatch: py
 
 def everything(host: Host) -> dict[Path, Callable[[], object]]:
     """Each of our records, written as it is in use, and what reads it."""
-    from secreg_host import defaults, generations, parts, report, trust
-    from secreg_host.generations import Generation
-    from secreg_host.parts import Part
-    from secreg_host.report import Finding, Report
+    from secreg_host.apply import report
+    from secreg_host.apply.report import Finding, Report
+    from secreg_host.clients import trust
+    from secreg_host.generation import generations
+    from secreg_host.generation.generations import Generation
+    from secreg_host.wanted import defaults, parts
+    from secreg_host.wanted.parts import Part
 
     facts = {"listens": [], "outside": {}}
     made = Generation({name: Part({f"front/{name}": b"x"}, facts, ("/x",)) for name in parts.ALL}, "a", {"auth/y": b""})
@@ -173,7 +176,7 @@ def test_a_broken_record_is_made_anew(host: Host) -> None:
 
 
 def test_a_damaged_generation_is_staged_again(host: Host) -> None:
-    from secreg_host import generations
+    from secreg_host.generation import generations
 
     path = next(path for path in everything(host) if path.name == generations.MANIFEST)
     made = generations.load(host, path.parent.name)
@@ -191,7 +194,11 @@ def test_a_damaged_generation_is_staged_again(host: Host) -> None:
 def test_a_record_that_can_not_be_read_ends_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk fails, or (for the watchdog, which has no capability) its mode is another one. What clients were given
     is not forgotten for it."""
-    from secreg_host import njs, reading, report, trust, watch
+    from secreg_host.apply import report
+    from secreg_host.base import reading
+    from secreg_host.clients import trust
+    from secreg_host.generation import njs
+    from secreg_host.watchdog import watch
 
     everything(host)
     asked = []

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import registryconf
-from secreg_host.errors import BadInput
+from secreg_host.base.errors import BadInput
+from secreg_host.formats import registryconf
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import process, registryprogram
+from secreg_host.base import process
+from secreg_host.host import registryprogram
 
 YML = b"version: 0.1\nstorage:\n  delete: {enabled: true}\n  swift:\n    container: images\n"
 PROGRAM = Path("/opt/registry")

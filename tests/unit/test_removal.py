@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import distant, removal
-from secreg_host.host import Host
+from secreg_host.base import distant
+from secreg_host.command import removal
+from secreg_host.host.host import Host
 
 BLOB = "docker/registry/v2/blobs/sha256/aa/data"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import units
-from secreg_host.errors import SecregError
-from secreg_host.host import Host
-from secreg_host.rendered import HEADER, Rendered
+from secreg_host.base.errors import SecregError
+from secreg_host.base.rendered import HEADER, Rendered
+from secreg_host.host.host import Host
+from secreg_host.services import units
 
 TEXT = HEADER + b" ...\n[Unit]\n"
 
@@ -120,7 +120,7 @@ def test_a_record_that_can_not_be_written_holds_up_nothing_that_did_not_change(
     def full(*_: object) -> None:
         raise SecregError("no space")
 
-    monkeypatch.setattr("secreg_host.rendered.files.write", full)
+    monkeypatch.setattr("secreg_host.base.rendered.files.write", full)
     assert units.write(host, made) is False
     with pytest.raises(SecregError):
         units.write(host, {unit(host, "nginx"): b"other"})

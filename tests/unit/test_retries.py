@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 
-from secreg_host import activate, apply, backend, faults, parts, retries, status, watch
-from secreg_host.apply import Wish
-from secreg_host.errors import Problem, SecregError
-from secreg_host.host import Host
-from secreg_host.parts import Part
-from secreg_host.paths import Paths
-from secreg_host.retries import PAUSES
-from secreg_host.settings import Settings
-from secreg_host.watch import CHECK_SECONDS, Watcher
+from secreg_host.apply import activate, apply, backend, faults
+from secreg_host.apply.apply import Wish
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.command import status
+from secreg_host.host.host import Host
+from secreg_host.wanted import parts
+from secreg_host.wanted.parts import Part
+from secreg_host.wanted.settings import Settings
+from secreg_host.watchdog import retries, watch
+from secreg_host.watchdog.retries import PAUSES
+from secreg_host.watchdog.watch import CHECK_SECONDS, Watcher
 
 AWAY = (Problem("docker-registry.yml", "connection refused"),)
 
@@ -183,7 +186,7 @@ def test_a_mount_that_is_away_is_a_problem_of_its_part(paths: Paths, generation:
 
 def test_a_registry_elsewhere_is_asked_when_it_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Settings(registry_host="127.0.0.1", registry_port=5000)
-    monkeypatch.setattr("secreg_host.probe.registry_wrong", lambda _: "Connection refused")
+    monkeypatch.setattr("secreg_host.apply.probe.registry_wrong", lambda _: "Connection refused")
     conf = Path("secure-registry.conf")
     assert backend.problems(known, known, conf) == ()  # it may be away
     assert backend.problems(Settings(), known, conf) == ()

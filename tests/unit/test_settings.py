@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import settings
-from secreg_host.errors import BadInput
-from secreg_host.settings import Settings
+from secreg_host.base.errors import BadInput
+from secreg_host.wanted import settings
+from secreg_host.wanted.settings import Settings
 
 CONF = Path("/etc/secure-registry/secure-registry.conf")
 

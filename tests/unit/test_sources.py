@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import sources
-from secreg_host.errors import Problem
-from secreg_host.paths import Paths
+from secreg_host.base.errors import Problem
+from secreg_host.base.paths import Paths
+from secreg_host.wanted import sources
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from secreg_host import ports, strangers
-from secreg_host.nginxconf import Listen
+from secreg_host.apply import strangers
+from secreg_host.formats.nginxconf import Listen
+from secreg_host.host import ports
 
 
 class Moments:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secreg_host import systemd
+from secreg_host.base import systemd
 
 
 @pytest.mark.parametrize(

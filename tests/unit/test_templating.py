@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from secreg_host import templating
+from secreg_host.base import templating
 
 
 @pytest.fixture

@@ -13,17 +13,18 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from secreg_host import foreign, handshake, owned, served, trust, trust_containerd, trust_podman, trust_system
-from secreg_host import parts as kinds
-from secreg_host.errors import BadInput, SecregError
-from secreg_host.generations import Generation
-from secreg_host.host import Host
-from secreg_host.parts import Part
-from secreg_host.records import digest
-from secreg_host.served import Endpoint, Served
-from secreg_host.settings import Settings
-from secreg_host.trust import Trust
-from secreg_host.trust_k3s import MARK, Registries
+from secreg_host.base.errors import BadInput, SecregError
+from secreg_host.base.records import digest
+from secreg_host.clients import foreign, owned, served, trust, trust_containerd, trust_podman, trust_system
+from secreg_host.clients.served import Endpoint, Served
+from secreg_host.clients.trust import Trust
+from secreg_host.clients.trust_k3s import MARK, Registries
+from secreg_host.generation.generations import Generation
+from secreg_host.host.host import Host
+from secreg_host.pki import handshake
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import Part
+from secreg_host.wanted.settings import Settings
 
 CA = b"""\
 -----BEGIN CERTIFICATE-----
@@ -126,7 +127,7 @@ def listing(root: Path) -> dict[str, bytes | None]:
 def test_each_client_installs_and_removes_without_a_trace(
     host: Host, client: trust.Client, insecure: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secreg_host.process.find_program", lambda name: Path("/usr/bin", name))
+    monkeypatch.setattr("secreg_host.base.process.find_program", lambda name: Path("/usr/bin", name))
     ran: list[object] = []
     monkeypatch.setattr(
         trust, "OTHERS", tuple(trust.replace(one, after=lambda paths: ran.append(1)) for one in trust.OTHERS)
@@ -336,7 +337,7 @@ def test_what_is_shown_for_other_machines(host: Host) -> None:
 
 
 def test_system_store_is_never_chosen_unasked(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secreg_host.process.find_program", lambda name: Path("/usr/bin", name))
+    monkeypatch.setattr("secreg_host.base.process.find_program", lambda name: Path("/usr/bin", name))
     host.paths.state.mkdir(parents=True)
     known(host, "none").install([], False)
     assert not any(path.name == trust_system.FILE for path in host.paths.root.rglob("*"))

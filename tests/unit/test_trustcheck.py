@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import certs, handshake, trust_containerd, trustcheck
-from secreg_host.certs import KeyPair
-from secreg_host.handshake import OUT_OF_TIME, Rule
-from secreg_host.host import Host
-from secreg_host.opensslcnf import Request
-from secreg_host.served import Endpoint, Served
+from secreg_host.clients import trust_containerd, trustcheck
+from secreg_host.clients.served import Endpoint, Served
+from secreg_host.formats.opensslcnf import Request
+from secreg_host.host.host import Host
+from secreg_host.pki import certs, handshake
+from secreg_host.pki.certs import KeyPair
+from secreg_host.pki.handshake import OUT_OF_TIME, Rule
 
 NOW = datetime.now(UTC)
 NAME = "registry.example.test"

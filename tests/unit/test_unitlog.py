@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secreg_host import unitlog
+from secreg_host.services import unitlog
 
 STARTS = {"a1", "b2"}
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import host as hosts
-from secreg_host import parts as kinds
-from secreg_host import units, views
-from secreg_host.host import Host
-from secreg_host.parts import Part
-from secreg_host.settings import Settings
+from secreg_host.host import host as hosts
+from secreg_host.host import views
+from secreg_host.host.host import Host
+from secreg_host.services import units
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import Part
+from secreg_host.wanted.settings import Settings
 
 LINE = re.compile(r"#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=.*|")
 
@@ -53,7 +54,7 @@ def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytes
     assert "RequiresMountsFor=\"/srv/a b%%n'\"'\"'" in images
     view = f"{host.paths.images('new')}/%i"
     shown = host.paths.images("%i")
-    mounted = f"bind,{views.OPTIONS} \"/srv/a b%%n'\\\"\" {view}"
+    mounted = f'bind,{views.OPTIONS} "/srv/a b%%n\'\\"" {view}'
     assert f"ExecStart=:mount -o {mounted}" in images
     assert f"ExecStopPost=-:umount --lazy --quiet {view} {shown}" in images
     [start] = [line for line in lines["secure-registry-nginx.service"] if line.startswith("ExecStart=")]

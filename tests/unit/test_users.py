@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host import users
-from secreg_host.errors import BadInput
-from secreg_host.users import Scheme
+from secreg_host.base.errors import BadInput
+from secreg_host.formats import users
+from secreg_host.formats.users import Scheme
 
 COSTS = {Scheme.SHA512: 1000, Scheme.SHA256: 1000, Scheme.BCRYPT: 4}
 

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import files, liveusers, memory, reserve, usersfirst
-from secreg_host.errors import SecregError
-from secreg_host.host import Host
-from secreg_host.liveusers import LiveUsers
-from secreg_host.reserve import Reserve
-from secreg_host.services import Idle
-from secreg_host.usersfirst import Users
+from secreg_host.apply import usersfirst
+from secreg_host.apply.usersfirst import Users
+from secreg_host.base import files, reserve
+from secreg_host.base.errors import SecregError
+from secreg_host.base.reserve import Reserve
+from secreg_host.generation import liveusers
+from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host import memory
+from secreg_host.host.host import Host
+from secreg_host.services.services import Idle
 
 ALICE, BOB = (f"{name}:$6$salt${'A' * 86}\n".encode() for name in ("alice", "bob"))
 
@@ -81,9 +84,7 @@ def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: Front) -> N
     assert live.epoch != before  # an epoch never comes back, not even with its users
 
 
-def test_one_that_changes_meanwhile_is_read_again(
-    host: Host, front: Front, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
     users.serve(begin=True)
     changes = iter([ALICE])

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host import records, sources, watch
-from secreg_host.errors import SecregError
-from secreg_host.paths import Paths
-from secreg_host.watch import CHECK_SECONDS, RETRY_SECONDS, Watcher
+from secreg_host.base import records
+from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.wanted import sources
+from secreg_host.watchdog import watch
+from secreg_host.watchdog.watch import CHECK_SECONDS, RETRY_SECONDS, Watcher
 
 
 class Applies:

@@ -1,0 +1,1 @@
+"""The one path: read, choose, rehearse, activate, prove, report."""

@@ -1,0 +1,277 @@
+"""Bringing a staged generation to life: the registry's slot first, then the flip, then nginx, then the proof."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from secreg_host.apply import backend, faults, probe, rehearsal, strangers
+from secreg_host.apply.report import Finding, findings
+from secreg_host.base import files
+from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.generation import assemble, generations
+from secreg_host.generation.assemble import NO_SLOT
+from secreg_host.generation.generations import Generation
+from secreg_host.host import ports, processes
+from secreg_host.host.host import Host
+from secreg_host.images import imagesplace
+from secreg_host.services.services import Services
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted import programs
+from secreg_host.wanted.parts import Part
+
+REGISTRY_SECONDS = 20.0
+RUNNING_SECONDS = 2.0
+"""How long a registry that runs already is waited for: its back end may be away."""
+
+PROOF_SECONDS = 10.0
+WORKERS_SECONDS = 10.0
+"""How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where generations come to life: the host, and who runs its processes. meanwhile: called again and again while
+    something slow is waited for, lest it holds up a removed user."""
+
+    host: Host
+    services: Services
+    meanwhile: Callable[[], None] = lambda: None
+
+
+def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collection[str], renew: bool = False) -> str:
+    """The slot of the registry for `parts`: the present one while nothing changes for it, else one that is not `busy`.
+
+    renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.
+    """
+    settings = kinds.settings_of(parts[kinds.SETTINGS])
+    if not settings.own_registry:
+        return NO_SLOT
+    if current is not None and current.slot != NO_SLOT:
+        before = kinds.settings_of(current.parts[kinds.SETTINGS])
+        if (
+            not renew
+            and current.parts[kinds.REGISTRY].files == parts[kinds.REGISTRY].files
+            and imagesplace.real(current.parts[kinds.REGISTRY].facts) == imagesplace.real(parts[kinds.REGISTRY].facts)
+            and before.registry_binary == settings.registry_binary
+        ):
+            return current.slot
+    taken = current.slot if current is not None else NO_SLOT
+    for slot in processes.SLOTS:
+        if slot != taken and slot not in busy:
+            return slot
+    raise SecregError(
+        "every slot of the registry still finishes uploads that began before earlier changes",
+        "wait for them, or end them: systemctl stop 'secure-registry-registry@*'",
+    )
+
+
+def bring_up_registry(stage: Stage, generation: Generation, proven: bool = False) -> tuple[Problem, ...]:
+    """Start the registry of `generation` in its slot and wait until it answers; problems if it does not.
+
+    proven: it served before, with the same configuration, so what it needs is away: it is not waited for again and
+    again if it runs.
+    """
+    host, services = stage.host, stage.services
+    if generation.slot == NO_SLOT:
+        said = backend.wrong(host, generation)
+        return (backend.problem(host, generation, said),) if said else ()
+    name = f"registry@{generation.slot}"
+    link = host.paths.slot(generation.slot)
+    runs = proven and services.running(name) and not services.died(name)
+    deadline = time.monotonic() + (RUNNING_SECONDS if runs else REGISTRY_SECONDS)
+    started = False
+    while said := backend.wrong(host, generation) if services.running(name) else "it does not run":
+        died = services.died(name)
+        if (died and started) or time.monotonic() > deadline:
+            if proven and not died:
+                return (backend.problem(host, generation, said),)
+            words = services.last_words(name) if died else [f"it does not answer ({said})"]
+            services.stop(name)  # else it is started again and again, without a pause
+            return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in words]),)
+        if died or not services.running(name):
+            files.make_directory(link.parent, 0o711)
+            files.flip(link, f"../generations/{generation.name}/registry")
+            services.prepare_registry(generation.parts, generation.slot)
+            try:
+                services.start(name)
+            except SecregError as error:  # what it needs, such as a mount, is away
+                return (Problem(_place(generation.parts[kinds.REGISTRY], "registry"), error.message, error.hint),)
+            started = True
+        stage.meanwhile()
+        time.sleep(0.01)
+    if root := generation.parts[kinds.REGISTRY].facts["root"]:
+        services.show_images(generation.slot, root)
+    return ()
+
+
+def activate(
+    stage: Stage, new: Generation, current: Generation | None, renew: Collection[str] = ()
+) -> tuple[Generation, tuple[Finding, ...]]:
+    """Let `new` (staged, rehearsed, its registry up) serve, and prove it; returns what serves then.
+
+    renew: processes of nginx's whose program changed.
+
+    When it can't be proven, the parts of `current` serve again, and the findings say why. A registry that served before
+    and does not answer is `away`: all else serves. Raises SecregError when there is nothing to go back to.
+    """
+    stage.services.prepare(new.parts)
+    settings = new.parts[kinds.SETTINGS]
+    if current is not None and programs.differs(settings, current.parts[kinds.SETTINGS], programs.NGINX):
+        renew = ("nginx", "auth")
+    _make_room(stage, new, current)
+    moves = current is not None and current.slot != new.slot
+    same = backend.same(new, current)
+    before = stage.services.pids("nginx") if moves else set()
+    try:
+        away = _switch(stage, new, current, renew, proven=same)
+    except SecregError as error:
+        if current is None or current.name == new.name:
+            raise
+        back = _way_back(stage, current)
+        stage.services.prepare(back.parts)
+        away = _switch(stage, back, new, renew, proven=True)
+        generations.mark_proven(stage.host, back.name)
+        _retire(stage, new, back, before)
+        changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
+        unproven = tuple(
+            Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint))
+            for name in changed
+        )
+        return back, (*unproven, *findings("away", kinds.REGISTRY, away))
+    generations.mark_proven(stage.host, new.name)
+    if current is not None:
+        _retire(stage, current, new, before)
+    return new, findings("away", kinds.REGISTRY, away)
+
+
+def _make_room(stage: Stage, new: Generation, current: Generation | None) -> None:
+    """Let a registry end that has the address of its metrics itself, as before version 0.2: nginx is to have it."""
+    debug = kinds.debug_of(new.parts[kinds.REGISTRY])
+    name = f"registry@{current.slot}" if current is not None and debug else ""
+    if debug and name and ports.sockets_of(stage.services.pids(name)) & set(ports.holders(debug)):
+        stage.services.stop(name)
+
+
+def last_good(stage: Stage) -> Generation | None:
+    """The current generation; or, if a run was cut short before it was proven and it does not serve, the one before."""
+    host = stage.host
+    name, proven = generations.current_name(host), generations.proven_name(host)
+    current = generations.load(host, name)
+    if current is None or proven in (None, name) or serves(current):
+        return current
+    return generations.load(host, proven) or current
+
+
+def _place(part: Part, name: str) -> str:
+    return part.sources[0] if part.sources else name
+
+
+def _switch(
+    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = (), proven: bool = False
+) -> tuple[Problem, ...]:
+    """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong.
+
+    proven: its registry served before; what is wrong with that is returned, and keeps nothing else from serving. While
+    the front serves, it is not kept waiting for it either.
+    """
+    host, services = stage.host, stage.services
+    serving = services.up("nginx")
+    if not serving and (error := strangers.problem(services, new.taken)):
+        raise error
+    away = () if proven and serving else bring_up_registry(stage, new, proven)
+    if away and not proven:
+        raise BadInput(away)
+    if generations.current_name(host) != new.name:
+        generations.flip(host, new.name)
+    if new.slot != NO_SLOT:
+        files.flip(host.paths.slot(new.slot), "../current/registry")
+    wrong, died = _serve(stage, new, old, renew, proven)
+    if died:  # killed, for all we know: it is on its way back
+        if not proven and (problems := bring_up_registry(stage, new)):
+            raise BadInput(problems)
+        wrong, _ = _serve(stage, new, old, (), proven)
+    if wrong:
+        raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
+    return bring_up_registry(stage, new, proven) if proven and serving else away
+
+
+def _serve(
+    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str], proven: bool
+) -> tuple[str, bool]:
+    """Make every process use `new`, the current generation, and prove it; what is wrong ("": nothing), and whether
+    it is that one of them ended. proven: its registry, which may be away, is none of them."""
+    services = stage.services
+    stale = old is not None and old.name == new.name and not serves(new)  # an earlier run was killed before its reload
+    same_front = old is not None and old.front == new.front
+    for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
+        if services.died(name) or not services.running(name):
+            services.start(name)
+        elif name in renew:
+            services.renew(name)
+        elif stale or not same:
+            services.reload(name)
+    dead = ""
+
+    def look() -> str:
+        nonlocal dead
+        stage.meanwhile()
+        dead = _dead(services, new, NO_SLOT if proven else new.slot)
+        return dead
+
+    return probe.prove(rehearsal.expectations(new), rehearsal.doors(new), PROOF_SECONDS, look), bool(dead)
+
+
+def _dead(services: Services, generation: Generation, slot: str) -> str:
+    names = ["nginx", "auth", *([f"registry@{slot}"] if slot != NO_SLOT else [])]
+    for name in names:
+        if services.died(name):
+            return faults.of_end(name, services.last_words(name), generation.files.get(kinds.REGISTRY_YML, b""))
+    return ""
+
+
+def _way_back(stage: Stage, current: Generation) -> Generation:
+    """`current`, as this version of the program renders it."""
+    back = assemble.assemble(stage.host, current.parts, current.slot)
+    generations.stage(stage.host, back, assemble.generation_conf(back))
+    return back
+
+
+def retire_strays(stage: Stage, current: Generation) -> None:
+    """Let registries end that runs left behind which were killed; not while one of them may still serve."""
+    strays = stage.services.slots() - {current.slot}
+    if strays and serves(current):
+        for slot in sorted(strays):
+            stage.services.stop(f"registry@{slot}", wait=False)
+
+
+def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) -> None:
+    """Let the registry of `old` finish what it does and end, if `new` has another.
+
+    before: nginx's processes before it was reloaded. Its old workers may have requests whose password is still checked:
+    the old registry, which takes no new connections from then on, waits for them. A slow upload keeps a worker for
+    longer, but is with the registry already.
+    """
+    if old.slot in (NO_SLOT, new.slot):
+        return
+    deadline = time.monotonic() + WORKERS_SECONDS
+    while len(before & stage.services.pids("nginx")) > 1 and time.monotonic() < deadline:  # the master stays
+        stage.meanwhile()
+        time.sleep(0.02)
+    stage.services.stop(f"registry@{old.slot}", wait=False)
+    with contextlib.suppress(OSError):
+        stage.host.paths.slot(old.slot).unlink()
+
+
+def serves(generation: Generation) -> bool:
+    """Whether the world gets the answers of `generation` right now."""
+    return not any(probe.once(want) for want in rehearsal.expectations(generation))
+
+
+def stop_all(stage: Stage) -> None:
+    """Stop every process, the front first."""
+    for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS)):
+        if stage.services.running(name):
+            stage.services.stop(name)

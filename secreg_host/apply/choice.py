@@ -1,0 +1,176 @@
+"""Which generation is to serve: as much of what /etc says as is good together, tried before anything changes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+
+from secreg_host.apply import activate, faults, rehearsal, storeproof, strangers, upgrades
+from secreg_host.apply.activate import Stage
+from secreg_host.apply.report import Finding, findings
+from secreg_host.base import records
+from secreg_host.base.errors import BadInput, Problem
+from secreg_host.generation import assemble, generations
+from secreg_host.generation.generations import Generation
+from secreg_host.host import processes
+from secreg_host.images import imagesplace
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted import programs
+from secreg_host.wanted.parts import Part
+
+
+def choose_renewed(
+    stage: Stage,
+    parts: dict[str, Part],
+    current: Generation | None,
+    live: bool,
+    outdated: tuple[str, ...],
+    checked: str,
+) -> tuple[Generation, tuple[Finding, ...], dict[str, tuple[Problem, ...]]]:
+    """`choose`, with the registry in another slot if its program is outdated; and why new programs can't be used."""
+    held: dict[str, tuple[Problem, ...]] = {}
+    renew = current is not None and bool(set(outdated) - set(upgrades.NGINX))
+    if current is not None and renew:  # the new program with what serves: is it to blame for what comes?
+        slot = activate.slot_for(current.parts, current, stage.services.slots(), renew)
+        same = assemble.assemble(stage.host, current.parts, slot)
+        if problems := _check(stage, same, current, live, None, {}):
+            held[kinds.REGISTRY], renew = problems, False
+        else:
+            stage.services.stop(f"registry@{slot}")
+    try:
+        chosen, failed = choose(stage, parts, current, live, renew, None if outdated or not live else current, checked)
+    except BadInput as error:
+        if current is None or not set(outdated) & set(upgrades.NGINX):
+            raise
+        return current, (), held | {kinds.NGINX: error.problems}  # a new nginx that can't even do what serves
+    unchanged = current is not None and chosen.name == current.name  # another one was rehearsed with the new program
+    if outdated and unchanged and (problems := upgrades.nginx_problems(stage.host, chosen)):
+        held[kinds.NGINX] = problems
+    return chosen, failed, held
+
+
+def choose(
+    stage: Stage,
+    parts: dict[str, Part],
+    current: Generation | None,
+    live: bool,
+    renew: bool,
+    tried: Generation | None,
+    checked: str,
+) -> tuple[Generation, tuple[Finding, ...]]:
+    """The generation with as many of `parts` as are good together, staged, its registry up; and what is not good.
+
+    renew: the registry moves to another slot; tried: what nginx was tried with (`rehearsal.check`); checked: the name
+    of one that was good a moment ago, and is only to be checked. Raises BadInput when there is no last good version to
+    hold on to.
+    """
+    busy = stage.services.slots()
+
+    def assembled(some: dict[str, Part]) -> Generation:
+        slot = activate.slot_for(some, current, busy, renew)
+        return assemble.assemble(stage.host, some, slot)
+
+    wanted = assembled(parts)
+    if current is not None and wanted.name == current.name:
+        return current, ()
+    if wanted.name == checked:
+        return wanted, ()
+    verdicts: dict[str, tuple[Problem, ...]] = {}
+    problems = _check(stage, wanted, current, live, tried, verdicts)
+    if not problems:
+        return wanted, ()
+    if current is None:
+        raise BadInput(problems)
+    known = {wanted.name: problems}
+    found: list[Finding] = []
+    base = {name: current.parts[name] if name in kinds.REVERTIBLE else part for name, part in parts.items()}
+    base = _with(base, programs.FIELDS, current.parts)
+    for step in (*programs.FIELDS, *kinds.REVERTIBLE):
+        tried_parts = _with(base, (step,), parts)
+        if tried_parts == base:
+            continue
+        trial = assembled(tried_parts)
+        if trial.name not in known:
+            known[trial.name] = _check(stage, trial, current, live, tried, verdicts)
+        if not (problems := known[trial.name]):
+            base = trial.parts
+        elif step in programs.FIELDS:
+            problems = programs.blamed(stage.host.paths.conf, step, parts[kinds.SETTINGS], problems)
+            found += findings("rejected", kinds.SETTINGS, problems)
+        else:
+            found += findings("rejected", step, problems)
+    chosen = assembled(base)
+    if chosen.name != current.name and (problems := _check(stage, chosen, current, live, tried, verdicts)):
+        raise BadInput(problems)
+    return chosen, tuple(found)
+
+
+def _with(base: dict[str, Part], steps: Iterable[str], parts: dict[str, Part]) -> dict[str, Part]:
+    """`base` with what `steps` name, parts or settings of programs, as it is in `parts`."""
+    named = set(steps)
+    settings = programs.taking(base[kinds.SETTINGS], parts[kinds.SETTINGS], named & set(programs.FIELDS))
+    return base | {kinds.SETTINGS: settings} | {name: parts[name] for name in named & set(parts)}
+
+
+def _check(
+    stage: Stage,
+    new: Generation,
+    current: Generation | None,
+    live: bool,
+    tried: Generation | None,
+    verdicts: dict[str, tuple[Problem, ...]],
+) -> tuple[Problem, ...]:
+    """Stage `new`, rehearse it and bring its registry up if it is another one; its problems. A bad one is not kept.
+
+    verdicts: of registries that did not start, which are not tried again with another certificate.
+    """
+    stage.meanwhile()
+    host = stage.host
+    registry = _registry_of(new)
+    if registry in verdicts:
+        return verdicts[registry]
+    staged = generations.stage(host, new, assemble.generation_conf(new))
+    problems = rehearsal.check(host, new, staged, tried)
+    if not problems and live and current is not None and new.taken != current.taken:
+        if error := strangers.problem(stage.services, new.listens):
+            problems = (Problem(new.parts[kinds.NGINX].sources[0], error.message, error.hint),)
+        elif error := strangers.problem(stage.services, new.taken):
+            problems = (faults.of_registry(new, "addr", error.message, "stop it; or write another http.debug.addr"),)
+    if not problems and live and (current is None or new.slot != current.slot):
+        problems = activate.bring_up_registry(stage, new)
+        if not problems and (current is None or _stores_otherwise(new, current)):
+            problems = _storage_problems(stage, new)
+        if problems:
+            verdicts[registry] = problems
+    if problems and generations.current_name(host) != new.name:
+        shutil.rmtree(staged, ignore_errors=True)
+    return problems
+
+
+def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ...]:
+    """Problems when the registry of `generation`, which answers, can't use its directory of images. It ends then."""
+    facts, name = generation.parts[kinds.REGISTRY].facts, f"registry@{generation.slot}"
+    if generation.slot == assemble.NO_SLOT or facts["root"] is None:
+        return ()
+    repository = storeproof.name()
+    wrong = storeproof.wrong(processes.socket_of(stage.host, generation.slot), repository)
+    storeproof.tidy(stage.host.accounts.registry, imagesplace.real(facts) or facts["root"], repository)
+    if not wrong:
+        return ()
+    said = stage.services.last_words(name)
+    stage.services.stop(name)
+    return (faults.of_storage(generation, wrong, said),)
+
+
+def _stores_otherwise(new: Generation, old: Generation) -> bool:
+    """Whether images are elsewhere, or another program writes them: then it must be seen that it can. What is as it was
+    is not held back by a full disk."""
+    settings = [kinds.settings_of(one.parts[kinds.SETTINGS]).registry_binary for one in (new, old)]
+    places = [imagesplace.real(one.parts[kinds.REGISTRY].facts) for one in (new, old)]
+    return settings[0] != settings[1] or places[0] != places[1]
+
+
+def _registry_of(generation: Generation) -> str:
+    """What decides whether the registry of `generation` starts."""
+    program = programs.given(kinds.settings_of(generation.parts[kinds.SETTINGS]), programs.REGISTRY)
+    return records.digest(program.encode() + b"\0" + generation.files.get(kinds.REGISTRY_YML, b""))

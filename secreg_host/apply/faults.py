@@ -1,0 +1,72 @@
+"""What is to blame when a registry does not start or can't store: its program, docker-registry.yml, and which line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from secreg_host.base.errors import Problem
+from secreg_host.formats import lastwords, registryconf
+from secreg_host.generation.generations import Generation
+from secreg_host.host import host as hosts
+from secreg_host.host import registryprogram
+from secreg_host.host.host import Host
+from secreg_host.services import notstarted
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted import programs
+
+TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
+LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for key in (r"\berr\.detail", r"\bmsg"))
+
+
+def reason(said: list[str]) -> str:
+    """The line that tells why, among the last ones of a process."""
+    telling = [line for line in said if TELLING.search(line)] or said[-1:] or ["it said nothing"]
+    message = LOGFMT_DETAIL.search(telling[-1]) or LOGFMT_MESSAGE.search(telling[-1])
+    return message[1].replace('\\"', '"') if message else telling[-1]
+
+
+def of_start(host: Host, generation: Generation, said: list[str]) -> Problem:
+    """Why the registry of `generation` does not start, of which `said` are the last words."""
+    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    yml, data = _yml(generation)
+    named = programs.where(host.paths.conf, programs.REGISTRY, settings)
+    if wrong := notstarted.explain(said):
+        where = named if wrong.program else str(yml)
+        return Problem(where, f"the registry does not start: {wrong.what}", wrong.hint)
+    program, told = hosts.registry(settings.registry_binary), reason(said)
+    if not (version := registryprogram.version(program, host.accounts.registry)):
+        shown = lastwords.registry(told, data)
+        what = f"{program} is not distribution's registry: it says no version, and when it is started: {shown}"
+        return Problem(named, what, programs.HINT)
+    return registryprogram.explain(told, yml, data, program, version)
+
+
+def of_end(name: str, said: list[str], yml: bytes) -> str:
+    """Why process `name`, of which `said` are the last words, ended; yml: what its docker-registry.yml holds."""
+    if wrong := notstarted.explain(said):
+        return f"{name} does not start: {wrong.what}; {wrong.hint}"
+    shown = lastwords.nginx(reason(said)) if name in ("nginx", "auth") else lastwords.registry(reason(said), yml)
+    return f"{name} ended: {shown}"
+
+
+def of_storage(generation: Generation, wrong: str, said: list[str]) -> Problem:
+    """What `wrong` means, which the registry of `generation` did when it was to store; `said`: its last words."""
+    _, data = _yml(generation)
+    root = generation.parts[kinds.REGISTRY].facts["root"]
+    what = f"the registry can't use rootdirectory {root}: {wrong}: {lastwords.registry(reason(said), data)}"
+    hint = "see that it may write there, and that there is room (ls -la, df); or name another directory"
+    return of_registry(generation, "rootdirectory", what, hint)
+
+
+def of_registry(generation: Generation, key: str, what: str, hint: str) -> Problem:
+    """`what` is wrong with `key` in docker-registry.yml of `generation`, with its line."""
+    yml, data = _yml(generation)
+    line = registryconf.line_of(data, key)
+    return Problem(f"{yml}:{line}" if line else str(yml), what, hint)
+
+
+def _yml(generation: Generation) -> tuple[Path, bytes]:
+    """docker-registry.yml of `generation`: where it stands, and its bytes."""
+    part = generation.parts[kinds.REGISTRY]
+    return Path((part.sources or ("docker-registry.yml",))[0]), part.files.get(kinds.REGISTRY_YML, b"")

@@ -1,0 +1,190 @@
+"""A candidate's nginx, tried where no client can reach it: `nginx -t` on its bytes, then a run on unix sockets.
+
+The run answers what a syntax check can't: does it present the certificate, and does it ask for a password?
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from secreg_host.apply import probe
+from secreg_host.base import bugs, files, process, quoting
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.formats import lastwords, nginxconf, onsockets, serverblocks
+from secreg_host.generation import assemble
+from secreg_host.generation.generations import Generation
+from secreg_host.host import host as hosts
+from secreg_host.host import processes
+from secreg_host.host.host import Host
+from secreg_host.wanted import bypass
+from secreg_host.wanted import parts as kinds
+
+SECONDS = 10.0
+ATTEMPTS = 5
+MESSAGE = re.compile(
+    r"(nginx: |[\d/]+ [\d:]+ )\[(?P<level>emerg|alert|crit|error)\] (\d+\#\d+: )?"
+    r"(?P<text>.*?)(?: in (?P<file>/\S+?):(?P<line>\d+))?$"
+)
+
+
+def check(host: Host, generation: Generation, staged: Path, tried: Generation | None = None) -> tuple[Problem, ...]:
+    """Problems of the staged generation's two nginx configurations; none: it may serve.
+
+    tried: a generation that the nginx which is on disk was tried with. A password check that is the same is not tried
+    again: it could only hold back what has nothing to do with it.
+    """
+    try:
+        return _check(host, generation, staged, tried)
+    except BaseException as error:
+        return bugs.caught(error, generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"])
+
+
+def _check(host: Host, generation: Generation, staged: Path, tried: Generation | None) -> tuple[Problem, ...]:
+    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    program = hosts.nginx(settings.nginx_binary)
+    tests = [("front", host.accounts.front, host.paths.front_run)]
+    same_settings = tried is not None and kinds.settings_of(tried.parts[kinds.SETTINGS]) == settings
+    if not same_settings or generation.differs(tried, "auth/"):
+        tests.append(("auth", host.accounts.auth, host.paths.auth_run))
+    with ThreadPoolExecutor() as pool:  # of processes that are waited for
+        said = [pool.submit(_test, program, staged / part / "nginx.conf", whose, run) for part, whose, run in tests]
+        rehearsed = pool.submit(_rehearse, host, generation, staged, program)
+        for stderr in (each.result() for each in said):
+            if stderr is not None:
+                return explain(stderr, staged, generation)
+        return rehearsed.result()
+
+
+def _test(program: Path, conf: Path, account: process.Account, run: Path) -> str | None:
+    """What `nginx -t` says against `conf`; None: nothing."""
+    argv = process.as_account([*processes.nginx_argv(program, conf), "-t"], account)
+    for _ in range(ATTEMPTS):
+        files.make_directory(run, 0o750, account.owner)
+        result = process.run(argv)
+        if f'"{run}/' not in result.stderr or "No such file" not in result.stderr:
+            break  # else systemd took the run directory away, as it does when a process of ours fails to start
+    return result.stderr if result.returncode else None
+
+
+def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem, ...]:
+    """nginx's error output as problems that name the administrator's own file and line."""
+    origin = generation.parts[kinds.NGINX].facts["origin"]
+    found = []
+    for line in stderr.splitlines():
+        match = MESSAGE.match(line)
+        if not match or match["level"] == "alert":
+            continue
+        where, text = origin["front/nginx.conf"], match["text"]
+        for path in (match["file"], *re.findall(r"/\S+", text)):
+            inside = (path or "").removeprefix(f"{staged}/").rstrip('",)')
+            source = origin.get(inside) or (generation.parts[kinds.CERTIFICATE].sources or [None])[0] if path else None
+            if source and inside in (*origin, kinds.CRT, kinds.KEY):
+                where = f"{source}:{match['line']}" if path == match["file"] else source
+                break
+        shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
+        found.append(Problem(where, shown, hint_for(text)))
+    if not found:
+        said = (stderr.strip().splitlines() or ["nginx -t failed without a word"])[-1]
+        found = [Problem(origin["front/nginx.conf"], lastwords.nginx(said))]
+    return tuple(found)
+
+
+def hint_for(text: str) -> str:
+    if "Permission denied" in text:
+        return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
+    if "unknown directive" in text:
+        return "correct it, or install the nginx module that knows it"
+    return "correct the line"
+
+
+def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -> tuple[Problem, ...]:
+    directory, account = host.paths.rehearsal, host.accounts.front
+    shutil.rmtree(directory, ignore_errors=True)
+    files.make_directory(directory, 0o700)
+    conf = generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"]
+    try:
+        sockets = _copy(host, generation, staged, directory)
+        files.make_directory(directory, 0o700, account.owner)  # from now on it may hold anything
+        argv = (*processes.nginx_argv(program, directory / "nginx.conf"), *processes.IN_FRONT)
+        with _running(process.as_account(argv, account), directory / "nginx.pid"):
+            moved = {(listen.host, listen.port): probe.connect_unix(path) for path, listen in sockets.items()}
+            for want in expectations(generation):
+                connect = moved.get((want.listen.host, want.listen.port))
+                if connect and (wrong := probe.once(want, connect)):
+                    hint = "each server { } needs: include secure-registry/registry.conf;"
+                    return (Problem(conf, f"rehearsed on port {want.listen.port}: {wrong}", hint),)
+            here = [door for door in doors(generation) if (door.listen.host, door.listen.port) in moved]
+            if wrong := probe.find_open(here, lambda door: moved[door.listen.host, door.listen.port]):
+                return (Problem(conf, f"rehearsed: {wrong}", bypass.REMEDY),)
+    except SecregError as error:
+        return (Problem(conf, f"rehearsal: {error.message}", error.hint),)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return ()
+
+
+def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> dict[Path, nginxconf.Listen]:
+    """The front's files in `directory`, with another run directory and unix sockets for addresses."""
+    owner = host.accounts.front.owner
+    front = {path.removeprefix("front/"): data for path, data in generation.files.items() if path.startswith("front/")}
+    front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation).items()}
+    if assemble.DEBUG in front:
+        front[assemble.DEBUG] = b""  # the address of what serves; nobody asks there now
+    changed, sockets = onsockets.on_sockets(front, staged / "front", directory, kinds.included)
+    was, now = (quoting.nginx_part(path).encode() for path in (host.paths.front_run, directory))
+    for name, data in (front | changed).items():
+        target = directory / name
+        if target.parent != directory:
+            files.make_directory(target.parent, 0o750, (0, owner[1]))
+        if name in nginxconf.PAIR:
+            target.symlink_to(staged / "front" / name)
+        else:
+            files.create(target, data.replace(was, now), 0o400, owner)
+    return sockets
+
+
+@contextlib.contextmanager
+def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
+    """nginx while the block runs; raises SecregError with its last line if it does not come up."""
+    nginx = process.spawn(argv)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not (pid_file.exists() and pid_file.stat().st_size):
+            if nginx.poll() is not None or time.monotonic() > deadline:
+                nginx.kill()
+                said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
+                raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
+            time.sleep(0.002)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(nginx.pid, signal.SIGKILL)  # nobody but us talks to it
+        nginx.communicate(timeout=SECONDS)
+
+
+def expectations(generation: Generation) -> tuple[probe.Expectation, ...]:
+    """What the world gets when `generation` serves."""
+    return tuple(expectation(generation, listen) for listen in kinds.answering(generation.parts[kinds.NGINX]))
+
+
+def doors(generation: Generation) -> tuple[serverblocks.Door, ...]:
+    """Behind what the registry must not answer without a password."""
+    return kinds.doors_of(generation.parts[kinds.NGINX])
+
+
+def expectation(generation: Generation, listen: nginxconf.Listen) -> probe.Expectation:
+    """What `listen` must answer when `generation` serves."""
+    facts = generation.parts[kinds.CERTIFICATE].facts
+    own_pair = generation.parts[kinds.NGINX].facts["own_pair"]
+    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    name = (*settings.server_names, "localhost")[0]
+    fingerprint = facts["fingerprint"] if own_pair else None
+    return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name)

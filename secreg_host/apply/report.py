@@ -1,0 +1,108 @@
+"""What the last apply found, kept for `status`: what is held back, what is waited for, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from secreg_host.base import records
+from secreg_host.base.errors import Problem
+from secreg_host.base.paths import Paths
+from secreg_host.wanted.provision import Provisioned
+
+LATEST = 1 << 33
+"""Seconds since the epoch (in the year 2242) that a record may speak of."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, or `away`:
+    the registry does not answer, all else serves."""
+
+    kind: str
+    part: str
+    problem: Problem
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the journal and hooks are told."""
+        problem = self.problem
+        return {"part": self.part, "where": problem.where, "reason": problem.what, "remedy": problem.hint}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of one apply.
+
+    generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); waiting: parts
+    of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
+    of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
+    findings that the report before did not have; changed: whether this apply changed what serves;
+    provisioned: what it wrote to /etc.
+    """
+
+    generation: str = ""
+    since: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    waiting: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
+    sources: tuple[str, ...] = ()
+    checked: str = ""
+    users: str = ""
+    fresh: tuple[Finding, ...] = ()
+    changed: bool = False
+    provisioned: Provisioned = field(default_factory=Provisioned)
+
+    @property
+    def rejected(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.kind != "warning")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.kind == "warning")
+
+    @property
+    def told(self) -> tuple[tuple[str, dict[str, str]], ...]:
+        """What is new, for hooks: events and facts."""
+        found = [(finding.kind, finding.facts) for finding in self.fresh]
+        if self.changed and self.generation:
+            found.append(("applied", {"generation": self.generation}))
+        return tuple(found)
+
+
+def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:
+    return tuple(Finding(kind, part, problem) for problem in problems)
+
+
+def save(paths: Paths, report: Report) -> None:
+    """Keep `report`; best effort, as a full disk must not stop what serves."""
+    record: dict[str, Any] = {
+        "generation": report.generation,
+        "since": report.since,
+        "findings": [asdict(finding) for finding in report.findings],
+        "waiting": report.waiting,
+        "fingerprint": report.fingerprint,
+        "sources": report.sources,
+        "checked": report.checked,
+        "users": report.users,
+    }
+    records.save(paths.report, record)
+
+
+def load(paths: Paths) -> Report:
+    """The report of the last apply; an empty one when there was none."""
+    found = records.peek(paths.report, records.REPORT)
+    try:
+        items = tuple(
+            Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
+        )
+        waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
+        seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))
+        good = found.get("checked", ""), found.get("users", "")
+        since = float(found.get("since", 0))
+        if not 0 <= since < LATEST:
+            return Report()
+        return Report(found.get("generation", ""), since, items, waiting, *seen, *good)
+    except (KeyError, TypeError, OverflowError):
+        return Report()

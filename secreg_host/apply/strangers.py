@@ -1,0 +1,48 @@
+"""Who else holds a port that our nginx is to have, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from secreg_host.base.errors import SecregError
+from secreg_host.formats.nginxconf import Listen
+from secreg_host.host import ports, processes
+from secreg_host.services.services import Services
+
+
+def problem(services: Services, listens: Iterable[Listen]) -> SecregError | None:
+    """An error that says why nginx can't listen on `listens`: no such address here, or who holds the port (not we)."""
+    ours = ("nginx", *(f"registry@{slot}" for slot in processes.SLOTS))  # which ends before nginx takes its place
+    own = ports.sockets_of({pid for name in ours for pid in services.pids(name)})
+    for listen in listens:
+        if ports.is_foreign(listen):
+            said = f"this host has no address {listen.host}, on which it is to listen"
+            return SecregError(said, "correct the line 'listen'; this host's addresses: ip address")
+        who = _stranger(services, listen, own)
+        if not who:
+            continue
+        unit = re.search(r"[\w@.-]+\.service", who)
+        stop = f"stop it: systemctl disable --now {unit[0]}" if unit else "stop it"
+        hint = f"{stop}; or set PORT in secure-registry.conf to another one"
+        return SecregError(f"port {listen.port} ({listen.host or '*'}:{listen.port}) is used by {who}", hint)
+    return None
+
+
+def _stranger(services: Services, listen: Listen, own: set[str]) -> str:
+    """Who else than our nginx holds the port of `listen`; "": nobody. own: sockets that were our nginx's before.
+
+    While nginx starts or is killed, a socket of its is another process's from one moment to the next: a stranger is who
+    had it before and after our processes were asked for.
+    """
+    for socket in ports.holders(listen):
+        if socket in own:
+            continue
+        holder = ports.holder(socket)
+        while holder not in services.pids("nginx"):
+            before, holder = holder, ports.holder(socket)
+            if holder == before:
+                if socket in ports.holders(listen):
+                    return ports.name_of(holder)
+                break
+    return ""

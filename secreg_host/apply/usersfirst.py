@@ -1,0 +1,171 @@
+"""Users before everything: .htpasswd is read and live before any other file is opened, or any lock waited for.
+
+It needs nothing but that file and what serves. A lock only keeps two runs from doing the same twice; it is not waited
+for: whoever lets users count looks afterwards whether the file is still the one that was read, so that of several that
+do it at once the last one has read the last file.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from secreg_host.apply import probe, rehearsal
+from secreg_host.apply.report import Finding, findings
+from secreg_host.base import bugs, reading
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.generation import generations
+from secreg_host.generation.generations import Generation
+from secreg_host.generation.liveusers import LiveUsers, answer_path
+from secreg_host.host import memory
+from secreg_host.host.host import Host
+from secreg_host.services.services import Services
+from secreg_host.wanted import parts, sources
+
+GRACE_SECONDS = 0.25
+"""How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
+directory in the place of ours, leaves a moment without."""
+
+LOOKS = 5
+"""How often it is read again because it changed while it was made to count; then the next apply does."""
+
+SOON_SECONDS, PROOF_SECONDS = 0.5, 5.0
+"""How long the front may take to answer for new users before what it remembers is taken away from it, and how long
+before that is told."""
+
+
+@dataclass
+class Users:
+    """The users of one instance, made to count again and again while an apply goes on.
+
+    mark: of .htpasswd before it was read last (sources.mark); findings: what was wrong with it then, or with letting
+    it count.
+    """
+
+    host: Host
+    services: Services
+    mark: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def live(self) -> LiveUsers:
+        return LiveUsers(self.host)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a .htpasswd."""
+        return os.path.lexists(self.host.paths.htpasswd)
+
+    def serve(self, begin: bool = False) -> None:
+        """Let .htpasswd count, if anybody counts yet or it is to `begin`, and prove that it does. Never raises what
+        is wrong with the file or the host: `findings` say it, and what can't be done safely lets nobody in."""
+        for _ in range(LOOKS):
+            self._read(begin)
+            if not self.changed:
+                break
+
+    def refresh(self) -> None:
+        """`serve`, if .htpasswd changed since it was read: called while something slow is waited for."""
+        if self.changed:
+            self.serve()
+
+    @property
+    def changed(self) -> bool:
+        return sources.mark(str(self.host.paths.htpasswd)) != self.mark
+
+    def _read(self, begin: bool) -> None:
+        live, counted = self.live, self.live.read()
+        seen = self._settled(GRACE_SECONDS if counted else 0.0)
+        self.findings = (
+            *findings("rejected", parts.USERS, seen.problems),
+            *findings("warning", parts.USERS, seen.warnings),
+        )
+        if counted is None and not begin:
+            return
+        try:
+            with live.alone():
+                if fresh := live.read() != seen.htpasswd:
+                    live.write(seen.htpasswd)
+            self._settle(told=not fresh)
+        except BaseException as error:
+            where = str(self.host.paths.htpasswd)
+            problems = bugs.caught(error, where)
+            if live.read() != seen.htpasswd:
+                live.shut()
+                memory.empty(self.host, self.services.view("nginx"))
+                what = "it can't be taken over, so nobody can log in"
+                problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)
+            self._add("unproven", problems)
+
+    def settle(self) -> None:
+        """Prove it once more if it could not be: what serves was not up yet."""
+        try:
+            self._settle(told=True)
+        except SecregError as error:
+            self._add("unproven", error.problems)
+
+    def _settle(self, told: bool) -> None:
+        """`_prove` what counts in the end: another run may have read a newer file meanwhile."""
+        live = self.live
+        for _ in range(LOOKS):
+            epoch = live.epoch
+            if not epoch or live.proven == epoch or not self._prove(epoch, told) or live.epoch == epoch:
+                break
+            told = True
+
+    def _prove(self, epoch: str, told: bool) -> bool:
+        """Let the front forget what it remembers of other epochs and see that it did; whether there is a front.
+
+        told: it may have begun with this epoch already. Raises SecregError when it goes on as before.
+        """
+        generation = generations.load(self.host, generations.current_name(self.host))
+        if generation is not None and generation.label:
+            return False  # that of 0.1 has users of its own; `settle` comes when another one serves
+        wants = self._wants(generation, epoch)
+        if told and wants and not any(probe.once(want) for want in wants):
+            self.live.mark_proven(epoch)
+            return True
+        if not self.services.reload("nginx"):
+            return False
+
+        def overtaken() -> str:
+            return "" if self.live.epoch == epoch else "another run changes users, too"
+
+        wrong = probe.prove(wants, (), SOON_SECONDS, overtaken)
+        if overtaken():
+            return True
+        if wrong or not wants:
+            memory.empty(self.host, self.services.view("nginx"))
+        if not wants:
+            return True  # and not proven
+        if wrong:
+            wrong = probe.prove(wants, (), PROOF_SECONDS, overtaken)
+        if overtaken():
+            return True
+        if wrong:
+            what = f"nginx does not take over changed users ({wrong}); what it remembered was taken away from it"
+            raise SecregError(what, "see what it says: journalctl -u secure-registry-nginx -n 20")
+        self.live.mark_proven(epoch)
+        return True
+
+    def _settled(self, patience: float) -> parts.UsersReading:
+        """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
+        until = time.monotonic() + patience
+        while True:
+            self.mark = sources.mark(str(self.host.paths.htpasswd))
+            seen = parts.read_users(self.host.paths)
+            there = reading.is_there(self.host.paths.htpasswd)
+            if (there and not self.changed) or time.monotonic() >= until:
+                return seen
+            time.sleep(0.01)
+
+    @staticmethod
+    def _wants(generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:
+        """What the front must answer with `epoch`; nothing when no generation is known to serve."""
+        known = rehearsal.expectations(generation) if generation is not None else ()
+        return tuple(replace(want, answer_path=answer_path(epoch), fingerprint=None) for want in known)
+
+    def _add(self, kind: str, problems: Iterable[Problem]) -> None:
+        self.findings = (*self.findings, *findings(kind, parts.USERS, problems))

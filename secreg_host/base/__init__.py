@@ -1,0 +1,1 @@
+"""What everything stands on: errors, paths, files and locks, programs, records, the journal, templates, D-Bus."""

@@ -1,0 +1,31 @@
+"""What runs that were killed left in the directories of one instance."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+
+from secreg_host.base import temporary
+from secreg_host.base.paths import Paths
+
+STRAY_SECONDS = 60.0
+"""From what age on a template that is still being compiled was left by a killed run: it takes milliseconds."""
+
+
+def sweep(paths: Paths) -> None:
+    """Remove what nobody is making any more. For whoever holds the instance's lock; best effort.
+
+    What lies in generations/ and among the users that count, `generations` and `liveusers` sweep; in directories of
+    other programs, `trust` does.
+    """
+    for directory in (paths.lib, paths.slot("a").parent, paths.state, paths.backups, paths.run):
+        temporary.sweep(directory, ours=True)
+    for directory in (paths.etc, paths.units):
+        temporary.sweep(directory)
+    for directory in (paths.rehearsal, paths.run / "njs"):
+        shutil.rmtree(directory, ignore_errors=True)
+    for path in (paths.state / "templates").glob("*.tmp"):  # jinja2's
+        with contextlib.suppress(OSError):
+            if path.lstat().st_mtime < time.time() - STRAY_SECONDS:
+                path.unlink()

@@ -1,0 +1,275 @@
+"""Every path of the program. No other module holds an absolute path, so that all of it runs under any root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+SHARE = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
+"""Where templates/ lie: in the package that pip installed, else beside it (a checkout, /usr/share/secure-registry)."""
+
+TEMPLATES = SHARE / "templates"
+COMPILED = Path("/var/lib/secure-registry/state/templates")
+"""Where compiled templates are kept, if the package was installed, which makes the directory (tmpfiles.d)."""
+
+OS_RELEASE = Path("/etc/os-release")
+"""Which distribution this is (os-release(5))."""
+
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+"""What ProtectHome= is about (systemd.exec(5))."""
+
+NOT_KEPT = (Path("/tmp"), Path("/var/tmp"), Path("/dev"), Path("/proc"), Path("/sys"))
+"""Where a service has files of its own, by PrivateTmp= and PrivateDevices=, or nobody has any."""
+
+OWN_REGISTRY = Path("/usr/local/bin/registry")
+"""Where an administrator puts distribution's own release: found by itself (process.SEARCH)."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The paths of one instance below `root` (`/` on a host)."""
+
+    root: Path = Path("/")
+
+    # --- what the administrator wants: /etc/secure-registry ---
+    @property
+    def etc(self) -> Path:
+        return self.root / "etc/secure-registry"
+
+    @property
+    def conf(self) -> Path:
+        return self.etc / "secure-registry.conf"
+
+    @property
+    def nginx_conf(self) -> Path:
+        return self.etc / "nginx.conf"
+
+    @property
+    def openssl_cnf(self) -> Path:
+        return self.etc / "openssl.cnf"
+
+    @property
+    def registry_yml(self) -> Path:
+        return self.etc / "docker-registry.yml"
+
+    @property
+    def crt(self) -> Path:
+        return self.etc / "docker-registry.crt"
+
+    @property
+    def key(self) -> Path:
+        return self.etc / "docker-registry.key"
+
+    @property
+    def ca_crt(self) -> Path:
+        return self.etc / "ca.crt"
+
+    @property
+    def htpasswd(self) -> Path:
+        return self.etc / ".htpasswd"
+
+    @property
+    def hooks(self) -> Path:
+        return self.etc / "hooks.d"
+
+    @property
+    def password(self) -> Path:
+        return self.etc / ".password"
+
+    @property
+    def wanted(self) -> tuple[Path, ...]:
+        """The files of /etc/secure-registry that mean something by their names."""
+        pair = self.crt, self.key, self.ca_crt
+        return (self.htpasswd, *pair, self.conf, self.nginx_conf, self.registry_yml, self.openssl_cnf, self.password)
+
+    # --- what is proven, and what belongs to the program: /var/lib/secure-registry ---
+    @property
+    def lib(self) -> Path:
+        return self.root / "var/lib/secure-registry"
+
+    @property
+    def generations(self) -> Path:
+        return self.lib / "generations"
+
+    @property
+    def current(self) -> Path:
+        return self.lib / "current"
+
+    @property
+    def proven(self) -> Path:
+        """Link to the generation that was proven last: where a change that was cut short goes back to."""
+        return self.lib / "proven"
+
+    def slot(self, slot: str) -> Path:
+        """Link to the directory with the docker-registry.yml that the registry of `slot` runs with."""
+        return self.lib / "slots" / slot
+
+    @property
+    def state(self) -> Path:
+        """Files of the program's own that only root reads: CA key, http.secret, records."""
+        return self.lib / "state"
+
+    @property
+    def ca_key(self) -> Path:
+        return self.state / "ca.key"
+
+    @property
+    def http_secret(self) -> Path:
+        return self.state / "http.secret"
+
+    @property
+    def front_secret(self) -> Path:
+        """Random bits in the names of what lies behind the front's password check."""
+        return self.state / "front.secret"
+
+    @property
+    def written(self) -> Path:
+        """Digests of the defaults that the program wrote, to tell an edited file from an untouched one."""
+        return self.state / "written.json"
+
+    @property
+    def rendered(self) -> Path:
+        """Digests of the units that the program wrote, as sha256sum(1) prints them: the package's scripts read it."""
+        return self.state / "rendered.sha256"
+
+    @property
+    def pending(self) -> Path:
+        """Redo log of a change to several files of /etc that a crash may have cut in two."""
+        return self.state / "pending"
+
+    @property
+    def report(self) -> Path:
+        """What the last apply found: rejections, warnings; read by `status`."""
+        return self.state / "report.json"
+
+    @property
+    def storage(self) -> Path:
+        """Images, unless docker-registry.yml names another place."""
+        return self.lib / "storage"
+
+    # --- while it runs ---
+    @property
+    def run(self) -> Path:
+        return self.root / "run/secure-registry"
+
+    @property
+    def lock(self) -> Path:
+        return self.run / "lock"
+
+    @property
+    def retry(self) -> Path:
+        """What failed and is tried again. Its directory is the watchdog's, and goes with it."""
+        return self.run / "retry" / "retry.json"
+
+    @property
+    def rehearsal(self) -> Path:
+        return self.run / "rehearsal"
+
+    @property
+    def views(self) -> Path:
+        """Where the front sees images. Not in `run`: that is removed with all below."""
+        return self.root / "run/secure-registry-images"
+
+    def images(self, slot: str) -> Path:
+        """Where the front sees the images of the registry of `slot`."""
+        return self.views / slot
+
+    @property
+    def front_run(self) -> Path:
+        return self.run / "front"
+
+    @property
+    def auth_run(self) -> Path:
+        return self.run / "auth"
+
+    @property
+    def users_run(self) -> Path:
+        """The users that count, for the password check and the front (liveusers.py)."""
+        return self.run / "users"
+
+    @property
+    def users_live(self) -> Path:
+        """Link to those that count right now."""
+        return self.users_run / "live"
+
+    def registry_run(self, slot: str) -> Path:
+        return self.run / f"registry-{slot}"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "var/log/secure-registry"
+
+    @property
+    def units(self) -> Path:
+        return self.root / "etc/systemd/system"
+
+    @property
+    def trial_units(self) -> Path:
+        """Units of what is only tried. They count more than those in `units`, and are gone with the next boot."""
+        return self.root / "run/systemd/system"
+
+    @property
+    def nginx_program(self) -> Path:
+        """Link to the nginx that is proven. nginx itself starts what is there, when it is told to renew itself."""
+        return self.lib / "programs/nginx"
+
+    @property
+    def shared_memory(self) -> Path:
+        """A tmpfs that is there on each Linux, for whoever has no run directory in memory."""
+        return Path("/dev/shm")
+
+    def nginx_modules(self, name: str) -> tuple[Path, ...]:
+        """Where the nginx packages of distributions, and nginx.org's, put module `name`; programs have no root."""
+        places = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/lib/nginx/modules")
+        return tuple(Path(place) / name for place in places)
+
+    # --- clients of this host ---
+    @property
+    def trust(self) -> Path:
+        """Record of what was put into files of clients."""
+        return self.state / "trust.json"
+
+    @property
+    def backups(self) -> Path:
+        """Clients' files as they were before the last edit."""
+        return self.state / "backups"
+
+    @property
+    def docker(self) -> Path:
+        return self.root / "etc/docker"
+
+    @property
+    def docker_socket(self) -> Path:
+        return self.root / "run/docker.sock"
+
+    @property
+    def user_runs(self) -> Path:
+        """Run directories of logged-in users, where a rootless dockerd has its socket."""
+        return self.root / "run/user"
+
+    @property
+    def containers(self) -> Path:
+        """Podman, CRI-O, Skopeo, Buildah."""
+        return self.root / "etc/containers"
+
+    @property
+    def containerd(self) -> Path:
+        return self.root / "etc/containerd"
+
+    @property
+    def k3s(self) -> Path:
+        return self.root / "etc/rancher/k3s"
+
+    @property
+    def anchors(self) -> tuple[tuple[Path, tuple[str, ...]], ...]:
+        """Directories of certificates that the whole system trusts, each with the command that takes them over."""
+        return (
+            (self.root / "etc/pki/ca-trust/source/anchors", ("update-ca-trust", "extract")),
+            (self.root / "usr/local/share/ca-certificates", ("update-ca-certificates",)),
+        )
+
+    # --- what is shipped ---
+    @property
+    def templates(self) -> Path:
+        return TEMPLATES

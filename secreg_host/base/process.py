@@ -1,0 +1,153 @@
+"""The only place that runs another program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from secreg_host.base import distant
+from secreg_host.base.errors import SecregError
+
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CONFINED = "SECREG_CONFINED"
+"""Set by units that run us in a sandbox."""
+
+UNIT = re.compile(r"/([^/\n]+\.(?:service|socket|scope))")
+ENVIRONMENT = {"PATH": SEARCH, "LANG": "C.UTF-8"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user and its primary group, as numbers and as the name that unit files use."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        return self.uid, self.gid
+
+
+def find_program(name: str) -> Path | None:
+    """The absolute path of program `name` (a name or a path), None if there is none."""
+    for place in [name] if "/" in name else [f"{directory}/{name}" for directory in SEARCH.split(":")]:
+        with contextlib.suppress(SecregError):  # it does not answer
+            if distant.ask(place, partial(shutil.which, place)):
+                return Path(place)
+    return None
+
+
+def as_account(argv: Sequence[str], account: Account) -> list[str]:
+    """`argv` run as `account`, able to bind low ports and nothing else (setpriv(1)). It ends when we do."""
+    dies_with_us = "--pdeathsig=TERM"  # a parent that is killed leaves nothing running
+    if os.geteuid() == account.uid:
+        return ["setpriv", dies_with_us, *argv]
+    capability = "+net_bind_service"
+    return [
+        "setpriv",
+        dies_with_us,
+        f"--reuid={account.uid}",
+        f"--regid={account.gid}",
+        "--init-groups",
+        f"--inh-caps=-all,{capability}",
+        f"--ambient-caps=-all,{capability}",
+        f"--bounding-set=-all,{capability}",
+        "--no-new-privs",
+        *argv,
+    ]
+
+
+def outside(argv: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> list[str]:
+    """`argv` for `run`, beyond the sandbox of the unit that we are in (which says so): in a unit of its own.
+
+    For programs that are not ours, which may need what we never do. The variables of `environment` are passed on.
+    """
+    if CONFINED not in os.environ:
+        return list(argv)
+    passed = [f"--setenv={name}" for name in environment or {}]
+    about = f"--description=secure-registry: {argv[0]}"
+    limit = f"--property=RuntimeMaxSec={timeout:.0f}s"
+    return ["systemd-run", "--quiet", "--collect", "--pipe", "--wait", about, limit, *passed, "--", *argv]
+
+
+def run(
+    argv: Sequence[str], timeout: float = 30.0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `argv` to its end with a fixed environment (and `environment`) and no input; at most `timeout` seconds.
+
+    Returns the completed process whatever its exit status, stdout and stderr as text. Raises SecregError when it
+    can't be started or doesn't end in time.
+    """
+    shown = shlex.join(argv)
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=ENVIRONMENT | dict(environment or {}),
+        )
+    except OSError as error:
+        raise _not_run(argv[0], error) from error
+    try:
+        said = child.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        child.kill()  # and not waited for: what waits for a dead file system can't be ended
+        raise SecregError(f"{shown} did not end within {timeout:.0f} s") from error
+    except BaseException:
+        child.kill()
+        raise
+    return subprocess.CompletedProcess(argv, child.returncode, *said)
+
+
+def _not_run(program: str, error: OSError) -> SecregError:
+    if isinstance(error, FileNotFoundError):
+        return SecregError(f"program not found: {program}", f"install the package that holds {program}")
+    return SecregError(f"cannot run {program}: {error.strerror}", f"see what it is: file {program}")
+
+
+def spawn(
+    argv: Sequence[str], environment: dict[str, str] | None = None, umask: int = 0o077
+) -> subprocess.Popen[bytes]:
+    """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`."""
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=ENVIRONMENT | (environment or {}),
+            umask=umask,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _not_run(argv[0], error) from error
+
+
+def unit_of(pid: int) -> str:
+    """The unit of systemd's that process `pid` belongs to, by its control group (cgroups(7)); "": none."""
+    with contextlib.suppress(OSError):
+        found = UNIT.findall(Path(f"/proc/{pid}/cgroup").read_text(errors="replace"))
+        return str(found[-1]) if found else ""
+    return ""
+
+
+def group_members(group: int) -> set[int]:
+    """The processes of process group `group` (proc_pid_stat(5))."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
+                found.add(int(stat.parent.name))
+    return found

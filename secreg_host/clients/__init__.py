@@ -1,0 +1,1 @@
+"""Who else must trust us: one file a client."""

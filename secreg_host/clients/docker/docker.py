@@ -1,0 +1,221 @@
+"""The Docker daemon of this host: its insecure registries, changed without a restart, proven, or undone.
+
+What is written where is decided by `dockerflags`, `daemonjson` and `foreign`; here it is done: look, write, let dockerd
+read it, go back if it does not show it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from secreg_host.base import files, reading, records
+from secreg_host.base.errors import BadInput, Note, Problem, SecregError, bad_input
+from secreg_host.base.paths import Paths
+from secreg_host.clients import foreign
+from secreg_host.clients.docker import daemonjson, dockerflags
+from secreg_host.clients.docker.daemonjson import DaemonJson
+from secreg_host.clients.docker.dockerd import Dockerd, Manager, Proof
+from secreg_host.clients.docker.dockerflags import Flags, Target
+from secreg_host.clients.docker.dockerinfo import UNIT
+from secreg_host.clients.foreign import Kind, Mine, Seen
+
+
+@dataclass(frozen=True)
+class Record:
+    """What we did to the daemon: where our entries are, and a failure that is not tried again."""
+
+    target: Target | None = None
+    mine: Mine | None = None
+    failed: str = ""
+    problem: Problem | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"failed": self.failed}
+        if self.target is not None and self.mine is not None:
+            found |= {"path": str(self.target.path), "variable": self.target.variable, "mine": self.mine.as_json()}
+        if self.problem is not None:
+            found["problem"] = [self.problem.where, self.problem.what, self.problem.hint]
+        return found
+
+    @staticmethod
+    def from_json(found: dict[str, Any]) -> Record:
+        mine = Mine.from_json(found.get("mine"))
+        known = mine is not None and {"path", "variable"} <= set(found)
+        target = Target(Path(found["path"]), found["variable"]) if known else None
+        problem = Problem(*found["problem"]) if len(found.get("problem", ())) == 3 else None
+        return Record(target, mine if known else None, found.get("failed", ""), problem)
+
+
+class Docker:
+    """What we put into the files of the daemon of the host below `paths`; ask: see Dockerd."""
+
+    def __init__(
+        self, paths: Paths, manager: Manager | None, ask: Callable[[Path], dict[str, Any]] | None = None
+    ) -> None:
+        self.paths = paths
+        self.dockerd = Dockerd(paths, manager, ask)
+        self.undone: Record | None = None
+
+    def follow(self, record: Record, wanted: tuple[str, ...], save: Callable[[Record], None]) -> tuple[Problem, ...]:
+        """Make `wanted` the insecure registries that we ask of dockerd; returns what the administrator should know.
+
+        save: keeps the record durably; called before a file changes, so that a crash leaves nothing unaccounted for.
+        """
+        try:
+            return self._follow(record, wanted, save)
+        except SecregError as error:
+            return error.problems
+
+    def _follow(self, record: Record, wanted: tuple[str, ...], save: Callable[[Record], None]) -> tuple[Problem, ...]:
+        if (
+            self.dockerd.engine is not None
+            and self.dockerd.engine.stale
+            and set(wanted) - set(record.mine.added if record.mine else ())
+        ):
+            raise bad_input(
+                UNIT,
+                "or a drop-in was changed on disk, and systemd has not read it: dockerd's flags are not known",
+                "systemctl daemon-reload; then: secure-registry trust install docker",
+            )
+        try:
+            target = self._target(record) if self.dockerd.engine else record.target
+        except BadInput:
+            if record.mine is not None:  # our entries would keep dockerd from starting
+                self._edit(record, record.target, (), save)
+            raise
+        if target is None:
+            return ()
+        attempt = f"{target.path} {records.digest(repr((self._base(target, record), wanted)).encode())}"
+        if record.failed == attempt and record.problem is not None:
+            return (record.problem,)
+        try:
+            if record.target not in (None, target):
+                record, _ = self._edit(record, record.target, (), save)
+            return self._edit(record, target, wanted if self.dockerd.engine else (), save)[1]
+        except BadInput:
+            raise
+        except SecregError as error:
+            if wanted and self.undone and self.dockerd.refused:
+                save(replace(self.undone, failed=attempt, problem=error.problems[0]))
+            raise
+
+    def _kind(self, target: Target) -> Kind:
+        where = str(target.path)
+        return Flags(where, target.variable) if target.variable else DaemonJson(where)
+
+    def _base(self, target: Target, record: Record) -> bytes | None:
+        """The file without our entries."""
+        mine = record.mine if record.target == target else None
+        return foreign.plan(foreign.read(target.path).data, mine, self._kind(target), ())[0]
+
+    def _target(self, record: Record) -> Target:
+        assert self.dockerd.engine is not None
+        path = dockerflags.config_file(self.dockerd.engine.unit, self.paths.docker / "daemon.json")
+        theirs = DaemonJson(str(path)).entries(self._base(Target(path), record))
+        unit = self.dockerd.engine.unit
+        if record.mine is not None and record.target is not None and record.target.variable:
+            without = self._base(record.target, record)
+            kept = [(at, without if at == record.target.path else data) for at, data in unit.files]
+            unit = replace(unit, files=tuple((at, data) for at, data in kept if data is not None))
+            if dockerflags.decide(unit, path, theirs is not None) == Target(path) and theirs is None:
+                return record.target  # only ours are there, as in the beginning
+        return dockerflags.decide(unit, path, theirs is not None)
+
+    def _edit(
+        self, record: Record, target: Target | None, wanted: tuple[str, ...], save: Callable[[Record], None]
+    ) -> tuple[Record, tuple[Problem, ...]]:
+        assert target is not None
+        seen = foreign.read(target.path)
+        kind = self._kind(target)
+        earlier = record.mine if record.target == target else None
+        new, mine = foreign.plan(seen.data, earlier, kind, wanted)
+        after = Record(target if mine else None, mine)
+        reloads = self.dockerd.running and not target.variable
+        shown = self.dockerd.shown() if reloads else frozenset()
+        if new == seen.data:
+            if after != record:
+                save(after)
+            if reloads and not set(wanted) <= shown:  # a run was killed before the reload
+                self._proven(Proof(frozenset(wanted)), after, seen, Record(), mine.before if mine else seen.data, save)
+            return after, ()
+        forgets = self.dockerd.forgets() if reloads else ""
+        if forgets and wanted:
+            raise bad_input(UNIT, forgets, "set DOCKER_TRUST=ca (verified, needs no reload), or upgrade Docker")
+        if not reading.is_directory(target.path.parent):
+            files.make_directory(target.path.parent, 0o755)
+        self._back_up(seen)
+        if reloads and not forgets and not wanted and earlier and DaemonJson(str(target.path)).entries(new) is None:
+            self._withdraw(target, earlier, save)
+            return Record(), ()
+        if mine is not None:
+            added = (*mine.added, *(earlier.added if earlier else ()))
+            save(replace(after, mine=replace(mine, added=added)))
+        foreign.replace(seen, new)
+        save(after)
+        if forgets or (target.variable and self.dockerd.running):
+            hint = "when it suits: systemctl restart docker (ends containers, unless live-restore is set)"
+            said = forgets or "dockerd reads it only when it is restarted"
+            return after, (Note(str(target.path), f"is changed; {said}", hint),)
+        if not reloads and self.dockerd.engine is not None:
+            self.dockerd.engine = self.dockerd.look()  # it may have started, and read the file, just before
+            reloads = self.dockerd.running
+        if reloads:
+            stays = set(DaemonJson(str(target.path)).entries(new) or ())
+            back = Record(target, earlier) if earlier else Record()
+            proof = Proof((shown & stays) | set(wanted), frozenset(earlier.added if earlier else ()) - stays)
+            if wanted:
+                self._proven(proof, after, foreign.read(target.path), back, seen.data, save)
+            else:
+                self.dockerd.reload(proof)
+        return after, ()
+
+    def _proven(
+        self,
+        proof: Proof,
+        done: Record,
+        seen: Seen,
+        back: Record,
+        before: bytes | None,
+        save: Callable[[Record], None],
+    ) -> None:
+        """Reload; if dockerd does not show what it should, put `before` and its record `back`, and raise."""
+        try:
+            self.dockerd.reload(proof)
+        except SecregError as error:
+            if seen.data == before:
+                raise
+            self.undone = back
+            if done.target and done.mine and DaemonJson("").entries(before) is None:
+                with contextlib.suppress(SecregError):  # what is wrong is known
+                    self._withdraw(done.target, done.mine, save)
+            else:
+                foreign.replace(seen, before)
+                save(back)
+                self.dockerd.hang_up()
+            raise SecregError(f"{error.message}; so the change is undone", error.hint) from error
+
+    def _withdraw(self, target: Target, ours: Mine, save: Callable[[Record], None]) -> None:
+        """Take out ours, and the list with it. dockerd keeps the list that it has when the file has none, so it reads
+        an empty one first. Raises SecregError when it does not; the file is without ours then, too."""
+        path = target.path
+        seen = foreign.read(path)
+        assert seen.data is not None
+        empty = daemonjson.emptied(seen.data, str(path))
+        ours = replace(ours, wrote=records.digest(empty))
+        save(Record(target, ours))
+        foreign.replace(seen, empty)
+        try:
+            self.dockerd.reload(Proof(frozenset(), frozenset(ours.added)))
+        finally:
+            seen = foreign.read(path)
+            foreign.replace(seen, foreign.plan(seen.data, ours, self._kind(target), ())[0])
+            save(Record())
+
+    def _back_up(self, seen: foreign.Seen) -> None:
+        if seen.data is not None:
+            files.make_directory(self.paths.backups, 0o700)
+            files.write(self.paths.backups / seen.path.name, seen.data, files.PRIVATE)

@@ -1,0 +1,53 @@
+"""Asking the Docker daemon what it has taken over: what `docker info` prints, and what the journal says."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+from secreg_host.base import process
+from secreg_host.base.errors import SecregError
+
+UNIT = "docker.service"
+ASK_SECONDS = 5.0
+REFUSAL = re.compile(
+    r'level=error msg="(?:Error reconfiguring the daemon: )?'
+    r'((?<=daemon: ).*|unable to configure the Docker daemon.*|file configuration validation failed.*)"'
+)
+"""What dockerd says when it does not take a configuration over: read in 20.10 and 26.1 (cmd/dockerd, daemon/reload)."""
+
+
+def last_error(since: float) -> str:
+    """What dockerd said against its configuration since then, "" if nothing."""
+    argv = ["journalctl", "-q", "-o", "cat", "-u", UNIT, f"--since=@{since:.6f}"]
+    for line in reversed(process.run(argv).stdout.splitlines()):
+        if found := REFUSAL.search(line):
+            return re.sub(r"\\(.)", r"\1", found[1])
+    return ""
+
+
+def insecure(said: dict[str, Any]) -> frozenset[str]:
+    """The insecure registries of what `docker info` prints."""
+    config = said.get("RegistryConfig") or {}
+    indexes = config.get("IndexConfigs") or {}
+    return frozenset(name for name, index in indexes.items() if not index.get("Secure", True))
+
+
+def info(path: Path) -> dict[str, Any]:
+    """What `docker info` prints: GET /info on dockerd's socket. Raises SecregError when it does not answer."""
+    try:
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as link:
+            link.settimeout(ASK_SECONDS)
+            link.connect(str(path))
+            connection = http.client.HTTPConnection("docker")
+            connection.sock = link
+            connection.request("GET", "/info")
+            found = json.load(connection.getresponse())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise SecregError(f"dockerd does not answer on {path}: {error}", "see: systemctl status docker") from error
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,156 @@
+"""Edits of files that belong to other programs: only what we put in, and only over the bytes that we read.
+
+`plan` decides, purely: it takes our earlier entries out and puts the wanted ones in, so that the bytes come back as
+they were. `read` and `replace` are the thin edge: compare-and-swap, with mode, owner and labels kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from secreg_host.base import distant, files, reading, temporary
+from secreg_host.base.errors import BadInput, SecregError, bad_input
+from secreg_host.base.records import digest
+
+
+@dataclass(frozen=True)
+class Mine:
+    """What we put into a file.
+
+    before: its bytes without it (None: there was no file); wrote: SHA-256 of it with ours; added: our entries;
+    made: whether what holds the entries (a key, a line) is ours too.
+    """
+
+    before: bytes | None
+    wrote: str
+    added: tuple[str, ...]
+    made: bool
+
+    def as_json(self) -> dict[str, Any]:
+        before = None if self.before is None else self.before.decode()
+        return {"before": before, "wrote": self.wrote, "added": list(self.added), "made": self.made}
+
+    @staticmethod
+    def from_json(found: dict[str, Any] | None) -> Mine | None:
+        if not found or set(found) != {"before", "wrote", "added", "made"}:
+            return None
+        before = found["before"]
+        return Mine(
+            None if before is None else before.encode(errors="replace"),
+            found["wrote"],
+            tuple(found["added"]),
+            bool(found["made"]),
+        )
+
+
+class Kind(Protocol):
+    """How entries are put into one kind of file. Both functions are pure and raise BadInput."""
+
+    def add(self, data: bytes | None, wanted: tuple[str, ...]) -> tuple[bytes, tuple[str, ...], bool]:
+        """`data` with those of `wanted` that it lacks; these; and whether their holder had to be made."""
+
+    def take_out(self, data: bytes, mine: Mine) -> bytes | None:
+        """`data` (edited by others since) without our entries; None: nothing is left but what we made."""
+
+
+def plan(now: bytes | None, mine: Mine | None, kind: Kind, wanted: tuple[str, ...]) -> tuple[bytes | None, Mine | None]:
+    """What the file should hold so that `wanted` stands in it, and what of it is ours. Nothing `wanted`: undo.
+
+    Raises BadInput when the file can't be edited safely.
+    """
+    base = now
+    if mine is not None and now is not None:
+        base = mine.before if digest(now) == mine.wrote else kind.take_out(now, mine)
+    if not wanted:
+        return base, None
+    new, added, made = kind.add(base, wanted)
+    if not added:
+        return base, None
+    return new, Mine(base, digest(new), added, made)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as it was read: its bytes (None: there is none) and what tells whether it changed since."""
+
+    path: Path
+    data: bytes | None
+    tag: tuple[int, ...] = ()
+
+
+def _tag(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid, found.st_gid
+
+
+def read(path: Path) -> Seen:
+    """The regular file `path`. Raises BadInput for what should not be replaced: a symlink, something else."""
+    return distant.ask(path, lambda: _read(path))
+
+
+def _read(path: Path) -> Seen:
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Seen(path, None)
+    except (OSError, ValueError) as error:
+        raise reading.unreadable(path, error) from error
+    if stat.S_ISLNK(found.st_mode):
+        raise bad_input(
+            str(path),
+            f"is a symlink to {path.readlink()}, so something else manages it",
+            "add the entries where it is managed, or set DOCKER_TRUST=none",
+        )
+    if not stat.S_ISREG(found.st_mode):
+        raise bad_input(str(path), "is not a regular file", "move it away")
+    if found.st_nlink > 1:
+        raise bad_input(str(path), f"has {found.st_nlink} names (hard links)", "make it a file of its own")
+    return Seen(path, reading.read(path, reading.JSON), _tag(found))
+
+
+def replace(seen: Seen, data: bytes | None) -> None:
+    """Put `data` in place of what was `seen` (None: remove the file), atomically; mode, owner and labels stay.
+
+    Raises SecregError when the file is not what was seen any more; it is then untouched.
+    """
+    path = seen.path
+    with files.explained(path):
+        if data is None:
+            _compare(seen)
+            path.unlink(missing_ok=True)
+            files.sync_directory(path.parent)
+            return
+        with temporary.instead_of(path) as descriptor:
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
+                stream.write(data)
+            _dress(descriptor, seen)
+            os.fsync(descriptor)  # which takes a while, before a last look
+            _compare(seen)
+        files.sync_directory(path.parent)
+
+
+def _dress(descriptor: int, seen: Seen) -> None:
+    """Mode, owner, ACLs and security label of the file that is replaced."""
+    if not seen.tag:
+        os.fchmod(descriptor, files.PUBLIC)
+        return
+    mode, uid, gid = seen.tag[4:]
+    if os.geteuid() == 0:
+        os.fchown(descriptor, uid, gid)
+    for name in os.listxattr(seen.path):
+        with contextlib.suppress(OSError):  # some can't be set by hand; none of these is the administrator's
+            os.setxattr(descriptor, name, os.getxattr(seen.path, name))
+    os.fchmod(descriptor, stat.S_IMODE(mode))
+
+
+def _compare(seen: Seen) -> None:
+    try:
+        now = read(seen.path)
+    except BadInput:
+        now = None
+    if now is None or (now.data, now.tag) != (seen.data, seen.tag):
+        raise SecregError(f"{seen.path} was changed by somebody else just now", "run it again")

@@ -1,0 +1,90 @@
+"""Whole files that are put into directories of other programs, known by their digest: never over somebody else's,
+never removed once somebody edited them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host.base import beside, files, reading
+from secreg_host.base.errors import Problem
+from secreg_host.base.records import digest
+
+INSTALL = "secure-registry trust install"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """write: files to write; remove: files to remove; record: digests of ours afterwards, by path."""
+
+    write: Mapping[Path, bytes]
+    remove: tuple[Path, ...]
+    record: dict[str, str]
+    problems: tuple[Problem, ...] = ()
+
+
+def plan(
+    wanted: Mapping[Path, bytes],
+    record: Mapping[str, str],
+    now: Mapping[Path, bytes | None],
+    links: Container[Path] = (),
+) -> Plan:
+    """What to do so that `wanted` is there, and nothing else of ours. now: what stands at each path; links: which of
+    these are no files but links (or worse), so somebody else's, whatever they lead to. Pure."""
+    write: dict[Path, bytes] = {}
+    keep: dict[str, str] = {}
+    problems = []
+    for path, data in wanted.items():
+        there, ours = now.get(path), record.get(str(path))
+        if path in links:
+            hint = f"if it holds the same, leave it; else move it away, then: {INSTALL}"
+            if there != data:
+                problems.append(Problem(str(path), "is not a file of its own, so somebody else manages it", hint))
+            continue
+        if there is not None and there == data and ours is None:
+            continue  # the administrator did the same
+        if there is None or digest(there) == ours or there == data:
+            keep[str(path)] = digest(data)
+            if there != data:
+                write[path] = data
+        else:
+            what = "is somebody else's (another registry's?), or was edited"
+            problems.append(Problem(str(path), what, f"move it away, then: {INSTALL}"))
+    remove = tuple(
+        path
+        for path in map(Path, record)
+        if path not in wanted and path not in links
+        if (there := now.get(path)) is not None and digest(there) == record[str(path)]
+    )
+    return Plan(write, remove, keep, tuple(problems))
+
+
+def follow(
+    wanted: Mapping[Path, bytes], record: Mapping[str, str], save: Callable[[dict[str, str]], None]
+) -> tuple[bool, tuple[Problem, ...]]:
+    """Bring the files up to `wanted`; whether anything changed, and problems. The record is kept before and after."""
+    paths = {*wanted, *map(Path, record)}
+    links = {path for path in paths if os.path.lexists(path) and (path.is_symlink() or not path.is_file())}
+    made = plan(wanted, record, {path: beside.content(path) for path in paths}, links)
+    if made.write or made.remove:
+        save({**record, **made.record})
+    for path in made.remove:
+        with files.explained(path, "remove"):
+            path.unlink()
+        _tidy(path.parent)
+    for path, data in made.write.items():
+        if not reading.is_directory(path.parent):
+            files.make_directory(path.parent, 0o755)
+        files.write(path, data, files.PUBLIC)
+    save(made.record)
+    return bool(made.write or made.remove), made.problems
+
+
+def _tidy(directory: Path) -> None:
+    """Remove `directory` and the certs.d above it when they are empty."""
+    for level in (directory, directory.parent):
+        if not (level.name == "certs.d" or level.parent.name == "certs.d") or any(level.iterdir()):
+            return
+        level.rmdir()

@@ -1,0 +1,88 @@
+"""What clients are to trust: names, addresses and ports under which a generation serves, and its CA. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import dataclass
+
+from secreg_host.base import names
+from secreg_host.generation.generations import Generation
+from secreg_host.wanted import parts as kinds
+
+HTTPS = 443
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A name or an address (without brackets) and a port. Raises ValueError for a host that is neither."""
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if not names.is_endpoint(self.host):
+            raise ValueError("neither a host name nor an address")
+
+    @property
+    def bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def authority(self) -> str:
+        return f"{self.bracketed}:{self.port}"
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """How clients write it before the name of an image: port 443 may be left out, unless the name is a single
+        word, which is a user of Docker Hub then (`host/image`)."""
+        alone = self.port == HTTPS and ("." in self.host or ":" in self.host or self.host == "localhost")
+        return (self.bracketed, self.authority) if alone else (self.authority,)
+
+    @property
+    def insecure_entries(self) -> tuple[str, ...]:
+        """The same as dockerd takes it for "insecure-registries": 20.10 does not start with `[ADDRESS]` alone."""
+        return tuple(word for word in self.spellings if not word.endswith("]"))
+
+
+@dataclass(frozen=True)
+class Served:
+    """endpoints: the most wanted first; ca: the PEM certificate of the CA that signed it (None: not known here)."""
+
+    endpoints: tuple[Endpoint, ...]
+    ca: bytes | None
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.spellings))
+
+    @property
+    def insecure_entries(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.insecure_entries))
+
+
+def of(generation: Generation) -> Served:
+    """What `generation` serves: each name and address of its certificate, on each port with TLS; of a wildcard the
+    names in SERVER_NAME that it covers."""
+    certificate = generation.parts[kinds.CERTIFICATE]
+    given = kinds.names_of(certificate)
+    wild = tuple(name.removeprefix("*") for name in given if name.startswith("*."))
+    wished = kinds.settings_of(generation.parts[kinds.SETTINGS]).server_names
+    covered = [name for name in wished if f".{name.partition('.')[2]}" in wild]
+    exact = [*covered, *(name for name in given if "*" not in name and name not in covered)]
+    endpoints = []
+    for listen in generation.listens:
+        if listen.tls:
+            only = listen.host if listen.host not in ("", "::") else None
+            endpoints += [Endpoint(name, listen.port) for name in exact if only is None or _reaches(name, only)]
+    return Served(tuple(dict.fromkeys(endpoints)), certificate.files.get(kinds.CA))
+
+
+def _reaches(name: str, only: str) -> bool:
+    """Whether `name` may lead to the one address that is listened on: an address must be that one."""
+    return name == only if names.address(name) is not None else True
+
+
+def fingerprint(pem: bytes) -> str:
+    """SHA-256 of the DER form of a PEM certificate, hexadecimal."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).hexdigest()

@@ -1,0 +1,107 @@
+"""k3s and RKE2's registries.yaml: an entry below `configs:`, put in as marked lines. Pure but for looking.
+
+Source: k3s, "Private Registry Configuration". k3s reads the file when it starts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from secreg_host.base import reading
+from secreg_host.base.errors import BadInput, Note, Problem, bad_input
+from secreg_host.base.paths import Paths
+from secreg_host.base.process import find_program
+from secreg_host.clients.foreign import Mine
+from secreg_host.clients.served import Served
+from secreg_host.formats import yamlfile
+
+NAME = "k3s"
+MARK = "  # secure-registry"
+
+
+def found(paths: Paths) -> bool:
+    return find_program("k3s") is not None or reading.is_directory(paths.k3s)
+
+
+def ca_file(paths: Paths) -> Path:
+    return paths.k3s / "secure-registry-ca.crt"
+
+
+def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
+    """The CA certificate; registries.yaml points at it."""
+    return {} if insecure or served.ca is None else {ca_file(paths): served.ca}
+
+
+def notes(paths: Paths) -> tuple[Problem, ...]:
+    hint = "systemctl restart k3s (or k3s-agent); running pods stay"
+    return (Note(str(paths.k3s / "registries.yaml"), "is read when k3s starts", hint),)
+
+
+class Registries:
+    """`foreign.Kind` of registries.yaml; entries are spellings of endpoints."""
+
+    def __init__(self, where: str, tls: dict[str, Any]) -> None:
+        self.where = where
+        self.tls = tls
+
+    def load(self, data: bytes | None) -> dict[str, Any]:
+        found = yamlfile.load(data or b"", self.where)
+        if found is None:
+            return {}
+        if not isinstance(found, dict) or not isinstance(found.get("configs") or {}, dict):
+            raise bad_input(
+                self.where, "is not what k3s reads", "see https://docs.k3s.io/installation/private-registry"
+            )
+        return found
+
+    def add(self, data: bytes | None, wanted: tuple[str, ...]) -> tuple[bytes, tuple[str, ...], bool]:
+        before = self.load(data)
+        configs = before.get("configs") or {}
+        missing = tuple(word for word in dict.fromkeys(wanted) if word not in configs)
+        if not missing:
+            return data or b"", (), False
+        try:
+            text = (data or b"").decode()
+        except UnicodeDecodeError:  # YAML may be UTF-16
+            raise self._by_hand(missing) from None
+        heading = re.search(r"(?m)^configs:[ \t]*(#.*)?$", text)
+        if heading is None and "configs" in before:
+            raise self._by_hand(missing)
+        at = heading.end() if heading else len(text)
+        child = re.compile(r"\n(?:[ \t]*(?:#.*)?\n)*( *)[^\s#-]").match(text, at) if configs else None
+        indent = child[1] if child else "  "
+        tls = json.dumps({"tls": self.tls})
+        lines = [f"{indent}{json.dumps(word)}: {tls}{MARK}\n" for word in missing]
+        if heading is None:
+            gap = "" if not text or text.endswith("\n") else "\n"
+            new = f"{text}{gap}configs:{MARK}\n{''.join(lines)}"
+        else:
+            tail = text[at + 1 :] if text[at : at + 1] == "\n" else text[at:]
+            new = f"{text[:at]}\n{''.join(lines)}{tail}"
+        after = {**configs, **{word: {"tls": self.tls} for word in missing}}
+        try:
+            if self.load(new.encode()) != {**before, "configs": after}:
+                raise self._by_hand(missing)
+        except BadInput:
+            raise self._by_hand(missing) from None
+        return new.encode(), missing, heading is None
+
+    def _by_hand(self, missing: tuple[str, ...]) -> BadInput:
+        return bad_input(
+            self.where, "can't be edited safely", f"add below configs: {missing[0]}: {json.dumps({'tls': self.tls})}"
+        )
+
+    def take_out(self, data: bytes, mine: Mine) -> bytes | None:
+        kept = []
+        for line in data.decode(errors="surrogateescape").splitlines(keepends=True):
+            ours = line.rstrip("\r\n").endswith(MARK)
+            if ours and any(line.lstrip().startswith(f"{json.dumps(word)}:") for word in mine.added):
+                continue
+            kept.append(line)
+        left = "".join(kept)
+        if mine.made and not (self.load(left.encode(errors="surrogateescape")).get("configs")):
+            left = left.replace(f"configs:{MARK}\n", "", 1)
+        return left.encode(errors="surrogateescape") if left or mine.before is not None else None

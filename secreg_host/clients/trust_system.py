@@ -1,0 +1,45 @@
+"""The trust store of the whole system, the ways of Debian and of Fedora."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from secreg_host.base import process, reading
+from secreg_host.base.errors import Note, Problem, SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.clients.served import Served
+
+NAME = "system"
+FILE = "secure-registry.crt"
+SECONDS = 120.0
+
+
+def found(paths: Paths) -> bool:
+    return any(process.find_program(command[0]) for _, command in paths.anchors)
+
+
+def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
+    """The CA certificate as an anchor, where this system's tool looks for it."""
+    if served.ca is None or insecure:
+        return {}
+    for directory, command in paths.anchors:
+        if process.find_program(command[0]):
+            return {directory / FILE: served.ca}
+    return {}
+
+
+def after(paths: Paths) -> None:
+    """Let the system take its anchors over. Raises SecregError."""
+    for directory, command in paths.anchors:
+        if process.find_program(command[0]):
+            if command[0] == "update-ca-certificates" and not reading.is_there(directory / FILE):
+                command = (*command, "--fresh")  # else the link to what was removed stays in /etc/ssl/certs
+            done = process.run(process.outside(command, SECONDS), SECONDS)
+            if done.returncode != 0:
+                raise SecregError(f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}", "run it by hand")
+            return
+
+
+def notes(paths: Paths) -> tuple[Problem, ...]:
+    hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
+    return (Note("", "the system trusts the registry's CA for its names", hint),)

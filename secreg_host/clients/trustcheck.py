@@ -1,0 +1,151 @@
+"""`trust check`: a handshake with every endpoint by the rules of each client of this host.
+
+The rules are read from the clients' own files, whoever wrote them. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secreg_host.base import files
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.base.process import find_program
+from secreg_host.clients import trust_containerd, trust_k3s, trust_podman, trust_system
+from secreg_host.clients.docker import dockerinfo
+from secreg_host.clients.served import Endpoint, Served
+from secreg_host.pki import handshake
+from secreg_host.pki.handshake import Rule
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One client at one spelling of an endpoint; wrong: "" when it accepts it; how: what it goes by."""
+
+    client: str
+    spelling: str
+    how: str
+    wrong: str
+
+    def __str__(self) -> str:
+        verdict = f"fails: {self.wrong}" if self.wrong else "accepts it"
+        return f"{self.client:<11} {self.spelling:<32} {verdict} ({self.how})"
+
+
+Rules = Callable[[Endpoint, str], Rule]
+
+
+def pems(directories: Iterable[Path]) -> tuple[bytes, ...]:
+    """The CA certificates in these directories: files that end in .crt."""
+    found = [files.read_or_none(path) for directory in directories for path in sorted(directory.glob("*.crt"))]
+    return tuple(data for data in found if data)
+
+
+def docker_rules(paths: Paths, said: dict[str, Any]) -> Rules:
+    """dockerd: "insecure-registries" by name, or by the network of an address; else certs.d and the system."""
+    named = dockerinfo.insecure(said)
+    networks = [
+        ipaddress.ip_network(word) for word in said.get("RegistryConfig", {}).get("InsecureRegistryCIDRs") or ()
+    ]
+
+    def rule(endpoint: Endpoint, word: str) -> Rule:
+        near = False
+        with contextlib.suppress(OSError, ValueError):
+            for answer in socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM):
+                address = ipaddress.ip_address(answer[4][0])
+                near |= any(address in network for network in networks)
+        return Rule(word in named or near, pems([paths.docker / "certs.d" / word]))
+
+    return rule
+
+
+def podman_rules(paths: Paths) -> Rules:
+    """Podman and its relatives: registries.conf and its drop-ins, certs.d of their own and of Docker."""
+    loose: dict[str, bool] = {}
+    for path in (
+        paths.containers / "registries.conf",
+        *sorted((paths.containers / "registries.conf.d").glob("*.conf")),
+    ):
+        with contextlib.suppress(ValueError, SecregError):
+            for table in tomllib.loads((files.read_or_none(path) or b"").decode()).get("registry", []):
+                loose[str(table.get("prefix") or table.get("location"))] = bool(table.get("insecure"))
+
+    def rule(endpoint: Endpoint, word: str) -> Rule:
+        places = [paths.containers / "certs.d" / word, paths.docker / "certs.d" / word]
+        above = [prefix for prefix in loose if prefix[:2] == "*." and endpoint.host.endswith(prefix[1:])]
+        return Rule(loose.get(word, any(loose[prefix] for prefix in above)), pems(places))
+
+    return rule
+
+
+def containerd_rules(paths: Paths) -> Rules:
+    """containerd, nerdctl, ctr --hosts-dir: hosts.toml."""
+
+    def rule(_: Endpoint, word: str) -> Rule:
+        found = Rule()
+        with contextlib.suppress(ValueError, SecregError):
+            directory = paths.containerd / "certs.d" / word
+            whole = tomllib.loads((files.read_or_none(directory / "hosts.toml") or b"").decode())
+            for table in (*whole.get("host", {}).values(), whole):  # in this order; the whole is about `server`
+                given = table.get("ca") or ()
+                named = [given] if isinstance(given, str) else given
+                cas = tuple(data for name in named if (data := files.read_or_none(directory / name)))
+                found = Rule(found.insecure or bool(table.get("skip_verify")), (*found.cas, *cas))
+        return found
+
+    return rule
+
+
+def k3s_rules(paths: Paths) -> Rules:
+    """k3s: registries.yaml."""
+    configs: dict[str, Any] = {}
+    with contextlib.suppress(SecregError):
+        path = paths.k3s / "registries.yaml"
+        configs = trust_k3s.Registries(str(path), {}).load(files.read_or_none(path)).get("configs") or {}
+
+    def rule(_: Endpoint, word: str) -> Rule:
+        tls = (configs.get(word) or {}).get("tls") or {}
+        ca = files.read_or_none(Path(tls["ca_file"])) if "ca_file" in tls else None
+        return Rule(bool(tls.get("insecure_skip_verify")), (ca,) if ca else ())
+
+    return rule
+
+
+def check(paths: Paths, served: Served, names: Iterable[str]) -> tuple[tuple[Checked, ...], tuple[Problem, ...]]:
+    """Every client found here (or named) at every endpoint; and clients that can't be asked."""
+    wanted = set(names)
+    rules: dict[str, Rules] = {}
+    problems: list[Problem] = []
+    if "docker" in wanted or (not wanted and find_program("dockerd")):
+        try:
+            rules["docker"] = docker_rules(paths, dockerinfo.info(paths.docker_socket))
+        except SecregError as error:
+            problems += error.problems
+    if trust_podman.NAME in wanted or (not wanted and trust_podman.found(paths)):
+        rules[trust_podman.NAME] = podman_rules(paths)
+    if trust_containerd.NAME in wanted or (not wanted and trust_containerd.found(paths)):
+        rules[trust_containerd.NAME] = containerd_rules(paths)
+    if trust_k3s.NAME in wanted or (not wanted and trust_k3s.found(paths)):
+        rules[trust_k3s.NAME] = k3s_rules(paths)
+    installed = any((directory / trust_system.FILE).exists() for directory, _ in paths.anchors)
+    if trust_system.NAME in wanted or (not wanted and installed):
+        rules[trust_system.NAME] = lambda endpoint, word: Rule()
+    found = []
+    for client, rule in rules.items():
+        for endpoint in served.endpoints:
+            for word in endpoint.spellings:
+                if client == "docker" and word.endswith("]") and rule(endpoint, endpoint.authority).insecure:
+                    continue  # see Endpoint.insecure_entries
+                one = rule(endpoint, word)
+                how = (
+                    "not verified" if one.insecure else "its own CA and the system's" if one.cas else "the system's CAs"
+                )
+                found.append(Checked(client, word, how, handshake.shake(endpoint.host, endpoint.port, one)))
+    return tuple(found), tuple(problems)

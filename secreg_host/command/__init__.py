@@ -1,0 +1,1 @@
+"""What is typed: the parser, the verbs, help, how things are printed."""

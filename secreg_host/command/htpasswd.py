@@ -1,0 +1,206 @@
+"""The htpasswd command: the options of Apache's htpasswd(1), on this registry's users."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from secreg_host.base import files, reading
+from secreg_host.base.errors import Exit, SecregError, bad_input
+from secreg_host.base.reserve import Reserve
+from secreg_host.formats import hashoptions, users
+from secreg_host.formats.hashoptions import HashChoice
+
+DESCRIPTION = """\
+Add a user or change a password, with the options of Apache's htpasswd. Without FILE it is the registry's own
+.htpasswd, and the change serves at once. Without -b and -i the password is asked for twice on a terminal, and read
+from standard input elsewhere.
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the file (None: print only), the user, and the password if it was given in the call."""
+
+    file: Path | None
+    user: str
+    password: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file is changed: the directory whose lock is held meanwhile, and room that can be given up for it."""
+
+    lock: Path
+    reserve: Reserve | None = None
+
+
+def build_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of htpasswd to `parser`."""
+    parser.description = DESCRIPTION
+    parser.usage = (
+        "secure-registry htpasswd [-cinDv] [-5|-2|-B|-m|-s|-d] [-C COST] [-r ROUNDS] [FILE] USER\n"
+        "       secure-registry htpasswd -b [-cnDv] [...] [FILE] USER PASSWORD"
+    )
+    parser.add_argument("words", nargs="*", metavar="[FILE] USER [PASSWORD]", help=argparse.SUPPRESS)
+    parser.add_argument("-c", dest="create", action="store_true", help="begin a new file; one that exists is lost")
+    parser.add_argument("-n", dest="show", action="store_true", help="print the line, change no file")
+    parser.add_argument(
+        "-b",
+        dest="batch",
+        action="store_true",
+        help="password on the command line, where everybody on this host can see it",
+    )
+    parser.add_argument("-i", dest="stdin", action="store_true", help="password from standard input, without asking")
+    parser.add_argument("-D", dest="delete", action="store_true", help="remove the user")
+    parser.add_argument("-v", dest="verify", action="store_true", help="check the password, change nothing")
+    hashoptions.add(parser)
+
+
+def request_of(args: argparse.Namespace, default_file: Path, username: str, password: str) -> Request:
+    """FILE, USER and PASSWORD from the words of the call: their number tells which is which.
+
+    Without words the user is `username` and the password `password` (settings), as in the original.
+    """
+    words = list(args.words)
+    if not words and username:
+        return Request(None if args.show else default_file, username, password or None)
+    needed = 2 if args.batch else 1
+    given = words.pop() if args.batch and len(words) >= needed else None
+    if len(words) == 1 and (given is not None) == bool(args.batch):
+        return Request(None if args.show else default_file, words[0], given)
+    if len(words) == 2 and (given is not None) == bool(args.batch):
+        if args.show:
+            raise bad_input("-n", "it prints the line, so no FILE is needed", "leave FILE out")
+        return Request(Path(words[0]), words[1], given)
+    said = "PASSWORD goes with -b" if len(args.words) > 2 or args.batch else "USER is missing"
+    raise bad_input("htpasswd", said, "secure-registry htpasswd [FILE] USER; see: secure-registry htpasswd --help")
+
+
+def ask(stdin: TextIO, twice: bool, prompt: Callable[[str], str] = getpass.getpass) -> str:
+    """A password from the terminal, asked for once or twice; elsewhere the first line of standard input."""
+    if not stdin.isatty():
+        return stdin.readline().rstrip("\r\n")
+    password = prompt("New password: " if twice else "Enter password: ")
+    if twice and prompt("Re-type new password: ") != password:
+        raise bad_input("password", "the two passwords differ", "nothing was changed; try again")
+    return password
+
+
+def run(
+    args: argparse.Namespace,
+    request: Request,
+    default: Callable[[], HashChoice],
+    stdin: TextIO,
+    stdout: TextIO,
+    own: Place | None = None,
+) -> Exit:
+    """Do what the call asks for; returns the exit code. Raises BadInput and SecregError; a file is then unchanged.
+
+    default: how to hash where no option says it, asked for only then; own: of the registry's own file, which is changed
+    even where nobody else can write.
+    """
+    place = own or Place(request.file.resolve().parent if request.file is not None else Path())
+    if wrong := users.name_problem(request.user):
+        raise bad_input("USER", wrong)
+    if request.file is not None and not args.create and not args.delete and not args.verify:
+        _require(request.file)
+    if args.delete:
+        return _delete(request, place, stdout)
+    password = request.password if request.password is not None else ask(stdin, not args.verify and not args.stdin)
+    if args.verify:
+        return _verify(request, password, stdout)
+    chosen = hashoptions.choice_of(args) if hashoptions.chosen(args) else default()
+    line = f"{request.user}:{users.make_hash(password, chosen.scheme, chosen.cost)}"
+    if request.file is None:
+        print(line, file=stdout)
+        return Exit.DONE
+    with files.exclusively(place.lock):
+        before = b"" if args.create else reading.read(request.file, reading.HTPASSWD) or b""
+        known = any(_names(raw, request.user) for raw in before.split(b"\n"))
+        _save(request.file, edited(before, request.user, line.encode()))
+    print(f"{'Updating' if known else 'Adding'} password for user {request.user}", file=stdout)
+    return Exit.DONE
+
+
+def edited(data: bytes, user: str, line: bytes | None) -> bytes:
+    """`data` with the user's line replaced by `line`, or added at the end, or removed (None).
+
+    Other lines stay as they are.
+    """
+    kept: list[bytes] = []
+    for raw in data.split(b"\n"):
+        if not _names(raw, user):
+            kept.append(raw)
+        elif line is not None:
+            kept.append(line)
+            line = None
+    if line is not None:
+        if kept and not kept[-1].strip():
+            kept.pop()
+        kept += [line, b""]
+    return b"\n".join(kept)
+
+
+def _names(raw: bytes, user: str) -> bool:
+    return raw.removeprefix(b"\xef\xbb\xbf").startswith(user.encode() + b":")
+
+
+def _require(path: Path) -> None:
+    if reading.read(path, reading.HTPASSWD) is None:
+        raise SecregError(f"{path} does not exist", "begin it with -c")
+
+
+def _save(path: Path, data: bytes) -> None:
+    """Write the file; it keeps its mode and owner. One that is linked is edited where it is, as by Apache's tool: to
+    change it is what was asked for, and it may be other programs' too."""
+    if status := reading.status(path):
+        files.write(path.resolve(), data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
+    else:
+        files.write(path.resolve(), data, files.SECRET)
+
+
+def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:
+    """Write the file, which gets shorter: where no other one can take its place (no room, a file that is mounted) in
+    place, and where that needs room, as where nothing is ever overwritten (btrfs), with what is reserved."""
+    try:
+        _save(path, data)
+    except SecregError as error:
+        there = path.resolve()
+        try:
+            if reserve is None:
+                files.shorten(there, data)
+            else:
+                reserve.use(lambda: files.shorten(there, data))
+        except SecregError:
+            raise error from error.__cause__
+
+
+def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
+    if request.file is None:
+        raise bad_input("-D", "it does not go with -n")
+    with files.exclusively(place.lock):
+        data = reading.read(request.file, reading.HTPASSWD) or b""
+        after = edited(data, request.user, None)
+        if after == data:
+            raise SecregError(f"user {request.user} is not in {request.file}")
+        _save_less(request.file, after, place.reserve)
+    print(f"Deleting password for user {request.user}", file=stdout)
+    return Exit.DONE
+
+
+def _verify(request: Request, password: str, stdout: TextIO) -> Exit:
+    if request.file is None:
+        raise bad_input("-v", "it does not go with -n")
+    found, _ = users.parse(reading.read(request.file, reading.HTPASSWD) or b"", str(request.file))
+    user = next((user for user in found if user.name == request.user), None)
+    if user is None:
+        raise SecregError(f"user {request.user} is not in {request.file}")
+    if not users.verify(password, user.hash):
+        raise SecregError("password verification failed")
+    print(f"Password for user {request.user} correct.", file=stdout)
+    return Exit.DONE

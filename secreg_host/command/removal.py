@@ -1,0 +1,121 @@
+"""Taking back what setup made on a host: units, and with purge configuration and data. Images are never removed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from secreg_host.base import distant
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.command import instance
+from secreg_host.generation import generations
+from secreg_host.host import processes, views
+from secreg_host.host.host import Host, systemd_runs
+from secreg_host.services import units
+from secreg_host.wanted import parts as kinds
+
+if TYPE_CHECKING:
+    from secreg_host.base.systemd import Systemd
+
+
+def holds_images(path: Path) -> bool:
+    """Whether there are images in the directory `path`, at any depth (distribution's layout: docker/registry/v2)."""
+    if path.name == "docker" and (path / "registry/v2").is_dir():
+        return True
+    return any(found.is_dir() for found in path.rglob("docker/registry/v2"))
+
+
+def _untrust(host: Host) -> tuple[Problem, ...]:
+    """Take out of clients' files what we put in; what could not be taken out."""
+    if not host.paths.trust.exists():
+        return ()
+    from secreg_host.clients import trust
+
+    try:
+        clients = trust.at(host)
+        problems = clients.remove(())
+        clients.forget()
+    except SecregError as error:
+        return error.problems
+    return problems
+
+
+def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
+    """Stop and disable the service, remove the rendered units; with `purge` also /etc and /var/lib but images.
+
+    Raises SecregError, before anything is removed, when what runs can't be stopped; also when systemd can't be reached
+    or a file can't be removed.
+    """
+    paths = host.paths
+    if instance.pid_of(paths):
+        instance.stop(paths)
+    if host.is_system and systemd_runs():
+        from secreg_host.base.systemd import Systemd
+
+        systemd = Systemd()
+        with contextlib.suppress(SecregError):  # it may not be there any more
+            systemd.job("StopUnit", units.MAIN)
+        _require_stopped(systemd)
+        with contextlib.suppress(SecregError):
+            systemd.call("DisableUnitFiles", [units.MAIN], False)
+        removed, edited = units.remove(host)
+        systemd.call("Reload")
+    else:
+        removed, edited = units.remove(host)
+    for path in removed:
+        tell(f"removed {path}")
+    for path in edited:
+        tell(f"kept {path}: it is not as it was written for this host")
+    for problem in _untrust(host):
+        tell(str(problem))
+    generation = generations.load(host, generations.current_name(host))
+    images = generation.parts[kinds.REGISTRY].facts["root"] if generation else str(paths.storage)
+    clear(paths.run)
+    views.remove(paths)
+    if purge:
+        _purge(paths, tell)
+    else:
+        tell(f"kept {paths.etc} and {paths.lib}")
+    tell(f"images stay in {images}")
+
+
+def _require_stopped(systemd: Systemd) -> None:
+    """Raise SecregError when one of our processes still runs: its files must not go from under it."""
+    names = [units.unit_of(name) for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS))]
+    states = systemd.actives(names).items()
+    runs = [name for name, (active, _) in states if active in ("active", "reloading", "activating")]
+    if runs:
+        raise SecregError(f"{runs[0]} still runs; nothing is removed", f"systemctl stop {runs[0]}, then try again")
+
+
+def _purge(paths: Paths, tell: Callable[[str], object]) -> None:
+    for path in (paths.etc, paths.log):
+        left = clear(path)
+        tell(f"removed {path}" if not left else f"kept {left[0]}: something is mounted there, or it can't be removed")
+    for path in sorted(paths.lib.glob("*")):
+        if not holds_images(path):
+            clear(path)
+
+
+def clear(path: Path) -> tuple[Path, ...]:
+    """Remove `path` and all below it; what had to stay. Of a link only the link goes; where something is mounted, bound
+    directories too, it stays with all that is in it."""
+    return tuple(_clear(path, frozenset(map(Path, distant.mounts()))))
+
+
+def _clear(path: Path, mounted: frozenset[Path]) -> list[Path]:
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            return []
+        if path in mounted:
+            return [path]
+        left = [stays for entry in sorted(path.iterdir()) for stays in _clear(entry, mounted)]
+        if not left:
+            path.rmdir()
+        return left
+    except OSError:
+        return [path]

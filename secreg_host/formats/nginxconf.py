@@ -1,0 +1,352 @@
+"""Reading nginx.conf: enough to copy it with what it includes, and to know where it listens.
+
+Whether a directive makes sense is nginx's own business (`nginx -t`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from secreg_host.base import names, quoting
+from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
+from secreg_host.formats.nginxsyntax import Directive, included, parse
+
+UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
+"""Main-context directives that belong to the unit: dropped from the administrator's file."""
+
+FILE_DIRECTIVE = re.compile(
+    r"((proxy|grpc|uwsgi)_)?ssl_(certificate|certificate_key|client_certificate|trusted_certificate|crl|dhparam"
+    r"|password_file|session_ticket_key|stapling_file)|auth_basic_user_file"
+)
+"""Directives whose argument is a file that nginx reads at start: it is copied along."""
+
+GENERATED = PurePosixPath("secure-registry")
+"""Includes below this directory are ours, not the administrator's."""
+
+PAIR = ("docker-registry.crt", "docker-registry.key")
+"""Staged by the certificate's part, whatever nginx.conf says."""
+
+USERS = ".htpasswd"
+"""Whose users count from the moment of a change on, for the registry; a copy would lag behind."""
+
+NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf": "each server { } that listens"}
+
+FILES, BYTES, DEPTH = 1000, 16 << 20, 50
+"""How many files are read at the most, how much of them, and how far one includes another."""
+
+
+@dataclass(frozen=True)
+class Listen:
+    """An address on which nginx listens: host ("" for all IPv4, "::" for all IPv6), port, TLS, PROXY protocol."""
+
+    host: str
+    port: int
+    tls: bool = True
+    proxy_protocol: bool = False
+
+    @property
+    def reach(self) -> str:
+        """The address under which this host itself reaches it."""
+        return {"": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+
+
+UNSAID = Listen("", 8000, tls=False)
+"""Where a server { } of http { } without `listen` listens when nginx is not started by root, which ours never is
+(ngx_http_core_server)."""
+
+
+def place(listen: Listen) -> str:
+    """`listen` as the first word of the directive."""
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"{host}:{listen.port}" if host else str(listen.port)
+
+
+def listen_of(args: Sequence[str]) -> Listen | None:
+    """The TCP address of a `listen` directive; None for a unix socket, a datagram, or what nginx must judge."""
+    word, options = args[0], set(args[1:])
+    tls, proxied = "ssl" in options, "proxy_protocol" in options
+    if word.startswith("unix:") or options & {"udp", "quic"} or re.search(r"(^|:)[0-9]+-[0-9]+$", word):  # many ports
+        return None
+    bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>[0-9]+))?", word)
+    plain = re.fullmatch(r"(?:(?P<host>[^:]+):)?(?P<port>[0-9]+)|(?P<only>[^:]+)", word)
+    matched = bracketed or plain
+    if not matched or (port := _port(matched["port"] or "80")) is None:
+        return None
+    if bracketed:
+        address = names.address(bracketed["host"])
+        if address is None or address.version != 6:
+            return None
+        return Listen(str(address), port, tls, proxied)
+    host = matched["host"] or matched["only"] or ""
+    return Listen("" if host in ("*", "0.0.0.0") else host, port, tls, proxied)
+
+
+def _port(digits: str) -> int | None:
+    return int(digits) if len(digits) <= 5 and 0 < int(digits) < 1 << 16 else None
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server { } of http { }: where it begins, and its directives, each with its place."""
+
+    where: str
+    directives: list[tuple[Directive, str]]
+
+
+class Rules:
+    """What else there is to the files that nginx reads: nothing. Subclasses know more."""
+
+    def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
+        """What is wrong with the directives of file `where`."""
+        return ()
+
+    def additions(
+        self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
+    ) -> Mapping[int, str]:
+        """What is added to the copy of a file that is included in blocks `context`: offset in it -> text.
+
+        sets: names of the directives that an included file holds outside of blocks, by the word of `include`.
+        """
+        return {}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """nginx.conf with everything of the administrator's that it reads: ready to be staged.
+
+    files: path below the front's directory -> bytes; origin: the same path -> where it comes from; sources: every
+    file of /etc that was read; listens: TCP addresses that stand in any file; own_pair: whether docker-registry.crt is
+    what it serves; outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as
+    absolute paths; servers: those in files of ours.
+    """
+
+    files: dict[str, bytes]
+    sources: tuple[Path, ...]
+    listens: tuple[Listen, ...]
+    origin: dict[str, Path]
+    own_pair: bool
+    outside: tuple[Path, ...]
+    patterns: tuple[str, ...]
+    servers: tuple[Server, ...]
+
+
+def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None], rules: Rules | None = None) -> Bundle:
+    """`conf` (with bytes `data`) and, transitively, what it includes from its directory.
+
+    Paths below the directory of `conf` become relative ones, so that nginx reads the copies that are staged, never
+    /etc. Lines keep their numbers. Raises BadInput with file and line, also for what is wrong by `rules` with any file
+    that nginx reads, wherever it is.
+    """
+    return _Bundler(conf.parent, read, rules or Rules()).run(conf, data)
+
+
+class _Bundler:
+    def __init__(self, etc: Path, read: Callable[[Path], bytes | None], rules: Rules) -> None:
+        self.etc = etc
+        self.read = read
+        self.rules = rules
+        self.problems: list[Problem] = []
+        self.files: dict[str, bytes] = {}
+        self.origin: dict[str, Path] = {}
+        self.sources: list[Path] = []
+        self.listens: list[Listen] = []
+        self.includes: set[str] = set()
+        self.own_pair = False
+        self.outside: list[Path] = []
+        self.patterns: list[str] = []
+        self.bytes = self.depth = 0
+        self.counted: set[Path] = set()
+        self.set_in: dict[Path, set[str]] = {}
+        self.servers: list[Server] = []
+
+    def run(self, conf: Path, data: bytes) -> Bundle:
+        self.add("nginx.conf", conf, data, ())
+        missing = [name for name in NEEDED if name not in self.includes]
+        problems = [
+            Problem(
+                str(conf),
+                f"'include {GENERATED}/{name};' is missing",
+                f"put it into {NEEDED[name]}; for a fresh file: remove this one, then secure-registry setup",
+            )
+            for name in missing
+        ]
+        if problems := [*self.problems, *problems]:
+            raise BadInput(problems)
+        listens = tuple(dict.fromkeys(self.listens))
+        if not any(listen.tls for listen in listens):
+            raise bad_input(str(conf), "no 'listen ... ssl': nothing would speak TLS", "add: listen 443 ssl;")
+        return Bundle(
+            self.files,
+            tuple(self.sources),
+            listens,
+            self.origin,
+            self.own_pair,
+            tuple(dict.fromkeys(self.outside)),
+            tuple(dict.fromkeys(self.patterns)),
+            tuple(self.servers),
+        )
+
+    def taken(self, path: Path, where: str) -> bytes | None:
+        """The bytes of `path`, which stands in `where`. Raises BadInput when it is one too many."""
+        data = None
+        if len(self.counted) <= FILES and self.bytes <= BYTES:
+            data = self.read(path)
+            self.bytes += len(data or b"") if path not in self.counted else 0
+            self.counted.add(path)
+        if len(self.counted) > FILES or self.bytes > BYTES or self.depth > DEPTH:
+            what = f"with this nginx reads over {FILES} files, {BYTES >> 20} MB, or {DEPTH} that include each other"
+            raise bad_input(where, what, "include less")
+        return data
+
+    def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            raise bad_input(f"{source}:{line}", "not UTF-8 text", "save the file as UTF-8") from None
+        self.files[name] = b""  # an include of itself ends here
+        self.origin[name] = source
+        self.sources.append(source)
+        pieces, at = [], 0
+        directives = parse(text, str(source))
+        self.problems += self.rules.problems(directives, str(source))
+        additions = self.rules.additions(directives, context, self.sets)
+        for directive in directives:
+            added = [(directive.end, directive.end, additions[directive.end])] if directive.end in additions else []
+            for start, end, new in [*self.edits(directive, source, context + directive.context), *added]:
+                pieces += [text[at:start], new]
+                at = end
+        self.files[name] = "".join([*pieces, text[at:]]).encode()
+
+    def edits(self, directive: Directive, source: Path, context: tuple[str, ...]) -> Iterator[tuple[int, int, str]]:
+        """Replacements (start, end, text) in the file for this directive."""
+        if not context and directive.name in UNIT_DIRECTIVES:
+            yield directive.words[0].start, directive.end, ""
+            return
+        self.note_server(directive, f"{source}:{directive.words[0].line}", context)
+        self.note_listen(directive)
+        takes_file = FILE_DIRECTIVE.fullmatch(directive.name)
+        if directive.name != "include" and not takes_file:
+            return
+        for word in directive.words[1:2]:
+            name = self.local(word.text)
+            if name is None:
+                self.note_outside(word.text, f"{source}:{word.line}", follow=not takes_file)
+                continue
+            if takes_file:
+                self.copy(name, f"{source}:{word.line}")
+            else:
+                self.include(name, f"{source}:{word.line}", context)
+            if name != word.text:
+                yield word.start, word.end, f'"{quoting.nginx_part(name)}"'
+
+    def note_server(self, directive: Directive, where: str, context: tuple[str, ...]) -> None:
+        """Remember `directive` as one of the server that was opened last: they come in order, included ones too."""
+        if context == ("http",) and directive.name == "server" and directive.opens:
+            self.servers.append(Server(where, []))
+        elif context == ("http", "server") and self.servers:
+            self.servers[-1].directives.append((directive, where))
+
+    def note_listen(self, directive: Directive) -> None:
+        if directive.name == "listen" and directive.args and (found := listen_of(directive.args)):
+            self.listens.append(found)
+
+    def note_outside(self, word: str, where: str, follow: bool) -> None:
+        """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too.
+        where: the line of ours that leads there."""
+        if not word.startswith("/") or "$" in word:
+            return
+        self.patterns += [word] if glob.has_magic(word) else []
+        for path in self.expanded(word, where):
+            if path in self.outside:
+                continue
+            self.outside.append(path)
+            directives = self.outside_directives(path, where) if follow else ()
+            self.depth += 1
+            for one in directives:
+                self.note_listen(one)
+                if one.args and (one.name == "include" or FILE_DIRECTIVE.fullmatch(one.name)):
+                    self.note_outside(one.args[0], where, follow=one.name == "include")
+            self.depth -= 1
+
+    def expanded(self, word: str, where: str) -> tuple[Path, ...]:
+        """The files for which `word`, a path or a pattern in `where`, stands."""
+        try:
+            return included(word, self.etc)
+        except BadInput as error:
+            problem = error.problems[0]
+            raise bad_input(where, f"{problem.where}: {problem.what}", problem.hint) from None
+
+    def outside_directives(self, path: Path, where: str) -> tuple[Directive, ...]:
+        """Those of a file elsewhere, which nginx reads itself, by the line `where`; none if there is no such file.
+
+        Raises BadInput if it can't be parsed: what nginx may make of it is not known then.
+        """
+        directives = parse((self.taken(path, where) or b"").decode(errors="surrogateescape"), str(path))
+        self.problems += self.rules.problems(directives, str(path))
+        return directives
+
+    def sets(self, word: str) -> set[str]:
+        """The names of directives outside of blocks in the files that `include` `word` stands for; without
+        proxy_set_header if they are copied: additions were made to the copies."""
+        names: set[str] = set()
+        with contextlib.suppress(SecregError):  # told when it is included
+            names = names.union(*(self.sets_of(path) for path in included(word, self.etc)))
+        return names if self.local(word) is None else names - {"proxy_set_header"}
+
+    def sets_of(self, path: Path) -> set[str]:
+        """The names of directives outside of blocks in the file `path`."""
+        if path not in self.set_in:
+            text = (self.taken(path, str(path)) or b"").decode(errors="surrogateescape")
+            self.set_in[path] = {one.name for one in parse(text, str(path)) if not one.context}
+        return self.set_in[path]
+
+    def local(self, word: str) -> str | None:
+        """`word` relative to our directory; None if it names something elsewhere, or nothing that is on a disk."""
+        if word.startswith(("data:", "engine:")) or "$" in word:
+            return None
+        if not word.startswith("/"):
+            return word
+        prefix = f"{self.etc}/"
+        return word.removeprefix(prefix) if word.startswith(prefix) else None
+
+    def include(self, word: str, where: str, context: tuple[str, ...]) -> None:
+        if PurePosixPath(word).parent == GENERATED:
+            self.includes.add(PurePosixPath(word).name)
+            return
+        wild = glob.has_magic(word)
+        found = [str(path.relative_to(self.etc)) for path in self.expanded(word, where)] if wild else [word]
+        self.patterns += [f"{glob.escape(str(self.etc))}/{word}"] if wild else []
+        for name in found:
+            if ".." in PurePosixPath(name).parts:
+                raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
+            if not name.isprintable():
+                raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it")
+            if name not in self.files:
+                data = self.taken(self.etc / name, where)
+                if data is None:
+                    raise bad_input(where, f"included file {self.etc / name} does not exist", "create it")
+                self.depth += 1
+                self.add(name, self.etc / name, data, context)
+                self.depth -= 1
+
+    def copy(self, name: str, where: str) -> None:
+        if os.path.normpath(name) == USERS:
+            what = f"{USERS} of the registry would be copied, and who is removed from it stay in that copy"
+            raise bad_input(where, what, "name a file of another name, whose users are for this place only")
+        if name in PAIR:
+            self.own_pair = True
+        if name in self.files or name in PAIR:
+            return
+        data = self.taken(self.etc / name, where)
+        if data is None:
+            raise bad_input(where, f"{self.etc / name} does not exist", "create it, or correct the path")
+        self.files[name] = data
+        self.origin[name] = self.etc / name
+        self.sources.append(self.etc / name)

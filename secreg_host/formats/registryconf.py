@@ -1,0 +1,172 @@
+"""Reading docker-registry.yml: could distribution's registry start with it, where are the images, and what does the
+registry do with a download but send the file?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secreg_host.base import names
+from secreg_host.base.errors import BadInput, Problem
+from secreg_host.formats import yamlfile
+
+NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
+"""Keys of `storage` that are no storage drivers (distribution, docs/configuration: storage)."""
+
+NO_SECRETS = {("version",), ("storage", "filesystem", "rootdirectory")}
+"""Where the values are none, whatever they are."""
+
+DEFAULT_ROOT = "/var/lib/registry"
+"""Where the filesystem driver stores without `rootdirectory`."""
+
+
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+"""What a unit can't have in a path (quoting.unit_path)."""
+
+DEBUG = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
+"""An address as Go listens on (net.Dial)."""
+
+PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -#%-~]*")
+"""Headers that nginx can add as the registry does: printable ASCII without `$`."""
+
+OWN_HEADERS = {
+    "accept-ranges", "cache-control", "content-length", "content-range", "content-type", "docker-content-digest",
+    "etag", "last-modified", "location", "server",
+}  # fmt: skip
+"""Headers of a download that the registry leaves alone, or not, when http.headers has them already."""
+
+
+@dataclass(frozen=True)
+class RegistryConf:
+    """What we need to know of the registry's configuration.
+
+    root: directory of images, None when they are not on a file system; auth: whether the registry asks for
+    credentials of its own; more: what the registry does with a download besides sending the file, so that only it
+    can answer ("": nothing); headers: name and value of those that it adds to each answer; debug: where its metrics are
+    asked for (http.debug.addr): an address ("" for all of them) and a port.
+    """
+
+    root: Path | None
+    auth: bool
+    more: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    debug: tuple[str, int] | None = None
+
+
+def parse(data: bytes, where: str) -> RegistryConf:
+    """The configuration in `data`. Raises BadInput with `file:line` for what is not YAML or of the wrong shape."""
+    document = yamlfile.load(data, where)
+    problems: list[Problem] = []
+    if not isinstance(document, dict):
+        hint = "it begins with: version: 0.1 (secure-registry setup writes a new one when the file is removed)"
+        raise BadInput([Problem(where, "the registry's configuration is a mapping; this is not", hint)])
+    if str(document.get("version")) != "0.1":
+        problems.append(Problem(where, "the version is not 0.1", "write: version: 0.1"))
+    storage = document.get("storage")
+    drivers = [name for name in storage if name not in NOT_DRIVERS] if isinstance(storage, dict) else []
+    if isinstance(storage, str):
+        drivers = [storage]
+    if len(drivers) != 1:
+        said = f"storage names {len(drivers)} drivers" if drivers else "storage names no driver"
+        problems.append(Problem(where, said, "one is needed, such as filesystem: with rootdirectory:"))
+    for section in ("log", "http", "auth", "health", "middleware", "notifications", "proxy"):
+        value = document.get(section)
+        if value is not None and not isinstance(value, dict):
+            problems.append(
+                Problem(where, f"{section} must be a mapping, not {type(value).__name__}", "indent its keys")
+            )
+    root = _root(storage, where, problems) if drivers == ["filesystem"] else None
+    debug = _debug(document, where, data, problems)
+    if problems:
+        raise BadInput(problems)
+    headers = tuple(_headers(document))
+    more = next(_more(document, root, headers), "")
+    return RegistryConf(root, bool(document.get("auth")), more, () if more else headers, debug)
+
+
+def line_of(data: bytes, key: str) -> int:
+    """The first line of docker-registry.yml that begins with `key`; 0: there is none."""
+    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
+    return next((number for number, text in lines if re.match(rf"\s*['\"]?{re.escape(key)}\b", text)), 0)
+
+
+def values(data: bytes) -> Iterator[str]:
+    """What may be a secret in a docker-registry.yml that can be read: each value, as text and line by line."""
+    yield from _values(yamlfile.load(data, ""), ())
+
+
+def _values(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _values(inner, (*path, str(name)))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _values(inner, path)
+    elif value is not None and path not in NO_SECRETS and not isinstance(value, bool):
+        yield from str(value).splitlines()
+
+
+def _section(document: object, *names: str) -> Any:
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _headers(document: object) -> Iterator[tuple[str, str]]:
+    given = _section(document, "http", "headers") or {}
+    if not isinstance(given, dict):
+        yield "", ""
+        return
+    for name, values in given.items():
+        for value in values if isinstance(values, list) else [None]:
+            yield str(name), value if isinstance(value, str) else "\0"
+
+
+def _debug(document: object, where: str, data: bytes, problems: list[Problem]) -> tuple[str, int] | None:
+    given = _section(document, "http", "debug", "addr")
+    if given in (None, ""):
+        return None
+    found = DEBUG.fullmatch(str(given))
+    host = (found["host"] or "").removeprefix("[").removesuffix("]").replace("localhost", "127.0.0.1") if found else ""
+    if not found or not 0 < int(found["port"]) < 65536 or (host and names.address(host) is None):
+        line = line_of(data, "addr")
+        hint = "write an address and a port, such as 127.0.0.1:5001"
+        problems.append(Problem(f"{where}:{line}" if line else where, "http.debug.addr is not such an address", hint))
+        return None
+    return "" if host == "0.0.0.0" else host, int(found["port"])
+
+
+def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    """Everything by which an answer of this registry is more than the bytes of a file."""
+    if root is None:
+        yield "the storage is not filesystem"
+    elif "$" in str(root):
+        yield "the path of storage.filesystem.rootdirectory has characters that nginx can't take"
+    for section in ("auth", "middleware", "notifications"):
+        found = _section(document, section)
+        if section == "notifications" and isinstance(found, dict):
+            found = found.get("endpoints")
+        if found:
+            yield f"it has {section}"
+    if _section(document, "proxy", "remoteurl"):
+        yield "it is a proxy of another registry"
+    if any(_section(document, "health", kind) for kind in ("file", "http", "tcp")):
+        yield "a health check of its own can turn it off"
+    if _section(document, "http", "prefix") not in (None, "", "/"):
+        yield "http.prefix moves it to another path"
+    for name, value in headers:
+        if not PLAIN_NAME.fullmatch(name) or not PLAIN_VALUE.fullmatch(value) or name.lower() in OWN_HEADERS:
+            yield "http.headers has one that only it can send"
+
+
+def _root(storage: object, where: str, problems: list[Problem]) -> Path:
+    options = storage.get("filesystem") if isinstance(storage, dict) else None
+    given = (options or {}).get("rootdirectory", DEFAULT_ROOT) if isinstance(options, dict | None) else options
+    if not isinstance(given, str) or not given.startswith("/") or UNWRITABLE.search(given):
+        what = "storage.filesystem.rootdirectory is not an absolute path that can be used"
+        problems.append(Problem(where, what, "write one, without backslashes and control characters"))
+        return Path(DEFAULT_ROOT)
+    return Path(given)

@@ -1,0 +1,158 @@
+"""The server blocks of nginx.conf with all that it includes: where each listens, and by which name it is reached."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.formats.nginxconf import GENERATED, UNSAID, Listen, listen_of
+from secreg_host.formats.nginxsyntax import DIRECTIVES, Directive, included, parse
+
+STRANGER = "secure-registry-probe.invalid"
+"""A name that no server block has: the default one of an address answers (RFC 6761, section 6.4)."""
+
+NAMELESS = ""
+"""A request of HTTP/1.0, without a name, for which blocks without one are."""
+
+Walk = Iterator[tuple[Directive, tuple[str, ...]]]
+Parse = Callable[[Path], tuple[Directive, ...]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A server block: its TCP addresses, its names as they are written, whether it includes registry.conf; whether
+    anything was said of where it listens; and the block that it is in: `http`, `stream` or `mail`."""
+
+    listens: tuple[Listen, ...] = ()
+    names: tuple[str, ...] = ()
+    registry: bool = False
+    said: bool = False
+    protocol: str = "http"
+
+
+@dataclass(frozen=True)
+class Door:
+    """An address, and a name by which a server block is reached there."""
+
+    listen: Listen
+    name: str
+
+
+def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]:
+    """Those of `etc`/nginx.conf, in order, with what they include. What can't be read or parsed counts as empty.
+
+    Raises BadInput when there is too much of it: a file counts as often as it is included.
+    """
+
+    @functools.cache
+    def parsed(path: Path) -> tuple[Directive, ...]:
+        with contextlib.suppress(SecregError):
+            return parse((read(path) or b"").decode(errors="surrogateescape"), str(path))
+        return ()
+
+    found: list[Block] = []
+    for number, (directive, context) in enumerate(_walk(etc, etc / "nginx.conf", parsed, (), ())):
+        if number >= DIRECTIVES:
+            what = f"with all that it includes, as often as it does, it has more than {DIRECTIVES} directives"
+            raise bad_input(str(etc / "nginx.conf"), what, "include less")
+        if directive.opens and directive.name == "server" and context in (("http",), ("stream",), ("mail",)):
+            found.append(Block(protocol=context[0]))
+        elif context[1:] == ("server",) and found and directive.args:
+            found[-1] = _with(found[-1], directive)
+    silent = [block.protocol == "http" and not block.said for block in found]
+    pairs = zip(found, silent, strict=True)
+    return tuple(replace(block, listens=(UNSAID,)) if default else block for block, default in pairs)
+
+
+def _with(block: Block, directive: Directive) -> Block:
+    if directive.name == "listen":
+        listen = listen_of(directive.args)
+        if listen and block.protocol != "http":
+            listen = replace(listen, tls=False)  # whatever it is, it is no HTTPS
+        return replace(block, listens=(*block.listens, *([listen] if listen else [])), said=True)
+    if directive.name == "server_name":
+        return replace(block, names=(*block.names, *directive.args))
+    if directive.name == "include" and directive.args[0] == f"{GENERATED}/registry.conf":
+        return replace(block, registry=True)
+    return block
+
+
+def _walk(etc: Path, path: Path, parsed: Parse, context: tuple[str, ...], seen: tuple[Path, ...]) -> Walk:
+    """Every directive that nginx reads from `path`, in its order, with the names of all blocks around it."""
+    if path in seen:
+        return
+    for directive in parsed(path):
+        around = context + directive.context
+        yield _ours(directive, etc), around
+        if directive.name == "include" and directive.args:
+            for each in included(directive.args[0], etc):
+                yield from _walk(etc, each, parsed, around, (*seen, path))
+
+
+def _ours(directive: Directive, etc: Path) -> Directive:
+    """`directive`, with the path of a generated file as it is usually written."""
+    if directive.name != "include" or not directive.args:
+        return directive
+    word = directive.words[1]
+    return replace(directive, words=(directive.words[0], replace(word, text=word.text.removeprefix(f"{etc}/"))))
+
+
+def doors(found: Sequence[Block]) -> tuple[Door, ...]:
+    """For each server block at each of its addresses the first name that no block before it has there; and for each
+    address what reaches those without such a name."""
+    found = [block for block in found if block.protocol == "http"]
+    secure = {(listen.host, listen.port): listen for block in found for listen in block.listens if listen.tls}
+    taken: dict[tuple[Listen, str], Block] = {}
+    opened: list[Door] = []
+    for block in found:
+        for plain in block.listens:
+            listen = secure.get((plain.host, plain.port), plain)  # `ssl` counts for all blocks of an address
+            opened += [Door(listen, STRANGER), Door(listen, NAMELESS)]
+            free = [name for name in block.names if taken.setdefault((listen, name.lower()), block) is block]
+            name = next((asked for name in free if (asked := example(name))), "")
+            opened += [Door(listen, name)] if name else []
+    return tuple(dict.fromkeys(opened))
+
+
+def listens(found: Sequence[Block]) -> tuple[Listen, ...]:
+    """The TCP addresses of all blocks; those with TLS, which counts for all blocks of an address, once."""
+    every = dict.fromkeys(listen for block in found for listen in block.listens)
+    secure = {(listen.host, listen.port) for listen in every if listen.tls}
+    return tuple(listen for listen in every if listen.tls or (listen.host, listen.port) not in secure)
+
+
+def answering(found: Sequence[Block]) -> tuple[Listen, ...]:
+    """The addresses with TLS of the blocks that include registry.conf."""
+    secure = {(listen.host, listen.port): listen for block in found for listen in block.listens if listen.tls}
+    ours = [secure.get((listen.host, listen.port)) for block in found if block.registry for listen in block.listens]
+    return tuple(dict.fromkeys(listen for listen in ours if listen))
+
+
+def example(name: str) -> str:
+    """A host name that `server_name` `name` stands for (nginx, server names); "": none that we find."""
+    if name.startswith("~"):
+        return _example_of_pattern(name[1:])
+    if name.startswith("."):
+        name = name[1:]
+    name = re.sub(r"^\*\.", "any.", re.sub(r"\.\*$", ".example", name)).lower()
+    return name if re.fullmatch(r"[\w-]+(\.[\w-]+)*|[0-9a-f.:]+", name, re.ASCII) else ""
+
+
+def _example_of_pattern(pattern: str) -> str:
+    """A name that the regular expression `pattern` finds, if it is a simple one: the first choice, the least."""
+    text = pattern.removeprefix("^").removesuffix("$")
+    text = re.sub(r"\(\?(?:P?<\w+>|P'\w+'|'\w+'|:|i\))", "(", text).replace("(i)", "")
+    text = re.sub(r"\\d|\[0-9\]|\[\\d\]", "1", text)
+    text = re.sub(r"\[[^\]]+\]|\\w|(?<!\\)\.", "a", text)
+    for _ in range(text.count("(")):
+        text = re.sub(r"\(([^()|]*)(?:\|[^()]*)?\)", r"\1", text, count=1)
+    text = re.sub(r"[+*?]\??|\{\d+(?:,\d*)?\}", "", text).replace("\\", "")
+    with contextlib.suppress(re.error):
+        if re.fullmatch(r"[\w.-]+", text, re.ASCII) and re.search(re.sub(r"\(\?<(?=\w)", "(?P<", pattern), text):
+            return text.lower()
+    return ""

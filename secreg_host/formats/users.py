@@ -1,0 +1,238 @@
+"""htpasswd files: who may log in. Reading judges every line; a bad one is dropped, never guessed at.
+
+Source: htpasswd(1) of Apache, crypt(5), nginx's ngx_http_auth_basic_module. No message ever holds a hash or a password,
+or anything of a line that can't be used: it may be one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from secreg_host.base import distro, quoting
+from secreg_host.base.errors import Problem, SecregError, bad_input
+
+ROUNDS = 200_000
+"""Rounds of sha256-crypt and sha512-crypt: what a check costs here is printed by `make bench`."""
+
+BCRYPT_COST = 10
+BCRYPT_LIMIT = 72
+"""bcrypt looks at no more bytes of a password than these."""
+
+ALPHABET = r"[./0-9A-Za-z]"
+
+
+TOLD = 100
+"""Bad lines that are told one by one."""
+
+
+class Scheme(StrEnum):
+    """Hash schemes that we write, by the name of their option in Apache's tool."""
+
+    SHA512 = "sha512"
+    SHA256 = "sha256"
+    BCRYPT = "bcrypt"
+    APR1 = "apr1"
+    SHA = "sha"
+    CRYPT = "crypt"
+
+
+FORMS = {
+    "sha512_crypt": rf"\$6\$(rounds=\d{{1,9}}\$)?[^$:\s]{{0,16}}\${ALPHABET}{{86}}",
+    "sha256_crypt": rf"\$5\$(rounds=\d{{1,9}}\$)?[^$:\s]{{0,16}}\${ALPHABET}{{43}}",
+    "bcrypt": rf"\$2[aby]\$(0[4-9]|[12]\d|3[01])\${ALPHABET}{{53}}",
+    "yescrypt": rf"\$y\${ALPHABET}+\${ALPHABET}{{1,86}}\${ALPHABET}{{43}}",
+    "apr_md5_crypt": rf"\$apr1\$[^$:\s]{{0,8}}\${ALPHABET}{{22}}",
+    "md5_crypt": rf"\$1\$[^$:\s]{{0,8}}\${ALPHABET}{{22}}",
+    "ldap_salted_sha1": r"\{SSHA\}[A-Za-z0-9+/]{32,}={0,2}",
+    "ldap_sha1": r"\{SHA\}[A-Za-z0-9+/]{27}=",
+    "des_crypt": rf"{ALPHABET}{{13}}",
+}
+"""Hashes that nginx accepts: passlib's name of the scheme -> their form."""
+
+WEAK = {"apr_md5_crypt", "md5_crypt", "ldap_salted_sha1", "ldap_sha1", "des_crypt"}
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of an htpasswd file, and the line (from 1) that names it."""
+
+    name: str
+    hash: str
+    line: int
+
+
+def scheme_of(value: str) -> str | None:
+    """passlib's name of the scheme of hash `value`; None if nginx could not check a password with it."""
+    return next((name for name, form in FORMS.items() if re.fullmatch(form, value)), None)
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with user name `name`; "" if nothing is."""
+    if not name:
+        return "the user name is empty"
+    if ":" in name or re.search(r"[\x00-\x1f\x7f]", name):
+        return "a user name has no colon and no control characters"
+    if len(name.encode()) > 255:
+        return "a user name has at most 255 bytes"
+    return ""
+
+
+def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...]]:
+    """The users in the bytes of an htpasswd file, and a problem for each line that can't be used.
+
+    Blank lines and comments are passed over; of two lines for one user the first counts, as nginx does it. After
+    `TOLD` bad lines, the others are told as one.
+    """
+    found: dict[str, User] = {}
+    problems: list[Problem] = []
+    bad = 0
+    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        line = raw.rstrip(b"\r")
+        if not line.strip() or line.lstrip().startswith(b"#"):
+            continue
+        user = _user(line, number)
+        if isinstance(user, User) and user.name in found:
+            user = (f"user {user.name!r} stands again (first in line {found[user.name].line})", "remove this line")
+        if isinstance(user, User):
+            found[user.name] = user
+        else:
+            bad += 1
+            if bad <= TOLD:
+                problems.append(Problem(f"{where}:{number}", *user))
+    if bad > TOLD:
+        problems.append(Problem(where, f"{bad - TOLD} more lines can't be used", "is it the right file?"))
+    return tuple(found.values()), tuple(problems)
+
+
+def _user(line: bytes, number: int) -> User | tuple[str, str]:
+    """The user of one line, or what is wrong with it and what to do."""
+    again = "write it anew: secure-registry htpasswd USER"
+    try:
+        name, colon, rest = line.decode().partition(":")
+    except UnicodeDecodeError:
+        return "not UTF-8 text", again
+    if not colon:
+        return "no colon: a line is USER:HASH", again
+    if wrong := name_problem(name):
+        return wrong, again
+    value = rest.partition(":")[0].strip()
+    if not value:
+        return "a user without a password", again
+    if value.startswith("{PLAIN}"):
+        return "a password in plain text", again
+    if scheme_of(value) is None:
+        return "what stands behind the colon is not a hash that nginx knows", again
+    return User(name, value, number)
+
+
+def render(users: Iterable[User]) -> bytes:
+    """The users as nginx reads them, and nothing else."""
+    return "".join(f"{user.name}:{user.hash}\n" for user in users).encode()
+
+
+def weak(users: Iterable[User], where: str) -> tuple[Problem, ...]:
+    """A warning for each user whose hash is quickly guessed, should it ever leak."""
+    return tuple(
+        Problem(
+            f"{where}:{user.line}",
+            f"the password of user {user.name!r} has a weak hash ({scheme_of(user.hash)})",
+            f"hash it anew: secure-registry htpasswd {quoting.shell(user.name)}",
+        )
+        for user in users
+        if scheme_of(user.hash) in WEAK
+    )
+
+
+def empty(users: Iterable[User], where: str) -> tuple[Problem, ...]:
+    """A warning for each user with a hash of the empty password, as far as that can be told without work."""
+    return tuple(
+        Problem(
+            f"{where}:{user.line}",
+            f"the password of user {user.name!r} is empty, so it lets nobody in",
+            f"give one: secure-registry htpasswd {quoting.shell(user.name)}",
+        )
+        for user in users
+        if _is_of_nothing(user.hash)
+    )
+
+
+def _is_of_nothing(value: str) -> bool:
+    scheme, brace, text = value.partition("}")
+    if not brace or scheme not in ("{SHA", "{SSHA"):
+        return False
+    digest = base64.b64decode(f"{text}===")
+    return digest[:20] == hashlib.sha1(digest[20:], usedforsecurity=False).digest()
+
+
+def check_password(password: str, scheme: Scheme) -> None:
+    """Raise BadInput if `password` can't be used."""
+    if not password:
+        raise bad_input("password", "it is empty")
+    if re.search(r"[\x00-\x1f\x7f]", password):
+        raise bad_input("password", "it has control characters")
+    if scheme is Scheme.BCRYPT and len(password.encode()) > BCRYPT_LIMIT:
+        raise bad_input("password", f"bcrypt looks at {BCRYPT_LIMIT} bytes only", "use -5, or a shorter password")
+
+
+def make_hash(password: str, scheme: Scheme = Scheme.SHA512, cost: int | None = None) -> str:
+    """`password` hashed; `cost` is rounds for sha256 and sha512, log2 of rounds for bcrypt.
+
+    Raises BadInput for a password that can't be used, SecregError when this host can't make such hashes.
+    """
+    check_password(password, scheme)
+    if scheme is Scheme.BCRYPT:
+        value = _bcrypt(password, cost or BCRYPT_COST)
+    else:
+        names = {
+            Scheme.SHA512: "sha512_crypt",
+            Scheme.SHA256: "sha256_crypt",
+            Scheme.APR1: "apr_md5_crypt",
+            Scheme.SHA: "ldap_sha1",
+            Scheme.CRYPT: "des_crypt",
+        }
+        handler = _handler(names[scheme])
+        if scheme in (Scheme.SHA512, Scheme.SHA256):
+            handler = handler.using(rounds=cost or ROUNDS)
+        value = str(handler.hash(password))
+    if scheme_of(value) is None:  # crypt(3) of some hosts knows some only, and says so by a hash that is none
+        raise SecregError(f"this host can't make a {scheme} hash", "use another scheme: -5")
+    return value
+
+
+def _bcrypt(password: str, cost: int) -> str:
+    """bcrypt by the module itself where there is one: passlib 1.7.4 can't load bcrypt 5."""
+    try:
+        import bcrypt
+    except ImportError:
+        raise SecregError("bcrypt is not available here", f"{distro.install('python3-bcrypt')}, or use -5") from None
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+
+
+def verify(password: str, value: str) -> bool:
+    """Whether `password` is the one of hash `value`. Raises SecregError for a scheme that only crypt(3) knows."""
+    name = scheme_of(value)
+    if name is None:
+        return False
+    if name == "yescrypt":
+        raise SecregError("yescrypt hashes can't be checked here", "nginx can: log in with it")
+    if name == "bcrypt":
+        import bcrypt
+
+        return bcrypt.checkpw(password.encode()[:BCRYPT_LIMIT], value.encode())
+    return bool(_handler(name).verify(password, value))
+
+
+def _handler(name: str) -> Any:
+    """passlib's handler `name`; its remarks about old modules are not for our users."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import passlib.hash
+
+        return getattr(passlib.hash, name)

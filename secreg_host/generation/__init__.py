@@ -1,0 +1,1 @@
+"""What is proven: the store of generations, rendering them, what the front may send by itself."""

@@ -1,0 +1,119 @@
+"""parts -> generation: the files that are rendered around what the administrator wrote."""
+
+from __future__ import annotations
+
+import glob
+import re
+import secrets
+from dataclasses import replace
+
+from secreg_host.base import files, quoting, templating
+from secreg_host.base.paths import Paths
+from secreg_host.formats import nginxconf
+from secreg_host.generation import basicauth, direct, njs
+from secreg_host.generation.generations import Generation
+from secreg_host.host import host as hosts
+from secreg_host.host import memory, processes
+from secreg_host.host.host import Host
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import Part
+
+NO_SLOT = "none"
+"""The slot of a generation that passes requests on to a registry of somebody else's."""
+
+DEBUG = "secure-registry/debug.conf"
+"""The front's server for the registry's metrics: it has an address of the world's, and is not rehearsed."""
+
+_WORD = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+NAME = f"{_WORD}(?:/{_WORD})*"
+"""The name of a repository (distribution, reference/regexp.go, without a host before it)."""
+
+
+def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
+    """The generation of `parts`, with the registry in `slot`."""
+    settings = kinds.settings_of(parts[kinds.SETTINGS])
+    paths = host.paths
+    if settings.own_registry:
+        upstream = f"unix:{processes.socket_of(host, slot)}"
+    else:
+        bare = settings.registry_host
+        upstream = f"[{bare}]:{settings.registry_port}" if ":" in bare else f"{bare}:{settings.registry_port}"
+        slot = NO_SLOT
+    socket = paths.auth_run / "auth.sock"
+    bits = _bits(paths)
+    front = {
+        "run": paths.front_run,
+        "bits": bits,
+        "auth_socket": socket,
+        "upstream": upstream,
+        "users": glob.escape(str(paths.users_live)),  # stands in patterns
+        "registry_auth": parts[kinds.REGISTRY].facts["auth"],
+        "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
+        "name": quoting.Quoted(NAME),
+        "tree": direct.tree(host, parts[kinds.REGISTRY].facts, slot),
+        "look": direct.must_look(host),
+        "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
+        "memory": memory.place(host),
+        "njs": None,
+        "load_njs": False,
+        "debug": None,
+    }
+    debug = kinds.debug_of(parts[kinds.REGISTRY])
+    if debug and slot != NO_SLOT:
+        both = debug.host == "" and hosts.has_ipv6()
+        front["debug"] = [nginxconf.place(one) for one in (debug, *([replace(debug, host="::")] if both else []))]
+        front["debug_of_slot"] = processes.debug_of(slot, debug.port)
+    module = njs.module(host, settings) if front["tree"] and not front["look"] else None
+    if module and not module.wrong:
+        loaded = njs.loaded_by(parts[kinds.NGINX])
+        if loaded or njs.can_load(parts[kinds.NGINX]):
+            front |= {"njs": module.path, "load_njs": not loaded}
+    rendered = {
+        f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
+        for name in ("main.conf", "http.conf", "client.conf", "registry.conf", "unauthorized.json")
+    }
+    if front["debug"]:
+        rendered[f"front/{DEBUG}"] = templating.render(paths.templates, "front/debug.conf.j2", **front)
+        rendered["registry/environment"] = f"REGISTRY_HTTP_DEBUG_ADDR={front['debug_of_slot']}\n".encode()
+    if front["njs"]:
+        rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]), bits)
+    rendered["auth/nginx.conf"] = templating.render(
+        paths.templates,
+        "auth/nginx.conf.j2",
+        run=paths.auth_run,
+        auth_socket=socket,
+        users=paths.users_live,
+        no_password=basicauth.NO_PASSWORD,
+    )
+    if slot != NO_SLOT:
+        rendered[f"registry/slot-{slot}"] = b""
+    return Generation(parts, slot, rendered)
+
+
+def _bits(paths: Paths) -> quoting.Quoted:
+    """128 random bits (hexadecimal), this host's own: what leads past the password check is named by them.
+
+    Raises SecregError when there are none yet and they can't be kept.
+    """
+    kept = (files.read_or_none(paths.front_secret) or b"").decode(errors="replace").strip()
+    if re.fullmatch("[0-9a-f]{32}", kept):
+        return quoting.Quoted(kept)
+    made = secrets.token_hex(16)
+    files.make_directory(paths.state, 0o700)
+    files.write(paths.front_secret, f"{made}\n".encode(), files.PRIVATE)
+    return quoting.Quoted(made)
+
+
+def generation_conf(generation: Generation) -> dict[str, bytes]:
+    """The location that only the front of `generation` answers (204), by which the probe knows what serves."""
+    text = f"""\
+# Generated: how the probe knows which generation answers.
+location = {answer_path(generation)} {{
+    return 204;
+}}
+"""
+    return {"front/generation.conf": text.encode()}
+
+
+def answer_path(generation: Generation) -> str:
+    return f"/_secreg/generation/{generation.front}"

@@ -1,0 +1,149 @@
+"""The users that count right now: a directory in memory, which the password check and the front read.
+
+    users/EPOCH/htpasswd       what the password check asks, opened for each question
+    users/EPOCH/epoch.conf     the number that remembered passwords are kept by
+    users/EPOCH/answer.conf    a location that only a front with this number answers
+    users/live -> EPOCH        whoever reads follows it: one rename changes all three
+    users/proven -> EPOCH      the front was seen to answer for it
+
+They are no part of a generation: users never go back, and need nothing that another file may lack. The epoch is 128
+random bits, another one after every change and never the same again: answers remembered for one set of users must not
+count for another, not even when an earlier set comes back.
+
+Only root may open the directory for reading, so that nobody else can hold a lock (flock(2)) on it. Room is reserved
+in it (reserve.py): users can be removed when all memory for files is used up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host.base import files
+from secreg_host.base.errors import SecregError
+from secreg_host.base.reserve import Reserve
+from secreg_host.host.host import Host
+
+HTPASSWD, EPOCH_CONF, ANSWER_CONF = "htpasswd", "epoch.conf", "answer.conf"
+RESERVED = 64 * 1024
+"""Bytes that are kept at least; more where there are more users: as much as two copies of theirs."""
+
+ALONE_SECONDS = 0.2
+"""How long another run is waited for that is just writing, which takes milliseconds unless it was stopped."""
+
+STRAY_SECONDS = 60.0
+"""From what age on a directory that nobody reads, or a link that was to be renamed, is what a killed run left."""
+
+
+@dataclass(frozen=True)
+class LiveUsers:
+    """The users of `host` that count; nothing here looks at /etc."""
+
+    host: Host
+
+    @property
+    def directory(self) -> Path:
+        return self.host.paths.users_run
+
+    @property
+    def epoch(self) -> str:
+        """The epoch that counts; "" when nobody is let in."""
+        return _target(self.host.paths.users_live)
+
+    @property
+    def proven(self) -> str:
+        """The epoch that the front was last seen to answer for; "" when none was."""
+        return _target(self.directory / "proven")
+
+    def read(self) -> bytes | None:
+        """What the password check reads; None: nothing."""
+        try:
+            return (self.host.paths.users_live / HTPASSWD).read_bytes()
+        except OSError:
+            return None
+
+    def count(self) -> int:
+        """How many users may log in."""
+        return (self.read() or b"").count(b"\n")
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the directory's lock while the block runs; without it, if somebody holds it for long or it can't be had:
+        it saves work, and nothing depends on it."""
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(SecregError):
+                files.make_directory(self.directory, 0o711)
+                held.enter_context(files.exclusively(self.directory, ALONE_SECONDS))
+            yield
+
+    def write(self, htpasswd: bytes) -> str:
+        """Let `htpasswd`, checked lines USER:HASH, count from now on; returns the new epoch.
+
+        Raises SecregError when it can't be written, with the room that is reserved neither; what counted before still
+        does then.
+        """
+        epoch = secrets.token_hex(16)
+        self._reserve(len(htpasswd)).use(lambda: self._write(epoch, htpasswd))
+        return epoch
+
+    def _write(self, epoch: str, htpasswd: bytes) -> None:
+        accounts = self.host.accounts
+        files.make_directory(self.directory, 0o711)
+        folder = self.directory / epoch
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            files.make_directory(folder, 0o755)  # nginx includes by pattern: what is not there is no error
+            files.create(folder / HTPASSWD, htpasswd, 0o400, accounts.auth.owner)
+            files.create(folder / EPOCH_CONF, f'"" {epoch};\n'.encode(), 0o400, accounts.front.owner)
+            answer = f"location = {answer_path(epoch)} {{\n    return 204;\n}}\n"
+            files.create(folder / ANSWER_CONF, answer.encode(), 0o400, accounts.front.owner)
+            files.flip(self.host.paths.users_live, epoch)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def shut(self) -> None:
+        """Let nobody in: removing needs no room."""
+        self.host.paths.users_live.unlink(missing_ok=True)
+
+    def mark_proven(self, epoch: str) -> None:
+        """Remember that the front answers for `epoch`, and forget what counted before it."""
+        before = self.proven
+        if before != epoch:
+            with contextlib.suppress(SecregError):  # no room: it is proven again next time
+                self._reserve(0).use(lambda: files.flip(self.directory / "proven", epoch))
+        self._sweep(before)
+        self._reserve(len(self.read() or b"")).keep()
+
+    def _sweep(self, before: str) -> None:
+        """Remove what counted `before`, and what killed runs left a while ago: one may just be writing."""
+        keep = {self.epoch, self.proven, self._reserve(0).directory.name}
+        with contextlib.suppress(OSError), os.scandir(self.directory) as entries:
+            for entry in entries:
+                stray = entry.stat(follow_symlinks=False).st_mtime < time.time() - STRAY_SECONDS
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in keep and (entry.name == before or stray):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                elif stray and entry.name.endswith(".new"):
+                    Path(entry).unlink()
+
+    def _reserve(self, size: int) -> Reserve:
+        return Reserve(self.directory / "reserve", max(RESERVED, 2 * size))
+
+
+def answer_path(epoch: str) -> str:
+    """The address that only a front whose remembered passwords are of `epoch` answers (204)."""
+    return f"/_secreg/users/{epoch}"
+
+
+def _target(link: Path) -> str:
+    try:
+        return link.readlink().name
+    except OSError:
+        return ""

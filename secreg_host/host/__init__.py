@@ -1,0 +1,1 @@
+"""Facts of the machine: accounts, programs, processes, ports, memory, mounts."""

@@ -1,0 +1,137 @@
+"""Facts of the host: programs, accounts, names and addresses. Found once, handed on frozen."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import ipaddress
+import os
+import pwd
+import socket
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host.base import distant, distro
+from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.base.process import Account, find_program
+
+NGINX_NAMES = ("nginx",)
+REGISTRY_NAMES = ("docker-registry", "registry")
+"""Debian's name of distribution's registry, and everybody else's."""
+
+FRONT_USER = "secure-registry-nginx"
+AUTH_USER = "secure-registry-auth"
+REGISTRY_USER = "secure-registry"
+SIOCGIFADDR = 0x8915
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Who runs what. Three different users on a host; all the caller where it is not root."""
+
+    front: Account
+    auth: Account
+    registry: Account
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where an instance lives: its paths, and who runs its processes; by_systemd: as units, with walls around them."""
+
+    paths: Paths
+    accounts: Accounts
+    by_systemd: bool = False
+
+    @property
+    def is_system(self) -> bool:
+        """Whether this is the machine's own instance, which systemd runs."""
+        return self.paths.root == Path("/")
+
+
+def discover(paths: Paths) -> Host:
+    """The host below `paths`. Raises SecregError when we are root and the service users do not exist."""
+    if os.geteuid() != 0:
+        me = Account(str(os.geteuid()), os.geteuid(), os.getegid())
+        return Host(paths, Accounts(me, me, me))
+    accounts = Accounts(
+        _account(FRONT_USER, paths.front_run),
+        _account(AUTH_USER, paths.auth_run),
+        _account(REGISTRY_USER, paths.registry_run("a"), paths.registry_run("b")),
+    )
+    return Host(paths, accounts, by_systemd=paths.root == Path("/") and systemd_runs())
+
+
+def _account(name: str, *run: Path) -> Account:
+    """The account `name`; one that is gone is still who runs what has a directory in `run`: users must be removable as
+    long as it serves. Raises SecregError when there is neither."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        for place in run:
+            with contextlib.suppress(OSError):
+                if (found := place.lstat()).st_uid and stat.S_ISDIR(found.st_mode):
+                    return Account(name, found.st_uid, found.st_gid)
+        raise SecregError(
+            f"the system user {name} does not exist",
+            "the package creates it; without the package, run a foreground instance as an ordinary user",
+        ) from None
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def nginx(given: str = "") -> Path:
+    """The nginx program: the one that is `given` (NGINX_BINARY), else the distribution's. Raises SecregError when there
+    is none."""
+    return _program(given, NGINX_NAMES, "NGINX_BINARY", distro.install("nginx"))
+
+
+def registry(given: str = "") -> Path:
+    """distribution's registry program: the one that is `given` (REGISTRY_BINARY), else the distribution's. Raises
+    SecregError when there is none."""
+    return _program(given, REGISTRY_NAMES, "REGISTRY_BINARY", distro.install_registry())
+
+
+def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> Path:
+    for name in (given,) if given else names:
+        if found := find_program(name):
+            return found
+    wanted = given or " or ".join(names)
+    raise SecregError(f"program not found: {wanted}", f"{remedy}, or set {setting} in secure-registry.conf")
+
+
+def systemd_runs() -> bool:
+    """Whether systemd is PID 1 (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def in_memory(path: Path) -> bool:
+    """Whether `path` (or the nearest above it that exists) is on a tmpfs (proc_pid_mountinfo(5))."""
+    where = path
+    while not where.exists():
+        where = where.parent
+    where = where.resolve()
+    mounts = distant.mounts()
+    places = [str(place) for place in (where, *where.parents)]
+    return next((mounts[place].kind in ("tmpfs", "ramfs") for place in places if place in mounts), False)
+
+
+def has_ipv6() -> bool:
+    return Path("/proc/self/net/if_inet6").exists()
+
+
+def addresses() -> tuple[str, ...]:
+    """This host's own addresses that others can reach: IPv4 first, no loopback, no link-local ones."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue  # an interface without an IPv4 address
+            found.append(ipaddress.ip_address(answer[20:24]))
+    listing = Path("/proc/self/net/if_inet6")
+    if listing.exists():
+        found += [ipaddress.ip_address(bytes.fromhex(line.split()[0])) for line in listing.read_text().splitlines()]
+    return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))

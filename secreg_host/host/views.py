@@ -1,0 +1,76 @@
+"""The images as the front sees them: by a mount of its own, read-only, in which no link is followed (mount(8)).
+
+Who takes over the registry can put a link in the place of an image, and what it leads to would be sent to whoever asks:
+the front's key, or by /proc/self/fd whatever it holds open. The kernel refuses that (MS_NOSYMFOLLOW, since 5.10), for
+nginx and for its JavaScript module, at no cost per request. Each slot of the registry has a view of its storage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from secreg_host.base import distant
+from secreg_host.base.paths import Paths
+from secreg_host.host.host import Host
+
+OPTIONS = "ro,nosuid,nodev,noexec,nosymfollow"
+
+Argv = tuple[str, ...]
+
+
+def mounting(paths: Paths, root: str, slot: str) -> tuple[Argv, ...]:
+    """The commands that make the view of the directory `root` for `slot`.
+
+    mount(8) binds first and sets options then, and what other namespaces see of a mount keeps those that it had in the
+    beginning. So this is done where only root gets in; what is bound from there has them from its first moment.
+    """
+    view, new = str(paths.images(slot)), paths.images("new")
+    made = str(new / slot)
+    return (
+        ("install", "-d", "-m", "0711", str(new.parent), view),
+        ("install", "-d", "-m", "0700", str(new), made),
+        ("mount", "-o", f"bind,{OPTIONS}", root, made),
+        ("mount", "--make-private", made),  # what is mounted below root later has not these options
+        ("findmnt", "--mountpoint", made, "--options", OPTIONS),  # an old mount(8) ignores what it does not know
+        ("mount", "--bind", made, view),
+        ("umount", made),
+    )
+
+
+def unmounting(paths: Paths, slot: str) -> Argv:
+    """The command that takes the view away, and what `mounting` leaves when it is cut short; what is being sent is sent
+    to its end."""
+    return ("umount", "--lazy", "--quiet", str(paths.images("new") / slot), str(paths.images(slot)))
+
+
+def place(host: Host, root: str, slot: str) -> Path:
+    """Where the front finds what is in the directory `root`."""
+    return host.paths.images(slot) if host.by_systemd else Path(root)
+
+
+def shows(host: Host, root: str, slot: str) -> bool:
+    """Whether the view of `slot` is one of `root` as it is now: another file system may be mounted there meanwhile."""
+    view = host.paths.images(slot)
+    try:
+        mount = distant.mounts().get(str(view))
+        if mount is None or not set(OPTIONS.split(",")) <= mount.options:
+            return False
+        seen, there = view.stat(), Path(root).stat()
+    except OSError:
+        return False
+    return (seen.st_dev, seen.st_ino) == (there.st_dev, there.st_ino)
+
+
+def remove(paths: Paths) -> None:
+    """Remove the directories on which views are mounted; one with a view on it stays (rmdir(2)), and so do images."""
+    new = paths.images("new")
+    for path in (*new.glob("*"), *new.parent.glob("*"), new.parent):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+def below(root: Path) -> Path | None:
+    """A file system that is mounted below the directory `root`, which a view does not show; None: there is none."""
+    inner = root.resolve()
+    return next((point for point in map(Path, distant.mounts()) if inner in point.parents), None)

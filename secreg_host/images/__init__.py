@@ -1,0 +1,1 @@
+"""The registry's store: where images are."""

@@ -1,0 +1,1 @@
+"""Certificates and authorities: what is issued, whose they are, what a client makes of them."""

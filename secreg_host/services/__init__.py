@@ -1,0 +1,1 @@
+"""What runs: the interface, systemd's units, child processes, nginx's signals."""

@@ -1,0 +1,169 @@
+"""The rendered units of a host: templates/units/*.j2 -> /etc/systemd/system/secure-registry-*.service."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from secreg_host.base import beside, files, quoting, templating
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.rendered import Rendered
+from secreg_host.host import memory, processes, views
+from secreg_host.host.host import Host
+from secreg_host.images import imagesplace
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import Part
+
+MAIN = "secure-registry.service"
+TRIAL = "trial"
+"""A process that is none: its unit runs a program to see whether it can be run."""
+
+INSTANCE = "\0"
+"""Stands for the slot in what is to become a template unit: nothing else that a unit holds can have it."""
+
+
+def unit_of(name: str) -> str:
+    """The unit of process `name` (processes.py)."""
+    return f"secure-registry-{name}.service"
+
+
+def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
+    """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
+    settings = kinds.settings_of(parts[kinds.SETTINGS])
+    storage = imagesplace.real(parts[kinds.REGISTRY].facts)
+    program = settings.nginx_binary
+    wanted = {"nginx": partial(processes.front, host, program), "auth": partial(processes.auth, host, program)}
+    if settings.own_registry:
+        moved = None if storage == parts[kinds.REGISTRY].facts["root"] else storage
+        wanted["registry@"] = partial(processes.registry, host, INSTANCE, settings.registry_binary, moved)
+    rendered = {}
+    for name, make in wanted.items():
+        with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
+            rendered[host.paths.units / unit_of(name)] = _service(host, name, make(), storage)
+    if settings.own_registry and storage:
+        rendered[host.paths.units / unit_of("images@")] = templating.render(
+            host.paths.templates,
+            "units/images@.service.j2",
+            unit=unit_of("images@"),
+            paths=host.paths,
+            storage=storage,
+            mounting=[_words(argv) for argv in views.mounting(host.paths, storage, INSTANCE)],
+            unmounting=_words(views.unmounting(host.paths, INSTANCE)),
+        )
+    return rendered
+
+
+def _service(host: Host, name: str, one: processes.Process, storage: str | None) -> bytes:
+    """The unit of process `one`, by the template of `name`."""
+    return templating.render(
+        host.paths.templates,
+        f"units/{name}.service.j2",
+        unit=unit_of(name),
+        paths=host.paths,
+        process=one,
+        exec_start=_words(one.argv),
+        environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
+        storage=storage,
+        at_home=name == "registry@" and imagesplace.at_home(storage),
+        drain_seconds=processes.DRAIN_SECONDS,
+        memory=host.paths.front_run / memory.RUN_DIRECTORY,
+    )
+
+
+def _words(argv: Iterable[str]) -> quoting.Quoted:
+    return quoting.Quoted(" ".join(quoting.unit_word(word, INSTANCE) for word in argv))
+
+
+def write(host: Host, units: Mapping[Path, bytes]) -> bool:
+    """Write the units that differ from what stands there; whether systemd must read them again.
+
+    A link is the administrator's will (systemctl mask, a unit of his own) and stays; one that he edited or put there is
+    kept beside (.bak-DATE), for what serves needs ours: changes belong into a drop-in. Raises SecregError.
+    """
+    rendered = Rendered(host.paths)
+    due = {path: data for path, data in units.items() if not path.is_symlink()}
+    changed = {path: data for path, data in due.items() if beside.content(path) != data}
+    edited = [path for path in changed if not rendered.has(path)]
+    with contextlib.suppress(SecregError) if not changed else contextlib.nullcontext():
+        rendered.record(due)  # of what stands there already it is no more than a wish
+    for path in edited:
+        beside.keep(path, datetime.now(UTC))
+    for path, data in changed.items():
+        files.write(path, data, files.PUBLIC)
+    return bool(changed)
+
+
+def prepare_slot(host: Host, parts: Mapping[str, Part], slot: str) -> bool:
+    """Give `slot` units of its own, which fit `parts`, where those of all slots do not: by these, what is proven is
+    started again. Whether systemd must read units again. Raises SecregError."""
+    changed = False
+    for path, data in render(host, parts).items():
+        if "@." not in path.name:
+            continue
+        own = host.paths.trial_units / path.name.replace("@.", f"@{slot}.")
+        if path.is_symlink() or beside.content(path) == data:
+            changed |= _drop(own)
+        elif beside.content(own) != data:
+            files.make_directory(own.parent, 0o755)
+            files.write(own, data, files.PUBLIC)
+            changed = True
+    return changed
+
+
+def drop_slots(host: Host) -> bool:
+    """Remove the units of single slots: those of all slots fit what serves now. Whether there were any."""
+    names = [f"{name}@{slot}" for name in ("registry", "images") for slot in processes.SLOTS]
+    return any([_drop(host.paths.trial_units / unit_of(name)) for name in names])
+
+
+def _drop(path: Path) -> bool:
+    there = os.path.lexists(path)
+    with files.explained(path, "remove"):
+        path.unlink(missing_ok=True)
+    return there
+
+
+WALLS_ONLY = re.compile(
+    r"Type|Exec\w+|PIDFile|KillMode|Restart\w*|Timeout\w+|RuntimeDirectory\w*|TemporaryFileSystem|StandardOutput"
+)
+"""Keys of a service that are about what it does, rather than about where."""
+
+
+def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
+    """A unit that runs `argv` once, for `seconds` at the most, within the walls of nginx."""
+    text = _service(host, "nginx", processes.front(host), None).decode()
+    walls = [line for line in text.partition("[Service]\n")[2].splitlines() if not WALLS_ONLY.match(line)]
+    run = ["[Service]", "Type=oneshot", f"ExecStart=:{_words(argv)}", f"TimeoutStartSec={seconds:.0f}s"]
+    return "\n".join([*run, *walls, ""]).encode()
+
+
+def strangers(host: Host) -> tuple[Problem, ...]:
+    """What stands in the place of our units and is left as it is: links."""
+    found = []
+    for path in (host.paths.units / unit_of(name) for name in ("nginx", "auth", "registry@")):
+        if path.is_symlink():
+            target = path.readlink()
+            masked = str(target) == "/dev/null"
+            said = "is masked, so it does not start" if masked else f"is a link to {target}, and left as it is"
+            hint = (
+                f"systemctl unmask {path.name}" if masked else f"remove the link; changes: systemctl edit {path.name}"
+            )
+            found.append(Problem(str(path), said, f"{hint}; then: secure-registry reload"))
+    return tuple(found)
+
+
+def remove(host: Host) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Remove every unit that is as `write` wrote it: which, and which are not and therefore stay."""
+    rendered = Rendered(host.paths)
+    there = [path for path in map(Path, rendered.digests) if os.path.lexists(path)]
+    gone = tuple(path for path in there if rendered.has(path))
+    for path in gone:
+        with files.explained(path, "remove"):
+            path.unlink()
+    rendered.forget([Path(path) for path in rendered.digests])
+    return gone, tuple(path for path in there if path not in gone)

@@ -1,0 +1,218 @@
+"""`Services` by units of systemd: what a host runs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from secreg_host.base import files, process
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.systemd import Systemd
+from secreg_host.host import host as hosts
+from secreg_host.host import processes, views
+from secreg_host.host.host import Host
+from secreg_host.services import nginxmaster, notstarted, unitlog, units
+from secreg_host.services.services import TRIAL_SECONDS
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import Part
+
+RENEW_SECONDS = 10.0
+BEGUN = "InactiveExitTimestamp"
+
+
+class Start(NamedTuple):
+    """A start of a unit: its number (systemd.exec(5), INVOCATION_ID), and when it was asked for, in seconds since the
+    epoch."""
+
+    number: str
+    at: float
+
+
+class UnitServices:
+    """`Services` by units of systemd."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.starts: dict[str, Start] = {}  # by process, the one that was asked for last
+
+    @functools.cached_property
+    def systemd(self) -> Systemd:
+        """Connected when it is first needed: users go live without it."""
+        return Systemd()
+
+    def prepare(self, parts: Mapping[str, Part]) -> None:
+        with contextlib.suppress(SecregError):  # it is away, which was told: the link stays as it is
+            program = str(hosts.nginx(kinds.settings_of(parts[kinds.SETTINGS]).nginx_binary))
+            link = self.host.paths.nginx_program
+            if not link.is_symlink() or str(link.readlink()) != program:
+                files.make_directory(link.parent, 0o711)
+                files.flip(link, program)
+        rendered = units.render(self.host, parts)
+        changed = units.write(self.host, rendered)
+        if units.drop_slots(self.host):
+            self.systemd.call("Reload")
+        elif changed:
+            names = {path.name.replace("@.", f"@{slot}.") for path in rendered for slot in processes.SLOTS}
+            if not all(map(self._known, names)):
+                self.systemd.call("Reload")
+
+    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+        if not (self.host.paths.units / units.unit_of("registry@")).exists():
+            self.prepare(parts)  # nothing was ever proven, and systemd finds new units by itself
+        elif units.prepare_slot(self.host, parts, slot):
+            self.systemd.call("Reload")  # it does not notice that there is another file for a unit that it knows
+
+    def refuses(self, argv: Sequence[str]) -> Problem | None:
+        unit = units.unit_of(units.TRIAL)
+        path = self.host.paths.trial_units / unit
+        files.make_directory(path.parent, 0o755)
+        files.write(path, units.trial(self.host, argv, TRIAL_SECONDS), files.PUBLIC)
+        try:
+            if self.systemd.properties(unit, "NeedDaemonReload")["NeedDaemonReload"]:
+                self.systemd.call("Reload")
+            self.systemd.job("StartUnit", unit)
+            found = self.systemd.properties(unit, "Result")
+            if found["Result"] == "success":
+                return None
+            how = {"timeout": f"does not end within {TRIAL_SECONDS:.0f} s", "exit-code": "fails"}
+            return notstarted.failed(argv, how.get(found["Result"], found["Result"]), self.last_words(units.TRIAL))
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(SecregError):
+                self.systemd.call("ResetFailedUnit", unit)
+
+    def _known(self, unit: str) -> bool:
+        """Whether systemd has `unit` as its file is now. One that is new it finds by itself: the first start need not
+        wait until it has read again whatever the host has."""
+        found = self.systemd.properties(unit, "LoadState", "NeedDaemonReload")
+        return found == {"LoadState": "loaded", "NeedDaemonReload": False}
+
+    def wanted(self) -> bool:
+        """Not only while nginx runs: an apply that was killed, or anybody, may have left it stopped."""
+        return self.systemd.active(units.MAIN)[0] in ("active", "reloading") or self.running("nginx")
+
+    def start(self, name: str) -> None:
+        unit = units.unit_of(name)
+        slot = name.partition("@")[2]
+        starting = self.host.paths.run / f"starting-{slot}"
+        try:
+            if slot:
+                files.write(starting, b"", files.PUBLIC)
+            self.systemd.call("ResetFailedUnit", unit)
+            at = time.time()
+            self.systemd.job("StartUnit", unit)
+            self.starts[name] = Start(self._invocation(name), at)
+            if self.systemd.active(unit)[0] not in ("active", "activating"):
+                raise SecregError(f"{unit} did not start", f"journalctl -u {unit} -n 20")
+        finally:
+            if slot:
+                starting.unlink(missing_ok=True)
+
+    def reload(self, name: str) -> bool:
+        """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx. Asks
+        nothing of D-Bus while there is a master."""
+        if master := self._master(name):
+            nginxmaster.reload(master, _in_unit(name))
+            return True
+        if self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
+            self.systemd.job("ReloadUnit", units.unit_of(name))
+            return True
+        return False
+
+    def stop(self, name: str, wait: bool = True) -> None:
+        self.systemd.job("StopUnit", units.unit_of(name), wait)
+
+    def running(self, name: str) -> bool:
+        return _runs(self.systemd.active(units.unit_of(name)))
+
+    def slots(self) -> set[str]:
+        names = {units.unit_of(f"registry@{slot}"): slot for slot in processes.SLOTS}
+        return {names[unit] for unit, state in self.systemd.actives(list(names)).items() if _runs(state)}
+
+    def up(self, name: str) -> bool:
+        return self.systemd.active(units.unit_of(name))[0] in ("active", "reloading")
+
+    def pids(self, name: str) -> set[int]:
+        unit = units.unit_of(name)
+        with contextlib.suppress(SecregError):
+            return {entry[1] for entry in self.systemd.call("GetUnitProcesses", unit)}
+        return set()
+
+    def view(self, name: str) -> Path:
+        with contextlib.suppress(SecregError):
+            if master := self._master(name):
+                return Path(f"/proc/{master}/root")
+        return Path("/")
+
+    def died(self, name: str) -> bool:
+        active, sub = self.systemd.active(units.unit_of(name))
+        return active == "failed" or sub == "auto-restart"
+
+    def _master(self, name: str) -> int:
+        """The process that `name` is ruled by: of an nginx that was renewed the new one, while the old one finishes."""
+        run = {"nginx": self.host.paths.front_run, "auth": self.host.paths.auth_run}.get(name)
+        if run is not None:
+            pid = nginxmaster.pid_in(run / "nginx.pid")
+            if _in_unit(name)(pid):
+                return pid
+        return self._main_pid(name)
+
+    def _main_pid(self, name: str) -> int:
+        return int(self.systemd.properties(units.unit_of(name), "MainPID")["MainPID"])
+
+    def outdated(self, name: str) -> bool:
+        found = self.systemd.properties(units.unit_of(name), "ActiveState", "ExecStart")
+        if found["ActiveState"] != "active" or not found["ExecStart"]:
+            return False
+        return processes.outdated(self._master(name), Path(found["ExecStart"][0][0]))
+
+    def renew(self, name: str) -> None:
+        """nginx's own way (nginx.org/en/docs/control.html): the old master starts a new one, which gets the sockets.
+
+        Raises SecregError when the new one does not come up; the old one goes on then.
+        """
+        old = self._master(name)
+        nginxmaster.send(old, signal.SIGUSR2, _in_unit(name))
+        deadline = time.monotonic() + RENEW_SECONDS
+        while (new := self._master(name)) == old or not nginxmaster.children(new):
+            if time.monotonic() > deadline:
+                raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
+            time.sleep(0.01)
+        nginxmaster.send(old, signal.SIGQUIT, _in_unit(name))
+
+    def show_images(self, slot: str, root: str) -> None:
+        """Started along with the registry; anew when another file system was mounted there, or by a newer version."""
+        if not views.shows(self.host, root, slot):
+            with contextlib.suppress(SecregError):  # without, the registry sends them, and apply says so
+                self.systemd.job("RestartUnit", units.unit_of(f"images@{slot}"))
+
+    def last_words(self, name: str) -> list[str]:
+        """What was said in the start that was asked for and in the present one (systemd tries again by itself): by the
+        process, and by systemd when it could not start it."""
+        asked = self.starts.get(name)
+        starts = {asked.number if asked else "", self._invocation(name)} - {""}
+        since = asked.at if asked else self._begun(name)
+        return unitlog.last_words(units.unit_of(name), starts, since) if starts else []
+
+    def _begun(self, name: str) -> float:
+        """When the present start of `name` began, or the last one: seconds since the epoch."""
+        return float(self.systemd.properties(units.unit_of(name), BEGUN)[BEGUN] / 1e6)
+
+    def _invocation(self, name: str) -> str:
+        """The number of the present start of `name`, or of the last one (systemd.exec(5), INVOCATION_ID); "": none."""
+        return bytes(self.systemd.properties(units.unit_of(name), "InvocationID")["InvocationID"]).hex()
+
+
+def _in_unit(name: str) -> Callable[[int], bool]:
+    """What tells whether a process belongs to `name`."""
+    return lambda pid: process.unit_of(pid) == units.unit_of(name)
+
+
+def _runs(state: tuple[str, str]) -> bool:
+    """Whether a unit in this `state` runs, or is about to."""
+    return state[0] not in ("inactive", "failed")

@@ -1,0 +1,76 @@
+"""NGINX_BINARY and REGISTRY_BINARY: each stands and falls alone, and so a generation remembers the programs that it was
+proven with. One that can't be used is the fault of its line in secure-registry.conf, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from secreg_host.base.errors import Problem
+from secreg_host.base.process import find_program
+from secreg_host.host import host as hosts
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted import settings as settings_module
+from secreg_host.wanted.parts import Part
+from secreg_host.wanted.settings import Settings
+
+NGINX, REGISTRY = "NGINX_BINARY", "REGISTRY_BINARY"
+FIELDS = {NGINX: "nginx_binary", REGISTRY: "registry_binary"}
+"""The settings that name programs, by the fields that hold them."""
+
+HINT = "correct the path, or leave the setting out: it is looked for in PATH"
+GOES_ON = "name another program, or leave the setting out; until then the one that served before goes on"
+
+
+def given(settings: Settings, name: str) -> str:
+    """The program that setting `name` names; "" where it is found in PATH."""
+    return str(getattr(settings, FIELDS[name]))
+
+
+def taking(part: Part, other: Part, names: Iterable[str]) -> Part:
+    """`part`, settings, with the programs `names` of `other`."""
+    return replace(part, facts=part.facts | {FIELDS[name]: other.facts.get(FIELDS[name], "") for name in names})
+
+
+def differs(part: Part, other: Part | None, name: str) -> bool:
+    """Whether the settings `part` name another program than `other` do; without others, whether they name one."""
+    before = given(kinds.settings_of(other), name) if other is not None else ""
+    return given(kinds.settings_of(part), name) != before
+
+
+def unusable(
+    conf: Path, part: Part, known: Part | None, refuses: Callable[[Sequence[str]], Problem | None]
+) -> dict[str, Problem]:
+    """By setting: programs that the settings `part`, of the file `conf`, name and that can't be run at all.
+
+    known: settings that serve; refuses: why a program can't be run where nginx is (services.py), of which another one
+    is asked for its version there. Another registry is tried in a slot, which tells more.
+    """
+    settings, found = kinds.settings_of(part), {}
+    for name in (NGINX, REGISTRY) if settings.own_registry else (NGINX,):
+        if not (path := given(settings, name)):
+            continue
+        where = settings_module.place_of(conf, name)
+        if not find_program(path):
+            what = "is a directory" if Path(path).is_dir() else "program not found"
+            found[name] = Problem(where, f"{name}: {what}: {path}", HINT)
+        elif name == NGINX and differs(part, known, name) and (problem := refuses([path, "-v"])):
+            found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
+    return found
+
+
+def blamed(conf: Path, name: str, part: Part, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """`problems` of the program that `name` names in the settings `part`, of file `conf`, as those of that line."""
+    path = given(kinds.settings_of(part), name)
+    said = f"{name}={path}" if path else f"without {name}"
+    where = settings_module.place_of(conf, name)
+    hints = [problem.hint if problem.where == where else GOES_ON for problem in problems]
+    return tuple(Problem(where, f"{said}: {one.what}", hint) for one, hint in zip(problems, hints, strict=True))
+
+
+def where(conf: Path, name: str, settings: Settings) -> str:
+    """The line that names the program of setting `name`; the program itself, where it was found in PATH."""
+    if given(settings, name):
+        return settings_module.place_of(conf, name)
+    return str(hosts.nginx(settings.nginx_binary) if name == NGINX else hosts.registry(settings.registry_binary))

@@ -1,0 +1,366 @@
+"""Settings: `secure-registry.conf` and the environment, parsed once into a frozen `Settings`.
+
+Every variable of the original container is here with its meaning. All problems are reported at once, each with its
+line; nothing behind this module sees a raw string.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from secreg_host.base import names, reading
+from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.formats import envfile
+
+FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
+KEY_TYPES = ("P-256", "RSA-4096")
+DOCKER_TRUST = ("insecure", "ca", "none")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the administrator set. Empty strings and tuples mean "not set"."""
+
+    server_names: tuple[str, ...] = ()
+    server_ips: tuple[str, ...] = ()
+    port: int = 443
+    username: str = "docker"
+    password: str = ""
+    opt: str = ""
+    c: str = "AU"
+    st: str = "Queensland"
+    l: str = "Brisbane"  # noqa: E741 - the name of RFC 4519
+    o: str = "Void"
+    cn: str = ""
+    key_type: str = "P-256"
+    cert_days: int = 397
+    registry_host: str = ""
+    registry_port: int = 5000
+    nginx_binary: str = ""
+    registry_binary: str = ""
+    docker_trust: str = "insecure"
+
+    @property
+    def own_registry(self) -> bool:
+        """Whether we run the registry ourselves, rather than pass requests on to REGISTRY_HOST."""
+        return not self.registry_host
+
+    def public(self) -> dict[str, object]:
+        """All settings but the password, for records and digests."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "password"}
+
+
+def default() -> Settings:
+    """The defaults for whoever runs this: without the right to bind port 443, the port is 8443."""
+    lowest = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    may_bind = os.geteuid() == 0 or (lowest.exists() and int(lowest.read_text()) <= Settings.port)
+    return Settings() if may_bind else Settings(port=8443)
+
+
+class _Invalid(Exception):
+    """What is wrong with a value, never the value itself: two settings on one line make a password part of another."""
+
+
+def _text(value: str) -> str:
+    if found := FORBIDDEN.search(value):
+        raise _Invalid(f"the character {found[0]!r} can't be used here")
+    if len(value.encode()) > 64:
+        raise _Invalid("longer than 64 bytes (RFC 5280, upper bounds)")
+    return value
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(_name, value.replace(",", " ").split())))
+
+
+def _name(word: str) -> str:
+    """A host name, without a dot at its end, or an address, without brackets."""
+    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
+    if (address := names.address(bare)) is not None:
+        return str(address)
+    if not names.is_host_name(word.removesuffix(".")):
+        raise _Invalid("not a host name (letters, digits, hyphens and dots)")
+    return word.removesuffix(".")
+
+
+def _addresses(value: str) -> tuple[str, ...]:
+    found = [names.address(word) for word in value.replace(",", " ").split()]
+    if None in found:
+        raise _Invalid("not an IP address; names go into SERVER_NAME")
+    return tuple(dict.fromkeys(map(str, found)))
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isascii() or not value.isdecimal() or len(value) > 9 or not low <= int(value) <= high:
+            raise _Invalid(f"not a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _country(value: str) -> str:
+    if value and not re.fullmatch("[A-Za-z]{2}", value):
+        raise _Invalid("not a country code of two letters (ISO 3166)")
+    return value.upper()
+
+
+def _username(value: str) -> str:
+    if not value or ":" in value or FORBIDDEN.search(value) or value != value.strip() or len(value.encode()) > 255:
+        raise _Invalid("a user name has 1 to 255 bytes and no colon, quote, control character or surrounding blank")
+    return value
+
+
+def _password(value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise _Invalid("a password has no control characters")
+    return value
+
+
+def _key_type(value: str) -> str:
+    if value not in KEY_TYPES:
+        raise _Invalid(f"none of {', '.join(KEY_TYPES)}")
+    return value
+
+
+def _docker_trust(value: str) -> str:
+    if value not in DOCKER_TRUST:
+        raise _Invalid(f"none of {', '.join(DOCKER_TRUST)}")
+    return value
+
+
+def _host(value: str) -> str:
+    if not value:
+        return ""
+    if len(found := _names(value)) != 1:
+        raise _Invalid("one host name or address is needed")
+    return found[0]
+
+
+def _program(value: str) -> str:
+    if value and (not value.startswith("/") or FORBIDDEN.search(value) or re.search(r"\s", value)):
+        raise _Invalid("an absolute path without blanks is needed")
+    return value
+
+
+def _options(value: str) -> str:
+    from secreg_host.formats import hashoptions  # late: passlib takes its time, and OPT is rarely set
+
+    try:
+        hashoptions.split_options(value, "OPT")
+    except BadInput as error:
+        raise _Invalid("; ".join(problem.what for problem in error.problems)) from None
+    return value
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of secure-registry.conf: the field it sets, its parser, and how the file explains it."""
+
+    name: str
+    field: str
+    parse: Callable[[str], object]
+    about: str
+    shown: str = ""
+
+
+KEYS = (
+    Key(
+        "SERVER_NAME",
+        "server_names",
+        _names,
+        "Names under which clients reach the registry (several: separate by "
+        "blanks).\nThey go into the certificate. Default: this host's name.",
+        "registry.example.org",
+    ),
+    Key(
+        "SERVER_IP",
+        "server_ips",
+        _addresses,
+        "Addresses for the certificate, IPv4 and IPv6, besides localhost and this host's own.",
+        "192.0.2.10",
+    ),
+    Key("PORT", "port", _number(1, 65535), "The port on which the registry answers (TLS)."),
+    Key("USERNAME", "username", _username, "The first user, made with .htpasswd."),
+    Key(
+        "PASSWORD",
+        "password",
+        _password,
+        "Its password. Default: the content of .password, else a random one that is stored there.",
+    ),
+    Key(
+        "OPT",
+        "opt",
+        _options,
+        "Options of the htpasswd command when it makes .htpasswd, such as -B -C 12; also spelled OPTS.",
+        "-5",
+    ),
+    Key("C", "c", _country, "The certificate's subject, see openssl.cnf: country (two letters), ..."),
+    Key("ST", "st", _text, "... state or province, ..."),
+    Key("L", "l", _text, "... locality, ..."),
+    Key("O", "o", _text, "... organization, ..."),
+    Key("CN", "cn", _text, "... and common name. Default: the first SERVER_NAME.", "registry.example.org"),
+    Key("KEY_TYPE", "key_type", _key_type, "Key of the server certificate: P-256, or RSA-4096 for very old clients."),
+    Key("CERT_DAYS", "cert_days", _number(1, 3650), "Days for which the server certificate is valid."),
+    Key(
+        "REGISTRY_HOST",
+        "registry_host",
+        _host,
+        "Pass requests on to a registry that runs elsewhere. Default: the "
+        "registry that this\npackage runs itself, over a unix socket.",
+        "127.0.0.1",
+    ),
+    Key("REGISTRY_PORT", "registry_port", _number(1, 65535), "The port of REGISTRY_HOST."),
+    Key("NGINX_BINARY", "nginx_binary", _program, "The nginx to run. Default: found in PATH.", "/usr/sbin/nginx"),
+    Key(
+        "REGISTRY_BINARY",
+        "registry_binary",
+        _program,
+        "distribution's registry to run. Default: docker-registry or registry, found in PATH.",
+        "/usr/local/bin/registry",
+    ),
+    Key(
+        "DOCKER_TRUST",
+        "docker_trust",
+        _docker_trust,
+        "How the Docker daemon of this host trusts a certificate of our own CA: insecure (an entry in\n"
+        '"insecure-registries"), ca (verified, by ca.crt below /etc/docker/certs.d; better), or none (hands off).',
+    ),
+)
+BY_NAME = {key.name: key for key in KEYS}
+ALIASES = {"OPTS": "OPT"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value as given, and where."""
+
+    value: str
+    where: str
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
+    """The settings in `environment`.
+
+    USERNAME is set by some desktop logins to the name of the person: it counts only together with PASSWORD, or when
+    it differs from who is logged in.
+    """
+    given = {}
+    for name in (*BY_NAME, *ALIASES):
+        if name in environment:
+            given[ALIASES.get(name, name)] = Given(environment[name], f"environment variable {name}")
+    login = {environment.get(name) for name in ("USER", "LOGNAME", "SUDO_USER")}
+    if "USERNAME" in given and "PASSWORD" not in given and environment["USERNAME"] in login:
+        del given["USERNAME"]
+    return given
+
+
+def from_file(data: bytes, where: str) -> tuple[dict[str, Given], tuple[Problem, ...]]:
+    """The settings in the bytes of secure-registry.conf, and every problem of their form."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        return {}, (Problem(f"{where}:{line}", "not UTF-8 text", "save the file as UTF-8"),)
+    assignments, problems = envfile.parse(text, where)
+    given: dict[str, Given] = {}
+    found = list(problems)
+    for item in assignments:
+        place = f"{where}:{item.line}"
+        name = ALIASES.get(item.key, item.key)
+        if name not in BY_NAME:
+            close = get_close_matches(item.key[:40].upper().removeprefix("EXPORT "), BY_NAME, n=1)
+            hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(BY_NAME)
+            found.append(Problem(place, "a setting that is not known", hint))
+        elif name in given:
+            found.append(Problem(place, f"{name} is set again (first at {given[name].where})", "keep one of the two"))
+        else:
+            given[name] = Given(item.value, place)
+    return given, tuple(found)
+
+
+def combine(file: dict[str, Given], environment: dict[str, Given]) -> tuple[dict[str, Given], tuple[Problem, ...]]:
+    """Both sources as one; the same key with two different values is a problem, for neither would last."""
+    problems = [
+        Problem(
+            given.where,
+            f"{name} differs from {file[name].where}",
+            f"change it in the file, or run this without {name} in the environment",
+        )
+        for name, given in environment.items()
+        if name in file and file[name].value != given.value
+    ]
+    return file | environment, tuple(problems)
+
+
+def parse(given: Mapping[str, Given]) -> Settings:
+    """`given` as Settings. Raises BadInput with every bad value; a password is never part of a message."""
+    values: dict[str, object] = {}
+    problems = []
+    for name, item in given.items():
+        key = BY_NAME[name]
+        if item.value == "" and key.field not in ("username",):
+            continue  # KEY= is the same as leaving it out, as in a shell's ${KEY:-default}
+        try:
+            values[key.field] = key.parse(item.value)
+        except _Invalid as error:
+            problems.append(Problem(item.where, f"{name}: {error}", f"see {name} in secure-registry.conf(5)"))
+    if problems:
+        raise BadInput(problems)
+    return replace(default(), **values)  # type: ignore[arg-type]
+
+
+def load(conf: Path, data: bytes | None, environment: Mapping[str, str]) -> Settings:
+    """Settings of file `conf` with the bytes `data` (None: no such file) under `environment`.
+
+    Raises BadInput with all problems of both at once.
+    """
+    file, problems = from_file(data, str(conf)) if data is not None else ({}, ())
+    given, conflicts = combine(file, from_environment(environment))
+    found = [*problems, *conflicts]
+    settings = Settings()
+    try:
+        settings = parse(given)
+    except BadInput as error:
+        found += error.problems
+    if found:
+        raise BadInput(sorted(found, key=_place))
+    return settings
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    head, _, line = problem.where.rpartition(":")
+    return (head, int(line)) if line.isdecimal() else (problem.where, 0)
+
+
+def place_of(conf: Path, name: str) -> str:
+    """Where setting `name` stands in the file `conf`, as `file:line`; the file where it does not."""
+    with contextlib.suppress(SecregError):
+        file, _ = from_file(reading.read(conf, reading.SETTINGS) or b"", str(conf))
+        if name in file:
+            return file[name].where
+    return str(conf)
+
+
+def unresolved(settings: Settings) -> tuple[Problem, ...]:
+    """A problem if REGISTRY_HOST is a name that nothing knows: nginx would refuse to start with it."""
+    if not settings.registry_host:
+        return ()
+    try:
+        socket.getaddrinfo(settings.registry_host, settings.registry_port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return (
+            Problem(
+                "REGISTRY_HOST",
+                f"nothing knows this host name ({error.strerror})",
+                "correct it in secure-registry.conf, or add the name to DNS or /etc/hosts",
+            ),
+        )
+    return ()

@@ -1,0 +1,167 @@
+"""Which files the current state was read from, and whether they are still the same: stat(2), no reading.
+
+A fingerprint holds of each file along its path what any way of saving changes: device, inode, size, times, mode and
+owner. Links are followed one by one, so that a new target of any of them is seen (certbot's live/ -> archive/). What
+does not answer is the same for as long as it does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from secreg_host.base import distant, patterns, quoting
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.paths import Paths
+
+FILES, FOLDERS = 1000, 50
+"""What is looked at in /etc/secure-registry at the most: somebody may have put a link to / there."""
+
+IGNORED = (".new", ".swp", ".swx", "~", ".dpkg-new", ".dpkg-tmp")
+"""Endings of files that are never read: our own temporaries and those of editors."""
+
+
+def own_files(paths: Paths) -> tuple[Path, ...]:
+    """Everything in /etc/secure-registry (and below), as it is now: those that have a meaning, and of others not more
+    than can be looked at in a moment."""
+    try:
+        return distant.ask(paths.etc, lambda: _files_below(paths.etc, paths.wanted))
+    except SecregError:
+        return ()
+
+
+def _files_below(top: Path, wanted: Iterable[Path]) -> tuple[Path, ...]:
+    found = {path for path in wanted if os.path.lexists(path)}
+    folders = [top]
+    for folder in folders:
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name.endswith(IGNORED):
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                found |= {Path(entry)} if len(found) < FILES else set()
+            elif len(folders) < FOLDERS:
+                folders.append(Path(entry))
+    return tuple(sorted(found))
+
+
+def along(path: Path, far: bool = True) -> Iterator[Path]:
+    """`path` and every link on the way to where its bytes are, as absolute paths without links in front; unless `far`,
+    only as far as it leads through file systems that answer."""
+    pending = [path]
+    for _ in range(distant.LINKS):
+        if not pending:
+            return
+        current = pending.pop()
+        if not far and distant.below(current):
+            return
+        link = next((parent for parent in reversed(current.parents) if _target(parent)), None)
+        yield link or current
+        target = _target(link or current)
+        if target is not None:
+            pending.append(target / current.relative_to(link or current))
+
+
+def _target(link: Path) -> Path | None:
+    """Where `link` leads; None if it is none, or not to be seen."""
+    try:
+        return Path(os.path.normpath(link.parent / link.readlink()))
+    except OSError:
+        return None
+
+
+def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
+    """The directories to watch: /etc/secure-registry with its parent, and those of every step to each source; none
+    before one above it.
+
+    For one that does not exist, the nearest above it that does: there it will turn up. Not those on network file
+    systems, whose changes the kernel of this host can't tell (inotify(7)).
+    """
+    sources = tuple(sources)
+    found = set()
+    for source in (str(paths.etc), *map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
+        for step in along(Path(source), far=False):
+            found.add(next((path for path in step.parents if _is_directory(path)), step))
+    return tuple(sorted(found))
+
+
+def mounted(paths: Paths) -> tuple[Problem, ...]:
+    """What is mounted upon /etc/secure-registry, or upon something in it, in words: it hides what was there before."""
+    found = {Path(point): mount.kind for point, mount in distant.mounts().items()}
+    return tuple(
+        Problem(
+            str(point),
+            f"a file system ({found[point]}) is mounted there, which hides what it is mounted upon",
+            f"if that is not meant: umount {quoting.shell(str(point))}",
+        )
+        for point in sorted(found)
+        if point.is_relative_to(paths.etc)
+    )
+
+
+def _is_directory(path: Path) -> bool:
+    """Whether `path` is a directory, or one that we may not see."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return True
+
+
+def _matches(sources: Iterable[str]) -> set[str]:
+    """The files for which those of `sources` stand that are patterns (`include conf.d/*.conf`)."""
+    found = set()
+    for source in sources:
+        if glob.has_magic(source):
+            with contextlib.suppress(SecregError):  # an apply tells
+                found |= set(map(str, patterns.expand(source)))
+    return found
+
+
+def marks(paths: Paths, sources: Iterable[str]) -> dict[str, str]:
+    """For each of the files what changes whenever it does."""
+    sources = tuple(sources)
+    return {source: mark(source) for source in {*map(str, own_files(paths)), *sources, *_matches(sources)}}
+
+
+def mark(source: str) -> str:
+    """What changes whenever the file at the path `source` does, or a link on the way to it."""
+    try:
+        return distant.ask(source, lambda: _mark(source))
+    except SecregError:
+        return f"{source} does not answer"
+
+
+def _mark(source: str) -> str:
+    found = []
+    for step in along(Path(source)):
+        try:
+            status = step.lstat()
+        except OSError as error:
+            found.append(f"{step} {error.errno}")
+            continue
+        times = (status.st_mtime_ns, status.st_ctime_ns) if not stat.S_ISDIR(status.st_mode) else ()
+        found.append(
+            f"{step} {status.st_dev} {status.st_ino} {status.st_size} {times} "
+            f"{status.st_mode:o} {status.st_uid} {status.st_gid}"
+        )
+    return "\n".join(found)
+
+
+def fingerprint(paths: Paths, sources: Iterable[str]) -> str:
+    """A digest that changes whenever one of the files does; the same files give the same digest."""
+    return digest(marks(paths, sources))
+
+
+def digest(marks: dict[str, str]) -> str:
+    """The fingerprint of files with these `marks`."""
+    whole = "\n".join(f"{source} {marks[source]}" for source in sorted(marks))
+    return hashlib.sha256(os.fsencode(whole)).hexdigest()  # of names that may be no text

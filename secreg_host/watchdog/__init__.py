@@ -1,0 +1,1 @@
+"""What changed, and asking for an apply."""

@@ -1,0 +1,266 @@
+"""The watchdog: notices that /etc changed, waits until it settles, asks for one reload. No policy.
+
+Whether anything changed is decided by comparing fingerprints (`sources.py`) with the one that the last apply recorded;
+events only say when to look. A look every `CHECK_SECONDS`, and one at start, catch what inotify lost. While an apply
+that was asked for has not seen the files as they are (it was killed, it failed, it had begun before they changed), the
+next one is asked for soon. One that is slow does not hold up a removed user: it is asked for anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from secreg_host.base import records
+from secreg_host.base.errors import SecregError
+from secreg_host.base.journal import Level, notify, say
+from secreg_host.base.paths import Paths
+from secreg_host.wanted import sources
+from secreg_host.watchdog import ask, retries
+from secreg_host.watchdog.events import BLIND_SECONDS, Events
+
+SETTLE_SECONDS = 0.02
+"""Quiet time after an event before looking; each further event begins it anew ..."""
+
+LONGEST_SECONDS = 0.8
+"""... but no longer than this, however busy the directory is."""
+
+CHECK_SECONDS = 30.0
+RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Pauses before an apply is asked for once more for the same files; then `CHECK_SECONDS`."""
+
+MAIN, RELOAD, UNIT = "secure-registry.service", "secure-registry-reload.service", "secure-registry-watchdog.service"
+PATIENCE_SECONDS = 0.3
+"""How long an apply may go on after .htpasswd changed, before it must begin anew."""
+
+BLIND = "looks every"
+"""How the status of the watchdog's unit begins while something can't be watched; what helps follows `REMEDY`."""
+
+BY_SYSTEMD = 200
+"""Exit codes from here on say that systemd could not run the program at all (systemd.exec(5))."""
+
+REMEDY = " -> "
+ARMINGS = 10
+"""How often directories are looked for that turned up while others began to be watched, before one look."""
+
+
+@dataclass(eq=False)
+class Watcher:
+    """Watches the instance of `paths`; `reload` applies what is there, anew when its argument says that this can't
+    wait; `start` starts what failed to. Each may raise SecregError."""
+
+    paths: Paths
+    reload: Callable[[Callable[[], bool]], None]
+    start: Callable[[], None] = lambda: None
+    ended: threading.Event = field(default_factory=threading.Event)
+    events: Events = field(default_factory=Events)
+    tried: str = ""
+    tries: int = 0
+    pause: float = CHECK_SECONDS
+    """Seconds until the next look, if nothing happens."""
+
+    retried: retries.Retry | None = None
+    """What was tried again last."""
+
+    outcome: str = "watching"
+    """What came of the last reload."""
+
+    told: str = ""
+    """The status of the unit."""
+
+    def run(self) -> None:
+        """Watch until `ended` is set."""
+        code, due, periodic = _code(), 0.0, True
+        self.arm()
+        notify("READY=1")
+        try:
+            while not self.ended.is_set():
+                self.look(periodic)
+                if self.arm():  # what the apply read is elsewhere now: it may have changed meanwhile
+                    self.events.wake()
+                self.tell()
+                notify("WATCHDOG=1")
+                if _code() != code:
+                    return  # a new version was installed: systemd starts it
+                now = time.monotonic()
+                due = now + self.pause if periodic else min(due, now + self.pause)
+                self.events.wait(due - now)
+                self.settle()
+                periodic = time.monotonic() >= due
+                self.arm()
+        finally:
+            self.events.close()
+
+    def stop(self) -> None:
+        """End `run`, from a signal handler or another thread."""
+        self.ended.set()
+        self.events.wake()
+
+    def settle(self) -> None:
+        """Wait until nothing happens any more."""
+        longest = time.monotonic() + LONGEST_SECONDS
+        while time.monotonic() < longest and not self.ended.is_set() and self.events.wait(SETTLE_SECONDS):
+            pass
+
+    def arm(self) -> bool:
+        """Watch the directories of what the current state was read from, also those that turn up meanwhile.
+
+        Returns whether there are new ones. What happened before is not told by events: a look must follow.
+        """
+        new = False
+        for _ in range(ARMINGS):
+            if not self.events.watch(sources.directories(self.paths, self.sources())):
+                return new
+            new = True
+        return new
+
+    def tell(self) -> None:
+        """Let the unit's status say what came of the last reload, and what can't be watched; that once in the journal,
+        too."""
+        before, self.told = self.told, _blindness(self.events.blind) or self.outcome
+        if self.told != before:
+            notify(f"STATUS={self.told}")
+        if self.told.startswith(BLIND) == before.startswith(BLIND):
+            return
+        if self.told.startswith(BLIND):
+            say(self.told.replace(REMEDY, f"\n {REMEDY}"), Level.WARNING)
+        else:
+            say("everything is watched again")
+
+    def sources(self) -> list[str]:
+        """The files outside our directory that the last apply read."""
+        return list(records.peek(self.paths.report, records.REPORT).get("sources", []))
+
+    def look(self, periodic: bool) -> None:
+        """Try again what failed, when its time has come; else see whether anything changed."""
+        due = retries.load(self.paths)
+        if due is not None and due.seconds(time.time()) == 0 and (periodic or due != self.retried):
+            self.retried, self.pause = due, CHECK_SECONDS  # whoever tries it writes down when it is tried next
+            self.ask(self.start if due.start else lambda: self.reload(self.hurry()))
+        else:
+            self.compare(periodic)
+        following = retries.load(self.paths)
+        if following is not None and following != self.retried:
+            self.pause = min(self.pause, following.seconds(time.time()))
+
+    def ask(self, apply: Callable[[], None]) -> None:
+        """Let `apply` run; what went wrong is said."""
+        try:
+            apply()
+        except SecregError as error:
+            say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
+            self.outcome = f"the last reload failed: {error.message}"
+        else:
+            found = records.peek(self.paths.report, records.REPORT).get("findings", [])
+            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
+            self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
+
+    def compare(self, periodic: bool) -> None:
+        """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
+        try again after a pause that grows. periodic: the pause is over."""
+        report = records.peek(self.paths.report, records.REPORT)
+        damaged = not report and self.paths.current.is_symlink()  # an apply writes it anew
+        if not report.get("generation") and not damaged:
+            self.pause = CHECK_SECONDS
+            return  # nothing serves: nothing to take over
+        now = sources.fingerprint(self.paths, self.sources())
+        due = periodic and (self.waited_long(report) or not os.path.lexists(self.paths.users_live))
+        if now == report.get("fingerprint") and not due:
+            self.tried, self.tries, self.pause = "", 0, CHECK_SECONDS  # what was before may come back
+            return
+        if now == self.tried and not periodic:
+            return
+        self.tries = self.tries + 1 if now == self.tried else 0
+        self.tried = now
+        self.ask(lambda: self.reload(self.hurry()))
+        seen = records.peek(self.paths.report, records.REPORT).get("fingerprint") == now
+        again = self.tries < len(RETRY_SECONDS) and not seen
+        self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
+
+    def hurry(self) -> Callable[[], bool]:
+        """What tells, once for each change, whether .htpasswd changed a while ago, after now."""
+        users = str(self.paths.htpasswd)
+        known, since, patience = sources.mark(users), 0.0, PATIENCE_SECONDS
+
+        def urgent() -> bool:
+            nonlocal known, since, patience
+            now = sources.mark(users)
+            if now != known:
+                known, since = now, since or time.monotonic()
+            if not since or time.monotonic() - since < patience:
+                return False
+            since, patience = 0.0, patience * 2  # whoever goes on changing it must not keep all else from serving
+            return True
+
+        return urgent
+
+    @staticmethod
+    def waited_long(report: dict[str, Any]) -> bool:
+        """Whether a half-changed pair was waited for long enough to be called wrong."""
+        return any(finding.get("kind") == "waiting" for finding in report.get("findings", []))
+
+
+def _blindness(blind: Mapping[Path, OSError]) -> str:
+    """What can't be watched, why, and what helps (inotify(7)); "" if nothing is."""
+    if not blind:
+        return ""
+    first, error = next(iter(blind.items()))
+    more = f" and {len(blind) - 1} more" if len(blind) > 1 else ""
+    limit = "max_user_instances" if error.errno == errno.EMFILE else "max_user_watches"
+    remedy = f"raise the limit: sysctl fs.inotify.{limit} (sysctl.d(5))"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        remedy = f"let root read it without special rights: chmod o+rx {first}"
+    return f"{BLIND} {BLIND_SECONDS:.0f} s, for it cannot watch {first}{more} ({error.strerror}){REMEDY}{remedy}"
+
+
+def _code() -> int:
+    """When this program was last changed (nanoseconds)."""
+    try:
+        return Path(__file__).stat().st_mtime_ns
+    except OSError:
+        return 0  # in the middle of an upgrade
+
+
+def run_reload_unit(urgent: Callable[[], bool]) -> None:
+    """Have systemd run one apply, anew when it is `urgent`, and wait for its end. Raises SecregError when that can't be
+    asked for.
+
+    If the process that is ready for it can't be asked, or was killed, or its units are masked or broken, the apply is
+    one that needs none of them.
+    """
+    from secreg_host.base.systemd import Systemd
+
+    systemd = Systemd()
+    try:
+        through = systemd.job("StartUnit", RELOAD, enough=urgent)
+        while not through:
+            say(".htpasswd changed: what is slow begins anew, so that a removed user is out")
+            through = systemd.job("RestartUnit", RELOAD, enough=urgent)
+        code = systemd.properties(RELOAD, "ExecMainStatus")["ExecMainStatus"]
+    except SecregError as error:
+        say(f"{error.message}\n  -> {MAIN} is reloaded instead; see: systemctl status {RELOAD}", Level.WARNING)
+        code = ask.UNHEARD
+    if code == ask.UNHEARD or code >= BY_SYSTEMD:
+        systemd.job("ReloadUnit", MAIN, mode="fail")  # not in place of a stop that somebody has just asked for
+
+
+def run_main_unit() -> None:
+    """Start the service anew whose start failed. Raises SecregError when that can't be asked for."""
+    from secreg_host.base.systemd import Systemd
+
+    systemd = Systemd()
+    if systemd.active(MAIN)[0] == "failed":  # not one that somebody stopped, or starts just now
+        systemd.job("StartUnit", MAIN, mode="fail")
+
+
+def main(paths: Paths) -> int:
+    """What secure-registry-watchdog.service runs, until SIGTERM, which ends it at once: it holds no state. At a restart
+    the apply that it waits for is one that comes after the stop, which waits for its end."""
+    Watcher(paths, run_reload_unit, run_main_unit).run()
+    return 0
