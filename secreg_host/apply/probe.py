@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.nginxconf import Listen
 from secreg_host.formats.serverblocks import Door
 
@@ -63,7 +64,7 @@ def connect_unix(path: Path) -> Callable[[Listen], socket.socket]:
                 raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), str(path))
             link = socket.socket(socket.AF_UNIX)
             link.settimeout(TIMEOUT)
-            link.connect(f"/proc/self/fd/{descriptor}")
+            link.connect(str(DESCRIPTORS / str(descriptor)))
             return link
         finally:
             os.close(descriptor)

@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path, PurePosixPath
 
 from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import DESCRIPTORS
 
 FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -25,11 +26,11 @@ def make(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
     """
     descriptor = _reach(path.absolute(), mode)
     try:
-        found, itself = os.fstat(descriptor), f"/proc/self/fd/{descriptor}"
+        found, itself = os.fstat(descriptor), DESCRIPTORS / str(descriptor)
         if owner is not None and os.geteuid() == 0 and (found.st_uid, found.st_gid) != owner:
             os.chown(itself, *owner)
         if found.st_mode & 0o7777 != mode:
-            Path(itself).chmod(mode)
+            itself.chmod(mode)
     finally:
         os.close(descriptor)
 

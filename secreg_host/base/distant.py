@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from secreg_host.base.errors import bad_input
+from secreg_host.base.paths import PROC
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ WAIT_SECONDS = 1.0
 SILENT_SECONDS = 10.0
 """How long a file system that did not answer is not asked again: many files may lie on it."""
 
-MOUNTINFO = Path("/proc/self/mountinfo")
+MOUNTINFO = PROC / "self/mountinfo"
 ESCAPED = re.compile(rb"\\([0-7]{3})")
 """A byte of a path that would not be one word there: blanks, line ends, backslashes."""
 

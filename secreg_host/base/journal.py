@@ -9,7 +9,7 @@ import struct
 import sys
 from enum import IntEnum
 
-JOURNAL = "/run/systemd/journal/socket"
+from secreg_host.base.paths import JOURNAL
 
 
 class Level(IntEnum):

@@ -22,8 +22,41 @@ HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 NOT_KEPT = (Path("/tmp"), Path("/var/tmp"), Path("/dev"), Path("/proc"), Path("/sys"))
 """Where a service has files of its own, by PrivateTmp= and PrivateDevices=, or nobody has any."""
 
+PROC = Path("/proc")
+"""What the kernel says of processes and of itself (proc(5))."""
+
+PROCESSES_SHOWN = (PROC, Path("/dev/fd"))
+"""Where a process can be led to its own descriptors and to other processes' files."""
+
+DESCRIPTORS = PROC / "self/fd"
+"""A way to what is open already, whatever stands at its place by now."""
+
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for."""
+
+SYSTEMD = Path("/run/systemd/system")
+"""There where systemd is PID 1 (sd_booted(3))."""
+
+SANDBOXED = "/run/systemd/unit-root"
+"""What systemd's messages put before paths while it sets up a sandbox."""
+
+JOURNAL = "/run/systemd/journal/socket"
+"""Where journald listens (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
+
+MASK = Path("/dev/null")
+"""What a masked unit is a link to (systemctl(1))."""
+
+SNAP_DAEMON_JSON = Path("/var/snap/docker/current/config/daemon.json")
+"""Of a Docker that is a snap."""
+
+DEFAULT_STORAGE = Path("/var/lib/registry")
+"""Where distribution's filesystem driver stores without `rootdirectory`."""
+
+OWN_NGINX = Path("/usr/sbin/nginx")
+"""Where an administrator may name nginx: an example."""
+
 OWN_REGISTRY = Path("/usr/local/bin/registry")
-"""Where an administrator puts distribution's own release: found by itself (process.SEARCH)."""
+"""Where an administrator puts distribution's own release: found by itself (SEARCH)."""
 
 
 @dataclass(frozen=True)

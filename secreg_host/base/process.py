@@ -15,8 +15,8 @@ from pathlib import Path
 
 from secreg_host.base import distant
 from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import PROC, SEARCH
 
-SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONFINED = "SECREG_CONFINED"
 """Set by units that run us in a sandbox."""
 
@@ -138,7 +138,7 @@ def spawn(
 def unit_of(pid: int) -> str:
     """The unit of systemd's that process `pid` belongs to, by its control group (cgroups(7)); "": none."""
     with contextlib.suppress(OSError):
-        found = UNIT.findall(Path(f"/proc/{pid}/cgroup").read_text(errors="replace"))
+        found = UNIT.findall((PROC / str(pid) / "cgroup").read_text(errors="replace"))
         return str(found[-1]) if found else ""
     return ""
 
@@ -146,7 +146,7 @@ def unit_of(pid: int) -> str:
 def group_members(group: int) -> set[int]:
     """The processes of process group `group` (proc_pid_stat(5))."""
     found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for stat in PROC.glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
                 found.add(int(stat.parent.name))

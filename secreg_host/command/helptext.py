@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from secreg_host.base.paths import Paths
+
 DESCRIPTION = """\
 A private Docker/OCI registry with TLS and passwords on this host, without containers: distribution's registry
 behind nginx, as systemd units that are configured by the files of /etc/secure-registry.
 """
 
-ETC = "/etc/secure-registry/"
-LIB = "/var/lib/secure-registry/"
+ETC = f"{Paths().etc}/"
+LIB = f"{Paths().lib}/"
 
 FILES = (
     (f"{ETC}secure-registry.conf", "settings, KEY=value"),

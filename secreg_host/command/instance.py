@@ -22,7 +22,7 @@ from secreg_host.apply.report import Report
 from secreg_host.base import files
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.base.journal import Level, say
-from secreg_host.base.paths import Paths
+from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import status as looking
 from secreg_host.generation import generations
 from secreg_host.host import memory
@@ -163,7 +163,7 @@ def pid_of(paths: Paths) -> int | None:
 def _lives(pid: int) -> bool:
     """Whether `pid` is a process of this program; not one that has another one's number by now, and no zombie."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = (PROC / str(pid) / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
     return b"secure-registry" in command or b"secreg_host" in command

@@ -22,7 +22,7 @@ from pathlib import Path
 from secreg_host.base import templating
 from secreg_host.base.errors import Exit, bad_input
 from secreg_host.base.journal import notify
-from secreg_host.base.paths import Paths
+from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import cli
 from secreg_host.watchdog.ask import BEGUN
 
@@ -95,7 +95,7 @@ def outdated(loaded: Mapping[Path, Mark]) -> bool:
 
 def _mapped() -> list[str]:
     """What the kernel says of our memory (proc_pid_maps(5))."""
-    return Path("/proc/self/maps").read_text().splitlines()
+    return (PROC / "self/maps").read_text().splitlines()
 
 
 def _serve(listener: socket.socket, link: socket.socket) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from secreg_host.base import names
 from secreg_host.base.errors import BadInput, Problem
+from secreg_host.base.paths import DEFAULT_STORAGE
 from secreg_host.formats import yamlfile
 
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
@@ -18,10 +19,6 @@ NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
 
 NO_SECRETS = {("version",), ("storage", "filesystem", "rootdirectory")}
 """Where the values are none, whatever they are."""
-
-DEFAULT_ROOT = "/var/lib/registry"
-"""Where the filesystem driver stores without `rootdirectory`."""
-
 
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 """What a unit can't have in a path (quoting.unit_path)."""
@@ -164,9 +161,9 @@ def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], .
 
 def _root(storage: object, where: str, problems: list[Problem]) -> Path:
     options = storage.get("filesystem") if isinstance(storage, dict) else None
-    given = (options or {}).get("rootdirectory", DEFAULT_ROOT) if isinstance(options, dict | None) else options
+    given = (options or {}).get("rootdirectory", str(DEFAULT_STORAGE)) if isinstance(options, dict | None) else options
     if not isinstance(given, str) or not given.startswith("/") or UNWRITABLE.search(given):
         what = "storage.filesystem.rootdirectory is not an absolute path that can be used"
         problems.append(Problem(where, what, "write one, without backslashes and control characters"))
-        return Path(DEFAULT_ROOT)
+        return Path(str(DEFAULT_STORAGE))
     return Path(given)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from secreg_host.base import distant, distro
 from secreg_host.base.errors import SecregError
-from secreg_host.base.paths import Paths
+from secreg_host.base.paths import PROC, SYSTEMD, Paths
 from secreg_host.base.process import Account, find_program
 
 NGINX_NAMES = ("nginx",)
@@ -26,6 +26,7 @@ FRONT_USER = "secure-registry-nginx"
 AUTH_USER = "secure-registry-auth"
 REGISTRY_USER = "secure-registry"
 SIOCGIFADDR = 0x8915
+IF_INET6 = PROC / "self/net/if_inet6"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> P
 
 def systemd_runs() -> bool:
     """Whether systemd is PID 1 (sd_booted(3))."""
-    return Path("/run/systemd/system").is_dir()
+    return SYSTEMD.is_dir()
 
 
 def in_memory(path: Path) -> bool:
@@ -118,7 +119,7 @@ def in_memory(path: Path) -> bool:
 
 
 def has_ipv6() -> bool:
-    return Path("/proc/self/net/if_inet6").exists()
+    return IF_INET6.exists()
 
 
 def addresses() -> tuple[str, ...]:
@@ -131,7 +132,6 @@ def addresses() -> tuple[str, ...]:
             except OSError:
                 continue  # an interface without an IPv4 address
             found.append(ipaddress.ip_address(answer[20:24]))
-    listing = Path("/proc/self/net/if_inet6")
-    if listing.exists():
-        found += [ipaddress.ip_address(bytes.fromhex(line.split()[0])) for line in listing.read_text().splitlines()]
+    if has_ipv6():
+        found += [ipaddress.ip_address(bytes.fromhex(line.split()[0])) for line in IF_INET6.read_text().splitlines()]
     return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))

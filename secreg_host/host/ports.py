@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from secreg_host.base import names, process
+from secreg_host.base.paths import PROC
 from secreg_host.formats.nginxconf import Listen
 
 LISTENING = "0A"
-PROC = Path("/proc")
 
 
 def _listeners() -> Iterator[tuple[str, int, str]]:

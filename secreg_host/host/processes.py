@@ -7,6 +7,7 @@ from pathlib import Path
 
 from secreg_host.base import distant
 from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import PROC
 from secreg_host.base.process import Account
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
@@ -49,7 +50,7 @@ def _outdated(pid: int, program: Path) -> bool:
     with program.open("rb") as stream:
         if stream.read(len(ELF)) != ELF:
             return False
-    now, then = program.stat(), Path(f"/proc/{pid}/exe").stat()
+    now, then = program.stat(), (PROC / str(pid) / "exe").stat()
     return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino)
 
 

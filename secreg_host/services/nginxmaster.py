@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from secreg_host.base.paths import PROC
+
 TITLE = b"nginx: worker process\0"
 """What a worker calls itself from when it takes connections until it is told to finish."""
 
@@ -27,7 +29,7 @@ PID_SIZE = 16
 def children(pid: int) -> set[int]:
     """The processes that `pid` has started (proc_pid_task_children(5))."""
     with contextlib.suppress(OSError):
-        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+        return set(map(int, (PROC / f"{pid}/task/{pid}/children").read_text().split()))
     return set()
 
 
@@ -38,7 +40,7 @@ def workers(master: int) -> set[int]:
 
 def _title(pid: int) -> bytes:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return (PROC / str(pid) / "cmdline").read_bytes()
     return b""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from secreg_host.base.errors import Problem
+from secreg_host.base.paths import SANDBOXED
 
 SPAWN = re.compile(r"Failed at step (?P<step>[A-Z_]+) spawning (?P<program>.+): (?P<reason>[^:]+)$")
 """systemd's message SD_MESSAGE_SPAWN_FAILED; the steps are the names of exit codes (systemd.exec(5))."""
@@ -43,7 +44,7 @@ def explain(said: Iterable[str]) -> NotStarted | None:
     lines = list(said)
     for line in lines:
         if found := SANDBOX.search(line):
-            place = (found["path"] or "").removeprefix("/run/systemd/unit-root")
+            place = (found["path"] or "").removeprefix(SANDBOXED)
             what = f"its sandbox can't be set up: {f'{place}: ' if place else ''}{found['reason']}"
             hint = f"see why: ls -ld {place}" if place else STEPS["NAMESPACE"][1]
             return NotStarted(what, hint, program=False)

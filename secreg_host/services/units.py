@@ -12,6 +12,7 @@ from pathlib import Path
 
 from secreg_host.base import beside, files, quoting, templating
 from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.paths import MASK
 from secreg_host.base.rendered import Rendered
 from secreg_host.host import memory, processes, views
 from secreg_host.host.host import Host
@@ -148,7 +149,7 @@ def strangers(host: Host) -> tuple[Problem, ...]:
     for path in (host.paths.units / unit_of(name) for name in ("nginx", "auth", "registry@")):
         if path.is_symlink():
             target = path.readlink()
-            masked = str(target) == "/dev/null"
+            masked = target == MASK
             said = "is masked, so it does not start" if masked else f"is a link to {target}, and left as it is"
             hint = (
                 f"systemctl unmask {path.name}" if masked else f"remove the link; changes: systemctl edit {path.name}"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from secreg_host.base import files, process
 from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.paths import PROC
 from secreg_host.base.systemd import Systemd
 from secreg_host.host import host as hosts
 from secreg_host.host import processes, views
@@ -146,7 +147,7 @@ class UnitServices:
     def view(self, name: str) -> Path:
         with contextlib.suppress(SecregError):
             if master := self._master(name):
-                return Path(f"/proc/{master}/root")
+                return PROC / str(master) / "root"
         return Path("/")
 
     def died(self, name: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from secreg_host.base import distant
 from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.paths import PROCESSES_SHOWN
 from secreg_host.formats.nginxconf import GENERATED, NEEDED, PAIR
 from secreg_host.formats.nginxsyntax import Directive, Word, nested
 from secreg_host.wanted import climbing
@@ -37,7 +38,7 @@ TEXTS = {"location", "rewrite", "return", "if", "add_header", "error_page", "try
 """Directives whose words are addresses of requests, or texts, and no files."""
 
 PATH = re.compile(r"(?:^|(?P<unix>unix:)|[=:,])(?P<path>/[^:,$]*)")
-PROCESSES = ("/proc/", "/dev/fd/")
+PROCESSES = tuple(f"{place}/" for place in PROCESSES_SHOWN)
 STAGED = (*(f"/{name}" for name in PAIR), f"/{GENERATED}/", "/generation.conf", "/nginx.conf")
 """What lies beside the staged nginx.conf, from where a relative path is looked up."""
 

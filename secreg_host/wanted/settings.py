@@ -17,6 +17,7 @@ from pathlib import Path
 
 from secreg_host.base import names, reading
 from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.base.paths import OWN_NGINX, OWN_REGISTRY, PROC
 from secreg_host.formats import envfile
 
 FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
@@ -59,7 +60,7 @@ class Settings:
 
 def default() -> Settings:
     """The defaults for whoever runs this: without the right to bind port 443, the port is 8443."""
-    lowest = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    lowest = PROC / "sys/net/ipv4/ip_unprivileged_port_start"
     may_bind = os.geteuid() == 0 or (lowest.exists() and int(lowest.read_text()) <= Settings.port)
     return Settings() if may_bind else Settings(port=8443)
 
@@ -218,13 +219,13 @@ KEYS = (
         "127.0.0.1",
     ),
     Key("REGISTRY_PORT", "registry_port", _number(1, 65535), "The port of REGISTRY_HOST."),
-    Key("NGINX_BINARY", "nginx_binary", _program, "The nginx to run. Default: found in PATH.", "/usr/sbin/nginx"),
+    Key("NGINX_BINARY", "nginx_binary", _program, "The nginx to run. Default: found in PATH.", str(OWN_NGINX)),
     Key(
         "REGISTRY_BINARY",
         "registry_binary",
         _program,
         "distribution's registry to run. Default: docker-registry or registry, found in PATH.",
-        "/usr/local/bin/registry",
+        str(OWN_REGISTRY),
     ),
     Key(
         "DOCKER_TRUST",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.watchdog import ask
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "secreg_host"
 ROW = re.compile(r"^\| `(?P<room>[a-z/.]*)/?` \| [^|]+ \| (?P<modules>[^|]+) \|$", re.MULTILINE)
@@ -83,10 +85,37 @@ def importers(name: str) -> set[str]:
 
 def test_edges_have_one_owner() -> None:
     assert importers("pydbus") == {"base/systemd"}
-    assert importers("subprocess") <= {"base/process", "services/foreground", "apply/rehearsal"}
     assert importers("jinja2") == {"base/templating"}
     assert importers("yaml") == {"formats/yamlfile"}
     assert importers("passlib") == {"formats/users"}
+
+
+STARTS = re.compile(
+    r"(subprocess\.(run|call|check_\w+|Popen|get\w+)|os\.(posix_spawn\w*|exec\w+|spawn\w+|system|popen)|pty\.\w+)\("
+)
+FORKS = re.compile(r"\b(os\.fork|multiprocessing)\b")
+"""Copies of ourselves, which run no other program: one that may be left behind, and one for each apply."""
+
+
+def test_programs_are_started_in_one_place() -> None:
+    found = {module: (PACKAGE / f"{module}.py").read_text() for module in MODULES}
+    assert {module for module, text in found.items() if STARTS.search(text)} == {"base/process"}
+    assert {module for module, text in found.items() if FORKS.search(text)} == {"base/distant", "command/ready"}
+
+
+ABSOLUTE = re.compile(r"/(bin|dev|etc|home|lib|proc|root|run|sbin|sys|tmp|usr|var)\b")
+
+
+def test_absolute_paths_are_in_one_place() -> None:
+    found = set()
+    for module in MODULES:
+        texts = {id(node.value) for node in ast.walk(tree(module)) if isinstance(node, ast.Expr)}  # docstrings
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+                found |= {module} if ABSOLUTE.match(node.value) else set()
+    assert found == {"base/paths", "watchdog/ask"}, "ask imports nothing that takes time"
+    unit = (CHECKOUT / "units/secure-registry-apply.socket").read_text()
+    assert f"ListenStream={ask.SOCKET}\n" in unit
 
 
 def calls(module: str) -> Iterator[str]:

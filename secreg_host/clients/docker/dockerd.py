@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from secreg_host.base import reading
 from secreg_host.base.errors import Problem, SecregError
-from secreg_host.base.paths import Paths
+from secreg_host.base.paths import SNAP_DAEMON_JSON, Paths
 from secreg_host.clients.docker import dockerflags, dockerinfo
 from secreg_host.clients.docker.dockerflags import Unit
 from secreg_host.clients.docker.dockerinfo import UNIT, insecure
@@ -105,9 +105,7 @@ class Dockerd:
         found = []
         hint = 'add the entries to "insecure-registries" there yourself (see: secure-registry trust show)'
         if self.manager is not None and self.manager.unit(SNAP).get("LoadState") == "loaded":
-            found.append(
-                Problem("/var/snap/docker/current/config/daemon.json", "Docker is a snap, which is not edited", hint)
-            )
+            found.append(Problem(str(SNAP_DAEMON_JSON), "Docker is a snap, which is not edited", hint))
         for path in sorted(self.paths.user_runs.glob("*/docker.sock")):
             found.append(Problem(str(path), "a rootless Docker, in ~/.config/docker/daemon.json, is not edited", hint))
         return tuple(found)
