@@ -236,7 +236,7 @@ def installed(package: Path | None = None) -> Iterator[Path]:
             shutil.copytree(source / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     launcher = directory / "secure-registry"
     launcher.write_text(
-        f"import sys\nsys.path.insert(0, {str(directory)!r})\nfrom secreg_host.cli import main\nsys.exit(main())\n"
+        f"import sys\nsys.path.insert(0, {str(directory)!r})\nfrom secreg_host.entry import main\nsys.exit(main())\n"
     )
     subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
     try:

@@ -50,18 +50,18 @@ print(json.dumps({
 }))
 """
 BEGIN = """
-import json, os, sys
+import importlib, json, os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from secreg_host import defaults, generations, parts, records, report, trust
-from secreg_host.errors import Problem
-from secreg_host.generations import Generation
-from secreg_host.host import Accounts, Host
-from secreg_host.parts import Part
-from secreg_host.paths import Paths
-from secreg_host.process import Account
-from secreg_host.records import Ledger, Write
-from secreg_host.report import Finding, Report
+def module(name):  # 0.1 had no rooms
+    (path,) = Path(sys.argv[1], "secreg_host").rglob(f"{name}.py")
+    return importlib.import_module(".".join(path.relative_to(sys.argv[1]).with_suffix("").parts))
+defaults, generations, parts, records, report, trust = map(
+    module, ("defaults", "generations", "parts", "records", "report", "trust"))
+Account, Accounts, Host = module("process").Account, module("host").Accounts, module("host").Host
+Finding, Generation, Ledger = report.Finding, generations.Generation, records.Ledger
+Part, Paths, Problem = parts.Part, module("paths").Paths, module("errors").Problem
+Report, Write = report.Report, records.Write
 me = Account("me", os.geteuid(), os.getegid())
 host = Host(Paths(Path(sys.argv[2])), Accounts(me, me, me))
 host.paths.etc.mkdir(parents=True, exist_ok=True)
