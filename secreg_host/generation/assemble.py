@@ -24,9 +24,10 @@ NO_SLOT = "none"
 DEBUG = "secure-registry/debug.conf"
 """The front's server for the registry's metrics: it has an address of the world's, and is not rehearsed."""
 
-_WORD = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_WORD = "[a-z0-9]++(?:(?:[._]|__|-++)[a-z0-9]++)*"
 NAME = f"{_WORD}(?:/{_WORD})*"
-"""The name of a repository (distribution, reference/regexp.go, without a host before it)."""
+"""The name of a repository (distribution, reference/regexp.go, without a host before it). Possessive where nothing else
+can follow: it is matched for each request, and PCRE remembers no way back there (pcre2pattern(3))."""
 
 
 def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
