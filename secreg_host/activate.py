@@ -203,7 +203,7 @@ def _switch(
             raise BadInput(problems)
         wrong, _ = _serve(stage, new, old, (), proven)
     if wrong:
-        raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
+        raise strangers.foreign(new.taken) or SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
     return bring_up_registry(stage, new, proven) if proven and serving else away
 
 
@@ -217,6 +217,9 @@ def _serve(
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name) or not services.running(name):
+            services.start(name)
+        elif name == "nginx" and old is not None and ports.kept_from(new.taken, old.taken):
+            services.stop(name)  # which serves nobody, or is on its way back: else this was held back
             services.start(name)
         elif name in renew:
             services.renew(name)
@@ -277,6 +280,11 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
 def serves(generation: Generation) -> bool:
     """Whether the world gets the answers of `generation` right now."""
     return not any(probe.once(want) for want in rehearsal.expectations(generation))
+
+
+def reaches(generation: Generation) -> bool:
+    """Whether the world gets an answer of `generation` on any of its addresses."""
+    return any(not probe.once(want) for want in rehearsal.expectations(generation))
 
 
 def stop_all(stage: Stage) -> None:
