@@ -33,7 +33,7 @@ LAYERS = [
     {"backend", "strangers", "provision", "docker", "trust_podman", "trust_containerd", "trust_k3s", "trust_system"},
     {"faults", "report", "rehearsal", "foreground", "trust", "trustcheck", "unitservices"},
     {"activate", "watch", "upgrades", "usersfirst"},
-    {"choice"},
+    {"choice", "interim"},
     {"apply", "status", "trustverb"},
     {"instance"},
     {"removal"},
