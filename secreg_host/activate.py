@@ -169,6 +169,8 @@ def last_good(stage: Stage) -> Generation | None:
     host = stage.host
     name, proven = generations.current_name(host), generations.proven_name(host)
     current = generations.load(host, name)
+    if current is None and name != proven:
+        return generations.load(host, proven)
     if current is None or proven in (None, name) or serves(current):
         return current
     return generations.load(host, proven) or current

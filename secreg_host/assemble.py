@@ -7,7 +7,7 @@ import re
 import secrets
 from dataclasses import replace
 
-from secreg_host import basicauth, direct, files, memory, nginxconf, njs, processes, quoting, templating
+from secreg_host import basicauth, beside, direct, files, memory, nginxconf, njs, processes, quoting, templating
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host.generations import Generation
@@ -92,12 +92,11 @@ def _bits(paths: Paths) -> quoting.Quoted:
 
     Raises SecregError when there are none yet and they can't be kept.
     """
-    kept = (files.read_or_none(paths.front_secret) or b"").decode(errors="replace").strip()
+    kept = (beside.content(paths.front_secret) or b"").decode(errors="replace").strip()
     if re.fullmatch("[0-9a-f]{32}", kept):
         return quoting.Quoted(kept)
     made = secrets.token_hex(16)
-    files.make_directory(paths.state, 0o700)
-    files.write(paths.front_secret, f"{made}\n".encode(), files.PRIVATE)
+    files.write_own(paths.front_secret, f"{made}\n".encode())
     return quoting.Quoted(made)
 
 

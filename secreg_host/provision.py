@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host import defaults, distant, files, quoting, reading, records
+from secreg_host import beside, defaults, distant, files, quoting, reading, records
 from secreg_host import settings as settings_module
 from secreg_host.errors import BadInput, Problem, SecregError
 from secreg_host.host import Host
@@ -93,8 +93,8 @@ def defaults_only(
 
 def _http_secret(path: Path) -> None:
     """The registry's http.secret, shared by all slots so that an upload goes on in the next one."""
-    if files.read_or_none(path) is None:
-        files.write(path, f"REGISTRY_HTTP_SECRET={secrets.token_hex(32)}\n".encode(), files.PRIVATE)
+    if beside.content(path) is None:
+        files.write_own(path, f"REGISTRY_HTTP_SECRET={secrets.token_hex(32)}\n".encode())
 
 
 def http_secret(path: Path) -> dict[str, str]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from secreg_host import files, records
+from secreg_host import activate, assemble, files, generations, provision, records
 from secreg_host.errors import Problem, SecregError
 from secreg_host.host import Host
 from secreg_host.records import Ledger, Write
+from secreg_host.rendered import Rendered
+from secreg_host.services import Idle
 
 
 def pair(host: Host, text: bytes) -> list[Write]:
@@ -170,6 +172,43 @@ def test_a_broken_record_is_made_anew(host: Host) -> None:
         os.mkfifo(path)
         read()
         path.unlink(missing_ok=True)
+        if path.parent == host.paths.state:
+            path.mkdir()  # seen: what an apply found was never kept, or each apply failed
+            read()
+            records.save(path, {"made": "anew"})
+            assert records.parsed(path.read_bytes())["made"] == "anew"
+
+
+def test_what_stands_in_the_place_of_our_own_holds_up_nothing(host: Host) -> None:
+    """Seen: a directory or a pipe at state/front.secret or state/rendered.sha256 let each apply fail."""
+    own: tuple[tuple[Path, Callable[[], object]], ...] = (
+        (host.paths.front_secret, lambda: assemble._bits(host.paths)),
+        (host.paths.rendered, lambda: Rendered(host.paths).record({host.paths.lib / "a unit": b"data"})),
+        (host.paths.lib / "http.secret", lambda: provision._http_secret(host.paths.lib / "http.secret")),
+        (host.paths.current, lambda: files.flip(host.paths.current, "generations/x")),
+    )
+    for path, use in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+        (path / "somebody's").touch()
+        use()
+        assert path.is_symlink() or path.is_file()
+        assert path.with_name(f"{path.name}.old-1").is_dir(), "it may be somebody's"
+        path.unlink()
+        os.mkfifo(path)
+        use()
+        assert path.is_symlink() or path.is_file()
+
+
+def test_a_link_that_leads_nowhere_is_passed_by_for_what_was_proven(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: with anything else at `current`, each apply took itself for the first one, and every slot was taken."""
+    asked: Any = activate.Stage(host, Idle())
+    monkeypatch.setattr(generations, "load", lambda _, name: name)
+    host.paths.lib.mkdir(parents=True)
+    host.paths.proven.symlink_to("generations/good")
+    assert activate.last_good(asked) == "good"
 
 
 def test_a_damaged_generation_is_staged_again(host: Host) -> None:
