@@ -147,7 +147,7 @@ def shorten(path: Path, data: bytes) -> None:
     finds whole lines of `data` and empty ones. Raises SecregError when it can't be written.
     """
     with explained(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             length = os.fstat(descriptor).st_size
             if len(data) > length:
@@ -184,8 +184,11 @@ def exclusively(directory: Path, wait: float = 10.0) -> Iterator[None]:
 def held(path: Path) -> bool:
     """Whether somebody holds the lock `path` right now."""
     try:
-        with path.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
     except BlockingIOError:
         return True
     except OSError:
@@ -202,6 +205,7 @@ def lock(path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], Non
     holds it, where there is room for that; raises SecregError with it when the time is over.
     """
     make_directory(path.parent, 0o755)
+    _make_way(path)
     with explained(path, "lock"):
         descriptor = _private(path)
     try:

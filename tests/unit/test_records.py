@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,20 @@ def test_what_stands_in_the_place_of_our_own_holds_up_nothing(host: Host) -> Non
         os.mkfifo(path)
         use()
         assert path.is_symlink() or path.is_file()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_a_lock_that_is_no_file_holds_up_nobody(host: Host, make: Callable[[Path], None]) -> None:
+    """Seen: status waited for ever for who writes to the pipe; with a directory each apply failed."""
+    lock = host.paths.lock
+    lock.parent.mkdir(parents=True)
+    make(lock)
+    asked = threading.Thread(target=files.held, args=(lock,), daemon=True)
+    asked.start()
+    asked.join(5.0)
+    assert not asked.is_alive()
+    with files.lock(lock, "reload"):
+        assert files.held(lock)
 
 
 def test_a_link_that_leads_nowhere_is_passed_by_for_what_was_proven(
