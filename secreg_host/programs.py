@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from secreg_host import distant
 from secreg_host import host as hosts
 from secreg_host import parts as kinds
 from secreg_host import settings as settings_module
-from secreg_host.errors import Problem
+from secreg_host.errors import Problem, SecregError
 from secreg_host.parts import Part
 from secreg_host.process import find_program
 from secreg_host.settings import Settings
@@ -53,11 +54,23 @@ def unusable(
             continue
         where = settings_module.place_of(conf, name)
         if not find_program(path):
-            what = "is a directory" if Path(path).is_dir() else "program not found"
-            found[name] = Problem(where, f"{name}: {what}: {path}", HINT)
+            found[name] = Problem(where, f"{name}: {_missing(path)}: {path}", HINT)
         elif name == NGINX and differs(part, known, name) and (problem := refuses([path, "-v"])):
             found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
     return found
+
+
+def _missing(path: str) -> str:
+    """Why `path` is no program."""
+
+    def looked_at() -> str:
+        there = "is a directory" if Path(path).is_dir() else "is not executable"
+        return there if Path(path).exists() else "program not found"
+
+    try:
+        return distant.ask(path, looked_at)
+    except SecregError as error:
+        return error.message
 
 
 def blamed(conf: Path, name: str, part: Part, problems: Sequence[Problem]) -> tuple[Problem, ...]:

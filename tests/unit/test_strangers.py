@@ -123,3 +123,16 @@ class Recorded:
 
     def __getattr__(self, verb: str) -> Any:
         return lambda _: self.done.append(verb)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("bind() to unix:/run/x.sock failed (13: Permission denied)", "name a socket in a directory that user"),
+        ("bind() to 10.9.9.9:80 failed (99: Cannot assign requested address)", "secure-registry reload"),
+        ('open() "/root/x" failed (13: Permission denied)', "put the file into /etc/secure-registry"),
+    ],
+)
+def test_what_helps_when_nginx_can_not_bind(said: str, remedy: str) -> None:
+    """Seen: a socket was to be put into /etc/secure-registry, where nginx can't make it either."""
+    assert remedy in rehearsal.hint_for(said)
