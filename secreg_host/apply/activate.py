@@ -160,6 +160,8 @@ def last_good(stage: Stage) -> Generation | None:
     host = stage.host
     name, proven = generations.current_name(host), generations.proven_name(host)
     current = generations.load(host, name)
+    if current is None and name != proven:
+        return generations.load(host, proven)
     if current is None or proven in (None, name) or serves(current):
         return current
     return generations.load(host, proven) or current
@@ -194,7 +196,7 @@ def _switch(
             raise BadInput(problems)
         wrong, _ = _serve(stage, new, old, (), proven)
     if wrong:
-        raise SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
+        raise strangers.foreign(new.taken) or SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
     return bring_up_registry(stage, new, proven) if proven and serving else away
 
 
@@ -208,6 +210,9 @@ def _serve(
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name) or not services.running(name):
+            services.start(name)
+        elif name == "nginx" and old is not None and ports.kept_from(new.taken, old.taken):
+            services.stop(name)  # which serves nobody, or is on its way back: else this was held back
             services.start(name)
         elif name in renew:
             services.renew(name)
@@ -268,6 +273,11 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
 def serves(generation: Generation) -> bool:
     """Whether the world gets the answers of `generation` right now."""
     return not any(probe.once(want) for want in rehearsal.expectations(generation))
+
+
+def reaches(generation: Generation) -> bool:
+    """Whether the world gets an answer of `generation` on any of its addresses."""
+    return any(not probe.once(want) for want in rehearsal.expectations(generation))
 
 
 def stop_all(stage: Stage) -> None:

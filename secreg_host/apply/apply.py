@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.apply import activate, backend, choice, hooks, upgrades
+from secreg_host.apply import activate, backend, choice, hooks, interim, upgrades
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
@@ -81,14 +82,15 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     if current is not None:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
-    seen = _read_whole(stage, wish, current, before)
+    trying = interim.patient(stage, current) if wish.start and current is not None else stage
+    seen = _read_whole(trying, wish, current, before)
     live = wish.start or stage.services.wanted()
     if live and (users.changed or not users.live.epoch):
         users.serve(begin=True)
     outdated = upgrades.outdated(stage.services, current) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
-    chosen, failed, held = choice.choose_renewed(stage, seen.parts, current, live, outdated, checked)
+    chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, live, outdated, checked)
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
@@ -262,7 +264,8 @@ def _settings(stage: Stage, wish: Wish, current: Generation | None) -> tuple[Set
     if one.part is None:
         return settings, one
     known = current.parts[kinds.SETTINGS] if current is not None else None
-    wrong = programs.unusable(paths.conf, one.part, known, stage.services.refuses)
+    refuses = functools.partial(stage.services.refuses, meanwhile=stage.meanwhile)
+    wrong = programs.unusable(paths.conf, one.part, known, refuses)
     if wrong and known is None:
         raise BadInput(list(wrong.values()))
     if not wrong or known is None:

@@ -132,10 +132,7 @@ def _check(
     staged = generations.stage(host, new, assemble.generation_conf(new))
     problems = rehearsal.check(host, new, staged, tried)
     if not problems and live and current is not None and new.taken != current.taken:
-        if error := strangers.problem(stage.services, new.listens):
-            problems = (Problem(new.parts[kinds.NGINX].sources[0], error.message, error.hint),)
-        elif error := strangers.problem(stage.services, new.taken):
-            problems = (faults.of_registry(new, "addr", error.message, "stop it; or write another http.debug.addr"),)
+        problems = _port_problems(stage, new, current)
     if not problems and live and (current is None or new.slot != current.slot):
         problems = activate.bring_up_registry(stage, new)
         if not problems and (current is None or _stores_otherwise(new, current)):
@@ -145,6 +142,20 @@ def _check(
     if problems and generations.current_name(host) != new.name:
         shutil.rmtree(staged, ignore_errors=True)
     return problems
+
+
+def _port_problems(stage: Stage, new: Generation, current: Generation) -> tuple[Problem, ...]:
+    """Why nginx can't have the addresses of `new`: somebody else holds one, or it does itself, in another way. A front
+    that reaches nobody any more is in nobody's way: it is started anew."""
+    services, conf = stage.services, new.parts[kinds.NGINX].sources[0]
+    held = current.taken if services.up("nginx") and activate.reaches(current) else ()
+    for listens in (new.listens, new.taken):
+        if error := strangers.problem(services, listens) or strangers.in_our_way(listens, held):
+            if listens == new.listens:
+                return (Problem(conf, error.message, error.hint),)
+            hint = error.hint if error.hint == strangers.RESTART else "stop it; or write another http.debug.addr"
+            return (faults.of_registry(new, "addr", error.message, hint),)
+    return ()
 
 
 def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ...]:

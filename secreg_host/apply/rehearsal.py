@@ -98,6 +98,10 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
 
 
 def hint_for(text: str) -> str:
+    if "bind() to unix:" in text:
+        return "nginx does not run as root: name a socket in a directory that user secure-registry-nginx may write to"
+    if "Cannot assign requested address" in text:
+        return "correct the line 'listen'; or, once this host has the address: secure-registry reload"
     if "Permission denied" in text:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
     if "unknown directive" in text:

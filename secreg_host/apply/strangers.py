@@ -1,4 +1,4 @@
-"""Who else holds a port that our nginx is to have, and what to do about it."""
+"""Who holds a port that our nginx is to have, and what to do about it: somebody else, or itself, in another way."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import re
 from collections.abc import Iterable
 
 from secreg_host.base.errors import SecregError
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.nginxconf import Listen, place
 from secreg_host.host import ports, processes
 from secreg_host.services.services import Services
+
+RESTART = "let it take its addresses anew, which cuts connections: systemctl restart secure-registry"
 
 
 def problem(services: Services, listens: Iterable[Listen]) -> SecregError | None:
     """An error that says why nginx can't listen on `listens`: no such address here, or who holds the port (not we)."""
     ours = ("nginx", *(f"registry@{slot}" for slot in processes.SLOTS))  # which ends before nginx takes its place
     own = ports.sockets_of({pid for name in ours for pid in services.pids(name)})
+    listens = tuple(listens)
+    if error := foreign(listens):
+        return error
     for listen in listens:
-        if ports.is_foreign(listen):
-            said = f"this host has no address {listen.host}, on which it is to listen"
-            return SecregError(said, "correct the line 'listen'; this host's addresses: ip address")
         who = _stranger(services, listen, own)
         if not who:
             continue
@@ -27,6 +29,23 @@ def problem(services: Services, listens: Iterable[Listen]) -> SecregError | None
         hint = f"{stop}; or set PORT in secure-registry.conf to another one"
         return SecregError(f"port {listen.port} ({listen.host or '*'}:{listen.port}) is used by {who}", hint)
     return None
+
+
+def foreign(listens: Iterable[Listen]) -> SecregError | None:
+    """An error that names an address of `listens` that this host does not have."""
+    for listen in listens:
+        if ports.is_foreign(listen):
+            said = f"this host has no address {listen.host}, on which it is to listen"
+            return SecregError(said, "correct the line 'listen', or wait for it; this host's addresses: ip address")
+    return None
+
+
+def in_our_way(new: Iterable[Listen], held: Iterable[Listen]) -> SecregError | None:
+    """An error that says that our own nginx, which listens on `held`, can't take `new` as long as it runs."""
+    if not (pair := ports.kept_from(new, held)):
+        return None
+    wanted, other = (place(listen) for listen in pair)
+    return SecregError(f"nginx can't listen on {wanted} as long as it listens on {other}", RESTART)
 
 
 def _stranger(services: Services, listen: Listen, own: set[str]) -> str:

@@ -31,14 +31,15 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
         errno.EDQUOT: f"the quota of {path.parent} is used up",
         errno.EROFS: f"the file system is mounted read-only; remount it: mount -o remount,rw (see: findmnt -T {path})",
         errno.EACCES: "run this as root (sudo), or give --root DIR for an instance of your own",
+        errno.EISDIR: f"a directory is in its place; move it away: mv {path} {path}.old",
         errno.EBUSY: f"it is mounted there: edit it where it comes from (findmnt {path})",
         errno.EPERM: "run this as root (sudo); if you are, see whether the file is immutable: lsattr -d",
     }
     try:
         yield
     except OSError as error:
-        hint = remedies.get(error.errno or 0, "")
-        raise SecregError(f"cannot {doing} {error.filename or path}: {error.strerror}", hint) from error
+        where, hint = error.filename2 or error.filename or path, remedies.get(error.errno or 0, "")
+        raise SecregError(f"cannot {doing} {where}: {error.strerror}", hint) from error
 
 
 def sync_directory(path: Path) -> None:
@@ -69,6 +70,25 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
         sync_directory(path.parent)
 
 
+def write_own(path: Path, data: bytes) -> None:
+    """`write`, for a file of the program's memory (0600), which nobody else has to do with: its directory is made, and
+    a directory that stands in its place is moved away."""
+    make_directory(path.parent, 0o700)
+    _make_way(path)
+    write(path, data, PRIVATE)
+
+
+def _make_way(path: Path) -> None:
+    """Move a directory that stands at `path` beside it, as NAME.old-1 and so on: no rename(2) replaces it."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    with explained(path, "move away"):
+        number = 1
+        while os.path.lexists(old := path.with_name(f"{path.name}.old-{number}")):
+            number += 1
+        path.rename(old)
+
+
 def create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Make the new file `path` durably, with `mode` from its first byte. For directories that nobody reads yet."""
     with explained(path):
@@ -89,7 +109,9 @@ def make_directory(path: Path, mode: int, owner: tuple[int, int] | None = None) 
 
 
 def flip(link: Path, target: str) -> None:
-    """Point symlink `link` at `target` (relative to its directory) atomically and durably (rename(2))."""
+    """Point symlink `link`, of the program's own, at `target` (relative to its directory) atomically and durably
+    (rename(2)). A directory that stands in its place is moved away."""
+    _make_way(link)
     with explained(link):
         new = link.with_name(f".{link.name}.new")
         new.unlink(missing_ok=True)
@@ -125,7 +147,7 @@ def shorten(path: Path, data: bytes) -> None:
     finds whole lines of `data` and empty ones. Raises SecregError when it can't be written.
     """
     with explained(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             length = os.fstat(descriptor).st_size
             if len(data) > length:
@@ -162,8 +184,11 @@ def exclusively(directory: Path, wait: float = 10.0) -> Iterator[None]:
 def held(path: Path) -> bool:
     """Whether somebody holds the lock `path` right now."""
     try:
-        with path.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
     except BlockingIOError:
         return True
     except OSError:
@@ -180,6 +205,7 @@ def lock(path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], Non
     holds it, where there is room for that; raises SecregError with it when the time is over.
     """
     make_directory(path.parent, 0o755)
+    _make_way(path)
     with explained(path, "lock"):
         descriptor = _private(path)
     try:

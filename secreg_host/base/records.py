@@ -88,8 +88,7 @@ def save(path: Path, record: Mapping[str, Any], versioned: bool = True) -> None:
     whole = {**record, "version": VERSION} if versioned else record
     data = json.dumps(whole, indent=1, sort_keys=True).encode() + b"\n"
     if reading.peek(path, reading.RECORD) != data:
-        files.make_directory(path.parent, 0o700)
-        files.write(path, data, files.PRIVATE)
+        files.write_own(path, data)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Rendered:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
-        data = files.read_or_none(paths.rendered)
+        data = beside.content(paths.rendered)
         self.digests: dict[str, list[str]] = {}
         for line in (data or b"").decode(errors="replace").splitlines():
             if found := LINE.fullmatch(line):
@@ -67,6 +67,5 @@ class Rendered:
     def _save(self) -> None:
         lines = [f"{item}  {path}\n" for path, items in sorted(self.digests.items()) for item in items]
         data = "".join(lines).encode()
-        if (files.read_or_none(self.paths.rendered) or b"") != data:
-            files.make_directory(self.paths.state, 0o700)
-            files.write(self.paths.rendered, data, files.PRIVATE)
+        if (beside.content(self.paths.rendered) or b"") != data:
+            files.write_own(self.paths.rendered, data)

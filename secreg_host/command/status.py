@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from secreg_host.apply import backend, probe, rehearsal
 from secreg_host.apply import report as reports
@@ -23,6 +23,9 @@ from secreg_host.pki import ours
 from secreg_host.services import units
 from secreg_host.wanted import parts as kinds
 from secreg_host.watchdog import retries, watch
+
+if TYPE_CHECKING:
+    from secreg_host.base.systemd import Systemd
 
 CHANGE_SECONDS = 20.0
 """How long a change that is on its way is waited for."""
@@ -84,7 +87,7 @@ def _look(host: Host) -> Status:
 
         with contextlib.suppress(SecregError):
             manager = systemd.Systemd()
-            report = replace(report, findings=(*report.findings, *_of_watchdog(manager.state(watch.UNIT).status_text)))
+            report = replace(report, findings=(*report.findings, *_of_watchdog(manager)))
             state = manager.state(units.unit_of("nginx"))
             unit, since = f"{state.active} ({state.sub})", max(since, state.since)
     retry = retries.load(host.paths)
@@ -122,8 +125,13 @@ def _with_own_looks(host: Host, report: Report) -> Report:
     return report
 
 
-def _of_watchdog(says: str) -> tuple[reports.Finding, ...]:
-    """A warning when the watchdog, whose unit's status is `says`, is not told of changes by the kernel."""
+def _of_watchdog(manager: Systemd) -> tuple[reports.Finding, ...]:
+    """A warning when the watchdog does not run though the service does, or is not told of changes by the kernel."""
+    state = manager.state(watch.UNIT)
+    if state.active in ("inactive", "failed") and manager.active(watch.MAIN)[0] == "active":
+        what = f"it does not run ({state.active}): of edits, removed users included, only a reload takes note"
+        return findings("warning", kinds.SETTINGS, [Problem(watch.UNIT, what, f"systemctl start {watch.UNIT}")])
+    says = state.status_text
     if not says.startswith(watch.BLIND):
         return ()
     what, _, remedy = says.partition(watch.REMEDY)

@@ -7,7 +7,7 @@ import re
 import secrets
 from dataclasses import replace
 
-from secreg_host.base import files, quoting, templating
+from secreg_host.base import beside, files, quoting, templating
 from secreg_host.base.paths import Paths
 from secreg_host.formats import nginxconf
 from secreg_host.generation import basicauth, direct, njs
@@ -96,12 +96,11 @@ def _bits(paths: Paths) -> quoting.Quoted:
 
     Raises SecregError when there are none yet and they can't be kept.
     """
-    kept = (files.read_or_none(paths.front_secret) or b"").decode(errors="replace").strip()
+    kept = (beside.content(paths.front_secret) or b"").decode(errors="replace").strip()
     if re.fullmatch("[0-9a-f]{32}", kept):
         return quoting.Quoted(kept)
     made = secrets.token_hex(16)
-    files.make_directory(paths.state, 0o700)
-    files.write(paths.front_secret, f"{made}\n".encode(), files.PRIVATE)
+    files.write_own(paths.front_secret, f"{made}\n".encode())
     return quoting.Quoted(made)
 
 

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from secreg_host.base import names, process
@@ -45,6 +45,33 @@ def holders(listen: Listen) -> tuple[str, ...]:
         if everything or covered or (address == "::" and ":" not in listen.host):
             found.append(inode)
     return tuple(found)
+
+
+def kept_from(new: Iterable[Listen], held: Iterable[Listen]) -> tuple[Listen, Listen] | None:
+    """The first address of `new` that nginx can't take as long as it holds those of `held`, and the one that is in its
+    way; None: a reload will do.
+
+    All addresses of a port and a single one can't be held together (bind(2), EADDRINUSE), and nginx lets old sockets
+    go only after it has the new ones. Where both are configured it holds the one for all addresses alone (listen,
+    `bind`, of ngx_http_core_module).
+    """
+    before = _bound(held)
+    for listen in sorted(_bound(new) - before):
+        for other in sorted(before):
+            if other[:2] == listen[:2] and "" in (other[2], listen[2]):
+                return _listen(listen), _listen(other)
+    return None
+
+
+def _bound(listens: Iterable[Listen]) -> set[tuple[bool, int, str]]:
+    """The sockets that nginx has for `listens`: IPv6, port, address ("": all)."""
+    every = {(":" in one.host, one.port, one.host if one.host != "::" else "") for one in listens}
+    return {one for one in every if not one[2] or (*one[:2], "") not in every}
+
+
+def _listen(bound: tuple[bool, int, str]) -> Listen:
+    ipv6, port, host = bound
+    return Listen(host or ("::" if ipv6 else ""), port)
 
 
 def is_foreign(listen: Listen) -> bool:

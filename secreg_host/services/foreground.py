@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class ForegroundServices:
     def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
         self.registries[slot] = parts
 
-    def refuses(self, argv: Sequence[str]) -> Problem | None:
+    def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:
         try:
             done = process.run(process.as_account(argv, self.host.accounts.front), TRIAL_SECONDS)
         except SecregError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +23,11 @@ class Services(Protocol):
         """Make ready for the registry of these parts in `slot`, and for nothing else: they are only tried. Raises
         SecregError."""
 
-    def refuses(self, argv: Sequence[str]) -> Problem | None:
-        """Why `argv`, a program that ends by itself, can't be run where nginx is; None: it can, for all we know."""
+    def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:
+        """Why `argv`, a program that ends by itself, can't be run where nginx is; None: it can, for all we know.
+
+        meanwhile: called again and again while it is waited for.
+        """
 
     def wanted(self) -> bool:
         """Whether what /etc says is to run here; else it is only checked."""
@@ -81,7 +84,7 @@ class Idle:
     def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
         pass
 
-    def refuses(self, argv: Sequence[str]) -> Problem | None:
+    def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:
         return None
 
     def wanted(self) -> bool:

@@ -68,7 +68,11 @@ class UnitServices:
         elif units.prepare_slot(self.host, parts, slot):
             self.systemd.call("Reload")  # it does not notice that there is another file for a unit that it knows
 
-    def refuses(self, argv: Sequence[str]) -> Problem | None:
+    def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:
+        def never() -> bool:
+            meanwhile()
+            return False
+
         unit = units.unit_of(units.TRIAL)
         path = self.host.paths.trial_units / unit
         files.make_directory(path.parent, 0o755)
@@ -76,7 +80,7 @@ class UnitServices:
         try:
             if self.systemd.properties(unit, "NeedDaemonReload")["NeedDaemonReload"]:
                 self.systemd.call("Reload")
-            self.systemd.job("StartUnit", unit)
+            self.systemd.job("StartUnit", unit, enough=never)
             found = self.systemd.properties(unit, "Result")
             if found["Result"] == "success":
                 return None

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host.base.errors import Problem
+from secreg_host.base import distant
+from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.process import find_program
 from secreg_host.host import host as hosts
 from secreg_host.wanted import parts as kinds
@@ -53,11 +54,23 @@ def unusable(
             continue
         where = settings_module.place_of(conf, name)
         if not find_program(path):
-            what = "is a directory" if Path(path).is_dir() else "program not found"
-            found[name] = Problem(where, f"{name}: {what}: {path}", HINT)
+            found[name] = Problem(where, f"{name}: {_missing(path)}: {path}", HINT)
         elif name == NGINX and differs(part, known, name) and (problem := refuses([path, "-v"])):
             found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
     return found
+
+
+def _missing(path: str) -> str:
+    """Why `path` is no program."""
+
+    def looked_at() -> str:
+        there = "is a directory" if Path(path).is_dir() else "is not executable"
+        return there if Path(path).exists() else "program not found"
+
+    try:
+        return distant.ask(path, looked_at)
+    except SecregError as error:
+        return error.message
 
 
 def blamed(conf: Path, name: str, part: Part, problems: Sequence[Problem]) -> tuple[Problem, ...]:

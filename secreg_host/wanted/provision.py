@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import distant, files, quoting, reading, records
+from secreg_host.base import beside, distant, files, quoting, reading, records
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.host.host import Host
@@ -94,8 +94,8 @@ def defaults_only(
 
 def _http_secret(path: Path) -> None:
     """The registry's http.secret, shared by all slots so that an upload goes on in the next one."""
-    if files.read_or_none(path) is None:
-        files.write(path, f"REGISTRY_HTTP_SECRET={secrets.token_hex(32)}\n".encode(), files.PRIVATE)
+    if beside.content(path) is None:
+        files.write_own(path, f"REGISTRY_HTTP_SECRET={secrets.token_hex(32)}\n".encode())
 
 
 def http_secret(path: Path) -> dict[str, str]:

@@ -81,16 +81,18 @@ def _target(link: Path) -> Path | None:
 
 def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
     """The directories to watch: /etc/secure-registry with its parent, and those of every step to each source; none
-    before one above it.
+    before one above it. Also files that can be written by another name: no directory on the way to them tells.
 
     For one that does not exist, the nearest above it that does: there it will turn up. Not those on network file
     systems, whose changes the kernel of this host can't tell (inotify(7)).
     """
     sources = tuple(sources)
-    found = set()
+    found, points = set(), distant.mounts()
     for source in (str(paths.etc), *map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
         for step in along(Path(source), far=False):
             found.add(next((path for path in step.parents if _is_directory(path)), step))
+            if str(step) in points or _links(step) > 1:
+                found.add(step)
     return tuple(sorted(found))
 
 
@@ -106,6 +108,15 @@ def mounted(paths: Paths) -> tuple[Problem, ...]:
         for point in sorted(found)
         if point.is_relative_to(paths.etc)
     )
+
+
+def _links(path: Path) -> int:
+    """How many names the file `path` has; 0: it is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0
+    return status.st_nlink if stat.S_ISREG(status.st_mode) else 0
 
 
 def _is_directory(path: Path) -> bool:

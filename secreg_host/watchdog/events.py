@@ -1,7 +1,7 @@
-"""What tells that something may have changed: inotify, for directories, and the kernel's table of mounts, of which no
-event of inotify tells. It says when to look, not what happened.
+"""What tells that something may have changed: inotify, for directories and for files with several names, and the
+kernel's table of mounts, of which no event of inotify tells. It says when to look, not what happened.
 
-All directories share one instance of inotify, of which a user has 128 on a host. What can't be watched is named; who
+All of them share one instance of inotify, of which a user has 128 on a host. What can't be watched is named; who
 waits then wakes up every few seconds instead, and each attempt to watch tries it anew.
 
 Source: inotify(7), proc_pid_mounts(5).
@@ -52,7 +52,7 @@ class Events:
             os.eventfd_write(self._waker, 1)
 
     def watch(self, wanted: Iterable[Path]) -> bool:
-        """Watch the directories `wanted`, in this order, and no others, by what is at these paths now.
+        """Watch the directories and files `wanted`, in this order, and no others, by what is at these paths now.
 
         Returns whether one is new, or is not there any more: what happened before is not told by events, so that a look
         must follow.
@@ -122,7 +122,7 @@ def _mask() -> int:
     from watchdog.observers.inotify_c import InotifyConstants as Kind
 
     files = Kind.IN_MODIFY | Kind.IN_ATTRIB | Kind.IN_CLOSE_WRITE | Kind.IN_CREATE | Kind.IN_DELETE | Kind.IN_MOVE
-    return int(files | Kind.IN_DELETE_SELF | Kind.IN_MOVE_SELF | Kind.IN_ONLYDIR)
+    return int(files | Kind.IN_DELETE_SELF | Kind.IN_MOVE_SELF)
 
 
 def _checked(result: int, path: Path) -> int:

@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from secreg_host.base import files, records
@@ -38,8 +38,9 @@ class Retry:
     start: bool
 
     def seconds(self, now: float) -> float:
-        """Seconds from `now` until it is tried; of a clock that was set back, no more than a pause."""
-        return min(max(self.next - now, 0.0), PAUSES[-1])
+        """Seconds from `now` until it is tried; none when that is longer than any pause: the clock was set back."""
+        left = self.next - now
+        return left if 0 < left <= PAUSES[-1] else 0.0
 
 
 def load(paths: Paths) -> Retry | None:
@@ -52,10 +53,13 @@ def load(paths: Paths) -> Retry | None:
 
 def failed(paths: Paths, what: Sequence[Problem], start: bool) -> None:
     """Have it tried again. Best effort: with /run full, a look every half minute finds out what is not as it should."""
-    before = load(paths)
-    tries = before.tries if before is not None and before.start == start else 0
-    pause = PAUSES[min(tries, len(PAUSES) - 1)]
-    retry = Retry(tuple(what), tries + 1, time.time() + pause, start)
+    now, before = time.time(), load(paths)
+    if before is None or before.start != start:
+        before = Retry((), 0, now, start)
+    if before.seconds(now) == 0:
+        pause = PAUSES[min(before.tries, len(PAUSES) - 1)]
+        before = replace(before, tries=before.tries + 1, next=now + pause)
+    retry = replace(before, what=tuple(what))  # an edit in between is no try: it puts off nothing
     with contextlib.suppress(SecregError, OSError):
         files.make_directory(paths.retry.parent, 0o755)
         records.save(paths.retry, asdict(retry))

@@ -212,8 +212,9 @@ def _blindness(blind: Mapping[Path, OSError]) -> str:
         return ""
     first, error = next(iter(blind.items()))
     more = f" and {len(blind) - 1} more" if len(blind) > 1 else ""
-    limit = "max_user_instances" if error.errno == errno.EMFILE else "max_user_watches"
-    remedy = f"raise the limit: sysctl fs.inotify.{limit} (sysctl.d(5))"
+    limits = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENFILE: "fs.file-max"}
+    limit = limits.get(error.errno or 0, "fs.inotify.max_user_watches")
+    remedy = f"raise the limit: sysctl {limit} (sysctl.d(5))"
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = f"let root read it without special rights: chmod o+rx {first}"
     return f"{BLIND} {BLIND_SECONDS:.0f} s, for it cannot watch {first}{more} ({error.strerror}){REMEDY}{remedy}"

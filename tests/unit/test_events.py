@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from secreg_host.base import distant, records
 from secreg_host.base.paths import Paths
+from secreg_host.command import status
 from secreg_host.wanted import sources
 from secreg_host.watchdog import events, watch
 from secreg_host.watchdog.events import BLIND_SECONDS, Events
@@ -293,3 +296,21 @@ def test_a_busy_directory_does_not_put_off_the_look_after_the_pause(
             (paths.etc / ".swp").touch()
             time.sleep(0.001)
         assert running.asked.is_set()
+
+
+@pytest.mark.parametrize(
+    ("watchdog", "main", "told"),
+    [
+        ("active", "active", False),
+        ("failed", "active", True),
+        ("inactive", "active", True),
+        ("inactive", "inactive", False),
+    ],
+)
+def test_a_watchdog_that_does_not_run_is_told(watchdog: str, main: str, told: bool) -> None:
+    """Seen: stopped, or with LimitNOFILE=8, and not a word, while a user whose line was removed stayed in."""
+    manager: Any = SimpleNamespace(
+        state=lambda _: SimpleNamespace(active=watchdog, status_text=""), active=lambda _: (main, "")
+    )
+    found = status._of_watchdog(manager)
+    assert [one.problem.hint for one in found] == ["systemctl start secure-registry-watchdog.service"] * told

@@ -10,7 +10,8 @@ import pytest
 
 from secreg_host.apply import activate, choice, rehearsal, strangers
 from secreg_host.apply.activate import Stage
-from secreg_host.base.errors import BadInput, Problem
+from secreg_host.base import distant
+from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
@@ -112,7 +113,9 @@ def test_nothing_to_go_back_to(tried: Tried) -> None:
         choice.choose(tried.stage, tried.parts({"registry_binary": "/opt/registry"}, GOOD), None, True, False, None, "")
 
 
-def test_what_can_not_be_run_is_told_before_it_is_tried(tried: Tried, root: Path) -> None:
+def test_what_can_not_be_run_is_told_before_it_is_tried(
+    tried: Tried, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conf, good = tried.host.paths.conf, root / "good"
     good.write_text("#!/bin/sh\n")
     good.chmod(0o755)
@@ -127,6 +130,16 @@ def test_what_can_not_be_run_is_told_before_it_is_tried(tried: Tried, root: Path
     missing = unusable(nginx_binary="/usr/sbin/nignx", registry_binary=str(root))
     assert missing["NGINX_BINARY"] == (f"{conf}:2", "NGINX_BINARY: program not found: /usr/sbin/nignx")
     assert missing["REGISTRY_BINARY"] == (f"{conf}:3", f"REGISTRY_BINARY: is a directory: {root}")
+
+    def silent(path: Path | str, *_: object) -> None:
+        raise SecregError(f"{path} does not answer")
+
+    good.chmod(0o644)
+    assert unusable(nginx_binary=str(good))["NGINX_BINARY"][1] == f"NGINX_BINARY: is not executable: {good}"
+    good.chmod(0o755)
+    with monkeypatch.context() as away:  # seen: it was looked at once more, without an end to waiting
+        away.setattr(distant, "ask", silent)
+        assert "does not answer" in unusable(nginx_binary=str(good))["NGINX_BINARY"][1]
     assert unusable("hidden", nginx_binary=str(good)) == {"NGINX_BINARY": (f"{conf}:2", "NGINX_BINARY: hidden")}
     same = kinds.settings_part(replace(Settings(), nginx_binary=str(good)))
     assert unusable("hidden", same, nginx_binary=str(good)) == {}, "it serves: an upgrade is another matter"

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from secreg_host.apply import activate
 from secreg_host.base import files, records
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.records import Ledger, Write
+from secreg_host.base.rendered import Rendered
+from secreg_host.generation import assemble, generations
 from secreg_host.host.host import Host
+from secreg_host.services.services import Idle
+from secreg_host.wanted import provision
 
 
 def pair(host: Host, text: bytes) -> list[Write]:
@@ -173,6 +179,57 @@ def test_a_broken_record_is_made_anew(host: Host) -> None:
         os.mkfifo(path)
         read()
         path.unlink(missing_ok=True)
+        if path.parent == host.paths.state:
+            path.mkdir()  # seen: what an apply found was never kept, or each apply failed
+            read()
+            records.save(path, {"made": "anew"})
+            assert records.parsed(path.read_bytes())["made"] == "anew"
+
+
+def test_what_stands_in_the_place_of_our_own_holds_up_nothing(host: Host) -> None:
+    """Seen: a directory or a pipe at state/front.secret or state/rendered.sha256 let each apply fail."""
+    own: tuple[tuple[Path, Callable[[], object]], ...] = (
+        (host.paths.front_secret, lambda: assemble._bits(host.paths)),
+        (host.paths.rendered, lambda: Rendered(host.paths).record({host.paths.lib / "a unit": b"data"})),
+        (host.paths.lib / "http.secret", lambda: provision._http_secret(host.paths.lib / "http.secret")),
+        (host.paths.current, lambda: files.flip(host.paths.current, "generations/x")),
+    )
+    for path, use in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+        (path / "somebody's").touch()
+        use()
+        assert path.is_symlink() or path.is_file()
+        assert path.with_name(f"{path.name}.old-1").is_dir(), "it may be somebody's"
+        path.unlink()
+        os.mkfifo(path)
+        use()
+        assert path.is_symlink() or path.is_file()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_a_lock_that_is_no_file_holds_up_nobody(host: Host, make: Callable[[Path], None]) -> None:
+    """Seen: status waited for ever for who writes to the pipe; with a directory each apply failed."""
+    lock = host.paths.lock
+    lock.parent.mkdir(parents=True)
+    make(lock)
+    asked = threading.Thread(target=files.held, args=(lock,), daemon=True)
+    asked.start()
+    asked.join(5.0)
+    assert not asked.is_alive()
+    with files.lock(lock, "reload"):
+        assert files.held(lock)
+
+
+def test_a_link_that_leads_nowhere_is_passed_by_for_what_was_proven(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: with anything else at `current`, each apply took itself for the first one, and every slot was taken."""
+    asked: Any = activate.Stage(host, Idle())
+    monkeypatch.setattr(generations, "load", lambda _, name: name)
+    host.paths.lib.mkdir(parents=True)
+    host.paths.proven.symlink_to("generations/good")
+    assert activate.last_good(asked) == "good"
 
 
 def test_a_damaged_generation_is_staged_again(host: Host) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base import distant
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.wanted import sources
+from secreg_host.watchdog.events import Events
 
 
 @pytest.fixture
@@ -47,6 +49,24 @@ def test_every_link_on_the_way_is_seen(paths: Paths, tmp_path: Path) -> None:
     steps = list(sources.along(paths.crt))
     assert steps == [paths.crt, tmp_path / "live/crt.pem", tmp_path / "archive/1.pem"]
     assert {tmp_path / "live", tmp_path / "archive"} <= set(sources.directories(paths, ()))
+
+
+def test_a_file_with_another_name_is_watched_itself(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: written by that name, .htpasswd was found changed by the look after half a minute only."""
+    paths.htpasswd.touch()
+    assert paths.htpasswd not in sources.directories(paths, ())
+    os.link(paths.htpasswd, tmp_path / "by another name")
+    watched, events = sources.directories(paths, ()), Events()
+    assert paths.htpasswd in watched and paths.nginx_conf not in watched
+    assert events.watch(watched)
+    (tmp_path / "by another name").write_text("bob")
+    assert events.wait(5.0)
+    events.close()
+    elsewhere = {str(paths.nginx_conf): None}  # a file that is written where it is mounted from
+    monkeypatch.setattr(distant, "mounts", lambda: elsewhere)
+    assert paths.nginx_conf in sources.directories(paths, ())
 
 
 def test_links_in_a_circle_end(paths: Paths) -> None:

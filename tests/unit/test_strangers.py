@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from secreg_host.apply import strangers
+from secreg_host.apply import activate, choice, probe, rehearsal, strangers
 from secreg_host.formats.nginxconf import Listen
 from secreg_host.host import ports
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import Part
 
 
 class Moments:
@@ -48,3 +51,89 @@ def test_a_stranger_is_named_even_if_it_can_not_be_seen(listening: Any) -> None:
     assert strangers._stranger(services, listen, set()) == "another process"
     holders[:] = [1]
     assert "(process 1" in strangers._stranger(services, listen, set())
+
+
+ALL, ALL6, ONE, TWO = Listen("", 443), Listen("::", 443), Listen("192.0.2.1", 443), Listen("192.0.2.2", 443)
+
+
+@pytest.mark.parametrize(
+    ("new", "held", "stuck"),
+    [
+        ([ALL, ALL6], [ALL, ALL6], None),
+        ([ALL], [ONE], (ALL, ONE)),  # an address that went away, and the line that was to mend it
+        ([ONE], [ALL], (ONE, ALL)),
+        ([ONE, TWO], [ONE], None),
+        ([ONE, ALL], [ALL], None),  # nginx holds the one for all addresses alone
+        ([ONE], [ONE, ALL], (ONE, ALL)),
+        ([ONE], [ALL6], None),
+        ([Listen("2001:db8::1", 443)], [ALL6], (Listen("2001:db8::1", 443), ALL6)),
+        ([Listen("", 8443)], [ONE], None),
+    ],
+)
+def test_what_nginx_can_not_take_beside_what_it_holds(new: Any, held: Any, stuck: Any) -> None:
+    assert ports.kept_from(new, held) == stuck
+
+
+@pytest.mark.parametrize(("up", "reached", "held"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_only_a_front_that_serves_keeps_another_address_from_serving(
+    monkeypatch: pytest.MonkeyPatch, up: bool, reached: bool, held: bool
+) -> None:
+    """Seen: with `listen 10.9.9.9:443` and that address gone, `listen 443` could not serve without a restart, which
+    nothing said; and where the old one served, each later edit took 20 s and was back."""
+    monkeypatch.setattr(strangers, "problem", lambda *_: None)
+    monkeypatch.setattr(rehearsal, "expectations", lambda _: ["an address"])
+    monkeypatch.setattr(probe, "once", lambda _: "" if reached else "no answer")
+    new, current = (SimpleNamespace(listens=(at,), taken=(at,), parts=PARTS) for at in (ALL, ONE))
+    stage: Any = SimpleNamespace(services=SimpleNamespace(up=lambda _: up))
+    problems = choice._port_problems(stage, new, current)  # type: ignore[arg-type]
+    assert [(one.where, "systemctl restart secure-registry" in one.hint) for one in problems] == (
+        [("nginx.conf", True)] if held else []
+    )
+
+
+@pytest.mark.parametrize(("old", "did"), [(ONE, ["stop", "start"]), (TWO, ["reload"]), (None, ["reload"])])
+def test_an_address_that_is_in_the_way_is_let_go_first(monkeypatch: pytest.MonkeyPatch, old: Any, did: Any) -> None:
+    services, done = Recorded(), list[str]()
+    services.done = done
+    monkeypatch.setattr(activate, "serves", lambda _: True)
+    monkeypatch.setattr(rehearsal, "expectations", lambda _: [])
+    monkeypatch.setattr(rehearsal, "doors", lambda _: [])
+    monkeypatch.setattr(probe, "prove", lambda *_: "")
+    new = SimpleNamespace(
+        name="new", front="new", slot="none", taken=(ALL if old != TWO else ONE,), differs=lambda *_: False
+    )
+    before = old and SimpleNamespace(name="old", front="old", taken=(old,))
+    stage: Any = SimpleNamespace(services=services)
+    assert activate._serve(stage, new, before, (), True) == ("", False)  # type: ignore[arg-type]
+    assert done == did
+
+
+PARTS = {kinds.NGINX: Part({}, {}, ("nginx.conf",))}
+
+
+class Recorded:
+    """nginx that runs: what it is told."""
+
+    done: list[str]
+
+    def died(self, _: str) -> bool:
+        return False
+
+    def running(self, _: str) -> bool:
+        return True
+
+    def __getattr__(self, verb: str) -> Any:
+        return lambda _: self.done.append(verb)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("bind() to unix:/run/x.sock failed (13: Permission denied)", "name a socket in a directory that user"),
+        ("bind() to 10.9.9.9:80 failed (99: Cannot assign requested address)", "secure-registry reload"),
+        ('open() "/root/x" failed (13: Permission denied)', "put the file into /etc/secure-registry"),
+    ],
+)
+def test_what_helps_when_nginx_can_not_bind(said: str, remedy: str) -> None:
+    """Seen: a socket was to be put into /etc/secure-registry, where nginx can't make it either."""
+    assert remedy in rehearsal.hint_for(said)
