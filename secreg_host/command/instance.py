@@ -1,211 +1,194 @@
-"""An instance in the foreground: set up, run, take over changes on SIGHUP, stop when a process dies or on SIGTERM."""
+"""An instance, whoever runs it: systemd, or a process in the foreground. Verbs ask no further."""
 
 from __future__ import annotations
 
-import os
-import resource
-import select
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import contextlib
+import functools
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from secreg_host.apply import apply as applying
-from secreg_host.apply import hooks
-from secreg_host.apply import report as reports
+from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.apply import Wish
-from secreg_host.apply.report import Report
-from secreg_host.base import files
-from secreg_host.base.errors import Exit, SecregError
-from secreg_host.base.journal import Level, say
-from secreg_host.base.paths import PROC, Paths
-from secreg_host.command import status as looking
-from secreg_host.generation import generations
-from secreg_host.host import memory
+from secreg_host.apply.report import Finding, Report
+from secreg_host.apply.usersfirst import Users
+from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.base.journal import Level, record
+from secreg_host.command import foreground
+from secreg_host.command.call import Call
+from secreg_host.host import host as hosts
+from secreg_host.host import processes
 from secreg_host.host.host import Host
-from secreg_host.services import foreground
-from secreg_host.services.foreground import ForegroundServices
-from secreg_host.wanted import sources
-from secreg_host.watchdog import watch
-
-OPEN_FILES = 65536
-RELOAD_SECONDS = 60.0
-"""The longest that a reload is waited for, and an end."""
+from secreg_host.services.services import Idle, Services
+from secreg_host.wanted import parts as kinds
 
 
-def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
-    """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
-    foreground.fit(host)
-    host = replace(host, by_systemd=False)
-    _raise_file_limit()
-    files.make_directory(host.paths.run, 0o755)
-    if pid_of(host.paths):
-        raise SecregError(
-            f"an instance already runs below {host.paths.root} (process {pid_of(host.paths)})",
-            f"secure-registry stop --root {host.paths.root}",
-        )
-    events = _Events()
-    services = ForegroundServices(host)
-    stage = Stage(host, services)
-    try:
-        report = applying.apply(stage, Wish("start", environment, create=True, start=True))
-        _tell(host, report)
-        files.write(_pid_file(host.paths), f"{os.getpid()}\n".encode(), files.PUBLIC)
-        watcher = watch.Watcher(host.paths, events.reload_and_wait)
-        if watching:
-            threading.Thread(target=watcher.run, daemon=True).start()
-        try:
-            return _watch(stage, events)
-        finally:
-            watcher.stop()
-    finally:
-        services.stop_all()
-        memory.forget(host)
-        _pid_file(host.paths).unlink(missing_ok=True)  # the last thing: whoever waits for our end looks at it
+class Instance(Protocol):
+    """What can be done with an instance. All of it raises SecregError when it can't be done."""
+
+    @property
+    def host(self) -> Host:
+        """Where it lives."""
+
+    @property
+    def services(self) -> Services:
+        """Who runs its processes, for an apply that is done here."""
+
+    def running(self) -> bool:
+        """Whether it runs, or is to run."""
+
+    def start(self) -> None:
+        """Let it run with what was applied; one that runs takes it over."""
+
+    def stop(self) -> None:
+        """End it; returns when nothing of it runs any more."""
+
+    def restart(self) -> None:
+        """Stop and start."""
+
+    def reload(self, doing: str) -> Report:
+        """Let what /etc says serve, for whoever is `doing` something; how that went."""
+
+    def let_users_count(self) -> tuple[Finding, ...]:
+        """Let .htpasswd, which was just written, count when this returns; what is wrong with it."""
+
+    def tell(self, report: Report) -> None:
+        """Tell the administrator's own programs what is new in `report`, without waiting for them."""
+
+    def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """End it for good and remove the units that were rendered for it: those that went, and those that are not as
+        they were written, which stay. Raises SecregError, before anything is removed, when something still runs."""
 
 
-def _raise_file_limit() -> None:
-    """As many open files as we may have, up to what the units give nginx (LimitNOFILE=)."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+@dataclass(frozen=True)
+class ByUnits:
+    """The machine's own instance: units of systemd."""
+
+    host: Host
+
+    @functools.cached_property
+    def services(self) -> Services:
+        from secreg_host.services.unitservices import UnitServices
+
+        return UnitServices(self.host)
+
+    def running(self) -> bool:
+        return self.services.wanted()
+
+    def start(self) -> None:
+        self._job("StartUnit")
+
+    def stop(self) -> None:
+        self._job("StopUnit")
+
+    def restart(self) -> None:
+        self._job("RestartUnit")
+
+    def _job(self, method: str) -> None:
+        """Raises SecregError with the unit's own words."""
+        from secreg_host.base import systemd
+        from secreg_host.services import units
+
+        manager = systemd.Systemd()
+        manager.job(method, units.MAIN)
+        state = manager.state(units.MAIN)
+        if method != "StopUnit" and state.active != "active":
+            said, _, hint = state.status_text.removeprefix("failed: ").partition(" -> ")
+            said = said or f"the service is {state.active} ({state.result})"
+            raise SecregError(said, hint or f"journalctl -u {units.MAIN} -n 30")
+
+    def reload(self, doing: str) -> Report:
+        services = self.services
+        if not services.wanted():
+            raise SecregError("it does not run", "secure-registry start")
+        report = followed(self.host, apply.apply(Stage(self.host, services), Wish(doing, {})))
+        self.tell(report)
+        return report
+
+    def let_users_count(self) -> tuple[Finding, ...]:
+        users = Users(self.host, self.services)
+        users.serve()
+        return users.findings
+
+    def tell(self, report: Report) -> None:
+        for wrong in hooks.launch(self.host.paths, report.told):
+            record(str(wrong), Level.WARNING)
+
+    def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        from secreg_host.base.systemd import Systemd
+        from secreg_host.services import units
+
+        systemd = Systemd()
+        with contextlib.suppress(SecregError):  # it may not be there any more
+            systemd.job("StopUnit", units.MAIN)
+        names = [units.unit_of(name) for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS))]
+        states = systemd.actives(names).items()
+        for name in (name for name, (active, _) in states if active in ("active", "reloading", "activating")):
+            raise SecregError(f"{name} still runs; nothing is removed", f"systemctl stop {name}, then try again")
+        with contextlib.suppress(SecregError):
+            systemd.call("DisableUnitFiles", [units.MAIN], False)
+        found = units.remove(self.host)
+        systemd.call("Reload")
+        return found
 
 
-class _Events:
-    """Signals as events: `wake` is set by each of them."""
+@dataclass(frozen=True)
+class InForeground:
+    """An instance that one process runs, or is to run."""
 
-    def __init__(self) -> None:
-        self.wake = threading.Event()
-        self.done = threading.Event()
-        self.ended = False
-        self.reload = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
-        signal.signal(signal.SIGHUP, self._reload)
+    host: Host
 
-    def _end(self, *_: object) -> None:
-        self.ended = True
-        self.wake.set()
+    @property
+    def services(self) -> Services:
+        return Idle()
 
-    def _reload(self, *_: object) -> None:
-        self.ask_for_reload()
+    def running(self) -> bool:
+        return foreground.pid_of(self.host.paths) is not None
 
-    def ask_for_reload(self) -> None:
-        self.reload = True
-        self.wake.set()
+    def start(self) -> None:
+        foreground.reload(self.host.paths)
 
-    def reload_and_wait(self, _: Callable[[], bool]) -> None:
-        """Ask for a reload and wait for its end, from another thread."""
-        self.done.clear()
-        self.ask_for_reload()
-        self.done.wait(RELOAD_SECONDS)
+    def stop(self) -> None:
+        foreground.stop(self.host.paths)
 
+    def restart(self) -> None:
+        raise bad_input("", "only who runs it in the foreground can start it again", "secure-registry stop, then start")
 
-def _watch(stage: Stage, events: _Events) -> int:
-    services = stage.services
-    assert isinstance(services, ForegroundServices)
-    while True:
-        dead = services.wait(events.wake)
-        if dead is not None:
-            services.stop_all()
-            say(f"secure-registry: {dead.obituary}; everything is stopped", Level.ERROR)
-            return Exit.FAILED
-        events.wake.clear()
-        if events.ended:
-            return Exit.DONE
-        if events.reload:
-            events.reload = False
-            try:
-                _tell(stage.host, applying.apply(stage, Wish("reload", {})))
-            except SecregError as error:
-                say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
-            events.done.set()
+    def reload(self, doing: str) -> Report:
+        return foreground.reload(self.host.paths)
+
+    def let_users_count(self) -> tuple[Finding, ...]:
+        found = foreground.reload(self.host.paths).findings if self.running() else ()
+        return tuple(finding for finding in found if finding.part == kinds.USERS)
+
+    def tell(self, report: Report) -> None:
+        """The process itself does."""
+
+    def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        from secreg_host.services import units
+
+        return units.remove(self.host)  # there may be some, where systemd does not run at the moment
 
 
-def _run_hooks(host: Host, report: Report) -> None:
-    for problem in hooks.run(host.paths, report.told):
-        say(f"warning: {problem}", Level.WARNING)
+def of(call: Call) -> Instance:
+    """The instance that `call` is about."""
+    host = call.host()
+    return ByUnits(host) if host.is_system and hosts.systemd_runs() else InForeground(host)
 
 
-def _tell(host: Host, report: Report) -> None:
-    """Say what serves and how to log in (a new password only to a terminal); tell the hooks, too."""
-    threading.Thread(target=_run_hooks, args=(host, report), daemon=True).start()
-    for finding in report.findings:
-        say(f"{finding.kind}: {finding.problem}", Level.ERROR if finding.kind != "warning" else Level.WARNING)
-    password = report.provisioned.password
-    if password is not None and sys.stdout.isatty():
-        print(f"PASSWORD={password}")
-    elif password is not None:
-        print(f"the password is in {host.paths.password}")
-    generation = generations.load(host, report.generation)
-    if generation is not None:
-        print(f"secure-registry {looking.one_line(report, generation)}")
-        print(f"log in with: {looking.login_hint(generation)}", flush=True)
+def startable(call: Call) -> Instance:
+    """The same, if it can be started from here. Raises BadInput when a process must run it that does not."""
+    found = of(call)
+    if isinstance(found, InForeground) and not found.running():
+        if not found.host.is_system:
+            raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
+        raise bad_input("", "systemd does not run here", "use: secure-registry start --foreground")
+    return found
 
 
-def _pid_file(paths: Paths) -> Path:
-    return paths.run / "foreground.pid"
+def followed(host: Host, report: Report) -> Report:
+    """`report`, once the clients of this host that trust the registry follow what serves now."""
+    from secreg_host.clients import following
 
-
-def pid_of(paths: Paths) -> int | None:
-    """The process of the instance that runs in the foreground below these paths, None if there is none."""
-    data = files.read_or_none(_pid_file(paths))
-    if not data or len(data) > 20 or not data.strip().isdigit():
-        return None
-    pid = int(data)
-    return pid if _lives(pid) else None
-
-
-def _lives(pid: int) -> bool:
-    """Whether `pid` is a process of this program; not one that has another one's number by now, and no zombie."""
-    try:
-        command = (PROC / str(pid) / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return b"secure-registry" in command or b"secreg_host" in command
-
-
-def reload(paths: Paths) -> Report:
-    """Let a running foreground instance take over changes; how that went, when it has seen the files as they are.
-
-    Raises SecregError when none runs, when it ends meanwhile, or has not seen them after `RELOAD_SECONDS`.
-    """
-    before = reports.load(paths).generation
-    _signal(paths, signal.SIGHUP)
-    deadline = time.monotonic() + RELOAD_SECONDS
-    while time.monotonic() < deadline and pid_of(paths):
-        report = reports.load(paths)
-        # one without a generation is of a check that somebody else made: of the same files, but nothing serves them yet
-        if report.generation and report.fingerprint == sources.fingerprint(paths, report.sources):
-            return replace(report, changed=report.generation != before)
-        time.sleep(0.02)
-    raise SecregError("the instance did not take over what changed", "see what it says where it was started")
-
-
-def stop(paths: Paths) -> None:
-    """End a running foreground instance; returns when nothing of it runs any more.
-
-    Raises SecregError when none runs, or when it still does after `RELOAD_SECONDS`.
-    """
-    pid = pid_of(paths) or 0
-    try:
-        process = os.pidfd_open(pid)
-    except OSError:  # there is none, or it has just ended
-        _signal(paths, signal.SIGTERM)
-        return
-    with os.fdopen(process, "rb"):
-        _signal(paths, signal.SIGTERM)
-        if not select.select([process], [], [], RELOAD_SECONDS)[0]:  # readable when it has ended (pidfd_open(2))
-            raise SecregError(f"process {pid} was told to end and still runs", f"kill -KILL {pid}")
-
-
-def _signal(paths: Paths, number: signal.Signals) -> int:
-    pid = pid_of(paths)
-    if pid is None:
-        raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
-    os.kill(pid, number)
-    return pid
+    return following.follow(host, report)

@@ -35,7 +35,7 @@ LATER = (
     "encodings.idna",
     "gi.repository.Gio",
     "pydbus",
-    "secreg_host.clients.trustverb",
+    "secreg_host.clients.following",
     "yaml",
 )
 """What applies load when they come to need it."""

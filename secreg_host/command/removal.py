@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from secreg_host.base import distant
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.command import instance
+from secreg_host.command import foreground
+from secreg_host.command.instance import Instance
 from secreg_host.generation import generations
-from secreg_host.host import processes, views
-from secreg_host.host.host import Host, systemd_runs
-from secreg_host.services import units
+from secreg_host.host import views
+from secreg_host.host.host import Host
 from secreg_host.wanted import parts as kinds
-
-if TYPE_CHECKING:
-    from secreg_host.base.systemd import Systemd
 
 
 def holds_images(path: Path) -> bool:
@@ -43,28 +38,16 @@ def _untrust(host: Host) -> tuple[Problem, ...]:
     return problems
 
 
-def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
+def uninstall(one: Instance, purge: bool, tell: Callable[[str], object]) -> None:
     """Stop and disable the service, remove the rendered units; with `purge` also /etc and /var/lib but images.
 
     Raises SecregError, before anything is removed, when what runs can't be stopped; also when systemd can't be reached
     or a file can't be removed.
     """
-    paths = host.paths
-    if instance.pid_of(paths):
-        instance.stop(paths)
-    if host.is_system and systemd_runs():
-        from secreg_host.base.systemd import Systemd
-
-        systemd = Systemd()
-        with contextlib.suppress(SecregError):  # it may not be there any more
-            systemd.job("StopUnit", units.MAIN)
-        _require_stopped(systemd)
-        with contextlib.suppress(SecregError):
-            systemd.call("DisableUnitFiles", [units.MAIN], False)
-        removed, edited = units.remove(host)
-        systemd.call("Reload")
-    else:
-        removed, edited = units.remove(host)
+    host, paths = one.host, one.host.paths
+    if foreground.pid_of(paths):
+        foreground.stop(paths)
+    removed, edited = one.remove_units()
     for path in removed:
         tell(f"removed {path}")
     for path in edited:
@@ -80,15 +63,6 @@ def uninstall(host: Host, purge: bool, tell: Callable[[str], object]) -> None:
     else:
         tell(f"kept {paths.etc} and {paths.lib}")
     tell(f"images stay in {images}")
-
-
-def _require_stopped(systemd: Systemd) -> None:
-    """Raise SecregError when one of our processes still runs: its files must not go from under it."""
-    names = [units.unit_of(name) for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS))]
-    states = systemd.actives(names).items()
-    runs = [name for name, (active, _) in states if active in ("active", "reloading", "activating")]
-    if runs:
-        raise SecregError(f"{runs[0]} still runs; nothing is removed", f"systemctl stop {runs[0]}, then try again")
 
 
 def _purge(paths: Paths, tell: Callable[[str], object]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from secreg_host.base import distant
 from secreg_host.command import removal
+from secreg_host.command.instance import InForeground
 from secreg_host.host.host import Host
 
 BLOB = "docker/registry/v2/blobs/sha256/aa/data"
@@ -22,7 +23,7 @@ def test_purge_keeps_images_at_any_depth(host: Host, place: str) -> None:
     (host.paths.state / "ca.key").write_bytes(b"a key")
     host.paths.etc.mkdir(parents=True)
     said: list[str] = []
-    removal.uninstall(host, purge=True, tell=said.append)
+    removal.uninstall(InForeground(host), purge=True, tell=said.append)
     assert blob.read_bytes() == b"an image"
     assert not host.paths.state.exists() and not host.paths.etc.exists()
 
@@ -33,7 +34,7 @@ def test_purge_follows_no_link_to_images(host: Host, tmp_path: Path) -> None:
     blob.write_bytes(b"an image")
     host.paths.lib.mkdir(parents=True)
     host.paths.storage.symlink_to(tmp_path)
-    removal.uninstall(host, purge=True, tell=str)
+    removal.uninstall(InForeground(host), purge=True, tell=str)
     assert blob.read_bytes() == b"an image"
 
 
@@ -46,11 +47,11 @@ def test_purge_takes_links_and_not_what_they_lead_to(host: Host, tmp_path: Path)
     host.paths.key.symlink_to(elsewhere / "privkey.pem")
     (host.paths.etc / "sites").symlink_to(elsewhere)
     (host.paths.lib / "linked").symlink_to(elsewhere)
-    removal.uninstall(host, purge=True, tell=str)
+    removal.uninstall(InForeground(host), purge=True, tell=str)
     assert not host.paths.etc.exists() and not (host.paths.lib / "linked").is_symlink()
     assert (elsewhere / "privkey.pem").read_bytes() == b"a key"
     host.paths.etc.symlink_to(elsewhere)
-    removal.uninstall(host, purge=True, tell=str)
+    removal.uninstall(InForeground(host), purge=True, tell=str)
     assert not host.paths.etc.is_symlink() and (elsewhere / "privkey.pem").exists()
 
 
@@ -61,6 +62,6 @@ def test_purge_leaves_what_is_mounted_somewhere_in_it(host: Host, monkeypatch: p
     (host.paths.etc / "nginx.conf").write_bytes(b"ours")
     monkeypatch.setattr(distant, "mounts", lambda: {str(inner): "ext4"})
     said: list[str] = []
-    removal.uninstall(host, purge=True, tell=said.append)
+    removal.uninstall(InForeground(host), purge=True, tell=said.append)
     assert (inner / "theirs.conf").exists() and not (host.paths.etc / "nginx.conf").exists()
     assert any(line.startswith(f"kept {inner}: something is mounted") for line in said)

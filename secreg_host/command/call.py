@@ -1,0 +1,39 @@
+"""One call of the command, as verbs get it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host.base import quoting
+from secreg_host.base.errors import bad_input
+from secreg_host.base.paths import Paths
+from secreg_host.host import host as hosts
+from secreg_host.host.host import Host
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the command: its arguments, paths and environment."""
+
+    args: argparse.Namespace
+    paths: Paths
+    environment: Mapping[str, str]
+    parser: argparse.ArgumentParser
+
+    def host(self) -> Host:
+        """The host. Raises BadInput when we may not change it, and for a root that nginx can't take."""
+        if os.geteuid() != 0 and self.paths.root == Path("/"):
+            raise bad_input(
+                "", "this needs root", "run it with sudo; or an instance of your own: start --foreground --root DIR"
+            )
+        try:
+            quoting.nginx(self.paths.root)
+        except ValueError:
+            raise bad_input(
+                "--root", "nginx can't take a path with $ or a control character", "name another directory"
+            ) from None
+        return hosts.discover(self.paths)

@@ -1,0 +1,205 @@
+"""An instance in the foreground: set up, run, take over changes on SIGHUP, stop when a process dies or on SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from secreg_host.apply import apply as applying
+from secreg_host.apply import hooks
+from secreg_host.apply import report as reports
+from secreg_host.apply.activate import Stage
+from secreg_host.apply.apply import Wish
+from secreg_host.apply.report import Report
+from secreg_host.base import files
+from secreg_host.base.errors import Exit, SecregError
+from secreg_host.base.journal import Level, say
+from secreg_host.base.paths import PROC, Paths
+from secreg_host.command import printing
+from secreg_host.command import status as looking
+from secreg_host.generation import generations
+from secreg_host.host import memory
+from secreg_host.host.host import Host
+from secreg_host.services import foreground
+from secreg_host.services.foreground import ForegroundServices
+from secreg_host.wanted import sources
+from secreg_host.watchdog import watch
+
+OPEN_FILES = 65536
+RELOAD_SECONDS = 60.0
+"""The longest that a reload is waited for, and an end."""
+
+
+def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
+    """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
+    foreground.fit(host)
+    host = replace(host, by_systemd=False)
+    _raise_file_limit()
+    files.make_directory(host.paths.run, 0o755)
+    if pid_of(host.paths):
+        raise SecregError(
+            f"an instance already runs below {host.paths.root} (process {pid_of(host.paths)})",
+            f"secure-registry stop --root {host.paths.root}",
+        )
+    events = _Events()
+    services = ForegroundServices(host)
+    stage = Stage(host, services)
+    try:
+        report = applying.apply(stage, Wish("start", environment, create=True, start=True))
+        _tell(host, report)
+        files.write(_pid_file(host.paths), f"{os.getpid()}\n".encode(), files.PUBLIC)
+        watcher = watch.Watcher(host.paths, events.reload_and_wait)
+        if watching:
+            threading.Thread(target=watcher.run, daemon=True).start()
+        try:
+            return _watch(stage, events)
+        finally:
+            watcher.stop()
+    finally:
+        services.stop_all()
+        memory.forget(host)
+        _pid_file(host.paths).unlink(missing_ok=True)  # the last thing: whoever waits for our end looks at it
+
+
+def _raise_file_limit() -> None:
+    """As many open files as we may have, up to what the units give nginx (LimitNOFILE=)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+class _Events:
+    """Signals as events: `wake` is set by each of them."""
+
+    def __init__(self) -> None:
+        self.wake = threading.Event()
+        self.done = threading.Event()
+        self.ended = False
+        self.reload = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._reload)
+
+    def _end(self, *_: object) -> None:
+        self.ended = True
+        self.wake.set()
+
+    def _reload(self, *_: object) -> None:
+        self.ask_for_reload()
+
+    def ask_for_reload(self) -> None:
+        self.reload = True
+        self.wake.set()
+
+    def reload_and_wait(self, _: Callable[[], bool]) -> None:
+        """Ask for a reload and wait for its end, from another thread."""
+        self.done.clear()
+        self.ask_for_reload()
+        self.done.wait(RELOAD_SECONDS)
+
+
+def _watch(stage: Stage, events: _Events) -> int:
+    services = stage.services
+    assert isinstance(services, ForegroundServices)
+    while True:
+        dead = services.wait(events.wake)
+        if dead is not None:
+            services.stop_all()
+            say(f"secure-registry: {dead.obituary}; everything is stopped", Level.ERROR)
+            return Exit.FAILED
+        events.wake.clear()
+        if events.ended:
+            return Exit.DONE
+        if events.reload:
+            events.reload = False
+            try:
+                _tell(stage.host, applying.apply(stage, Wish("reload", {})))
+            except SecregError as error:
+                say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+            events.done.set()
+
+
+def _run_hooks(host: Host, report: Report) -> None:
+    printing.warnings(hooks.run(host.paths, report.told))
+
+
+def _tell(host: Host, report: Report) -> None:
+    """Say what serves and how to log in (a new password only to a terminal); tell the hooks, too."""
+    threading.Thread(target=_run_hooks, args=(host, report), daemon=True).start()
+    printing.findings(report.findings)
+    printing.password(host, report)
+    generation = generations.load(host, report.generation)
+    if generation is not None:
+        print(f"secure-registry {looking.one_line(report, generation)}")
+        print(f"log in with: {looking.login_hint(generation)}", flush=True)
+
+
+def _pid_file(paths: Paths) -> Path:
+    return paths.run / "foreground.pid"
+
+
+def pid_of(paths: Paths) -> int | None:
+    """The process of the instance that runs in the foreground below these paths, None if there is none."""
+    data = files.read_or_none(_pid_file(paths))
+    if not data or len(data) > 20 or not data.strip().isdigit():
+        return None
+    pid = int(data)
+    return pid if _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    """Whether `pid` is a process of this program; not one that has another one's number by now, and no zombie."""
+    try:
+        command = (PROC / str(pid) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"secure-registry" in command or b"secreg_host" in command
+
+
+def reload(paths: Paths) -> Report:
+    """Let a running foreground instance take over changes; how that went, when it has seen the files as they are.
+
+    Raises SecregError when none runs, when it ends meanwhile, or has not seen them after `RELOAD_SECONDS`.
+    """
+    before = reports.load(paths).generation
+    _signal(paths, signal.SIGHUP)
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while time.monotonic() < deadline and pid_of(paths):
+        report = reports.load(paths)
+        # one without a generation is of a check that somebody else made: of the same files, but nothing serves them yet
+        if report.generation and report.fingerprint == sources.fingerprint(paths, report.sources):
+            return replace(report, changed=report.generation != before)
+        time.sleep(0.02)
+    raise SecregError("the instance did not take over what changed", "see what it says where it was started")
+
+
+def stop(paths: Paths) -> None:
+    """End a running foreground instance; returns when nothing of it runs any more.
+
+    Raises SecregError when none runs, or when it still does after `RELOAD_SECONDS`.
+    """
+    pid = pid_of(paths) or 0
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:  # there is none, or it has just ended
+        _signal(paths, signal.SIGTERM)
+        return
+    with os.fdopen(process, "rb"):
+        _signal(paths, signal.SIGTERM)
+        if not select.select([process], [], [], RELOAD_SECONDS)[0]:  # readable when it has ended (pidfd_open(2))
+            raise SecregError(f"process {pid} was told to end and still runs", f"kill -KILL {pid}")
+
+
+def _signal(paths: Paths, number: signal.Signals) -> int:
+    pid = pid_of(paths)
+    if pid is None:
+        raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
+    os.kill(pid, number)
+    return pid

@@ -1,0 +1,50 @@
+"""`secure-registry gencert`."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+
+from secreg_host.apply import apply
+from secreg_host.base import files, records
+from secreg_host.base.errors import Exit
+from secreg_host.command import instance, printing
+from secreg_host.command.call import Call
+from secreg_host.wanted import authority, defaults, provision
+from secreg_host.wanted import parts as kinds
+
+ABOUT = "issue a new certificate; replaces the present one"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its options to `parser`."""
+    parser.add_argument(
+        "--new-ca", action="store_true", help="make a new CA first; every client must then trust the new ca.crt"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also in place of a certificate or a key that is not of this program's making; that is kept beside (.bak)",
+    )
+
+
+def run(call: Call) -> int:
+    """Issue a new certificate, and let it serve."""
+    one = instance.of(call)
+    host, order = one.host, authority.Order(call.args.new_ca, call.args.force)
+    with files.lock(host.paths.lock, "gencert"):
+        records.redo(host.paths)
+        authority.check(host.paths, order)
+        settings, _ = kinds.read_settings(host.paths, call.environment)
+        facts = defaults.facts(host, fresh=True)
+        made = provision.defaults_only(host, settings, facts, call.environment)
+        issue = authority.issue(host, settings, facts, datetime.now(UTC), order)
+    for path in issue.kept:
+        print(f"kept what was there as {path}")
+    for path in (*made, *(write.path for write in issue.written)):
+        print(f"wrote {path}")
+    if not one.running():
+        return Exit.DONE
+    report = one.reload("gencert")
+    printing.outcome(report)
+    return apply.exit_code(report)

@@ -1,0 +1,47 @@
+"""`secure-registry htpasswd`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from secreg_host.base import files, reserve
+from secreg_host.base.errors import Exit
+from secreg_host.command import htpasswd, instance, printing
+from secreg_host.command.call import Call
+from secreg_host.formats import hashoptions
+from secreg_host.wanted import parts as kinds
+from secreg_host.wanted import sources
+from secreg_host.wanted.settings import Settings
+
+ABOUT = "add, change, remove or check users, with the options of Apache's htpasswd"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options of Apache's htpasswd to `parser`."""
+    htpasswd.build_parser(parser)
+
+
+def run(call: Call) -> int:
+    """Change users; the change serves at once, and an apply follows by itself."""
+    one = instance.of(call)
+    paths = one.host.paths
+
+    def settings() -> Settings:  # a user is removed whatever is wrong with them
+        return kinds.read_settings(paths, call.environment)[0]
+
+    given = settings() if not call.args.words else Settings()
+    request = htpasswd.request_of(call.args, paths.htpasswd, given.username, given.password)
+    own = None
+    if request.file is not None and request.file.resolve() == paths.htpasswd.resolve():
+        files.make_directory(paths.state, 0o700)
+        own = htpasswd.Place(paths.state, reserve.of_state(paths))
+    before = sources.mark(str(paths.htpasswd))
+    code = htpasswd.run(
+        call.args, request, lambda: hashoptions.split_options(settings().opt, "OPT"), sys.stdin, sys.stdout, own
+    )
+    if code != Exit.DONE or sources.mark(str(paths.htpasswd)) == before:
+        return code
+    found = one.let_users_count()
+    printing.findings(found)
+    return Exit.DEGRADED if any(finding.kind == "unproven" for finding in found) else Exit.DONE

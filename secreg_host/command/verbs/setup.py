@@ -1,0 +1,27 @@
+"""`secure-registry setup`."""
+
+from __future__ import annotations
+
+import argparse
+
+from secreg_host.apply import apply
+from secreg_host.apply.activate import Stage
+from secreg_host.apply.apply import Wish
+from secreg_host.command import instance, printing
+from secreg_host.command.call import Call
+
+ABOUT = "write what is missing: configuration, certificate, the first user"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """It has no options."""
+
+
+def run(call: Call) -> int:
+    """Write what is missing and check everything; nothing is started."""
+    one = instance.of(call)
+    wish = Wish("setup", call.environment, create=True, restore=True)
+    report = apply.apply(Stage(one.host, one.services), wish)
+    printing.provisioned(one.host, report)
+    printing.findings(report.findings)
+    return apply.exit_code(report)
