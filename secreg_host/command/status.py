@@ -128,7 +128,8 @@ def _with_own_looks(host: Host, report: Report) -> Report:
 def _of_watchdog(manager: Systemd) -> tuple[reports.Finding, ...]:
     """A warning when the watchdog does not run though the service does, or is not told of changes by the kernel."""
     state = manager.state(watch.UNIT)
-    if state.active in ("inactive", "failed") and manager.active(watch.MAIN)[0] == "active":
+    down = state.active in ("inactive", "failed") and manager.active(watch.MAIN)[0] == "active"
+    if down and manager.properties(watch.UNIT, "LoadState")["LoadState"] != "masked":  # that is somebody's will
         what = f"it does not run ({state.active}): of edits, removed users included, only a reload takes note"
         return findings("warning", kinds.SETTINGS, [Problem(watch.UNIT, what, f"systemctl start {watch.UNIT}")])
     says = state.status_text

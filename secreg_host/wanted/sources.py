@@ -91,7 +91,7 @@ def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
     for source in (str(paths.etc), *map(str, own_files(paths)), str(paths.conf), *sources, *_matches(sources)):
         for step in along(Path(source), far=False):
             found.add(next((path for path in step.parents if _is_directory(path)), step))
-            if str(step) in points or _links(step) > 1:
+            if _links(step) > 1 or (str(step) in points and not _is_directory(step)):
                 found.add(step)
     return tuple(sorted(found))
 

@@ -64,8 +64,9 @@ Until the last answer that let him in: the one that does not is held back for as
 SETTLED = """
 import sys
 sys.path.insert(0, "/usr/share/secure-registry")
-from secreg_host import records, sources
-from secreg_host.paths import Paths
+from secreg_host.base import records
+from secreg_host.wanted import sources
+from secreg_host.base.paths import Paths
 report = records.load(Paths().report, records.REPORT)
 sys.exit(report["fingerprint"] != sources.fingerprint(Paths(), report["sources"]))
 """

@@ -299,18 +299,21 @@ def test_a_busy_directory_does_not_put_off_the_look_after_the_pause(
 
 
 @pytest.mark.parametrize(
-    ("watchdog", "main", "told"),
+    ("watchdog", "main", "load", "told"),
     [
-        ("active", "active", False),
-        ("failed", "active", True),
-        ("inactive", "active", True),
-        ("inactive", "inactive", False),
+        ("active", "active", "loaded", False),
+        ("failed", "active", "loaded", True),
+        ("inactive", "active", "loaded", True),
+        ("inactive", "active", "masked", False),
+        ("inactive", "inactive", "loaded", False),
     ],
 )
-def test_a_watchdog_that_does_not_run_is_told(watchdog: str, main: str, told: bool) -> None:
+def test_a_watchdog_that_does_not_run_is_told(watchdog: str, main: str, load: str, told: bool) -> None:
     """Seen: stopped, or with LimitNOFILE=8, and not a word, while a user whose line was removed stayed in."""
     manager: Any = SimpleNamespace(
-        state=lambda _: SimpleNamespace(active=watchdog, status_text=""), active=lambda _: (main, "")
+        state=lambda _: SimpleNamespace(active=watchdog, status_text=""),
+        active=lambda _: (main, ""),
+        properties=lambda _, name: {name: load},
     )
     found = status._of_watchdog(manager)
     assert [one.problem.hint for one in found] == ["systemctl start secure-registry-watchdog.service"] * told

@@ -64,9 +64,12 @@ def test_a_file_with_another_name_is_watched_itself(
     (tmp_path / "by another name").write_text("bob")
     assert events.wait(5.0)
     events.close()
-    elsewhere = {str(paths.nginx_conf): None}  # a file that is written where it is mounted from
+    images = tmp_path / "images"
+    images.mkdir()
+    elsewhere = {str(paths.nginx_conf): None, str(images): None}  # a file that is written where it is mounted from
     monkeypatch.setattr(distant, "mounts", lambda: elsewhere)
-    assert paths.nginx_conf in sources.directories(paths, ())
+    watched = sources.directories(paths, (str(images),))
+    assert paths.nginx_conf in watched and images not in watched  # which the watchdog may not even look into
 
 
 def test_links_in_a_circle_end(paths: Paths) -> None:
