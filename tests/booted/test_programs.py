@@ -162,3 +162,19 @@ def test_images_and_metrics_anywhere(registry: Registry) -> None:
     assert done.returncode == 2 and told in done.stderr and "systemctl restart secure-registry" in done.stderr, done
     assert registry.systemctl("restart", "secure-registry").returncode == 0 and metrics()
     assert registry.command("status").returncode == 0
+
+
+def test_an_address_that_is_gone_and_the_line_that_mends_it(registry: Registry) -> None:
+    machine = registry.machine
+    registry.expected.append(r"no address 10.9.9.9|Failed with result|Failed to start|rejected|10.9.9.9:443|unproven")
+    machine.run("ip", "address", "add", "10.9.9.9/32", "dev", "lo")
+    conf = registry.edit("nginx.conf", "listen 443 ssl;\n        listen [::]:443 ssl;", "listen 10.9.9.9:443 ssl;")
+    done = registry.command("reload")
+    assert done.returncode == 2 and "-> let it take its addresses anew" in done.stderr, done
+    assert registry.status_of("/v2/", user="docker") == "200"
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+    assert registry.status_of("/v2/", user="docker") == "000"
+    machine.run("ip", "address", "del", "10.9.9.9/32", "dev", "lo")
+    registry.put("nginx.conf", conf)  # of a front that reaches nobody, which needs no restart
+    assert registry.command("reload").returncode == 0
+    assert registry.status_of("/v2/", user="docker") == "200"
