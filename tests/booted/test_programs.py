@@ -94,6 +94,14 @@ def test_a_program_that_can_not_be_used_holds_back_itself_alone(registry: Regist
     assert {executed(registry, unit) for unit in ("nginx", "auth")} == {"/opt/nginx"}
     slot = registry.command("status").stdout.partition("registry in slot ")[2][0]
     assert executed(registry, f"registry@{slot}") == "/opt/registry"
+    machine.run("sh", "-ec", "printf '#!/bin/sh\nexec sleep 999\n' > /opt/hangs; chmod 755 /opt/hangs")
+    setting(registry, "NGINX_BINARY=/opt/hangs")
+    registry.systemctl("restart", "--no-block", "secure-registry")
+    machine.wait_for("the stop", lambda: registry.status_of("/v2/_catalog", user="docker") != "200")
+    machine.wait_for("what is proven", lambda: registry.status_of("/v2/_catalog", user="docker") == "200")
+    assert machine.unit_state("secure-registry.service") == "activating", "it is still tried"
+    machine.wait_unit("secure-registry.service")
+    assert registry.status_of("/v2/_catalog", user="docker") == "200"
     setting(registry, "")
     assert registry.command("reload").returncode == 0
     assert registry.command("reload").stdout == "nothing to change\n"
@@ -147,3 +155,26 @@ def test_images_and_metrics_anywhere(registry: Registry) -> None:
         done = registry.command("reload")
         assert done.returncode == 0 and metrics(), done
     assert registry.systemctl("restart", "secure-registry").returncode == 0 and metrics()
+    registry.edit("docker-registry.yml", "addr: :5001", "addr: 127.0.0.1:5001")
+    where = registry.line_of("docker-registry.yml", "addr")
+    told = f"rejected: {where}: nginx can't listen on 127.0.0.1:5001 as long as it listens on 5001"
+    done = registry.command("reload")
+    assert done.returncode == 2 and told in done.stderr and "systemctl restart secure-registry" in done.stderr, done
+    assert registry.systemctl("restart", "secure-registry").returncode == 0 and metrics()
+    assert registry.command("status").returncode == 0
+
+
+def test_an_address_that_is_gone_and_the_line_that_mends_it(registry: Registry) -> None:
+    machine = registry.machine
+    registry.expected.append(r"no address 10.9.9.9|Failed with result|Failed to start|rejected|10.9.9.9:443|unproven")
+    machine.run("ip", "address", "add", "10.9.9.9/32", "dev", "lo")
+    conf = registry.edit("nginx.conf", "listen 443 ssl;\n        listen [::]:443 ssl;", "listen 10.9.9.9:443 ssl;")
+    done = registry.command("reload")
+    assert done.returncode == 2 and "-> let it take its addresses anew" in done.stderr, done
+    assert registry.status_of("/v2/", user="docker") == "200"
+    assert registry.systemctl("restart", "secure-registry").returncode == 0
+    assert registry.status_of("/v2/", user="docker") == "000"
+    machine.run("ip", "address", "del", "10.9.9.9/32", "dev", "lo")
+    registry.put("nginx.conf", conf)  # of a front that reaches nobody, which needs no restart
+    assert registry.command("reload").returncode == 0
+    assert registry.status_of("/v2/", user="docker") == "200"
