@@ -69,7 +69,7 @@ def _test(program: Path, conf: Path, account: process.Account, run: Path) -> str
     for _ in range(ATTEMPTS):
         files.make_directory(run, 0o750, account.owner)
         result = process.run(argv)
-        if f'"{run}/' not in result.stderr or "No such file" not in result.stderr:
+        if f"{run}/" not in result.stderr or "No such file" not in result.stderr:
             break  # else systemd took the run directory away, as it does when a process of ours fails to start
     return result.stderr if result.returncode else None
 
