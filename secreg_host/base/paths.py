@@ -34,17 +34,11 @@ DESCRIPTORS = PROC / "self/fd"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for."""
 
-SYSTEMD = Path("/run/systemd/system")
-"""There where systemd is PID 1 (sd_booted(3))."""
+SYSTEMD, MASK = Path("/run/systemd/system"), Path("/dev/null")
+"""There where systemd is PID 1 (sd_booted(3)); what a masked unit is a link to (systemctl(1))."""
 
-SANDBOXED = "/run/systemd/unit-root"
-"""What systemd's messages put before paths while it sets up a sandbox."""
-
-JOURNAL = "/run/systemd/journal/socket"
-"""Where journald listens (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
-
-MASK = Path("/dev/null")
-"""What a masked unit is a link to (systemctl(1))."""
+SANDBOXED, JOURNAL = "/run/systemd/unit-root", "/run/systemd/journal/socket"
+"""What systemd's messages put before paths while it sets up a sandbox; where journald listens."""
 
 SNAP_DAEMON_JSON = Path("/var/snap/docker/current/config/daemon.json")
 """Of a Docker that is a snap."""
@@ -52,11 +46,8 @@ SNAP_DAEMON_JSON = Path("/var/snap/docker/current/config/daemon.json")
 DEFAULT_STORAGE = Path("/var/lib/registry")
 """Where distribution's filesystem driver stores without `rootdirectory`."""
 
-OWN_NGINX = Path("/usr/sbin/nginx")
-"""Where an administrator may name nginx: an example."""
-
-OWN_REGISTRY = Path("/usr/local/bin/registry")
-"""Where an administrator puts distribution's own release: found by itself (SEARCH)."""
+OWN_NGINX, OWN_REGISTRY = Path("/usr/sbin/nginx"), Path("/usr/local/bin/registry")
+"""Where an administrator may have nginx, and puts distribution's own release: found by themselves (SEARCH)."""
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from secreg_host.base import names, reading
+from secreg_host.base import reading
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.paths import OWN_NGINX, OWN_REGISTRY, PROC
 from secreg_host.formats import envfile
-
-FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
-KEY_TYPES = ("P-256", "RSA-4096")
-DOCKER_TRUST = ("insecure", "ca", "none")
+from secreg_host.wanted import values
+from secreg_host.wanted.values import Invalid
 
 
 @dataclass(frozen=True)
@@ -65,102 +62,6 @@ def default() -> Settings:
     return Settings() if may_bind else Settings(port=8443)
 
 
-class _Invalid(Exception):
-    """What is wrong with a value, never the value itself: two settings on one line make a password part of another."""
-
-
-def _text(value: str) -> str:
-    if found := FORBIDDEN.search(value):
-        raise _Invalid(f"the character {found[0]!r} can't be used here")
-    if len(value.encode()) > 64:
-        raise _Invalid("longer than 64 bytes (RFC 5280, upper bounds)")
-    return value
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(_name, value.replace(",", " ").split())))
-
-
-def _name(word: str) -> str:
-    """A host name, without a dot at its end, or an address, without brackets."""
-    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
-    if (address := names.address(bare)) is not None:
-        return str(address)
-    if not names.is_host_name(word.removesuffix(".")):
-        raise _Invalid("not a host name (letters, digits, hyphens and dots)")
-    return word.removesuffix(".")
-
-
-def _addresses(value: str) -> tuple[str, ...]:
-    found = [names.address(word) for word in value.replace(",", " ").split()]
-    if None in found:
-        raise _Invalid("not an IP address; names go into SERVER_NAME")
-    return tuple(dict.fromkeys(map(str, found)))
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not value.isascii() or not value.isdecimal() or len(value) > 9 or not low <= int(value) <= high:
-            raise _Invalid(f"not a whole number from {low} to {high}")
-        return int(value)
-
-    return parse
-
-
-def _country(value: str) -> str:
-    if value and not re.fullmatch("[A-Za-z]{2}", value):
-        raise _Invalid("not a country code of two letters (ISO 3166)")
-    return value.upper()
-
-
-def _username(value: str) -> str:
-    if not value or ":" in value or FORBIDDEN.search(value) or value != value.strip() or len(value.encode()) > 255:
-        raise _Invalid("a user name has 1 to 255 bytes and no colon, quote, control character or surrounding blank")
-    return value
-
-
-def _password(value: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise _Invalid("a password has no control characters")
-    return value
-
-
-def _key_type(value: str) -> str:
-    if value not in KEY_TYPES:
-        raise _Invalid(f"none of {', '.join(KEY_TYPES)}")
-    return value
-
-
-def _docker_trust(value: str) -> str:
-    if value not in DOCKER_TRUST:
-        raise _Invalid(f"none of {', '.join(DOCKER_TRUST)}")
-    return value
-
-
-def _host(value: str) -> str:
-    if not value:
-        return ""
-    if len(found := _names(value)) != 1:
-        raise _Invalid("one host name or address is needed")
-    return found[0]
-
-
-def _program(value: str) -> str:
-    if value and (not value.startswith("/") or FORBIDDEN.search(value) or re.search(r"\s", value)):
-        raise _Invalid("an absolute path without blanks is needed")
-    return value
-
-
-def _options(value: str) -> str:
-    from secreg_host.formats import hashoptions  # late: passlib takes its time, and OPT is rarely set
-
-    try:
-        hashoptions.split_options(value, "OPT")
-    except BadInput as error:
-        raise _Invalid("; ".join(problem.what for problem in error.problems)) from None
-    return value
-
-
 @dataclass(frozen=True)
 class Key:
     """One key of secure-registry.conf: the field it sets, its parser, and how the file explains it."""
@@ -176,7 +77,7 @@ KEYS = (
     Key(
         "SERVER_NAME",
         "server_names",
-        _names,
+        values.host_names,
         "Names under which clients reach the registry (several: separate by "
         "blanks).\nThey go into the certificate. Default: this host's name.",
         "registry.example.org",
@@ -184,53 +85,58 @@ KEYS = (
     Key(
         "SERVER_IP",
         "server_ips",
-        _addresses,
+        values.addresses,
         "Addresses for the certificate, IPv4 and IPv6, besides localhost and this host's own.",
         "192.0.2.10",
     ),
-    Key("PORT", "port", _number(1, 65535), "The port on which the registry answers (TLS)."),
-    Key("USERNAME", "username", _username, "The first user, made with .htpasswd."),
+    Key("PORT", "port", values.number(1, 65535), "The port on which the registry answers (TLS)."),
+    Key("USERNAME", "username", values.username, "The first user, made with .htpasswd."),
     Key(
         "PASSWORD",
         "password",
-        _password,
+        values.password,
         "Its password. Default: the content of .password, else a random one that is stored there.",
     ),
     Key(
         "OPT",
         "opt",
-        _options,
+        values.options,
         "Options of the htpasswd command when it makes .htpasswd, such as -B -C 12; also spelled OPTS.",
         "-5",
     ),
-    Key("C", "c", _country, "The certificate's subject, see openssl.cnf: country (two letters), ..."),
-    Key("ST", "st", _text, "... state or province, ..."),
-    Key("L", "l", _text, "... locality, ..."),
-    Key("O", "o", _text, "... organization, ..."),
-    Key("CN", "cn", _text, "... and common name. Default: the first SERVER_NAME.", "registry.example.org"),
-    Key("KEY_TYPE", "key_type", _key_type, "Key of the server certificate: P-256, or RSA-4096 for very old clients."),
-    Key("CERT_DAYS", "cert_days", _number(1, 3650), "Days for which the server certificate is valid."),
+    Key("C", "c", values.country, "The certificate's subject, see openssl.cnf: country (two letters), ..."),
+    Key("ST", "st", values.text, "... state or province, ..."),
+    Key("L", "l", values.text, "... locality, ..."),
+    Key("O", "o", values.text, "... organization, ..."),
+    Key("CN", "cn", values.text, "... and common name. Default: the first SERVER_NAME.", "registry.example.org"),
+    Key(
+        "KEY_TYPE",
+        "key_type",
+        values.key_type,
+        "Key of the server certificate: P-256, or RSA-4096 for very old clients.",
+    ),
+    Key("CERT_DAYS", "cert_days", values.number(1, 3650), "Days for which the server certificate is valid."),
     Key(
         "REGISTRY_HOST",
         "registry_host",
-        _host,
+        values.host,
         "Pass requests on to a registry that runs elsewhere. Default: the "
         "registry that this\npackage runs itself, over a unix socket.",
         "127.0.0.1",
     ),
-    Key("REGISTRY_PORT", "registry_port", _number(1, 65535), "The port of REGISTRY_HOST."),
-    Key("NGINX_BINARY", "nginx_binary", _program, "The nginx to run. Default: found in PATH.", str(OWN_NGINX)),
+    Key("REGISTRY_PORT", "registry_port", values.number(1, 65535), "The port of REGISTRY_HOST."),
+    Key("NGINX_BINARY", "nginx_binary", values.program, "The nginx to run. Default: found in PATH.", str(OWN_NGINX)),
     Key(
         "REGISTRY_BINARY",
         "registry_binary",
-        _program,
+        values.program,
         "distribution's registry to run. Default: docker-registry or registry, found in PATH.",
         str(OWN_REGISTRY),
     ),
     Key(
         "DOCKER_TRUST",
         "docker_trust",
-        _docker_trust,
+        values.docker_trust,
         "How the Docker daemon of this host trusts a certificate of our own CA: insecure (an entry in\n"
         '"insecure-registries"), ca (verified, by ca.crt below /etc/docker/certs.d; better), or none (hands off).',
     ),
@@ -303,19 +209,19 @@ def combine(file: dict[str, Given], environment: dict[str, Given]) -> tuple[dict
 
 def parse(given: Mapping[str, Given]) -> Settings:
     """`given` as Settings. Raises BadInput with every bad value; a password is never part of a message."""
-    values: dict[str, object] = {}
+    read: dict[str, object] = {}
     problems = []
     for name, item in given.items():
         key = BY_NAME[name]
         if item.value == "" and key.field not in ("username",):
             continue  # KEY= is the same as leaving it out, as in a shell's ${KEY:-default}
         try:
-            values[key.field] = key.parse(item.value)
-        except _Invalid as error:
+            read[key.field] = key.parse(item.value)
+        except Invalid as error:
             problems.append(Problem(item.where, f"{name}: {error}", f"see {name} in secure-registry.conf(5)"))
     if problems:
         raise BadInput(problems)
-    return replace(default(), **values)  # type: ignore[arg-type]
+    return replace(default(), **read)  # type: ignore[arg-type]
 
 
 def load(conf: Path, data: bytes | None, environment: Mapping[str, str]) -> Settings:
