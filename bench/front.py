@@ -24,6 +24,9 @@ Figures = dict[str, float]
 
 SECONDS = 3.0
 ROUNDS = 3
+PAIRS = 6
+"""More rounds of what no version may lose, of this one and the one before alone: a few percent count there."""
+
 HANDSHAKES = 200
 PULL_SECONDS = 4.0
 LOGINS = 3
@@ -122,6 +125,17 @@ def rounds(trial: Callable[[Peer], Figures], among: list[Peer], count: int) -> d
     return found
 
 
+def compared(trials: Trials, among: list[Peer], count: int) -> dict[str, dict[str, list[float]]]:
+    """Figures of each round of those measures that are judged by the version before, of the two alone."""
+    judged = {measure.key for measure in targets.FRONT if targets.AS_BEFORE in measure.factors}
+    pair = [peer for peer in among if peer.key in (targets.OURS, targets.AS_BEFORE[0])]
+    found: dict[str, dict[str, list[float]]] = {}
+    for trial in trials.all:
+        if trial.__name__ in judged:
+            found |= rounds(trial, pair, count)
+    return found
+
+
 def growth(ours: Ours, storage: Storage, many: int, seconds: float) -> dict[str, Figures]:
     """The same figures with ten repositories and with many, requests going to each of them in turn."""
     first = storage.image("growth/r0", [b"x" * SMALL])
@@ -190,6 +204,10 @@ def measure(say: Callable[[str], None], quick: bool = False) -> dict[str, Any]:
         for trial in trials.all:
             say(trial.__name__)
             found |= rounds(trial, among, count)
+        say("this version and the one before")
+        for name, of in compared(trials, among, 1 if quick else PAIRS).items():
+            for peer, seen in of.items():
+                found[name][peer] += seen
         say("growth")
         grown = growth(ours, storage, many, seconds)
     medians = {name: {peer: statistics.median(seen) for peer, seen in of.items()} for name, of in found.items()}
