@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import functools
 import os
 import sys
@@ -118,7 +119,9 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         args = parser.parse_args([*(argv if argv is not None else sys.argv[1:]), "start"])
     call = Call(args, Paths(_root(args)), os.environ if environment is None else environment, parser)
     try:
-        return int((VERBS | HIDDEN)[args.verb].run(call))
+        code = int((VERBS | HIDDEN)[args.verb].run(call))
+        sys.stdout.flush()
+        return code
     except SecregError as error:
         say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
         first = error.problems[0]
@@ -128,6 +131,12 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         return 130
     except BrokenPipeError:
         sys.stderr.close()
+        return int(Exit.FAILED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:
+            raise
+        say(f"secure-registry: cannot write what is to be said: {error.strerror}", Level.ERROR)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
         return int(Exit.FAILED)
 
 

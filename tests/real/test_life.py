@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.program import NOBODY, Instance, free_port
+from tests.real.program import NOBODY, PYTHON, Instance, free_port
 
 SECRETS = {".password": 0o600, ".htpasswd": 0o640, "docker-registry.key": 0o600, "secure-registry.conf": 0o640}
 
@@ -468,3 +468,12 @@ def test_a_registry_of_version_three(instance: Instance) -> None:
     assert "has no such storage driver: oss" in answer
     assert "REGISTRY_BINARY to a registry 2.8" in answer
     assert instance.ask("/v2/_catalog", user="docker").status == 200
+
+
+def test_an_output_that_is_full_is_told(program: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([PYTHON, "-IB", program, "help"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "secure-registry: cannot write what is to be said: No space left on device\n",
+    )
