@@ -118,7 +118,7 @@ def bill(packages: list[Path], version: str, when: datetime) -> Bom:
     built = []
     for path in packages:
         package = described(path, version)
-        needs = {}
+        needs: dict[str, Component] = {}
         for need in READERS.get(path.suffix, lambda _: iter(()))(path):
             needs.setdefault(str(PackageURL(need.kind, need.namespace or None, need.name)), needed(need))
         for component in (package, *needs.values()):

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +25,7 @@ from secreg_host.clients.docker.dockerflags import Flags, Target, Unit
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
 ONE = ("a:1",)
+Made = TypeVar("Made")
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOM = b"\xef\xbb\xbf"
 
@@ -531,8 +533,8 @@ def test_killed_at_any_moment_it_ends_well(fake: Fake, moment: int, monkeypatch:
 
     steps = iter(range(100))
 
-    def crashing(act: Callable[..., object]) -> Callable[..., object]:
-        def run(*args: object) -> object:
+    def crashing(act: Callable[..., Made]) -> Callable[..., Made]:
+        def run(*args: object) -> Made:
             if next(steps) == moment:
                 raise Crash
             return act(*args)
