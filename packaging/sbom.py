@@ -70,7 +70,7 @@ def wheel_needs(path: Path) -> Iterator[Need]:
             continue
         found = re.match(r"([\w.-]+)\s*(.*)", text)
         assert found is not None, text
-        yield Need("pypi", "", re.sub(r"[-_.]+", "-", found[1]).lower(), found[2], True)
+        yield Need("pypi", "", re.sub(r"[-_.]+", "-", found[1]).lower(), found[2], required=True)
 
 
 READERS = {".deb": deb_needs, ".rpm": rpm_needs, ".whl": wheel_needs}

@@ -303,10 +303,10 @@ RED_HAT = ("$OPTIONS", "$INSECURE_REGISTRY")
 )
 def test_where_entries_go(given: Unit, in_json: bool, expected: Target | str) -> None:
     if isinstance(expected, Target):
-        assert dockerflags.decide(given, USUAL, in_json) == expected
+        assert dockerflags.decide(given, USUAL, in_json=in_json) == expected
     else:
         with pytest.raises(BadInput, match=expected):
-            dockerflags.decide(given, USUAL, in_json)
+            dockerflags.decide(given, USUAL, in_json=in_json)
 
 
 @pytest.mark.parametrize(

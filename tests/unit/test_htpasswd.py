@@ -113,8 +113,8 @@ def test_a_terminal_is_asked_twice() -> None:
 
     answers = iter(["one", "two"])
     with pytest.raises(BadInput, match="differ"):
-        htpasswd.ask(Terminal(), True, lambda _: next(answers))
-    assert htpasswd.ask(Terminal(), True, lambda _: "same") == "same"
+        htpasswd.ask(Terminal(), lambda _: next(answers), twice=True)
+    assert htpasswd.ask(Terminal(), lambda _: "same", twice=True) == "same"
 
 
 @pytest.mark.parametrize(

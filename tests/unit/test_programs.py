@@ -62,7 +62,7 @@ class Tried:
     def choose(self, given: Mapping[str, str | int], words: dict[str, str]) -> tuple[Generation, dict[str, str]]:
         current = Generation(self.parts({}, GOOD), "a", {})
         wanted = self.parts(given, GOOD | words)
-        chosen, found = choice.choose(self.stage, wanted, current, True, False, None, "")
+        chosen, found = choice.choose(self.stage, wanted, current, None, "", live=True, renew=False)
         return chosen, {finding.problem.where: finding.problem.what for finding in found}
 
 
@@ -111,7 +111,8 @@ def test_a_registry_that_did_not_start_is_not_tried_again_for_a_certificate(trie
 
 def test_nothing_to_go_back_to(tried: Tried) -> None:
     with pytest.raises(BadInput):
-        choice.choose(tried.stage, tried.parts({"registry_binary": "/opt/registry"}, GOOD), None, True, False, None, "")
+        wanted = tried.parts({"registry_binary": "/opt/registry"}, GOOD)
+        choice.choose(tried.stage, wanted, None, None, "", live=True, renew=False)
 
 
 def test_what_can_not_be_run_is_told_before_it_is_tried(
