@@ -35,12 +35,12 @@ def main() -> int:
     for part in [] if args.render else args.parts or PARTS:
         say(part)
         if part == "front":
-            figures = front.measure(say, args.quick)
+            figures = front.measure(say, quick=args.quick)
         elif part == "http2":
-            figures = {"versions": http2.measure(args.quick)}
+            figures = {"versions": http2.measure(quick=args.quick)}
         else:
             deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
-            figures = hosts.measure(say, deb, args.release or list(tree.RELEASES), args.quick)
+            figures = hosts.measure(say, deb, args.release or list(tree.RELEASES), quick=args.quick)
         results.save(found, part, figures, write=not args.quick)
     text = table.report(found)
     if not args.quick:

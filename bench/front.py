@@ -186,7 +186,7 @@ def home_directory() -> Iterator[Path]:
         subprocess.run(["rm", "-rf", str(home)], check=True)
 
 
-def measure(say: Callable[[str], None], quick: bool = False) -> dict[str, Any]:
+def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any]:
     """Run everything; `quick` only shows that it runs."""
     seconds, count, many = (1.0, 1, 100) if quick else (SECONDS, ROUNDS, int(targets.MANY))
     found: dict[str, dict[str, list[float]]] = {}

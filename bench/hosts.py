@@ -72,7 +72,7 @@ def steps(golden: Machine, runs: int) -> dict[str, list[float]]:
     return found
 
 
-def measure(say: Callable[[str], None], deb: Path, releases: list[str], quick: bool = False) -> dict[str, Any]:
+def measure(say: Callable[[str], None], deb: Path, releases: list[str], *, quick: bool = False) -> dict[str, Any]:
     """Steps and the watchdog of each release, and the cost of a hash."""
     value = users.make_hash("a password")
     found: dict[str, Any] = {"password": {
@@ -84,7 +84,7 @@ def measure(say: Callable[[str], None], deb: Path, releases: list[str], quick: b
         with with_package(release, deb) as golden, with_package(release, OLD) as old:
             found[release] = {"steps": steps(golden, 1 if quick else RUNS)}
             say(f"watch: {release}")
-            found[release] |= watch.measure(golden, old, quick)
+            found[release] |= watch.measure(golden, old, quick=quick)
             say(f"removed users: {release}")
             with Machine.boot(golden, "bench") as machine:
                 machine.run("systemctl", "start", "secure-registry")

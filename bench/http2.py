@@ -18,7 +18,7 @@ VERSIONS = {"http1.1": " ssl;", "http2": " ssl http2;"}
 """curl's option for each version, and what nginx.conf's `listen` needs for it."""
 
 
-def measure(quick: bool = False) -> dict[str, dict[str, float]]:
+def measure(*, quick: bool = False) -> dict[str, dict[str, float]]:
     """GB/s and the servers' CPU seconds per GB of each version; medians. `quick` only shows that it runs."""
     with home_directory() as home, installed() as program:
         ours = Ours(Yard(home, {}, secrets.token_hex()), program)

@@ -24,7 +24,7 @@ def load() -> Results:
     return found
 
 
-def save(results: Results, part: str, figures: dict[str, Any], write: bool = True) -> None:
+def save(results: Results, part: str, figures: dict[str, Any], *, write: bool = True) -> None:
     """Put in what a run measured, and the machine it ran on."""
     results[part] = figures | {"machine": facts.machine()}
     if not write:

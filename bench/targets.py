@@ -65,14 +65,24 @@ class Verdict:
 
 FRONT = (
     Measure(
-        "small", "blob of 10 KB", "requests/s", True, (("original", 40), ("caddy", 40), ("registry", 1000), AS_BEFORE)
+        "small",
+        "blob of 10 KB",
+        "requests/s",
+        more_is_better=True,
+        factors=(("original", 40), ("caddy", 40), ("registry", 1000), AS_BEFORE),
     ),
     Measure("small_cpu", "… CPU time of each", "ms", plotted=False),
-    Measure("large", "blob of 400 MB", "GB/s", True, (("original", 1.3), ("registry", 1.0), AS_BEFORE)),
+    Measure(
+        "large",
+        "blob of 400 MB",
+        "GB/s",
+        more_is_better=True,
+        factors=(("original", 1.3), ("registry", 1.0), AS_BEFORE),
+    ),
     Measure("large_cpu", "… CPU time per GB", "s", plotted=False),
-    Measure("tag", "manifest by tag", "requests/s", True, (("original", 10), AS_BEFORE)),
+    Measure("tag", "manifest by tag", "requests/s", more_is_better=True, factors=(("original", 10), AS_BEFORE)),
     Measure("tag_cpu", "… CPU time of each", "ms", plotted=False),
-    Measure("digest", "manifest by digest", "requests/s", True, (AS_BEFORE,)),
+    Measure("digest", "manifest by digest", "requests/s", more_is_better=True, factors=(AS_BEFORE,)),
     Measure("upload", "upload of 400 MB", "s", factors=(("original", 1.3), AS_BEFORE)),
     Measure("spooled", "upload, spooled by the front", "MB", bound=0),
     Measure("handshake", "new TLS connection, CPU time", "ms", factors=(("original", 5),)),
@@ -89,8 +99,8 @@ without a pause; the client that has logged in asks for the small blob over 4 co
 first logins come from another one. Memory is without programs' files."""
 
 GROWTH = (
-    Measure("small", "blob of 10 KB", "requests/s", True),
-    Measure("tag", "manifest by tag", "requests/s", True),
+    Measure("small", "blob of 10 KB", "requests/s", more_is_better=True),
+    Measure("tag", "manifest by tag", "requests/s", more_is_better=True),
     Measure("reload", "reload, nothing changed", "s"),
     Measure("reload_edited", "reload, nginx.conf edited", "s"),
 )

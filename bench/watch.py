@@ -66,7 +66,7 @@ time.sleep(600)
 """A Python that has imported what the watchdog needs, and says when it has."""
 
 
-def measure(golden: Machine, old: Machine, quick: bool = False) -> dict[str, Any]:
+def measure(golden: Machine, old: Machine, *, quick: bool = False) -> dict[str, Any]:
     """All figures of one release; saves on a host of version 0.1, too."""
     with Machine.boot(golden, "watch", docker=False) as machine:
         machine.run("systemctl", "start", "secure-registry")

@@ -70,7 +70,7 @@ def wheel_needs(path: Path) -> Iterator[Need]:
             continue
         found = re.match(r"([\w.-]+)\s*(.*)", text)
         assert found is not None, text
-        yield Need("pypi", "", re.sub(r"[-_.]+", "-", found[1]).lower(), found[2], True)
+        yield Need("pypi", "", re.sub(r"[-_.]+", "-", found[1]).lower(), found[2], required=True)
 
 
 READERS = {".deb": deb_needs, ".rpm": rpm_needs, ".whl": wheel_needs}
@@ -118,7 +118,7 @@ def bill(packages: list[Path], version: str, when: datetime) -> Bom:
     built = []
     for path in packages:
         package = described(path, version)
-        needs = {}
+        needs: dict[str, Component] = {}
         for need in READERS.get(path.suffix, lambda _: iter(()))(path):
             needs.setdefault(str(PackageURL(need.kind, need.namespace or None, need.name)), needed(need))
         for component in (package, *needs.values()):

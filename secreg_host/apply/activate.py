@@ -41,7 +41,7 @@ class Stage:
     meanwhile: Callable[[], None] = lambda: None
 
 
-def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collection[str], renew: bool = False) -> str:
+def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collection[str], *, renew: bool = False) -> str:
     """The slot of the registry for `parts`: the present one while nothing changes for it, else one that is not `busy`.
 
     renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.
@@ -68,7 +68,7 @@ def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collectio
     )
 
 
-def bring_up_registry(stage: Stage, generation: Generation, proven: bool = False) -> tuple[Problem, ...]:
+def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = False) -> tuple[Problem, ...]:
     """Start the registry of `generation` in its slot and wait until it answers; problems if it does not.
 
     proven: it served before, with the same configuration, so what it needs is away: it is not waited for again and
@@ -172,7 +172,7 @@ def _place(part: Part, name: str) -> str:
 
 
 def _switch(
-    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = (), proven: bool = False
+    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = (), *, proven: bool = False
 ) -> tuple[Problem, ...]:
     """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong.
 
@@ -183,25 +183,25 @@ def _switch(
     serving = services.up("nginx")
     if not serving and (error := strangers.problem(services, new.taken)):
         raise error
-    away = () if proven and serving else bring_up_registry(stage, new, proven)
+    away = () if proven and serving else bring_up_registry(stage, new, proven=proven)
     if away and not proven:
         raise BadInput(away)
     if generations.current_name(host) != new.name:
         generations.flip(host, new.name)
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")
-    wrong, died = _serve(stage, new, old, renew, proven)
+    wrong, died = _serve(stage, new, old, renew, proven=proven)
     if died:  # killed, for all we know: it is on its way back
         if not proven and (problems := bring_up_registry(stage, new)):
             raise BadInput(problems)
-        wrong, _ = _serve(stage, new, old, (), proven)
+        wrong, _ = _serve(stage, new, old, (), proven=proven)
     if wrong:
         raise strangers.foreign(new.taken) or SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
-    return bring_up_registry(stage, new, proven) if proven and serving else away
+    return bring_up_registry(stage, new, proven=proven) if proven and serving else away
 
 
 def _serve(
-    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str], proven: bool
+    stage: Stage, new: Generation, old: Generation | None, renew: Collection[str], *, proven: bool
 ) -> tuple[str, bool]:
     """Make every process use `new`, the current generation, and prove it; what is wrong ("": nothing), and whether
     it is that one of them ended. proven: its registry, which may be away, is none of them."""

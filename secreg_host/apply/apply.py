@@ -90,11 +90,11 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     outdated = upgrades.outdated(stage.services, current) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
-    chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, live, outdated, checked)
+    chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, outdated, checked, live=live)
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
-        chosen, unproven = _activate(stage, chosen, current, renew, wish.start)
+        chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
         users.settle()
     unseen = direct.unseen(host, chosen.parts[kinds.REGISTRY], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
@@ -142,7 +142,7 @@ def _redo(host: Host) -> tuple[Finding, ...]:
 
 
 def _activate(
-    stage: Stage, chosen: Generation, current: Generation | None, renew: list[str], start: bool
+    stage: Stage, chosen: Generation, current: Generation | None, renew: list[str], *, start: bool
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """`activate`; a start that fails leaves nothing half-running behind. Else what runs is never stopped: a process
     that was just killed, for which nothing serves right now, is on its way back."""
@@ -207,14 +207,17 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         settings, given = _settings(stage, wish, current)
         take(kinds.SETTINGS, given)
     except BaseException as error:
-        take(kinds.SETTINGS, Reading(None, bugs.caught(error, host.paths.conf, current is not None)))
+        take(kinds.SETTINGS, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
         if settings is not None:
-            provisioned = provision.provision(host, settings, wish.environment, wish.create, wish.restore)
+            provisioned = provision.provision(
+                host, settings, wish.environment, create=wish.create, restore=wish.restore
+            )
         else:
             provisioned = provision.renew(host, kinds.settings_of(parts[kinds.SETTINGS]))
     except BaseException as error:
-        take(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], bugs.caught(error, host.paths.etc, current is not None)))
+        told = bugs.caught(error, host.paths.etc, serves=current is not None)
+        take(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], told))
     begun = sources.marks(host.paths, ())
     now = datetime.now(UTC)
     take(

@@ -23,22 +23,24 @@ def choose_renewed(
     stage: Stage,
     parts: dict[str, Part],
     current: Generation | None,
-    live: bool,
     outdated: tuple[str, ...],
     checked: str,
+    *,
+    live: bool,
 ) -> tuple[Generation, tuple[Finding, ...], dict[str, tuple[Problem, ...]]]:
     """`choose`, with the registry in another slot if its program is outdated; and why new programs can't be used."""
     held: dict[str, tuple[Problem, ...]] = {}
     renew = current is not None and bool(set(outdated) - set(upgrades.NGINX))
     if current is not None and renew:  # the new program with what serves: is it to blame for what comes?
-        slot = activate.slot_for(current.parts, current, stage.services.slots(), renew)
+        slot = activate.slot_for(current.parts, current, stage.services.slots(), renew=renew)
         same = assemble.assemble(stage.host, current.parts, slot)
-        if problems := _check(stage, same, current, live, None, {}):
+        if problems := _check(stage, same, current, None, {}, live=live):
             held[kinds.REGISTRY], renew = problems, False
         else:
             stage.services.stop(f"registry@{slot}")
     try:
-        chosen, failed = choose(stage, parts, current, live, renew, None if outdated or not live else current, checked)
+        tried = None if outdated or not live else current
+        chosen, failed = choose(stage, parts, current, tried, checked, live=live, renew=renew)
     except BadInput as error:
         if current is None or not set(outdated) & set(upgrades.NGINX):
             raise
@@ -53,10 +55,11 @@ def choose(
     stage: Stage,
     parts: dict[str, Part],
     current: Generation | None,
-    live: bool,
-    renew: bool,
     tried: Generation | None,
     checked: str,
+    *,
+    live: bool,
+    renew: bool,
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """The generation with as many of `parts` as are good together, staged, its registry up; and what is not good.
 
@@ -67,7 +70,7 @@ def choose(
     busy = stage.services.slots()
 
     def assembled(some: dict[str, Part]) -> Generation:
-        slot = activate.slot_for(some, current, busy, renew)
+        slot = activate.slot_for(some, current, busy, renew=renew)
         return assemble.assemble(stage.host, some, slot)
 
     wanted = assembled(parts)
@@ -76,7 +79,7 @@ def choose(
     if wanted.name == checked:
         return wanted, ()
     verdicts: dict[str, tuple[Problem, ...]] = {}
-    problems = _check(stage, wanted, current, live, tried, verdicts)
+    problems = _check(stage, wanted, current, tried, verdicts, live=live)
     if not problems:
         return wanted, ()
     if current is None:
@@ -91,7 +94,7 @@ def choose(
             continue
         trial = assembled(tried_parts)
         if trial.name not in known:
-            known[trial.name] = _check(stage, trial, current, live, tried, verdicts)
+            known[trial.name] = _check(stage, trial, current, tried, verdicts, live=live)
         if not (problems := known[trial.name]):
             base = trial.parts
         elif step in programs.FIELDS:
@@ -100,7 +103,7 @@ def choose(
         else:
             found += findings("rejected", step, problems)
     chosen = assembled(base)
-    if chosen.name != current.name and (problems := _check(stage, chosen, current, live, tried, verdicts)):
+    if chosen.name != current.name and (problems := _check(stage, chosen, current, tried, verdicts, live=live)):
         raise BadInput(problems)
     return chosen, tuple(found)
 
@@ -116,9 +119,10 @@ def _check(
     stage: Stage,
     new: Generation,
     current: Generation | None,
-    live: bool,
     tried: Generation | None,
     verdicts: dict[str, tuple[Problem, ...]],
+    *,
+    live: bool,
 ) -> tuple[Problem, ...]:
     """Stage `new`, rehearse it and bring its registry up if it is another one; its problems. A bad one is not kept.
 

@@ -202,7 +202,7 @@ def prove(wants: tuple[Expectation, ...], doors: tuple[Door, ...], seconds: floa
                 if isinstance(wrong, Open) or time.monotonic() >= deadline:
                     return f"{place(want.listen)}: {wrong}"
                 time.sleep(0.01)
-    return find_open(doors, lambda door: connect_tcp)
+    return find_open(doors, lambda _: connect_tcp)
 
 
 def place(listen: Listen) -> str:

@@ -58,11 +58,11 @@ class Users:
         """Whether there is a .htpasswd."""
         return os.path.lexists(self.host.paths.htpasswd)
 
-    def serve(self, begin: bool = False) -> None:
+    def serve(self, *, begin: bool = False) -> None:
         """Let .htpasswd count, if anybody counts yet or it is to `begin`, and prove that it does. Never raises what
         is wrong with the file or the host: `findings` say it, and what can't be done safely lets nobody in."""
         for _ in range(LOOKS):
-            self._read(begin)
+            self._read(begin=begin)
             if not self.changed:
                 break
 
@@ -75,7 +75,7 @@ class Users:
     def changed(self) -> bool:
         return sources.mark(str(self.host.paths.htpasswd)) != self.mark
 
-    def _read(self, begin: bool) -> None:
+    def _read(self, *, begin: bool) -> None:
         live, counted = self.live, self.live.read()
         seen = self._settled(GRACE_SECONDS if counted else 0.0)
         self.findings = (
@@ -106,16 +106,16 @@ class Users:
         except SecregError as error:
             self._add("unproven", error.problems)
 
-    def _settle(self, told: bool) -> None:
+    def _settle(self, *, told: bool) -> None:
         """`_prove` what counts in the end: another run may have read a newer file meanwhile."""
         live = self.live
         for _ in range(LOOKS):
             epoch = live.epoch
-            if not epoch or live.proven == epoch or not self._prove(epoch, told) or live.epoch == epoch:
+            if not epoch or live.proven == epoch or not self._prove(epoch, told=told) or live.epoch == epoch:
                 break
             told = True
 
-    def _prove(self, epoch: str, told: bool) -> bool:
+    def _prove(self, epoch: str, *, told: bool) -> bool:
         """Let the front forget what it remembers of other epochs and see that it did; whether there is a front.
 
         told: it may have begun with this epoch already. Raises SecregError when it goes on as before.

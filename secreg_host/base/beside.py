@@ -34,7 +34,7 @@ def content(path: Path) -> bytes | None:
         return None
 
 
-def keep(path: Path, now: datetime, private: bool = False) -> Path | None:
+def keep(path: Path, now: datetime, *, private: bool = False) -> Path | None:
     """Keep what stands at `path` beside it, as NAME.bak-YYYYMMDD-HHMMSS (UTC); returns where (None: there is nothing).
 
     A file is copied with its mode and owner (of a `private` one only what its owner may), a link as a link. Nothing

@@ -29,7 +29,7 @@ def problems(error: BaseException, doing: str) -> tuple[Problem, ...]:
     return (Problem("", f"{doing} (a bug in secure-registry: {type(error).__name__})", HINT),)
 
 
-def caught(error: BaseException, where: Path | str, serves: bool = True) -> tuple[Problem, ...]:
+def caught(error: BaseException, where: Path | str, *, serves: bool = True) -> tuple[Problem, ...]:
     """What `error`, met while what is at `where` was read or judged, is for an administrator: its own problems, or
     one that there is a bug. Raised again if it is neither (somebody wants this process to end), or nothing
     `serves` that could go on: as a SecregError then."""

@@ -18,7 +18,7 @@ _NAME = re.compile(rf"(?:{_LABEL}\.)*(?!(?:\d+|0[xX][0-9A-Fa-f]*)\Z){_LABEL}")
 """Labels with dots between them. The last one is no number: `192.168.1` and `0x7f000001` are addresses to some."""
 
 
-def is_host_name(text: str, wildcard: bool = False) -> bool:
+def is_host_name(text: str, *, wildcard: bool = False) -> bool:
     """Whether `text` is a host name, without a dot at its end; if `wildcard`, also `*.` before one."""
     bare = text.removeprefix("*.") if wildcard else text
     return len(text) <= LONGEST and _NAME.fullmatch(bare) is not None

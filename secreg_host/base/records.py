@@ -83,7 +83,7 @@ def peek(path: Path, shape: Mapping[Any, Shape]) -> dict[str, Any]:
         return {}
 
 
-def save(path: Path, record: Mapping[str, Any], versioned: bool = True) -> None:
+def save(path: Path, record: Mapping[str, Any], *, versioned: bool = True) -> None:
     """Write `record` to `path` unless it stands there already."""
     whole = {**record, "version": VERSION} if versioned else record
     data = json.dumps(whole, indent=1, sort_keys=True).encode() + b"\n"

@@ -133,6 +133,7 @@ class Systemd:
         self,
         method: str,
         unit: str,
+        *,
         wait: bool = True,
         enough: Callable[[], bool] = lambda: False,
         mode: str = "replace",

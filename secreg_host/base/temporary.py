@@ -58,22 +58,22 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def sweep(directory: Path, ours: bool = False) -> None:
+def sweep(directory: Path, *, ours: bool = False) -> None:
     """Remove what killed runs left in `directory`: what bears our mark; if nobody else writes there (it is `ours`) any
     `.NAME.new`, also links, which only who holds the instance's lock may be making. Best effort."""
     with contextlib.suppress(OSError, SecregError):
-        distant.ask(directory, lambda: _sweep(directory, ours))
+        distant.ask(directory, lambda: _sweep(directory, ours=ours))
 
 
-def _sweep(directory: Path, ours: bool) -> None:
+def _sweep(directory: Path, *, ours: bool) -> None:
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith(".") and entry.name.endswith(".new" if ours else MARK):
                 with contextlib.suppress(OSError):
-                    _remove(Path(entry), ours)
+                    _remove(Path(entry), links=ours)
 
 
-def _remove(path: Path, links: bool) -> None:
+def _remove(path: Path, *, links: bool) -> None:
     """Remove `path` if it is a file that nobody is writing. (Or a link, which is made by one call.)"""
     mode = path.lstat().st_mode
     if links and stat.S_ISLNK(mode):

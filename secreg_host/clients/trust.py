@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from secreg_host.base import bugs, files, quoting, reading, records, templating, temporary
 from secreg_host.base.errors import Problem, SecregError, bad_input
@@ -32,13 +32,19 @@ DOCKER = "docker"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+class Wants(Protocol):
+    """The files that a client wants, path -> bytes, with which it trusts what is served."""
+
+    def __call__(self, paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]: ...
+
+
 @dataclass(frozen=True)
 class Client:
     """A family of clients: is it here, which files does it want, what should be known once they are there."""
 
     name: str
     found: Callable[[Paths], bool]
-    wants: Callable[[Paths, Served, bool], dict[Path, bytes]]
+    wants: Wants
     notes: Callable[[Paths], tuple[Problem, ...]]
     after: Callable[[Paths], None] | None = None
 
@@ -121,14 +127,14 @@ class Trust:
         edited += [self.paths.k3s / "registries.yaml"] if self.record.get("k3s") else []
         return {Path(path).parent for path in (*files_of_ours, *edited)}
 
-    def install(self, names: Sequence[str], insecure: bool) -> tuple[Problem, ...]:
+    def install(self, names: Sequence[str], *, insecure: bool) -> tuple[Problem, ...]:
         """Make the clients `names` trust the registry (none named: those found here, but for the system's store)."""
         if self.served is None:
             raise SecregError("nothing serves yet, so there is nothing to trust", "secure-registry start")
         here = [client for client in OTHERS if client.name in names or (not names and client.found(self.paths))]
         found: list[Problem] = []
         if not names or DOCKER in names:
-            self._save("declined", False)
+            self._save("declined", value=False)
             self._save(DOCKER, replace(self._docker_record(), failed="", problem=None).as_json())
             if self.settings is not None and self.settings.docker_trust == "none" and DOCKER in names:
                 found.append(Problem(str(self.paths.conf), "DOCKER_TRUST=none", "set DOCKER_TRUST=ca, then reload"))
@@ -148,7 +154,7 @@ class Trust:
         """Take out all that we put in, of the clients `names` (none named: of all)."""
         found: list[Problem] = []
         if not names or DOCKER in names:
-            self._save("declined", True)
+            self._save("declined", value=True)
             found += self._caught(self._docker)
         for client in OTHERS:
             if (not names or client.name in names) and self.record.get("chosen", {}).get(client.name):
@@ -199,11 +205,12 @@ class Trust:
         return owned.follow(wanted, kept, lambda new: self._save("files", new, name))
 
     def _other(self, client: Client, how: str) -> tuple[bool, tuple[Problem, ...]]:
-        wanted = client.wants(self.paths, self.served, how == "insecure") if self.served and how else {}
+        wanted = client.wants(self.paths, self.served, insecure=how == "insecure") if self.served and how else {}
         changed, problems = self._files(client.name, wanted)
         if client.name == trust_k3s.NAME:
             possible = self.served is not None and (how == "insecure" or (how and self.served.ca))
-            changed |= self._k3s(self.served.spellings if self.served and possible else (), how == "insecure")
+            words = self.served.spellings if self.served and possible else ()
+            changed |= self._k3s(words, insecure=how == "insecure")
         if changed and client.after is not None:
             client.after(self.paths)
         return changed, problems
@@ -215,7 +222,7 @@ class Trust:
         _, problems = self._other(client, how)
         return (*problems, *client.notes(self.paths))
 
-    def _k3s(self, wanted: tuple[str, ...], insecure: bool) -> bool:
+    def _k3s(self, wanted: tuple[str, ...], *, insecure: bool) -> bool:
         path = self.paths.k3s / "registries.yaml"
         tls: dict[str, Any] = (
             {"insecure_skip_verify": True} if insecure else {"ca_file": str(trust_k3s.ca_file(self.paths))}
@@ -232,7 +239,7 @@ class Trust:
 
     def forget(self) -> None:
         """After a removal: a later installation begins anew."""
-        self._save("declined", False)
+        self._save("declined", value=False)
 
     def told(self) -> tuple[str, ...]:
         """What of ours stands where, for people."""
@@ -246,7 +253,7 @@ class Trust:
         return tuple(found) or ("nothing of ours is in any client's files",)
 
     # --- other machines ---
-    def show(self, line: bool) -> str:
+    def show(self, *, line: bool) -> str:
         """A script (or one line, for Docker) with which another machine trusts the registry."""
         if self.served is None:
             raise SecregError("nothing serves yet, so there is nothing to trust", "secure-registry start")

@@ -29,7 +29,7 @@ def found(paths: Paths) -> bool:
     return find_program("containerd") is not None
 
 
-def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
+def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     """For each spelling of an endpoint hosts.toml, and the CA certificate beside it."""
     wanted: dict[Path, bytes] = {}
     for word in served.spellings:

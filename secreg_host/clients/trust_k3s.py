@@ -30,7 +30,7 @@ def ca_file(paths: Paths) -> Path:
     return paths.k3s / "secure-registry-ca.crt"
 
 
-def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
+def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     """The CA certificate; registries.yaml points at it."""
     return {} if insecure or served.ca is None else {ca_file(paths): served.ca}
 

@@ -18,7 +18,7 @@ def found(paths: Paths) -> bool:
     return any(process.find_program(command[0]) for _, command in paths.anchors)
 
 
-def wants(paths: Paths, served: Served, insecure: bool) -> dict[Path, bytes]:
+def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     """The CA certificate as an anchor, where this system's tool looks for it."""
     if served.ca is None or insecure:
         return {}

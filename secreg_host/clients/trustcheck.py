@@ -136,7 +136,7 @@ def check(paths: Paths, served: Served, names: Iterable[str]) -> tuple[tuple[Che
         rules[trust_k3s.NAME] = k3s_rules(paths)
     installed = any((directory / trust_system.FILE).exists() for directory, _ in paths.anchors)
     if trust_system.NAME in wanted or (not wanted and installed):
-        rules[trust_system.NAME] = lambda endpoint, word: Rule()
+        rules[trust_system.NAME] = lambda *_: Rule()
     found = []
     for client, rule in rules.items():
         for endpoint in served.endpoints:

@@ -37,7 +37,7 @@ RELOAD_SECONDS = 60.0
 """The longest that a reload is waited for, and an end."""
 
 
-def run(host: Host, environment: Mapping[str, str], watching: bool = True) -> int:
+def run(host: Host, environment: Mapping[str, str], *, watching: bool = True) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
     foreground.fit(host)
     host = replace(host, by_systemd=False)

@@ -81,7 +81,7 @@ def request_of(args: argparse.Namespace, default_file: Path, username: str, pass
     raise bad_input("htpasswd", said, "secure-registry htpasswd [FILE] USER; see: secure-registry htpasswd --help")
 
 
-def ask(stdin: TextIO, twice: bool, prompt: Callable[[str], str] = getpass.getpass) -> str:
+def ask(stdin: TextIO, prompt: Callable[[str], str] = getpass.getpass, *, twice: bool) -> str:
     """A password from the terminal, asked for once or twice; elsewhere the first line of standard input."""
     if not stdin.isatty():
         return stdin.readline().rstrip("\r\n")
@@ -111,7 +111,8 @@ def run(
         _require(request.file)
     if args.delete:
         return _delete(request, place, stdout)
-    password = request.password if request.password is not None else ask(stdin, not args.verify and not args.stdin)
+    twice = not args.verify and not args.stdin
+    password = request.password if request.password is not None else ask(stdin, twice=twice)
     if args.verify:
         return _verify(request, password, stdout)
     chosen = hashoptions.choice_of(args) if hashoptions.chosen(args) else default()

@@ -126,8 +126,9 @@ class ByUnits:
         states = systemd.actives(names).items()
         for name in (name for name, (active, _) in states if active in ("active", "reloading", "activating")):
             raise SecregError(f"{name} still runs; nothing is removed", f"systemctl stop {name}, then try again")
+        only_until_boot = False
         with contextlib.suppress(SecregError):
-            systemd.call("DisableUnitFiles", [units.MAIN], False)
+            systemd.call("DisableUnitFiles", [units.MAIN], only_until_boot)
         found = units.remove(self.host)
         systemd.call("Reload")
         return found

@@ -38,7 +38,7 @@ def _untrust(host: Host) -> tuple[Problem, ...]:
     return problems
 
 
-def uninstall(one: Instance, purge: bool, tell: Callable[[str], object]) -> None:
+def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> None:
     """Stop and disable the service, remove the rendered units; with `purge` also /etc and /var/lib but images.
 
     Raises SecregError, before anything is removed, when what runs can't be stopped; also when systemd can't be reached

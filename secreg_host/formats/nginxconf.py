@@ -257,7 +257,7 @@ class _Bundler:
         if directive.name == "listen" and directive.args and (found := listen_of(directive.args)):
             self.listens.append(found)
 
-    def note_outside(self, word: str, where: str, follow: bool) -> None:
+    def note_outside(self, word: str, where: str, *, follow: bool) -> None:
         """Remember the files that `word`, an absolute path elsewhere, stands for; `follow`: what they include, too.
         where: the line of ours that leads there."""
         if not word.startswith("/") or "$" in word:

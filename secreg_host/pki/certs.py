@@ -317,7 +317,8 @@ def _judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime, renew: 
             hint = "the server's own certificate must come first in the file, its issuers after it"
         else:
             hint = f"bring the {key_where.rpartition('/')[2]} that belongs to it"
-        return Judgement(None, (Problem(crt_where, f"it does not belong to the key in {key_where}", hint),), True)
+        problem = Problem(crt_where, f"it does not belong to the key in {key_where}", hint)
+        return Judgement(None, (problem,), mismatch=True)
     found = describe(leaf)
     if now >= found.not_after:
         problems.append(Problem(crt_where, f"it expired on {found.not_after:%Y-%m-%d}", renew))

@@ -114,7 +114,7 @@ class ForegroundServices:
         nginxmaster.reload(self.children[name].popen.pid, lambda _: True)  # a child of ours keeps its number
         return True
 
-    def stop(self, name: str, wait: bool = True) -> None:
+    def stop(self, name: str, *, wait: bool = True) -> None:
         child = self.children.pop(name, None)
         if child is None or not child.alive:
             return

@@ -41,7 +41,7 @@ class Services(Protocol):
     def reload(self, name: str) -> bool:
         """Let `name` read its configuration again; whether there is a process that was told."""
 
-    def stop(self, name: str, wait: bool = True) -> None:
+    def stop(self, name: str, *, wait: bool = True) -> None:
         """Ask `name` to finish and end."""
 
     def running(self, name: str) -> bool:
@@ -96,7 +96,7 @@ class Idle:
     def reload(self, name: str) -> bool:
         return False
 
-    def stop(self, name: str, wait: bool = True) -> None:
+    def stop(self, name: str, *, wait: bool = True) -> None:
         pass
 
     def running(self, name: str) -> bool:

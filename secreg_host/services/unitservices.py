@@ -129,8 +129,8 @@ class UnitServices:
             return True
         return False
 
-    def stop(self, name: str, wait: bool = True) -> None:
-        self.systemd.job("StopUnit", units.unit_of(name), wait)
+    def stop(self, name: str, *, wait: bool = True) -> None:
+        self.systemd.job("StopUnit", units.unit_of(name), wait=wait)
 
     def running(self, name: str) -> bool:
         return _runs(self.systemd.active(units.unit_of(name)))

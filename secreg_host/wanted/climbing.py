@@ -83,7 +83,7 @@ def levels(text: str, captures: dict[str, Edges]) -> int | None:
     found, end = 0, 0
     for match in VARIABLE.finditer(text):
         name, before, after = match["name"], text[: match.start()], text[match.end() : match.end() + 1]
-        edges = Edges(False, False) if name in RESOLVED else captures.get(name)
+        edges = Edges(begins=False, ends=False) if name in RESOLVED else captures.get(name)
         if edges is None:
             return None
         joined = match.start() == end and found != 0

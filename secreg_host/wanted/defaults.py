@@ -31,14 +31,16 @@ FACTS: dict[Any, records.Shape] = {"hostname": str, "addresses": [str], "ipv6": 
 """Without a version: 0.1 takes a record with any other key for none."""
 
 
-def facts(host: Host, fresh: bool = False) -> Facts:
+def facts(host: Host, *, fresh: bool = False) -> Facts:
     """The recorded facts; gathered and recorded when there are none yet, or `fresh` ones are wanted."""
     path = host.paths.state / "facts.json"
     known = {} if fresh else records.load(path, FACTS)
     if set(known) == {field.name for field in fields(Facts)}:
         return Facts(known["hostname"], tuple(known["addresses"]), known["ipv6"])
     found = Facts(socket.gethostname(), hosts.addresses(), hosts.has_ipv6())
-    records.save(path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6}, False)
+    records.save(
+        path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6}, versioned=False
+    )
     return found
 
 
@@ -90,7 +92,7 @@ def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
     return Write(host.paths.conf, data, files.SECRET)
 
 
-def follow(host: Host, writes: tuple[Write, ...], create: bool) -> tuple[Write, ...]:
+def follow(host: Host, writes: tuple[Write, ...], *, create: bool) -> tuple[Write, ...]:
     """Bring unedited files up to `writes`; missing ones are made if `create`. Returns what was written.
 
     A link is an edit, whatever it leads to, and stays as it is: no default is written through it or in its place.

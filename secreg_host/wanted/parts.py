@@ -78,7 +78,7 @@ def _required(path: Path, limit: int, hint: str = RESTORE) -> bytes:
     return data
 
 
-def read_settings(paths: Paths, environment: Mapping[str, str], known: bool = False) -> tuple[Settings, Reading]:
+def read_settings(paths: Paths, environment: Mapping[str, str], *, known: bool = False) -> tuple[Settings, Reading]:
     """The settings, and their part without the password.
 
     known: whether there are some that serve. They hold on while the file is away or empty, as it is for a moment while

@@ -29,7 +29,7 @@ class Provisioned:
 
 
 def provision(
-    host: Host, settings: Settings, environment: Mapping[str, str], create: bool, restore: bool = False
+    host: Host, settings: Settings, environment: Mapping[str, str], *, create: bool, restore: bool = False
 ) -> Provisioned:
     """Bring the files of /etc up to `settings`; make what is missing if `create`, users that
     were deleted too if `restore`. Safe to repeat and to kill.
@@ -45,9 +45,10 @@ def provision(
         _http_secret(paths.http_secret)
     replaced = _replaced_password(host, environment)
     facts = defaults.facts(host)
-    written = list(defaults.follow(host, _defaults(host, settings, facts, environment), create))
-    written += _certificate(host, settings, facts, create)
-    more, password = _first_user(host, settings, create and (restore or not Ledger(paths).knows(paths.htpasswd)))
+    written = list(defaults.follow(host, _defaults(host, settings, facts, environment), create=create))
+    written += _certificate(host, settings, facts, create=create)
+    anew = create and (restore or not Ledger(paths).knows(paths.htpasswd))
+    more, password = _first_user(host, settings, create=anew)
     if replaced:
         paths.password.unlink(missing_ok=True)
     return Provisioned(tuple(write.path for write in (*written, *more)), password)
@@ -89,7 +90,9 @@ def defaults_only(
     host: Host, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
 ) -> tuple[Path, ...]:
     """Bring unedited defaults up to fresh `facts`, making those that are missing; returns what was written."""
-    return tuple(write.path for write in defaults.follow(host, _defaults(host, settings, facts, environment), True))
+    return tuple(
+        write.path for write in defaults.follow(host, _defaults(host, settings, facts, environment), create=True)
+    )
 
 
 def _http_secret(path: Path) -> None:
@@ -105,7 +108,7 @@ def http_secret(path: Path) -> dict[str, str]:
     return {name: value} if value else {}
 
 
-def _certificate(host: Host, settings: Settings, facts: defaults.Facts, create: bool) -> list[Write]:
+def _certificate(host: Host, settings: Settings, facts: defaults.Facts, *, create: bool) -> list[Write]:
     """The host's CA and a certificate signed by it, where neither exists and `create`; a renewal when it is due."""
     from secreg_host.wanted import authority
 
@@ -117,7 +120,7 @@ def _certificate(host: Host, settings: Settings, facts: defaults.Facts, create: 
     return written
 
 
-def _first_user(host: Host, settings: Settings, create: bool) -> tuple[list[Write], str | None]:
+def _first_user(host: Host, settings: Settings, *, create: bool) -> tuple[list[Write], str | None]:
     """.htpasswd with the first user, and .password when the password is ours to keep.
 
     An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by

@@ -54,7 +54,7 @@ def _files_below(top: Path, wanted: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def along(path: Path, far: bool = True) -> Iterator[Path]:
+def along(path: Path, *, far: bool = True) -> Iterator[Path]:
     """`path` and every link on the way to where its bytes are, as absolute paths without links in front; unless `far`,
     only as far as it leads through file systems that answer."""
     pending = [path]

@@ -51,7 +51,7 @@ def load(paths: Paths) -> Retry | None:
     return Retry(tuple(Problem(**one) for one in found["what"]), found["tries"], found["next"], found["start"])
 
 
-def failed(paths: Paths, what: Sequence[Problem], start: bool) -> None:
+def failed(paths: Paths, what: Sequence[Problem], *, start: bool) -> None:
     """Have it tried again. Best effort: with /run full, a look every half minute finds out what is not as it should."""
     now, before = time.time(), load(paths)
     if before is None or before.start != start:

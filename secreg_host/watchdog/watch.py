@@ -81,7 +81,7 @@ class Watcher:
         notify("READY=1")
         try:
             while not self.ended.is_set():
-                self.look(periodic)
+                self.look(periodic=periodic)
                 if self.arm():  # what the apply read is elsewhere now: it may have changed meanwhile
                     self.events.wake()
                 self.tell()
@@ -137,14 +137,14 @@ class Watcher:
         """The files outside our directory that the last apply read."""
         return list(records.peek(self.paths.report, records.REPORT).get("sources", []))
 
-    def look(self, periodic: bool) -> None:
+    def look(self, *, periodic: bool) -> None:
         """Try again what failed, when its time has come; else see whether anything changed."""
         due = retries.load(self.paths)
         if due is not None and due.seconds(time.time()) == 0 and (periodic or due != self.retried):
             self.retried, self.pause = due, CHECK_SECONDS  # whoever tries it writes down when it is tried next
             self.ask(self.start if due.start else lambda: self.reload(self.hurry()))
         else:
-            self.compare(periodic)
+            self.compare(periodic=periodic)
         following = retries.load(self.paths)
         if following is not None and following != self.retried:
             self.pause = min(self.pause, following.seconds(time.time()))
@@ -161,7 +161,7 @@ class Watcher:
             held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
             self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
 
-    def compare(self, periodic: bool) -> None:
+    def compare(self, *, periodic: bool) -> None:
         """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
         try again after a pause that grows. periodic: the pause is over."""
         report = records.peek(self.paths.report, records.REPORT)

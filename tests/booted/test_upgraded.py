@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_upgrades_by_the_distribution_are_in_use_and_drop_no_request(watched: Re
             machine.copy_in(package, f"/root/{package.name}")
             machine.run("dpkg", "--force-depends", "-i", f"/root/{package.name}", timeout=300)
         for program in (NGINX, PROGRAM):
-            machine.wait_for(f"the new {program}", lambda program=program: running(machine, program) == {"next"}, 60)
+            in_use = partial(lambda name: running(machine, name) == {"next"}, program)
+            machine.wait_for(f"the new {program}", in_use, 60)
         machine.wait_for("quiet", lambda: watched.command("status").returncode == 0)
     assert (load.failures, load.requests > 20) == ([], True)
     assert watched.command("status", "--json").stdout != slot, "the registry moved to another slot"

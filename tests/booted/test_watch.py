@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
@@ -69,7 +70,8 @@ def test_a_link_to_a_link_as_certbot_has_it(watched: Registry) -> None:
         want = machine.run(
             "openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", f"{archive}/fullchain{number}.pem"
         ).stdout
-        machine.wait_for("the new certificate", lambda want=want: watched.fingerprint() == want, timeout=SECONDS)
+        served = partial(lambda want: watched.fingerprint() == want, want)
+        machine.wait_for("the new certificate", served, timeout=SECONDS)
     watched.expected.append("waiting: ")
 
 

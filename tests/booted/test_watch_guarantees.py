@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -116,8 +117,9 @@ def test_what_is_ready_for_an_apply_is_never_of_yesterday(watched: Registry) -> 
         before = watched.pid("secure-registry-apply")
         machine.run("sh", "-ec", what)
         nginx_says(watched, f"after-{number}")
-        machine.wait_for(what, lambda word=f"after-{number}": said(watched) == word, SECONDS)
-        machine.wait_for("another", lambda old=before: watched.pid("secure-registry-apply") not in ("0", old), SECONDS)
+        machine.wait_for(what, partial(lambda word: said(watched) == word, f"after-{number}"), SECONDS)
+        another = partial(lambda old: watched.pid("secure-registry-apply") not in ("0", old), before)
+        machine.wait_for("another", another, SECONDS)
     before = watched.pid("secure-registry-apply")
     nginx_says(watched, "as-ever")
     machine.wait_for("it", lambda: said(watched) == "as-ever", SECONDS)
@@ -234,8 +236,8 @@ def test_transfers_that_take_longer_than_changes_are_not_cut(watched: Registry) 
         for number in (1, 2):
             nginx_says(watched, f"change-{number}")
             watched.put("docker-registry.yml", f"{yml}http:\n  headers:\n    X-Mark: [v{number}]\n")
-            machine.wait_for("the new registry", lambda n=number: f"x-mark: v{n}" in header(watched), SECONDS)
-            machine.wait_for("the new front", lambda n=number: said(watched) == f"change-{n}", SECONDS)
+            machine.wait_for("the new registry", partial(lambda n: f"x-mark: v{n}" in header(watched), number), SECONDS)
+            machine.wait_for("the new front", partial(lambda n: said(watched) == f"change-{n}", number), SECONDS)
         assert machine.unit_state(f"secure-registry-registry@{slot}") == "deactivating"  # it still has the upload
         machine.run("touch", "/root/finish")
         assert transfers.stdout.read() == "whole\nwhole\n"
@@ -354,7 +356,7 @@ def test_a_directory_that_is_away_while_the_watchdog_starts_or_that_something_is
         )
         machine.wait_for("another watchdog", lambda: watched.pid(UNIT) != "0")
         nginx_says(watched, f"moved-{number}")
-        machine.wait_for(f"edit {number}", lambda n=number: said(watched) == f"moved-{n}", SECONDS)
+        machine.wait_for(f"edit {number}", partial(lambda n: said(watched) == f"moved-{n}", number), SECONDS)
     machine.wait_for("the user", lambda: watched.status_of("/v2/", "docker") == "200", SECONDS)
     password = watched.password
     docker = f"docker:{password}"

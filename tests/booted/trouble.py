@@ -142,8 +142,8 @@ class Trouble:
         machine.run("sh", "-ec", f"{saved}; sleep {pause}; systemctl restart secure-registry", timeout=RESTART_SECONDS)
         took = time.time() - began
         chaos.outages.append((began, time.time()))
-        for one in missing:  # a start makes it anew
-            one.version, one.text = 0, chaos.texts[one.name]
+        for absent in missing:  # a start makes it anew
+            absent.version, absent.text = 0, chaos.texts[absent.name]
         if not bad:
             chaos.good.add(f"v{number}")
             subject.version, subject.text = number, text

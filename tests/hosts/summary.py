@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from tests.hosts import machine
 
@@ -30,7 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" or report.failed:
         outcome = "failed" if report.failed else report.outcome
-        _ran[dict(report.user_properties).get(RELEASE, ""), outcome] += 1
+        _ran[str(dict(report.user_properties).get(RELEASE, "")), outcome] += 1
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -47,7 +48,7 @@ def pytest_testnodedown(node: Any) -> None:
     _boots.update(getattr(node, "workeroutput", {}).get("boots", {}))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if not _ran:
         return
     terminalreporter.section("what ran where")

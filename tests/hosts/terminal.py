@@ -6,10 +6,9 @@ import os
 import pty
 import select
 import time
-from collections.abc import Sequence
 
 
-def answering(argv: Sequence[str], *answers: tuple[str, str], seconds: float = 60) -> str:
+def answering(argv: list[str], *answers: tuple[str, str], seconds: float = 60) -> str:
     """Run `argv` on a terminal, typing each answer when its prompt is shown; returns what was shown. Exit status 0."""
     pid, terminal = pty.fork()
     if pid == 0:

@@ -95,9 +95,7 @@ class Instance:
             text=True,
         )
 
-    def run(
-        self, *args: str, input: str = "", timeout: float = 60, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str, input: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """One command below this root, to its end."""
         return subprocess.run(
             [*self._argv(*args), "--root", str(self.root)],
@@ -105,7 +103,7 @@ class Instance:
             input=input,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=60,
         )
 
     def start(self, *options: str, **environment: str) -> None:

@@ -248,7 +248,7 @@ def filled(case: Case, values: dict[str, str]) -> tuple[str, int, tuple[str, ...
         levels["main"] = f"load_module {STREAM}; {case.text}"
     text = CONF % levels
     line = text[: text.index(case.text)].count("\n") + 1
-    conf, *asks = (re.sub("<([a-z]+)>", lambda match: values[match[1]], each) for each in (text, *case.asks))
+    conf, *asks = (re.sub("<([a-z]+)>", lambda match: values[str(match[1])], each) for each in (text, *case.asks))
     return conf, line, tuple(asks)
 
 

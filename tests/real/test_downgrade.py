@@ -75,7 +75,7 @@ def old() -> Iterator[Path]:
 
 
 def program(where: Path, root: Path, script: str) -> Any:
-    argv = [sys.executable, "-IBc", BEGIN + script, where, root]
+    argv = [sys.executable, "-IBc", BEGIN + script, str(where), str(root)]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout else None

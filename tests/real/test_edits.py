@@ -194,18 +194,8 @@ def test_a_bad_pair_is_named_and_not_served(serving: Instance, tmp_path: Path, w
     elif what in ("expired", "not yet valid"):
         crt, key = _dated(tmp_path, -10 if what == "expired" else 10)
     elif what == "ed25519":
-        options = [
-            "-newkey",
-            "ed25519",
-            "-nodes",
-            "-subj",
-            "/CN=x",
-            "-keyout",
-            tmp_path / "key",
-            "-out",
-            tmp_path / "crt",
-        ]
-        openssl("req", "-x509", *options)
+        files = ("-keyout", tmp_path / "key", "-out", tmp_path / "crt")
+        openssl("req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x", *files)
         crt, key = (tmp_path / "crt").read_bytes(), (tmp_path / "key").read_bytes()
     serving.write("docker-registry.crt", crt)
     serving.write("docker-registry.key", key)

@@ -71,7 +71,8 @@ def test_an_interrupted_start_leaves_nothing(tmp_path: Path, number: signal.Sign
     """What packaging/detached has begun ends with it as long as it doesn't serve."""
     told = tmp_path / "told"
     script = f"echo $$ > {told}.new; mv {told}.new {told}; exec sleep 98765"
-    argv = ["env", "--default-signal", CHECKOUT / "packaging/detached", "sh", "-c", script]  # whatever nohup(1) left
+    detached = str(CHECKOUT / "packaging/detached")
+    argv = ["env", "--default-signal", detached, "sh", "-c", script]  # whatever nohup(1) left
     with subprocess.Popen(argv) as process:
         deadline = time.monotonic() + 30
         while not told.exists() and time.monotonic() < deadline:

@@ -34,7 +34,7 @@ def test_no_reader_complains(share: Path, page: str, tmp_path: Path) -> None:
     plain = tmp_path / Path(page).stem
     plain.write_bytes(gzip.decompress((share / "man" / page).read_bytes()))
     environment = os.environ | {"LC_ALL": "C.UTF-8", "MANROFFSEQ": "", "MANWIDTH": "100"}
-    argv = ["man", "--warnings=w", "-E", "UTF-8", "-l", "-Tutf8", "-Z", plain]
+    argv = ["man", "--warnings=w", "-E", "UTF-8", "-l", "-Tutf8", "-Z", str(plain)]
     done = subprocess.run(argv, env=environment, capture_output=True, check=True)
     assert done.stderr == b""
     # docutils writes two things that mandoc passes over: a paragraph right after a heading, and groff's font C

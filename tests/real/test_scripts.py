@@ -36,7 +36,7 @@ class Machine:
             (self.programs / name).write_text(f"#!/bin/sh\n{text}\n")
             (self.programs / name).chmod(0o755)
         trust = Trust(host, generation(names=(NAME,), ca=CA.crt))
-        self.script, self.line = (trust.show(line).replace("/etc/", f"{self.etc}/") for line in (False, True))
+        self.script, self.line = (trust.show(line=line).replace("/etc/", f"{self.etc}/") for line in (False, True))
 
     def run(self, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": f"{self.programs}:/usr/bin:/bin", **environment}

@@ -93,10 +93,11 @@ def test_the_source_rpm_is_built_with_the_macros_of_fedora(built: tuple[Path, di
     macros = {"fedora": "42", "dist": ".fc42", "_unitdir": "/usr/lib/systemd/system", "__os_install_post": "%{nil}"}
     macros |= {f"systemd_{name}()": f"FEDORAS_{name.upper()} %*" for name in ("post", "preun")}
     macros |= {"_topdir": str(tmp_path), "_dbpath": str(tmp_path / "db")}
-    given = [word for name, value in macros.items() for word in ("--define", f"{name} {value}")]
-    refused = subprocess.run(["rpmbuild", "--rebuild", *given, source], env=SYSTEM, capture_output=True, text=True)
+    given: list[str | Path] = [word for name, value in macros.items() for word in ("--define", f"{name} {value}")]
+    given.append(source)
+    refused = subprocess.run(["rpmbuild", "--rebuild", *given], env=SYSTEM, capture_output=True, text=True)
     assert "systemd-rpm-macros is needed" in refused.stderr and "/usr/bin/checkmodule is needed" in refused.stderr
-    argv = ["rpmbuild", "--rebuild", "--quiet", "--nodeps", *given, source]
+    argv: list[str | Path] = ["rpmbuild", "--rebuild", "--quiet", "--nodeps", *given]
     subprocess.run(argv, env=SYSTEM, check=True, capture_output=True)
     (made,) = tmp_path.glob("RPMS/noarch/secure-registry-*-1.fc42.noarch.rpm")
     argv = ["rpm", "--query", "--package", "--scripts", "--nosignature", str(made)]

@@ -28,7 +28,7 @@ def test_only_a_start_that_fails_stops_what_runs(monkeypatch: pytest.MonkeyPatch
     generation: Any = object()
     stage: Any = object()
     with pytest.raises(SecregError, match="nginx ended"):
-        apply._activate(stage, generation, generation, [], start)
+        apply._activate(stage, generation, generation, [], start=start)
     assert len(stops) == stopped
 
 

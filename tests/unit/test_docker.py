@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +25,7 @@ from secreg_host.clients.docker.dockerflags import Flags, Target, Unit
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
 ONE = ("a:1",)
+Made = TypeVar("Made")
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOM = b"\xef\xbb\xbf"
 
@@ -301,10 +303,10 @@ RED_HAT = ("$OPTIONS", "$INSECURE_REGISTRY")
 )
 def test_where_entries_go(given: Unit, in_json: bool, expected: Target | str) -> None:
     if isinstance(expected, Target):
-        assert dockerflags.decide(given, USUAL, in_json) == expected
+        assert dockerflags.decide(given, USUAL, in_json=in_json) == expected
     else:
         with pytest.raises(BadInput, match=expected):
-            dockerflags.decide(given, USUAL, in_json)
+            dockerflags.decide(given, USUAL, in_json=in_json)
 
 
 @pytest.mark.parametrize(
@@ -531,8 +533,8 @@ def test_killed_at_any_moment_it_ends_well(fake: Fake, moment: int, monkeypatch:
 
     steps = iter(range(100))
 
-    def crashing(act: Callable[..., object]) -> Callable[..., object]:
-        def run(*args: object) -> object:
+    def crashing(act: Callable[..., Made]) -> Callable[..., Made]:
+        def run(*args: object) -> Made:
             if next(steps) == moment:
                 raise Crash
             return act(*args)

@@ -82,8 +82,8 @@ def test_what_others_can_write_is_one_warning_with_one_remedy(host: Host, etc: P
     (hook,) = hooks.refused(host.paths)
     words = shlex.split(hook.hint)
     assert words == ["chmod", "go-w", str(etc), str(etc / "hooks.d"), str(etc / "hooks.d/tell")]
-    for path in (*words[2:], *shlex.split(where.hint)[2:]):
-        Path(path).chmod(Path(path).stat().st_mode & ~0o022)
+    for path in map(Path, (*words[2:], *shlex.split(where.hint)[2:])):
+        path.chmod(path.stat().st_mode & ~0o022)
     assert hooks.refused(host.paths) == ()
     assert [problem for problem in exposure.problems(host.paths) if "can write it" in problem.what] == []
 

@@ -113,8 +113,8 @@ def test_a_terminal_is_asked_twice() -> None:
 
     answers = iter(["one", "two"])
     with pytest.raises(BadInput, match="differ"):
-        htpasswd.ask(Terminal(), True, lambda _: next(answers))
-    assert htpasswd.ask(Terminal(), True, lambda _: "same") == "same"
+        htpasswd.ask(Terminal(), lambda _: next(answers), twice=True)
+    assert htpasswd.ask(Terminal(), lambda _: "same", twice=True) == "same"
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,10 @@ def test_runs_at_the_same_time_lose_no_user_and_bring_none_back(tmp_path: Path) 
     path.write_bytes(b"alice:{SHA}" + b"A" * 27 + b"=\n")
     names = [f"user{number}" for number in range(24)]
 
-    def add(name: str) -> None:
-        call("-bs", str(path), name, "pw")
-
-    calls = [lambda name=name: add(name) for name in names]
-    calls.insert(len(calls) // 2, lambda: call("-D", str(path), "alice"))
+    calls: list[tuple[str, ...]] = [("-bs", str(path), name, "pw") for name in names]
+    calls.insert(len(calls) // 2, ("-D", str(path), "alice"))
     with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(one) for one in calls]:
+        for done in [pool.submit(call, *argv) for argv in calls]:
             done.result()
     found, problems = users.parse(path.read_bytes(), "")
     assert (sorted(user.name for user in found), problems) == (sorted(names), ())

@@ -105,7 +105,8 @@ def test_what_somebody_writes_or_made_himself_stays(host: Host, places: list[Pat
 def test_a_file_taken_for_a_leftover_before_it_was_locked_is_made_anew(
     host: Host, places: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, swept = temporary.fcntl.flock, []
+    real = temporary.fcntl.flock
+    swept: list[bool] = []
 
     def late(descriptor: int, operation: int) -> None:
         if not swept:

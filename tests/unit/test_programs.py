@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Tried:
         monkeypatch.setattr(choice, "_storage_problems", lambda *_: ())
         self.parts({}, GOOD)
 
-    def parts(self, given: dict[str, str], words: dict[str, str]) -> dict[str, Part]:
+    def parts(self, given: Mapping[str, str | int], words: dict[str, str]) -> dict[str, Part]:
         found = {name: Part({f"{name}/x": word.encode()}, {}, (name,)) for name, word in words.items()}
         found["nginx"] = replace(found["nginx"], facts={"listens": [], "outside": {}})
         found["registry"] = Part({kinds.REGISTRY_YML: words["registry"].encode()}, {"root": None}, ("yml",))
@@ -58,10 +59,10 @@ class Tried:
         bad = kinds.settings_of(one.parts[kinds.SETTINGS]).registry_binary == "/opt/registry"
         return (Problem("yml", "it ends"),) if bad or b"bad" in one.files[kinds.REGISTRY_YML] else ()
 
-    def choose(self, given: dict[str, str], words: dict[str, str]) -> tuple[Generation, dict[str, str]]:
+    def choose(self, given: Mapping[str, str | int], words: dict[str, str]) -> tuple[Generation, dict[str, str]]:
         current = Generation(self.parts({}, GOOD), "a", {})
         wanted = self.parts(given, GOOD | words)
-        chosen, found = choice.choose(self.stage, wanted, current, True, False, None, "")
+        chosen, found = choice.choose(self.stage, wanted, current, None, "", live=True, renew=False)
         return chosen, {finding.problem.where: finding.problem.what for finding in found}
 
 
@@ -79,7 +80,7 @@ def tried(host: Host, monkeypatch: pytest.MonkeyPatch) -> Tried:
 )
 def test_all_that_came_with_a_bad_program_serves(tried: Tried, given: dict[str, str], line: int, told: str) -> None:
     words = {"certificate": "new", "nginx": "new", "registry": "new"}
-    chosen, found = tried.choose(given | {"cert_days": 99}, words)  # type: ignore[dict-item]
+    chosen, found = tried.choose({**given, "cert_days": 99}, words)
     assert found == {f"{tried.host.paths.conf}:{line}": told}
     assert [chosen.files[name] for name in ("certificate/x", "nginx/x", kinds.REGISTRY_YML)] == [b"new"] * 3
     settings = kinds.settings_of(chosen.parts[kinds.SETTINGS])
@@ -110,7 +111,8 @@ def test_a_registry_that_did_not_start_is_not_tried_again_for_a_certificate(trie
 
 def test_nothing_to_go_back_to(tried: Tried) -> None:
     with pytest.raises(BadInput):
-        choice.choose(tried.stage, tried.parts({"registry_binary": "/opt/registry"}, GOOD), None, True, False, None, "")
+        wanted = tried.parts({"registry_binary": "/opt/registry"}, GOOD)
+        choice.choose(tried.stage, wanted, None, None, "", live=True, renew=False)
 
 
 def test_what_can_not_be_run_is_told_before_it_is_tried(

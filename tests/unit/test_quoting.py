@@ -22,7 +22,7 @@ NASTY = [
     "é",
     "\U0001f600", "\u2028", "*", "~", "-x", "", "=", "a'\"b", "| sh", "!x", "\\n", "../x", ":", "- x", "&a",
 ]  # fmt: skip
-TEXT = st.one_of(st.text(st.characters(exclude_categories=("Cs",))), st.lists(st.sampled_from(NASTY)).map("".join))
+TEXT = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.sampled_from(NASTY)).map("".join))
 
 
 def quoted(quote: object, text: str) -> str | None:
@@ -41,8 +41,8 @@ def test_shell(text: str) -> None:
 
 def systemd_words(line: str, unescape: bool) -> list[str]:
     """A line as systemd splits it (src/basic/extract-word.c), and its specifiers (systemd.unit(5))."""
-    words, word, quote, at = [], "", "", 0
-    begun = False
+    words: list[str] = []
+    word, quote, at, begun = "", "", 0, False
     while at < len(line):
         char = line[at]
         at += 1

@@ -33,7 +33,7 @@ def bound(path: Path) -> None:
         listener.bind(str(path))
 
 
-MADE: dict[str, tuple[Callable[[Path], None], str]] = {
+MADE: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (fifo, "a pipe"),
     "socket": (bound, "a socket"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "a device"),

@@ -120,7 +120,7 @@ def everything(host: Host) -> dict[Path, Callable[[], object]]:
     from secreg_host.wanted import defaults, parts
     from secreg_host.wanted.parts import Part
 
-    facts = {"listens": [], "outside": {}}
+    facts: dict[str, object] = {"listens": [], "outside": {}}
     made = Generation({name: Part({f"front/{name}": b"x"}, facts, ("/x",)) for name in parts.ALL}, "a", {"auth/y": b""})
     manifest = generations.stage(host, made, {"front/generation.conf": b"z"}) / generations.MANIFEST
     finding = Finding("rejected", "nginx", Problem("nginx.conf:1", "wrong", "mend it"))
@@ -226,10 +226,11 @@ def test_a_link_that_leads_nowhere_is_passed_by_for_what_was_proven(
 ) -> None:
     """Seen: with anything else at `current`, each apply took itself for the first one, and every slot was taken."""
     asked: Any = activate.Stage(host, Idle())
-    monkeypatch.setattr(generations, "load", lambda _, name: name)
+    monkeypatch.setattr(generations, "load", lambda _, name: name and generations.Generation({}, name, {}))
     host.paths.lib.mkdir(parents=True)
     host.paths.proven.symlink_to("generations/good")
-    assert activate.last_good(asked) == "good"
+    found = activate.last_good(asked)
+    assert found is not None and found.slot == "good"
 
 
 def test_a_damaged_generation_is_staged_again(host: Host) -> None:

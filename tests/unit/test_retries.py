@@ -72,7 +72,7 @@ def test_a_clock_that_was_set_back_delays_nothing_for_long() -> None:
 def test_the_watchdog_tries_when_the_time_has_come(paths: Paths, monkeypatch: pytest.MonkeyPatch, start: bool) -> None:
     asked: list[str] = []
     watcher = Watcher(paths, lambda _: asked.append("reload"), lambda: asked.append("start"))
-    retries.failed(paths, AWAY, start)
+    retries.failed(paths, AWAY, start=start)
     watcher.look(periodic=False)
     assert asked == [] and 0 < watcher.pause <= PAUSES[0]
     monkeypatch.setattr(watch, "time", SimpleNamespace(time=lambda: time.time() + 1.5, monotonic=time.monotonic))
@@ -82,7 +82,7 @@ def test_the_watchdog_tries_when_the_time_has_come(paths: Paths, monkeypatch: py
     watcher.look(periodic=True)
     assert len(asked) == 2
     monkeypatch.setattr(retries, "time", watch.time)
-    retries.failed(paths, AWAY, start)
+    retries.failed(paths, AWAY, start=start)
     watcher.look(periodic=True)
     assert len(asked) == 2 and watcher.pause <= PAUSES[1]
 

@@ -104,7 +104,7 @@ def test_an_address_that_is_in_the_way_is_let_go_first(monkeypatch: pytest.Monke
     )
     before = old and SimpleNamespace(name="old", front="old", taken=(old,))
     stage: Any = SimpleNamespace(services=services)
-    assert activate._serve(stage, new, before, (), True) == ("", False)  # type: ignore[arg-type]
+    assert activate._serve(stage, new, before, (), proven=True) == ("", False)  # type: ignore[arg-type]
     assert done == did
 
 

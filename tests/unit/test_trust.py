@@ -60,7 +60,7 @@ def test_what_is_no_name_is_nobodys_endpoint(host: Host) -> None:
     assert served.of(current).spellings == ("reg.example.org:5000", "192.0.2.1:5000")
     assert kinds.names_of(current.parts[kinds.CERTIFICATE]) == ("reg.example.org", "192.0.2.1", "*.wild.example")
     for line in (True, False):
-        shown = Trust(host, current).show(line)
+        shown = Trust(host, current).show(line=line)
         assert "reg.example.org:5000" in shown and not any(word and word in shown for word in odd if len(word) > 3)
     [warning] = kinds.unusable(current.parts[kinds.CERTIFICATE], "crt")
     assert warning.what.startswith("8 of its names") and "\n" not in warning.what
@@ -146,7 +146,7 @@ def test_each_client_installs_and_removes_without_a_trace(
     before = listing(host.paths.root / "etc")
     (host.paths.containerd / "certs.d").rmdir()  # made anew, and removed again
     before.pop("containerd/certs.d")
-    Trust(host, generation()).install([client.name], insecure)
+    Trust(host, generation()).install([client.name], insecure=insecure)
     during = listing(host.paths.root)
     assert any(b"hello" in (data or b"") or data == CA for data in during.values()) or insecure
     Trust(host, generation(listens=(("", 6000),))).follow()
@@ -163,11 +163,13 @@ def test_each_client_installs_and_removes_without_a_trace(
 def test_podman_and_containerd_files() -> None:
     paths = kinds.Paths(Path("/"))
     found = Served((Endpoint("::1", 5000),), CA)
-    assert trust_podman.wants(paths, found, False) == {Path("/etc/containers/certs.d/[::1]:5000/ca.crt"): CA}
-    ((path, data),) = trust_podman.wants(paths, found, True).items()
+    assert trust_podman.wants(paths, found, insecure=False) == {Path("/etc/containers/certs.d/[::1]:5000/ca.crt"): CA}
+    ((path, data),) = trust_podman.wants(paths, found, insecure=True).items()
     assert path.parent.name == "registries.conf.d"
     assert b'location = "[::1]:5000"\ninsecure = true\n' in data
-    toml = trust_containerd.wants(paths, found, False)[Path("/etc/containerd/certs.d/[::1]:5000/hosts.toml")].decode()
+    toml = trust_containerd.wants(paths, found, insecure=False)[
+        Path("/etc/containerd/certs.d/[::1]:5000/hosts.toml")
+    ].decode()
     read = tomllib.loads(toml)
     expected = {"capabilities": ["pull", "resolve", "push"], "ca": "/etc/containerd/certs.d/[::1]:5000/ca.crt"}
     assert read == {"server": "https://[::1]:5000", **expected, "host": {"https://[::1]:5000": expected}}
@@ -339,5 +341,5 @@ def test_what_is_shown_for_other_machines(host: Host) -> None:
 def test_system_store_is_never_chosen_unasked(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secreg_host.base.process.find_program", lambda name: Path("/usr/bin", name))
     host.paths.state.mkdir(parents=True)
-    known(host, "none").install([], False)
+    known(host, "none").install([], insecure=False)
     assert not any(path.name == trust_system.FILE for path in host.paths.root.rglob("*"))

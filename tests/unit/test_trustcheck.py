@@ -119,7 +119,7 @@ def test_rules_of_podman(host: Host) -> None:
 
 @pytest.mark.parametrize("insecure", [False, True])
 def test_rules_of_containerd(host: Host, insecure: bool) -> None:
-    for path, data in trust_containerd.wants(host.paths, Served((HERE,), CA), insecure).items():
+    for path, data in trust_containerd.wants(host.paths, Served((HERE,), CA), insecure=insecure).items():
         put(path, data)
     rule = trustcheck.containerd_rules(host.paths)
     assert (rule(HERE, NAME).insecure, set(rule(HERE, NAME).cas)) == (insecure, set() if insecure else {CA})

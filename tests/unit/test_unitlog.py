@@ -20,5 +20,5 @@ def test_lines_of_other_starts_are_left_out() -> None:
 
 
 def test_what_is_no_text_is_shown_as_well_as_it_goes() -> None:
-    entries = [{"MESSAGE": [104, 105, 255]}, {"MESSAGE": None}, {}]
+    entries: list[dict[str, object]] = [{"MESSAGE": [104, 105, 255]}, {"MESSAGE": None}, {}]
     assert unitlog.of_starts(entries, STARTS) == ["hi\ufffd", "", ""]

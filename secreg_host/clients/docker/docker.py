@@ -121,9 +121,9 @@ class Docker:
             without = self._base(record.target, record)
             kept = [(at, without if at == record.target.path else data) for at, data in unit.files]
             unit = replace(unit, files=tuple((at, data) for at, data in kept if data is not None))
-            if dockerflags.decide(unit, path, theirs is not None) == Target(path) and theirs is None:
+            if dockerflags.decide(unit, path, in_json=theirs is not None) == Target(path) and theirs is None:
                 return record.target  # only ours are there, as in the beginning
-        return dockerflags.decide(unit, path, theirs is not None)
+        return dockerflags.decide(unit, path, in_json=theirs is not None)
 
     def _edit(
         self, record: Record, target: Target | None, wanted: tuple[str, ...], save: Callable[[Record], None]

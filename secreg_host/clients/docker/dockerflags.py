@@ -90,7 +90,7 @@ def config_file(unit: Unit, usual: Path) -> Path:
     return Path(given[-1][0]) if given else usual
 
 
-def decide(unit: Unit, usual: Path, in_json: bool) -> Target:
+def decide(unit: Unit, usual: Path, *, in_json: bool) -> Target:
     """Where our entries must go; in_json: whether daemon.json has such a list of somebody else's.
 
     Raises BadInput when there is no place where they would not keep dockerd from starting.

@@ -37,7 +37,7 @@ def run(call: Call) -> int:
     return Exit.DONE if start else apply.exit_code(report)
 
 
-def _record(report: Report, all_of_them: bool) -> None:
+def _record(report: Report, *, all_of_them: bool) -> None:
     """Findings, one entry of the journal each: those that are new, or all."""
     for finding in report.findings if all_of_them else report.fresh:
         level = {"warning": Level.WARNING, "waiting": Level.INFO}.get(finding.kind, Level.ERROR)

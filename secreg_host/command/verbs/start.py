@@ -44,9 +44,9 @@ def run(call: Call) -> int:
     if args.disposable:
         with tempfile.TemporaryDirectory(prefix="secure-registry-") as directory:
             Path(directory).chmod(0o711)
-            return foreground.run(hosts.discover(Paths(Path(directory))), call.environment, args.watch)
+            return foreground.run(hosts.discover(Paths(Path(directory))), call.environment, watching=args.watch)
     if args.foreground:
-        return foreground.run(call.host(), call.environment, args.watch)
+        return foreground.run(call.host(), call.environment, watching=args.watch)
     one = instance.startable(call)
     report = apply.apply(Stage(one.host, one.services), Wish("start", call.environment, create=True))
     printing.provisioned(one.host, report)

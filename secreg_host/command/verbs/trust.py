@@ -37,7 +37,7 @@ def run(call: Call) -> int:
     host, args = call.host(), call.args
     known = trust.at(host)
     if args.action == "show":
-        print(known.show(args.line), end="")
+        print(known.show(line=args.line), end="")
         return Exit.DONE
     if unknown := [name for name in args.client if name not in trust.NAMES]:
         raise bad_input("", f"{unknown[0]!r} is no client that is known here", f"of: {', '.join(trust.NAMES)}")
@@ -45,7 +45,7 @@ def run(call: Call) -> int:
         return _check(host, known, args.client)
     with files.lock(host.paths.lock, f"trust {args.action}"):
         install = args.action == "install"
-        problems = known.install(args.client, args.insecure) if install else known.remove(args.client)
+        problems = known.install(args.client, insecure=args.insecure) if install else known.remove(args.client)
     printing.warnings(problems)
     for line in known.told():
         print(line)

@@ -18,5 +18,5 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Stop everything and remove the rendered units; with --purge also configuration and data, never images."""
-    removal.uninstall(instance.of(call), purge=call.args.purge, tell=print)
+    removal.uninstall(instance.of(call), print, purge=call.args.purge)
     return Exit.DONE
