@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secreg_host.base import names
 from secreg_host.base.errors import Problem
-from secreg_host.pki import certs
+from secreg_host.pki import certs, pairs
 from secreg_host.pki.certs import KeyPair
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
@@ -37,7 +37,7 @@ class Flaw:
 def authority_flaw(crt: bytes, key: bytes, key_where: str) -> str:
     """Why `key` can't sign in the name of the CA `crt` (both PEM); "": it can."""
     problems: list[Problem] = []
-    signer = certs.private_key(key, key_where, problems)
+    signer = pairs.private_key(key, key_where, problems)
     if signer is None:
         return problems[0].what
     try:

@@ -18,7 +18,7 @@ from secreg_host.base.errors import BadInput, Problem, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.formats import nginxconf, registryconf, serverblocks, users
 from secreg_host.formats.nginxsyntax import Directive
-from secreg_host.pki import certs, ours
+from secreg_host.pki import certs, ours, pairs
 from secreg_host.wanted import bypass, passing, plainhttp
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
@@ -126,7 +126,7 @@ def read_certificate(paths: Paths, now: datetime, before: Part | None) -> Readin
         part = replace(before, files=_pair(crt, key, authority))
         return Reading(part, warnings=_warnings(part, paths, now, crt))
     pair = certs.KeyPair(crt, key)
-    judged = certs.judge(pair, str(paths.crt), str(paths.key), now, ours.renewal(paths, paths.crt))
+    judged = pairs.judge(pair, str(paths.crt), str(paths.key), now, ours.renewal(paths, paths.crt))
     certificate = judged.certificate
     if certificate is None:
         return Reading(None, judged.problems, waiting=judged.mismatch)

@@ -10,7 +10,7 @@ import pytest
 
 from secreg_host.base.errors import BadInput
 from secreg_host.formats import opensslcnf
-from secreg_host.pki import certs
+from secreg_host.pki import certs, pairs
 from secreg_host.pki.certs import KeyPair
 
 NOW = datetime.now(UTC)
@@ -103,27 +103,27 @@ def test_reissuing_touches_no_client(tmp_path: object) -> None:
 
 def test_what_is_issued_is_judged_good_and_lasts_as_asked() -> None:
     ca, pair = made()
-    found = certs.judge(pair, "crt", "key", NOW)
+    found = pairs.judge(pair, "crt", "key", NOW)
     assert found.problems == () and found.certificate is not None
     assert found.certificate.not_after - NOW == timedelta(days=90) or abs(
         (found.certificate.not_after - NOW - timedelta(days=90)).total_seconds()) < 2  # fmt: skip
     assert found.certificate.names == ("registry.example.org", "host")
     assert found.certificate.addresses == (ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1"))
     late = certs.issue(ca, opensslcnf.parse(CNF, "f"), "P-256", 90, NOW + timedelta(days=certs.CA_DAYS - 10))
-    judged = certs.judge(late, "crt", "key", NOW + timedelta(days=certs.CA_DAYS - 10)).certificate
+    judged = pairs.judge(late, "crt", "key", NOW + timedelta(days=certs.CA_DAYS - 10)).certificate
     assert judged and judged.not_after <= NOW + timedelta(days=certs.CA_DAYS)
 
 
 def test_a_pair_of_two_pairs_is_a_mismatch() -> None:
     _, one = made()
     _, two = made()
-    found = certs.judge(KeyPair(one.crt, two.key), "crt", "key", NOW)
+    found = pairs.judge(KeyPair(one.crt, two.key), "crt", "key", NOW)
     assert found.mismatch and found.certificate is None
 
 
 def test_a_chain_in_the_wrong_order_is_told() -> None:
     ca, pair = made()
-    found = certs.judge(KeyPair(ca.crt + pair.crt, pair.key), "crt", "key", NOW)
+    found = pairs.judge(KeyPair(ca.crt + pair.crt, pair.key), "crt", "key", NOW)
     assert "must come first" in found.problems[0].hint
 
 

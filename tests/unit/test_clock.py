@@ -8,7 +8,7 @@ import pytest
 
 from secreg_host.base.errors import BadInput
 from secreg_host.host.host import Host
-from secreg_host.pki import certs
+from secreg_host.pki import certs, pairs
 from secreg_host.wanted import authority, defaults, parts
 from secreg_host.wanted.defaults import Facts
 from secreg_host.wanted.settings import Settings
@@ -44,7 +44,7 @@ def test_what_is_new_must_be_valid(issued: Host, days: int, said: str) -> None:
 def test_a_setup_with_the_clock_set_back_keeps_within_the_life_of_the_ca(issued: Host) -> None:
     long_ago = NOW - timedelta(days=400)
     authority.issue(issued, Settings(), FACTS, long_ago, authority.Order())
-    judged = certs.judge(certs.KeyPair(issued.paths.crt.read_bytes(), issued.paths.key.read_bytes()), "", "", NOW)
+    judged = pairs.judge(certs.KeyPair(issued.paths.crt.read_bytes(), issued.paths.key.read_bytes()), "", "", NOW)
     assert judged.certificate is not None and judged.certificate.not_before >= NOW - timedelta(days=2)
 
 

@@ -26,7 +26,7 @@ from secreg_host.clients.foreign import Kind, Mine
 from secreg_host.command import htpasswd
 from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, users
 from secreg_host.host.host import Host
-from secreg_host.pki import certs
+from secreg_host.pki import certs, pairs
 from secreg_host.wanted import parts
 from secreg_host.wanted import settings as settings_module
 from tests import der
@@ -286,7 +286,7 @@ def test_odd_certificates(data: st.DataObject) -> None:
 @few(100)
 @given(mutated(PRIVATE, GOOD))
 def test_odd_keys(data: bytes) -> None:
-    assert certs.judge(certs.KeyPair(GOOD, data), WHERE, WHERE, NOW)
+    assert pairs.judge(certs.KeyPair(GOOD, data), WHERE, WHERE, NOW)
 
 
 def test_each_odd_field_by_itself(host: Host) -> None:
@@ -355,7 +355,7 @@ def docker(data: bytes) -> object:
 
 
 def pair(data: bytes) -> object:
-    return certs.judge(certs.KeyPair(data, PRIVATE), WHERE, WHERE, NOW)
+    return pairs.judge(certs.KeyPair(data, PRIVATE), WHERE, WHERE, NOW)
 
 
 WORST: dict[str, tuple[Callable[[bytes], object], int, Callable[[int], bytes]]] = {
