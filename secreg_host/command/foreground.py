@@ -16,8 +16,8 @@ from secreg_host.apply import apply as applying
 from secreg_host.apply import hooks
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
-from secreg_host.apply.apply import Wish
 from secreg_host.apply.report import Report
+from secreg_host.apply.wish import Wish
 from secreg_host.base import files
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.base.journal import Level, say

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
-from secreg_host.apply.apply import Wish
 from secreg_host.apply.report import Finding, Report
 from secreg_host.apply.usersfirst import Users
+from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.base.journal import Level, record
 from secreg_host.command import foreground

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import activate, apply
-from secreg_host.apply.apply import Seen
+from secreg_host.apply import activate, apply, snapshot
+from secreg_host.apply.snapshot import Seen
 from secreg_host.base.errors import SecregError
 from secreg_host.wanted.provision import Provisioned
 
@@ -38,12 +38,12 @@ def test_what_changes_while_it_is_read_is_read_again(monkeypatch: pytest.MonkeyP
     whole = replace(torn, fingerprint="of what is there")
     first = replace(torn, provisioned=Provisioned(written=(Path("secure-registry.conf"),)))
     reads: list[Seen] = []
-    monkeypatch.setattr(apply, "read", lambda *_: reads.pop(0))
+    monkeypatch.setattr(snapshot, "read", lambda *_: reads.pop(0))
     nothing: Any = None  # a host, a wish, a generation, a report
 
     def left(*given: Seen) -> tuple[Seen, int]:
         reads[:] = given
-        return apply._read_whole(nothing, nothing, nothing, nothing), len(reads)
+        return snapshot.take(nothing, nothing, nothing, nothing), len(reads)
 
     assert left(torn, whole, whole) == (whole, 1)
     assert left(torn, torn, torn, whole) == (torn, 1)  # an endless change must not hold up what is known

@@ -132,8 +132,8 @@ KERNEL = {
 }
 """Read /proc, /sys and os-release, and nothing else."""
 
-PLACES = {"base/directories", "apply/probe"}
-"""Open directories, and sockets as places, and read nothing."""
+PLACES = {"base/directories", "apply/probe", "command/cli"}
+"""Open directories, sockets as places, and the null device, and read nothing."""
 
 ROOTS = {"generation/liveusers", "base/reserve"}
 """Open files that only root can have put there."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from secreg_host.apply import activate, apply, backend, faults
-from secreg_host.apply.apply import Wish
+from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import status

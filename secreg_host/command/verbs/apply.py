@@ -6,8 +6,8 @@ import argparse
 
 from secreg_host.apply import apply
 from secreg_host.apply.activate import Stage
-from secreg_host.apply.apply import Wish
 from secreg_host.apply.report import Report
+from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import Exit
 from secreg_host.base.journal import Level, notify, record, say
 from secreg_host.command import instance, status

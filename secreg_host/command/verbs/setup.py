@@ -6,7 +6,7 @@ import argparse
 
 from secreg_host.apply import apply
 from secreg_host.apply.activate import Stage
-from secreg_host.apply.apply import Wish
+from secreg_host.apply.wish import Wish
 from secreg_host.command import instance, printing
 from secreg_host.command.call import Call
 

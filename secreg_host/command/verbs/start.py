@@ -8,7 +8,7 @@ from pathlib import Path
 
 from secreg_host.apply import apply
 from secreg_host.apply.activate import Stage
-from secreg_host.apply.apply import Wish
+from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.command import foreground, instance, printing

@@ -1,0 +1,22 @@
+"""What an apply is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an apply is asked for.
+
+    doing: its name, for whoever waits for the lock; environment: settings given there; create: write files of /etc
+    that are missing; restore: also bring back users that were deleted; start: start what does not run (else a
+    stopped service is only checked).
+    """
+
+    doing: str
+    environment: Mapping[str, str]
+    create: bool = False
+    restore: bool = False
+    start: bool = False
