@@ -195,12 +195,12 @@ def as_text(status: Status) -> str:
     if status.down:
         lines.append(f"secure-registry does not serve: {status.down}")
     else:
-        since = datetime.fromtimestamp(status.since or time.time()).strftime("%Y-%m-%d %H:%M:%S")
+        since = datetime.fromtimestamp(status.since or time.time(), UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         lines.append(f"secure-registry serves since {since}")
     if status.generation:
         lines += _about(status, status.generation)
     if retry := status.retry:
-        at = datetime.fromtimestamp(retry.next).strftime("%H:%M:%S")
+        at = datetime.fromtimestamp(retry.next, UTC).astimezone().strftime("%H:%M:%S")
         lines.append(f"  {'next try':<12} at {at}; it failed {'once' if retry.tries == 1 else f'{retry.tries} times'}")
     for finding in (*status.report.rejected, *status.report.warnings):
         lines += [

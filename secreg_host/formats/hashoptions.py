@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from dataclasses import dataclass
+from typing import NoReturn
 
 from secreg_host.base.errors import bad_input
 from secreg_host.formats.users import Scheme
@@ -19,7 +20,7 @@ class HashChoice:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, _: str) -> NoReturn:
         raise bad_input("OPT", "a word of it is no option of htpasswd for a hash, or two do not go together")
 
 

@@ -18,9 +18,9 @@ TARGETS = [
 ]
 
 
-def make(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    given = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-    return subprocess.run(["make", *words], cwd=place, env=given, capture_output=True, text=True)
+def make(place: Path, *words: str, path: str = "/usr/sbin:/usr/bin:/sbin:/bin") -> subprocess.CompletedProcess[str]:
+    given = {"PATH": path, "LANG": "C.UTF-8"}
+    return subprocess.run(["/usr/bin/make", *words], cwd=place, env=given, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -64,6 +64,21 @@ def test_clean_removes_what_can_be_made_again(place: Path) -> None:
     (place / "config/var/lib/secure-registry/storage").mkdir(parents=True)
     assert make(place, "clean").returncode == 0
     assert sorted(path.name for path in place.iterdir()) == ["Makefile", "setup.cfg"]
+
+
+def test_units_that_could_not_be_verified_are_not_clean(place: Path) -> None:
+    """Seen: without systemd-analyze, lint passed."""
+    shutil.copytree(CHECKOUT / "units", place / "units")
+    assert make(place, "lint-units").returncode == 0
+    (place / "bin").mkdir()
+    for name in ("mkdir", "rm", "sed"):
+        (place / "bin" / name).symlink_to(Path("/usr/bin", name))
+    without = make(place, "lint-units", path=str(place / "bin"))
+    assert without.returncode != 0 and "systemd-analyze: command not found" in without.stderr
+    with (place / "units/secure-registry.service").open("a") as unit:
+        unit.write("[Service]\nNoSuchThing=yes\n")
+    wrong = make(place, "lint-units")
+    assert wrong.returncode != 0 and "NoSuchThing" in wrong.stderr and "not found clean" in wrong.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from secreg_host.apply import activate, apply, backend, faults
+from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
@@ -42,9 +43,8 @@ def remaining(paths: Paths) -> float:
 def test_pauses_grow_until_it_serves(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, pause in enumerate((*PAUSES, PAUSES[-1]), 1):
         retries.failed(paths, AWAY, start=True)
-        retries.failed(
-            paths, AWAY, start=True
-        )  # an apply that somebody's edit asked for: seen to put it off by a minute
+        # an apply that somebody's edit asked for: seen to put it off by a minute
+        retries.failed(paths, AWAY, start=True)
         found = retries.load(paths)
         assert found is not None and (found.what, found.tries, found.start) == (AWAY, number, True)
         assert pause - 0.5 < remaining(paths) <= pause
@@ -120,6 +120,24 @@ def test_what_ends_an_apply_is_tried_again_and_in_status(
     said = [finding.problem.what for finding in seen.report.rejected]
     assert len(said) == (kept and not start) and all("no space left" in one or "a bug" in one for one in said)
     assert "what a file holds" not in status.as_text(seen) and (seen.retry is not None) == kept
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nine hours ahead of UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "EAST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+def test_people_read_the_time_of_their_place(paths: Paths) -> None:
+    report = Report("", 0.0)
+    host: Any = SimpleNamespace(paths=paths)
+    said = status.as_text(status.Status(host, None, report, "", "active", 86400.0, retries.Retry(AWAY, 1, 60.0, True)))
+    assert "serves since 1970-01-02 09:00:00" in said and "at 09:01:00" in said
 
 
 class Registry:
