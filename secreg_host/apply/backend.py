@@ -8,7 +8,7 @@ from pathlib import Path
 
 from secreg_host.apply import probe
 from secreg_host.base.errors import Problem
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes

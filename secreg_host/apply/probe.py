@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host.base.paths import DESCRIPTORS
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
 
 IN_A_ROW = 3

@@ -18,7 +18,7 @@ from pathlib import Path
 from secreg_host.apply import probe
 from secreg_host.base import bugs, files, process, quoting
 from secreg_host.base.errors import Problem, SecregError
-from secreg_host.formats import lastwords, nginxconf, onsockets, serverblocks
+from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
 from secreg_host.generation import assemble
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
@@ -135,7 +135,7 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
     return ()
 
 
-def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> dict[Path, nginxconf.Listen]:
+def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> dict[Path, listening.Listen]:
     """The front's files in `directory`, with another run directory and unix sockets for addresses."""
     owner = host.accounts.front.owner
     front = {path.removeprefix("front/"): data for path, data in generation.files.items() if path.startswith("front/")}
@@ -184,7 +184,7 @@ def doors(generation: Generation) -> tuple[serverblocks.Door, ...]:
     return kinds.doors_of(generation.parts[kinds.NGINX])
 
 
-def expectation(generation: Generation, listen: nginxconf.Listen) -> probe.Expectation:
+def expectation(generation: Generation, listen: listening.Listen) -> probe.Expectation:
     """What `listen` must answer when `generation` serves."""
     facts = generation.parts[kinds.CERTIFICATE].facts
     own_pair = generation.parts[kinds.NGINX].facts["own_pair"]

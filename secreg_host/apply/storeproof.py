@@ -14,7 +14,7 @@ from secreg_host.apply import probe
 from secreg_host.base import process
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 
 SECONDS = 10.0
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from secreg_host.base.errors import SecregError
-from secreg_host.formats.nginxconf import Listen, place
+from secreg_host.formats.listening import Listen, place
 from secreg_host.host import ports, processes
 from secreg_host.services.services import Services
 

@@ -14,7 +14,7 @@ from secreg_host.apply.report import Report, findings
 from secreg_host.base import beside, files
 from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.clients import served
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers

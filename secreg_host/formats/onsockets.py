@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from secreg_host.base import quoting
 from secreg_host.base.errors import bad_input
-from secreg_host.formats.nginxconf import FILES, GENERATED, UNSAID, Listen, listen_of
+from secreg_host.formats.listening import UNSAID, Listen, listen_of
+from secreg_host.formats.nginxconf import FILES, GENERATED
 from secreg_host.formats.nginxsyntax import Directive, included, parse
 
 OUTSIDE = "outside"

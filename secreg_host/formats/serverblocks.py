@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from secreg_host.base.errors import SecregError, bad_input
-from secreg_host.formats.nginxconf import GENERATED, UNSAID, Listen, listen_of
+from secreg_host.formats.listening import UNSAID, Listen, listen_of
+from secreg_host.formats.nginxconf import GENERATED
 from secreg_host.formats.nginxsyntax import DIRECTIVES, Directive, included, parse
 
 STRANGER = "secure-registry-probe.invalid"

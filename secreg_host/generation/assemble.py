@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from secreg_host.base import beside, files, quoting, templating
 from secreg_host.base.paths import Paths
-from secreg_host.formats import nginxconf
+from secreg_host.formats import listening
 from secreg_host.generation import basicauth, direct, njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
@@ -62,7 +62,7 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
     debug = kinds.debug_of(parts[kinds.REGISTRY])
     if debug and slot != NO_SLOT:
         both = debug.host == "" and hosts.has_ipv6()
-        front["debug"] = [nginxconf.place(one) for one in (debug, *([replace(debug, host="::")] if both else []))]
+        front["debug"] = [listening.place(one) for one in (debug, *([replace(debug, host="::")] if both else []))]
         front["debug_of_slot"] = processes.debug_of(slot, debug.port)
     module = njs.module(host, settings) if front["tree"] and not front["look"] else None
     if module and not module.wrong:

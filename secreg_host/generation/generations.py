@@ -17,7 +17,7 @@ from typing import Any
 
 from secreg_host.base import files, reading, records
 from secreg_host.base.errors import SecregError
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 from secreg_host.host.host import Host
 from secreg_host.wanted import parts
 from secreg_host.wanted.parts import Part

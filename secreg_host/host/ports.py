@@ -12,7 +12,7 @@ from pathlib import Path
 
 from secreg_host.base import names, process
 from secreg_host.base.paths import PROC
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 
 LISTENING = "0A"
 

@@ -16,7 +16,7 @@ from typing import Any
 from secreg_host.base import bugs, names, reading, records
 from secreg_host.base.errors import BadInput, Problem, bad_input
 from secreg_host.base.paths import Paths
-from secreg_host.formats import nginxconf, registryconf, serverblocks, users
+from secreg_host.formats import listening, nginxconf, registryconf, serverblocks, users
 from secreg_host.formats.nginxsyntax import Directive
 from secreg_host.pki import certs, ours, pairs
 from secreg_host.wanted import bypass, passing, plainhttp
@@ -226,23 +226,23 @@ def outside(part: Part) -> dict[str, str]:
 def doors_of(part: Part) -> tuple[serverblocks.Door, ...]:
     """By which addresses and names its server blocks are reached (a part of version 0.1 doesn't say it)."""
     known = part.facts.get("doors", ())
-    return tuple(serverblocks.Door(nginxconf.Listen(**door["listen"]), door["name"]) for door in known)
+    return tuple(serverblocks.Door(listening.Listen(**door["listen"]), door["name"]) for door in known)
 
 
-def answering(part: Part) -> tuple[nginxconf.Listen, ...]:
+def answering(part: Part) -> tuple[listening.Listen, ...]:
     """The addresses with TLS at which the registry answers: of server blocks that include registry.conf."""
-    known = tuple(nginxconf.Listen(**listen) for listen in part.facts.get("answering", ()))
+    known = tuple(listening.Listen(**listen) for listen in part.facts.get("answering", ()))
     return known or tuple(listen for listen in listens_of(part) if listen.tls)
 
 
-def listens_of(part: Part) -> tuple[nginxconf.Listen, ...]:
-    return tuple(nginxconf.Listen(**listen) for listen in part.facts["listens"])
+def listens_of(part: Part) -> tuple[listening.Listen, ...]:
+    return tuple(listening.Listen(**listen) for listen in part.facts["listens"])
 
 
-def debug_of(part: Part) -> nginxconf.Listen | None:
+def debug_of(part: Part) -> listening.Listen | None:
     """Where the metrics of docker-registry.yml are asked for: the front answers there, for the registry that serves."""
     found = part.facts.get("debug")
-    return nginxconf.Listen(found[0], found[1], tls=False) if found else None
+    return listening.Listen(found[0], found[1], tls=False) if found else None
 
 
 def read_registry(paths: Paths) -> Reading:

@@ -146,6 +146,16 @@ def test_one_module_opens_what_others_wrote() -> None:
     assert {module for module in MODULES if OPENS & set(calls(module))} - KERNEL - PLACES - ROOTS == READERS
 
 
+def test_modules_and_functions_are_short() -> None:
+    """Those of modules in lines as they are; of functions, with their docstring."""
+    long = {module for module in MODULES if len((PACKAGE / f"{module}.py").read_text().splitlines()) > 300}
+    for module in MODULES:
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
+                long.add(f"{module}: {node.name}")
+    assert long == set()
+
+
 def test_nobody_ends_the_process_but_the_entry() -> None:
     for module in MODULES:
         names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in ast.walk(tree(module))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from secreg_host.apply import probe
 from secreg_host.base.errors import BadInput, bad_input
 from secreg_host.formats import nginxconf, nginxsyntax, serverblocks
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import NAMELESS, STRANGER, Door
 from secreg_host.wanted import bypass, passing
 

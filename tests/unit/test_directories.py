@@ -12,7 +12,7 @@ import pytest
 from secreg_host.apply import probe
 from secreg_host.base import files
 from secreg_host.base.errors import SecregError
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 from secreg_host.services import nginxmaster
 
 STRANGER = 65534

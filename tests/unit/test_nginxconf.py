@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secreg_host.base.errors import BadInput
-from secreg_host.formats import nginxconf, nginxsyntax
-from secreg_host.formats.nginxconf import Bundle, Listen
+from secreg_host.formats import listening, nginxconf, nginxsyntax
+from secreg_host.formats.listening import Listen
+from secreg_host.formats.nginxconf import Bundle
 from secreg_host.wanted import plainhttp
 
 CONF = Path("/etc/secure-registry/nginx.conf")
@@ -100,7 +101,7 @@ def test_errors_name_the_line(text: str, place: str, what: str) -> None:
     ],
 )
 def test_listen(args: str, listen: Listen | None) -> None:
-    assert nginxconf.listen_of(args.split()) == listen
+    assert listening.listen_of(args.split()) == listen
 
 
 PLAIN = "  include secure-registry/registry.conf;\n"

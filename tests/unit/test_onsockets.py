@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secreg_host.formats import serverblocks
-from secreg_host.formats.nginxconf import UNSAID, Listen
+from secreg_host.formats.listening import UNSAID, Listen
 from secreg_host.formats.onsockets import on_sockets
 
 R = Path("/r")

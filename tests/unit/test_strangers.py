@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from secreg_host.apply import activate, choice, probe, rehearsal, strangers
-from secreg_host.formats.nginxconf import Listen
+from secreg_host.formats.listening import Listen
 from secreg_host.host import ports
 from secreg_host.wanted import parts as kinds
 from secreg_host.wanted.parts import Part
