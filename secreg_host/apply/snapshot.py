@@ -87,12 +87,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     except BaseException as error:
         add(kinds.SETTINGS, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
-        if settings is not None:
-            provisioned = provision.provision(
-                host, settings, wish.environment, create=wish.create, restore=wish.restore
-            )
-        else:
-            provisioned = provision.renew(host, kinds.settings_of(parts[kinds.SETTINGS]))
+        provisioned = _provisioned(host, wish, settings, parts)
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(kinds.SETTINGS, Reading(parts[kinds.SETTINGS], told))
@@ -122,6 +117,13 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         same = same and kinds.outside(parts[kinds.NGINX]) == parts[kinds.NGINX].facts["outside"]
     users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
+
+
+def _provisioned(host: Host, wish: Wish, settings: Settings | None, parts: Mapping[str, Part]) -> Provisioned:
+    """What is missing is made; without `settings` that can be read, what is there is kept up by those of `parts`."""
+    if settings is None:
+        return provision.renew(host, kinds.settings_of(parts[kinds.SETTINGS]))
+    return provision.provision(host, settings, wish.environment, create=wish.create, restore=wish.restore)
 
 
 def _watched(host: Host, parts: Mapping[str, Part], known: Mapping[str, Part]) -> tuple[str, ...]:
