@@ -54,7 +54,7 @@ import importlib, json, os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 def module(name):  # 0.1 had no rooms
-    (path,) = Path(sys.argv[1], "secreg_host").rglob(f"{name}.py")
+    (path,) = (one for one in Path(sys.argv[1], "secreg_host").rglob(f"{name}.py") if one.parent.name != "verbs")
     return importlib.import_module(".".join(path.relative_to(sys.argv[1]).with_suffix("").parts))
 defaults, generations, parts, records, report, trust = map(
     module, ("defaults", "generations", "parts", "records", "report", "trust"))
