@@ -55,12 +55,6 @@ def upgraded(deb: Path, target: Path) -> Path:
     return new
 
 
-def install_offline(machine: Machine, deb: Path) -> None:
-    """As on a real host: what the package's scripts see is the host's own network."""
-    machine.copy_in(deb, "/root/new.deb")
-    machine.run("apt-get", "install", "--yes", "--allow-downgrades", "/root/new.deb")
-
-
 def in_use(registry: Registry, version: str, is_new: bool, watchdog: str) -> None:
     """The code, the units and the watchdog are those of `version`, and systemd knows it."""
     machine = registry.machine
@@ -121,7 +115,7 @@ def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> No
         assert registry.systemctl("reload", "secure-registry").returncode == 0
         watchdog = registry.pid("secure-registry-watchdog")
         with Load(registry) as load:
-            install_offline(machine, upgraded(deb, tmp_path))
+            machine.install(upgraded(deb, tmp_path), options=["--allow-downgrades"])
         assert (load.failures, load.requests > 20) == ([], True)
         in_use(registry, "99.0", True, watchdog)
         assert "level: error" in machine.read(f"{ETC}/docker-registry.yml")
@@ -130,7 +124,7 @@ def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> No
         assert "# of the new version" in machine.read("/var/lib/secure-registry/current/front/nginx.conf")
         watchdog = registry.pid("secure-registry-watchdog")
         with Load(registry) as load:
-            install_offline(machine, deb)
+            machine.install(deb, options=["--allow-downgrades"])
         assert (load.failures, load.requests > 20) == ([], True)
         in_use(registry, __version__, False, watchdog)
         assert not machine.read(f"{ETC}/nginx.conf").startswith("# of the new version\n")

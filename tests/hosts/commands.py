@@ -97,7 +97,10 @@ class Commands(ABC):
     def install(
         self, *packages: str | Path, check: bool = True, options: Sequence[str] = (), timeout: float = 600
     ) -> Result:
-        """`apt-get install`: a Path is a .deb out here, a str is the name of a package."""
+        """`apt-get install`: a Path is a .deb out here, a str is the name of a package.
+
+        Packages are fetched by this machine's network; what their scripts see is the host's own, as on a real one.
+        """
         names = []
         for package in packages:
             if isinstance(package, Path):
@@ -106,7 +109,8 @@ class Commands(ABC):
             else:
                 names.append(package)
         argv = ["apt-get", "--yes", "--quiet", *options, "install", *names]
-        return self.run(*argv, check=check, network="outside", timeout=timeout)
+        self.run(*argv, "--download-only", check=False, network="outside", timeout=timeout)
+        return self.run(*argv, check=check, timeout=timeout)
 
     # ---- files
 
