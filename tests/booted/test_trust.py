@@ -21,7 +21,7 @@ from tests.hosts import tree
 from tests.hosts.commands import Result
 from tests.hosts.machine import Machine
 from tests.hosts.terminal import answering
-from tests.unit.test_docker import CORPUS
+from tests.unit.clients.test_docker import CORPUS
 
 NAME, SIX = "registry.example.test", "six.example.test"
 """Names of the registry; the second leads to its IPv6 address only."""

@@ -12,8 +12,8 @@ import pytest
 from secreg_host.formats import opensslcnf
 from secreg_host.pki import certs, issued
 from secreg_host.pki.certs import KeyPair
-from tests.unit.test_certs import handshake
-from tests.unit.test_issued import BAD, CA, GOOD, NAME, NOW, Leaf, trusted
+from tests.unit.pki.test_certs import handshake
+from tests.unit.pki.test_issued import BAD, CA, GOOD, NAME, NOW, Leaf, trusted
 
 STRICTER = {
     "basicConstraints": "OpenSSL takes a CA for a server; Firefox does not, and whoever gets its key could sign",

@@ -63,7 +63,7 @@ def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytes
 
 def test_what_runs_apply_runs_in_one_sandbox() -> None:
     """Two units start the same program; a wall of one that the other lacks would be a mistake."""
-    folder = Path(__file__).resolve().parents[2] / "units"
+    folder = Path(__file__).resolve().parents[3] / "units"
     walls = []
     for name in ("secure-registry.service", "secure-registry-apply.service"):
         text = (folder / name).read_text()

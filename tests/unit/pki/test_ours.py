@@ -24,7 +24,7 @@ from secreg_host.wanted import authority, defaults, parts, provision
 from secreg_host.wanted.authority import Order
 from secreg_host.wanted.defaults import Facts
 from secreg_host.wanted.settings import Settings
-from tests.unit.test_issued import OTHER, Leaf
+from tests.unit.pki.test_issued import OTHER, Leaf
 
 NOW = datetime.now(UTC)
 FACTS = Facts("host", (), False)
