@@ -17,8 +17,10 @@ from secreg_host.base.errors import Exit, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import sources
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.watchdog import retries
 
 
@@ -61,17 +63,17 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, outdated, checked, live=live)
     unproven: tuple[Finding, ...] = ()
     if live:
-        renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
+        renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
         users.settle()
-    unseen = direct.unseen(host, chosen.parts[kinds.REGISTRY], chosen.slot) if live else ()
+    unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
     users.refresh()
-    told = findings("warning", kinds.REGISTRY, unseen)
+    told = findings("warning", RegistryPart.NAME, unseen)
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
     if any(finding.kind != "warning" for finding in every):
-        every = (*every, *findings("warning", kinds.SETTINGS, sources.mounted(host.paths)))
+        every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
     counted = records.digest(users.live.read() or b"") if live else ""
     report = Report(
         generation=serving,
@@ -105,7 +107,7 @@ def _redo(host: Host) -> tuple[Finding, ...]:
     try:
         records.redo(host.paths)
     except SecregError as error:
-        return findings("rejected", kinds.SETTINGS, error.problems)
+        return findings("rejected", SettingsPart.NAME, error.problems)
     return ()
 
 

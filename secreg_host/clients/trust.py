@@ -26,7 +26,6 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host, systemd_runs
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
-from secreg_host.wanted import parts as kinds
 
 DOCKER = "docker"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -71,7 +70,7 @@ class Trust:
         self.host = host
         self.paths = host.paths
         self.served = served.of(current) if current else None
-        self.settings = kinds.settings_of(current.parts[kinds.SETTINGS]) if current else None
+        self.settings = current.settings if current else None
         self.reach = next((at.reach for at in current.listens if at.tls), "") if current else ""
         self.record: dict[str, Any] = records.load(self.paths.trust, RECORD)
         self.manager = manager

@@ -21,7 +21,7 @@ from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle, Services
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import users
 
 
 class Instance(Protocol):
@@ -161,7 +161,7 @@ class InForeground:
 
     def let_users_count(self) -> tuple[Finding, ...]:
         found = foreground.reload(self.host.paths).findings if self.running() else ()
-        return tuple(finding for finding in found if finding.part == kinds.USERS)
+        return tuple(finding for finding in found if finding.part == users.NAME)
 
     def tell(self, report: Report) -> None:
         """The process itself does."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import beside, distant, files, quoting, reading, records
+from secreg_host.base import beside, files, reading, records
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.host.host import Host
 from secreg_host.wanted import defaults
 from secreg_host.wanted import settings as settings_module
-from secreg_host.wanted.parts import Part
 from secreg_host.wanted.settings import Settings
 
 
@@ -178,33 +176,3 @@ def _stamp(host: Host, settings: Settings) -> list[object]:
         status = reading.status(path)
         marks.append([status.st_ino, status.st_mtime_ns, status.st_size] if status else None)
     return marks
-
-
-def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
-    """Make the directory of images if there is none; a problem if the registry could not write there."""
-    root = part.facts["root"]
-    if root is None:
-        return ()
-    path, account = Path(root), host.accounts.registry
-    where = part.sources[0]
-    try:
-        status = reading.status(path)
-        if status is None:
-            distant.ask(path, lambda: files.make_directory(path, 0o750, account.owner))
-            return ()
-    except SecregError as error:
-        problem = error.problems[0]
-        name, quoted = account.name, quoting.shell(root)
-        hint = f"correct the path; or create it: install -d -o {name} -g {name} -m 750 {quoted}"
-        return (Problem(where, f"rootdirectory: {problem.what}", hint),)
-    if not stat.S_ISDIR(status.st_mode):
-        return (Problem(where, f"rootdirectory {root} is not a directory", "name a directory"),)
-    writable = (
-        (status.st_uid == account.uid and status.st_mode & 0o200)
-        or (status.st_gid == account.gid and status.st_mode & 0o020)
-        or status.st_mode & 0o002
-    )
-    if not writable:
-        hint = f"chown -hR {account.name}: {quoting.shell(root)}"
-        return (Problem(where, f"the registry (user {account.name}) can't write to rootdirectory {root}", hint),)
-    return ()

@@ -11,7 +11,7 @@ from secreg_host.base.errors import Exit
 from secreg_host.command import instance, printing
 from secreg_host.command.call import Call
 from secreg_host.wanted import authority, defaults, provision
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import settings as settings_part
 
 ABOUT = "issue a new certificate; replaces the present one"
 
@@ -35,7 +35,7 @@ def run(call: Call) -> int:
     with files.lock(host.paths.lock, "gencert"):
         records.redo(host.paths)
         authority.check(host.paths, order)
-        settings, _ = kinds.read_settings(host.paths, call.environment)
+        settings = settings_part.read(host.paths, call.environment)
         facts = defaults.facts(host, fresh=True)
         made = provision.defaults_only(host, settings, facts, call.environment)
         issue = authority.issue(host, settings, facts, datetime.now(UTC), order)

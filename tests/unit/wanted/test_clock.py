@@ -9,8 +9,9 @@ import pytest
 from secreg_host.base.errors import BadInput
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, pairs
-from secreg_host.wanted import authority, defaults, parts
+from secreg_host.wanted import authority, defaults
 from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.settings import Settings
 
 NOW = datetime.now(UTC)
@@ -29,15 +30,15 @@ def issued(host: Host) -> Host:
     ("days", "said"), [(0, ""), (-400, "it is valid only from"), (390, "expires on"), (500, "expired on")]
 )
 def test_what_serves_goes_on_with_a_warning(issued: Host, days: int, said: str) -> None:
-    before = parts.read_certificate(issued.paths, NOW, None).part
-    found = parts.read_certificate(issued.paths, NOW + timedelta(days=days), before)
+    before = certificate.read(issued.paths, NOW, None).part
+    found = certificate.read(issued.paths, NOW + timedelta(days=days), before)
     assert found.part is not None and found.problems == ()
     assert [said in problem.what for problem in found.warnings] == ([True] if said else [])
 
 
 @pytest.mark.parametrize(("days", "said"), [(-400, "valid only from"), (500, "it expired on")])
 def test_what_is_new_must_be_valid(issued: Host, days: int, said: str) -> None:
-    found = parts.read_certificate(issued.paths, NOW + timedelta(days=days), None)
+    found = certificate.read(issued.paths, NOW + timedelta(days=days), None)
     assert found.part is None and said in found.problems[0].what and found.problems[0].hint
 
 

@@ -17,12 +17,13 @@ from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import status
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
 from secreg_host.watchdog import retries, watch
 from secreg_host.watchdog.retries import PAUSES
 from secreg_host.watchdog.watch import CHECK_SECONDS, Watcher
+from tests import made
 
 AWAY = (Problem("docker-registry.yml", "connection refused"),)
 
@@ -171,7 +172,7 @@ def generation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(faults, "of_start", lambda *_: Problem("yml", "the registry does not start", ""))
     monkeypatch.setattr(activate, "RUNNING_SECONDS", 0.0)
     monkeypatch.setattr(activate, "REGISTRY_SECONDS", 0.0)
-    known = {parts.SETTINGS: parts.settings_part(Settings()), parts.REGISTRY: Part({}, {"root": None}, ("yml",))}
+    known = Parts(made.settings(), RegistryPart(root=None, sources=("yml",)))
     yield SimpleNamespace(name="one", slot="a", parts=known)
 
 
