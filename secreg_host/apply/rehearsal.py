@@ -6,6 +6,7 @@ The run answers what a syntax check can't: does it present the certificate, and 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from secreg_host.apply import probe
 from secreg_host.base import bugs, files, process, quoting
 from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
 from secreg_host.generation import assemble
 from secreg_host.generation.generations import Generation
@@ -143,7 +145,9 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation).items()}
     if assemble.DEBUG in front:
         front[assemble.DEBUG] = b""  # the address of what serves; nobody asks there now
-    changed, sockets = onsockets.on_sockets(front, staged / "front", directory, included)
+    changed, sockets = onsockets.on_sockets(
+        front, staged / "front", directory, functools.partial(included, Snapshot(host.paths))
+    )
     was, now = (quoting.nginx_part(path).encode() for path in (host.paths.front_run, directory))
     for name, data in (front | changed).items():
         target = directory / name

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from secreg_host.apply import backend, probe, rehearsal
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
-from secreg_host.base import beside, files
+from secreg_host.base import files
 from secreg_host.base.errors import Exit, Problem, SecregError
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import served
 from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
@@ -121,7 +122,8 @@ def _with_backend(host: Host, generation: Generation, report: Report) -> Report:
 def _with_own_looks(host: Host, report: Report) -> Report:
     """The last report, but for what it says of the CA's key, which may be lost or come back without an apply."""
     with contextlib.suppress(SecregError):
-        lost = ours.warnings(host.paths, beside.content(host.paths.crt) or b"")
+        disk = Snapshot(host.paths)
+        lost = ours.warnings(disk, disk.content(host.paths.crt) or b"")
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
         return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, lost)))
     return report

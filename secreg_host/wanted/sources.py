@@ -137,10 +137,11 @@ def _matches(sources: Iterable[str]) -> set[str]:
     return found
 
 
-def marks(paths: Paths, sources: Iterable[str]) -> dict[str, str]:
-    """For each of the files what changes whenever it does."""
+def marks(paths: Paths, sources: Iterable[str], own: Iterable[Path] | None = None) -> dict[str, str]:
+    """For each of the files what changes whenever it does. own: `own_files`, where they are known already."""
     sources = tuple(sources)
-    return {source: mark(source) for source in {*map(str, own_files(paths)), *sources, *_matches(sources)}}
+    names = map(str, own_files(paths) if own is None else own)
+    return {source: mark(source) for source in {*names, *sources, *_matches(sources)}}
 
 
 def mark(source: str) -> str:

@@ -30,6 +30,7 @@ import pytest
 from secreg_host.base.errors import BadInput
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import Account
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
@@ -119,7 +120,7 @@ class Bench:
     def generation(self, conf: str) -> Generation:
         """What `conf` as nginx.conf comes to. Raises BadInput."""
         self.instance.write("nginx.conf", conf)
-        part = nginx.read(self.host.paths, [self.host.paths.storage]).part
+        part = nginx.read(Snapshot(self.host.paths), [self.host.paths.storage]).part
         assert part is not None
         return assemble.assemble(self.host, self.current.parts.having(part), self.current.slot)
 

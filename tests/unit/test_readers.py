@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from secreg_host.base import paths, reading
 from secreg_host.base.errors import SecregError
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import foreign, trust_containerd, trust_k3s, trustcheck
 from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.foreign import Kind, Mine
@@ -246,10 +247,10 @@ def judged(host: Host, crt: bytes, key: bytes = PRIVATE) -> Reading | None:
     host.paths.etc.mkdir(parents=True, exist_ok=True)
     for path, data in ((host.paths.crt, crt), (host.paths.key, key), (host.paths.ca_crt, crt)):
         path.write_bytes(data)
-    found = reads(lambda: certificate.read(host.paths, NOW, None))
+    found = reads(lambda: certificate.read(Snapshot(host.paths), NOW, None))
     if found is not None and found.part is not None:
         json.dumps(found.part.facts)
-        again = certificate.read(host.paths, NOW, found.part)
+        again = certificate.read(Snapshot(host.paths), NOW, found.part)
         assert again.part == found.part
     return found  # type: ignore[no-any-return]
 
@@ -422,7 +423,7 @@ def test_what_a_fifo_or_a_bug_does_to_one_part(host: Host, monkeypatch: pytest.M
     """One finding of that part, which names the file; a bug leaves its traceback, and nothing that was read."""
     host.paths.etc.mkdir(parents=True)
     host.paths.registry_yml.write_bytes(b"secret: [")
-    found = guarded(host.paths.registry_yml, lambda: Reading(registry.parse(host.paths)))
+    found = guarded(host.paths.registry_yml, lambda: Reading(registry.parse(Snapshot(host.paths))))
     assert found.part is None and found.problems[0].where.startswith(f"{host.paths.registry_yml}:")
 
     kept: list[str] = []
@@ -433,7 +434,7 @@ def test_what_a_fifo_or_a_bug_does_to_one_part(host: Host, monkeypatch: pytest.M
             raise error(data)
 
         monkeypatch.setattr(registryconf, "parse", bug)
-        found = guarded(host.paths.registry_yml, lambda: Reading(registry.parse(host.paths)))
+        found = guarded(host.paths.registry_yml, lambda: Reading(registry.parse(Snapshot(host.paths))))
         assert found.part is None and len(found.problems) == 1
         problem = found.problems[0]
         assert problem.where == str(host.paths.registry_yml)
@@ -441,7 +442,7 @@ def test_what_a_fifo_or_a_bug_does_to_one_part(host: Host, monkeypatch: pytest.M
     assert len(kept) == 4 and all("wanted/parts/registry.py" in text and "secret:" not in text for text in kept)
     with pytest.raises(KeyboardInterrupt):
         monkeypatch.setattr(registryconf, "parse", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        guarded(host.paths.registry_yml, lambda: Reading(registry.parse(host.paths)))
+        guarded(host.paths.registry_yml, lambda: Reading(registry.parse(Snapshot(host.paths))))
 
 
 def test_a_bug_in_the_reading_of_users_lets_nobody_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

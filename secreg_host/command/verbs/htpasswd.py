@@ -7,6 +7,7 @@ import sys
 
 from secreg_host.base import files, reserve
 from secreg_host.base.errors import Exit
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import htpasswd, instance, printing
 from secreg_host.command.call import Call
 from secreg_host.formats import hashoptions
@@ -28,7 +29,7 @@ def run(call: Call) -> int:
     paths = one.host.paths
 
     def settings() -> Settings:  # a user is removed whatever is wrong with them
-        return settings_part.read(paths, call.environment)
+        return settings_part.read(Snapshot(paths), call.environment)
 
     given = settings() if not call.args.words else Settings()
     request = htpasswd.request_of(call.args, paths.htpasswd, given.username, given.password)

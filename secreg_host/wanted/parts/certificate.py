@@ -12,6 +12,7 @@ from typing import Any, Self
 from secreg_host.base import names, reading
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.pki import certs, ours, pairs
 from secreg_host.wanted.parts.part import Context, Part, Reading, required
 
@@ -59,26 +60,27 @@ class CertificatePart(Part):
 
     @classmethod
     def read(cls, context: Context) -> Reading:
-        return read(context.host.paths, context.now, context.known.get(cls))
+        return read(context.disk, context.now, context.known.get(cls))
 
 
-def read(paths: Paths, now: datetime, before: CertificatePart | None) -> Reading:
+def read(disk: Snapshot, now: datetime, before: CertificatePart | None) -> Reading:
     """The pair docker-registry.{crt,key}; a pair that does not match is waited for, as it may change in two steps.
 
     before: the part that serves. The same bytes are not judged again: an expired certificate, or a clock set back,
     is a warning then. Raises BadInput.
     """
+    paths = disk.paths
     if os.path.lexists(paths.crt) or os.path.lexists(paths.key):
-        crt = required(paths.crt, reading.PEM, f"bring it back; or {ours.renewal(paths, paths.key)}")
-        key = required(paths.key, reading.PEM, f"bring it back; or {ours.renewal(paths, paths.crt)}")
+        crt = required(disk, paths.crt, reading.PEM, f"bring it back; or {ours.renewal(disk, paths.key)}")
+        key = required(disk, paths.key, reading.PEM, f"bring it back; or {ours.renewal(disk, paths.crt)}")
     else:
-        crt, key = required(paths.crt, reading.PEM), required(paths.key, reading.PEM)
-    authority = ours.signer(paths, crt)
+        crt, key = required(disk, paths.crt, reading.PEM), required(disk, paths.key, reading.PEM)
+    authority = ours.signer(disk, crt)
     files = {CRT: crt, KEY: key} | ({CA: authority} if authority else {})
     if before is not None and (before.files[CRT], before.files[KEY]) == (crt, key):
         part = replace(before, files=files)
-        return Reading(part, warnings=_warnings(part, paths, now, crt))
-    judged = pairs.judge(certs.KeyPair(crt, key), str(paths.crt), str(paths.key), now, ours.renewal(paths, paths.crt))
+        return Reading(part, warnings=_warnings(part, disk, now, crt))
+    judged = pairs.judge(certs.KeyPair(crt, key), str(paths.crt), str(paths.key), now, ours.renewal(disk, paths.crt))
     certificate = judged.certificate
     if certificate is None:
         return Reading(None, judged.problems, waiting=judged.mismatch)
@@ -90,11 +92,11 @@ def read(paths: Paths, now: datetime, before: CertificatePart | None) -> Reading
         not_after=certificate.not_after,
         names=(*certificate.names, *map(str, certificate.addresses)),
     )
-    return Reading(part, warnings=_warnings(part, paths, now, crt))
+    return Reading(part, warnings=_warnings(part, disk, now, crt))
 
 
-def _warnings(part: CertificatePart, paths: Paths, now: datetime, crt: bytes) -> tuple[Problem, ...]:
-    return (*expiry(part, paths, now), *ours.warnings(paths, crt), *unusable(part, str(paths.crt)))
+def _warnings(part: CertificatePart, disk: Snapshot, now: datetime, crt: bytes) -> tuple[Problem, ...]:
+    return (*expiry(part, disk, now), *ours.warnings(disk, crt), *unusable(part, str(disk.paths.crt)))
 
 
 def unusable(part: CertificatePart, where: str) -> tuple[Problem, ...]:
@@ -107,9 +109,9 @@ def unusable(part: CertificatePart, where: str) -> tuple[Problem, ...]:
     return (Problem(where, what, "clients can't reach it by them; have it issued without"),)
 
 
-def expiry(part: CertificatePart, paths: Paths, now: datetime) -> tuple[Problem, ...]:
+def expiry(part: CertificatePart, disk: Snapshot, now: datetime) -> tuple[Problem, ...]:
     """A warning when the certificate that serves is expired, about to expire, or not valid by this host's clock."""
-    where, begins, ends = str(paths.crt), part.not_before, part.not_after
+    where, begins, ends = str(disk.paths.crt), part.not_before, part.not_after
     if now < begins:
         hint = "set this host's clock: timedatectl"
         return (Problem(where, f"by this host's clock ({now:%Y-%m-%d}) it is valid only from {begins:%Y-%m-%d}", hint),)
@@ -117,4 +119,4 @@ def expiry(part: CertificatePart, paths: Paths, now: datetime) -> tuple[Problem,
     if days >= WARN_DAYS:
         return ()
     said = f"expires on {ends:%Y-%m-%d}, in {days} days" if now < ends else f"expired on {ends:%Y-%m-%d}"
-    return (Problem(where, said, ours.renewal(paths, paths.crt)),)
+    return (Problem(where, said, ours.renewal(disk, disk.paths.crt)),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Self
 from secreg_host.base import reading, records
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import nginxconf, serverblocks
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.nginxsyntax import Directive
@@ -78,7 +78,7 @@ class NginxPart(Part):
         if not context.parts[SettingsPart].settings.nginx_binary:
             hosts.nginx()
         registry = context.parts.get(RegistryPart)
-        return read(context.host.paths, registry.places if registry else ())
+        return read(context.disk, registry.places if registry else ())
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,18 @@ class _Rules(nginxconf.Rules):
         return passing.additions(directives, context, sets)
 
 
-def read(paths: Paths, images: Iterable[Path] = ()) -> Reading:
+def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading:
     """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system. Raises
     BadInput."""
-    read_once = functools.cache(included)
+    paths = disk.paths
+
+    def read_it(path: Path) -> bytes | None:
+        return included(disk, path)
+
     places = [paths.run, paths.views, paths.lib, *images]
     rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
-    found = nginxconf.bundle(paths.nginx_conf, required(paths.nginx_conf, reading.NGINX), read_once, rules)
-    blocks = serverblocks.blocks(paths.etc, read_once)
+    found = nginxconf.bundle(paths.nginx_conf, required(disk, paths.nginx_conf, reading.NGINX), read_it, rules)
+    blocks = serverblocks.blocks(paths.etc, read_it)
     listens, answering = serverblocks.listens(blocks), serverblocks.answering(blocks)
     part = NginxPart(
         files={f"front/{name}": data for name, data in found.files.items()},
@@ -113,12 +117,12 @@ def read(paths: Paths, images: Iterable[Path] = ()) -> Reading:
         listens=listens,
         origin={f"front/{name}": str(path) for name, path in found.origin.items()},
         own_pair=found.own_pair,
-        outside={str(path): records.digest(reading.read(path, reading.OTHER) or b"") for path in found.outside},
+        outside={str(path): records.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
         watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),
     )
     return Reading(part, warnings=plainhttp.warnings(found.servers))
 
 
-def included(path: Path) -> bytes | None:
+def included(disk: Snapshot, path: Path) -> bytes | None:
     """What nginx reads from `path`; None: there is no such file. Raises BadInput as `reading.read`."""
-    return reading.read(path, reading.NGINX if path.suffix in (".conf", ".inc") else reading.OTHER)
+    return disk.read(path, reading.NGINX if path.suffix in (".conf", ".inc") else reading.OTHER)

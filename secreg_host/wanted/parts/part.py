@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-from secreg_host.base import bugs, reading
+from secreg_host.base import bugs
 from secreg_host.base.errors import Problem, bad_input
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 
 RESTORE = "bring it back, or let this write a new one: secure-registry setup"
@@ -119,10 +120,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Context:
-    """What a part may look at while it is read: the host, its clock, the parts that were read before it (as they are,
-    or in their last good version), and those that serve."""
+    """What a part may look at while it is read: the host, its files, its clock, the parts that were read before it (as
+    they are, or in their last good version), and those that serve."""
 
     host: Host
+    disk: Snapshot
     now: datetime
     parts: Parts
     known: Parts
@@ -136,9 +138,9 @@ def guarded(where: Path, read: Callable[[], Reading]) -> Reading:
         return Reading(None, bugs.caught(error, where))
 
 
-def required(path: Path, limit: int, hint: str = RESTORE) -> bytes:
+def required(disk: Snapshot, path: Path, limit: int, hint: str = RESTORE) -> bytes:
     """The bytes of `path`, at most `limit`. Raises BadInput with `hint` where there is no such file."""
-    data = reading.read(path, limit)
+    data = disk.read(path, limit)
     if data is None:
         raise bad_input(str(path), "does not exist", hint)
     return data

@@ -10,6 +10,7 @@ from typing import Any, Self
 from secreg_host.base import reading
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import registryconf
 from secreg_host.formats.listening import Listen
 from secreg_host.host import host as hosts
@@ -85,12 +86,13 @@ class RegistryPart(Part):
             return Reading(cls(root=None, auth=True, more="it runs elsewhere"))
         if not settings.registry_binary:
             hosts.registry()
-        return _with_images(context.host, parse(context.host.paths))
+        return _with_images(context.host, parse(context.disk))
 
 
-def parse(paths: Paths) -> RegistryPart:
+def parse(disk: Snapshot) -> RegistryPart:
     """docker-registry.yml as it is written, whatever is in the directory that it names. Raises BadInput."""
-    data = required(paths.registry_yml, reading.YAML)
+    paths = disk.paths
+    data = required(disk, paths.registry_yml, reading.YAML)
     conf = registryconf.parse(data, str(paths.registry_yml))
     return RegistryPart(
         files={YML: data},

@@ -10,6 +10,7 @@ from typing import Any, Self
 from secreg_host.base import reading
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts.part import Part, required
 from secreg_host.wanted.settings import Settings
@@ -46,17 +47,18 @@ class SettingsPart(Part):
         return paths.conf
 
 
-def read(paths: Paths, environment: Mapping[str, str], *, known: bool = False) -> Settings:
+def read(disk: Snapshot, environment: Mapping[str, str], *, known: bool = False) -> Settings:
     """The settings, with the password.
 
     known: whether there are some that serve. They hold on while the file is away or empty, as it is for a moment while
     some editors save it: all defaults would be another port, other names. Raises BadInput.
     """
-    data = required(paths.conf, reading.SETTINGS) if known else reading.read(paths.conf, reading.SETTINGS)
+    conf = disk.paths.conf
+    data = required(disk, conf, reading.SETTINGS) if known else disk.read(conf, reading.SETTINGS)
     if known and not data:
         hint = "write the settings again, or a comment if there are none"
-        raise BadInput([Problem(str(paths.conf), "is empty", hint)])
-    loaded = settings_module.load(paths.conf, data, environment)
+        raise BadInput([Problem(str(conf), "is empty", hint)])
+    loaded = settings_module.load(conf, data, environment)
     if problems := settings_module.unresolved(loaded):
         raise BadInput(problems)
     return loaded

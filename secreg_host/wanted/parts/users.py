@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from secreg_host.base import bugs, reading
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import users
 from secreg_host.wanted.parts.part import required
 
@@ -23,10 +24,10 @@ class UsersReading:
 
 
 def read(paths: Paths) -> UsersReading:
-    """.htpasswd. Unreadable or missing admits nobody, bad lines are dropped and named."""
+    """.htpasswd, as it is now. Unreadable or missing admits nobody, bad lines are dropped and named."""
     where = str(paths.htpasswd)
     try:
-        found, problems = users.parse(required(paths.htpasswd, reading.HTPASSWD), where)
+        found, problems = users.parse(required(Snapshot(paths), paths.htpasswd, reading.HTPASSWD), where)
     except BaseException as error:
         hint = "nobody can log in; make it: secure-registry htpasswd -c USER"
         told = tuple(Problem(problem.where or where, problem.what, hint) for problem in bugs.caught(error, where))

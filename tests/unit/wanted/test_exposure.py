@@ -12,6 +12,7 @@ import pytest
 from secreg_host.apply import hooks
 from secreg_host.base import files
 from secreg_host.base.records import Ledger, Write
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 from secreg_host.wanted import defaults, exposure
 
@@ -136,12 +137,12 @@ def test_an_unedited_file_of_an_earlier_version_is_closed(host: Host, etc: Path)
     yml.write_bytes(write.data)
     yml.chmod(0o644)
     Ledger(host.paths).record([write])
-    assert defaults.follow(host, (write,), create=False) == ()
+    assert defaults.follow(Snapshot(host.paths), (write,), create=False) == ()
     assert yml.stat().st_mode & 0o777 == 0o640
     yml.chmod(0o600)
-    defaults.follow(host, (write,), create=False)
+    defaults.follow(Snapshot(host.paths), (write,), create=False)
     assert yml.stat().st_mode & 0o777 == 0o600
     yml.write_bytes(b"edited")
     yml.chmod(0o644)
-    defaults.follow(host, (write,), create=False)
+    defaults.follow(Snapshot(host.paths), (write,), create=False)
     assert yml.stat().st_mode & 0o777 == 0o644

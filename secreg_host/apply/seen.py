@@ -13,6 +13,7 @@ from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, distant
 from secreg_host.base.errors import BadInput
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -65,7 +66,9 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     waiting: dict[str, float] = {}
     known = current.parts if current is not None else Parts()
     parts = Parts()
-    first = sources.marks(host.paths, ())
+    disk = Snapshot(host.paths)
+    own = set(sources.own_files(host.paths))
+    begun = sources.marks(host.paths, (), own)
 
     def add(kind: type[Part], one: Reading) -> None:
         nonlocal parts
@@ -81,20 +84,21 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     provisioned = Provisioned()
     settings: Settings | None = None
     try:
-        settings, given = _settings(stage, wish, current)
+        settings, given = _settings(stage, disk, wish, current)
         add(SettingsPart, given)
     except BaseException as error:
         add(SettingsPart, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
-        provisioned = _provisioned(host, wish, settings, parts)
+        provisioned = _provisioned(host, disk, wish, settings, parts)
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(SettingsPart, Reading(parts[SettingsPart], told))
-    begun = sources.marks(host.paths, ())
+    own |= set(provisioned.written)
+    begun |= {str(path): sources.mark(str(path)) for path in provisioned.written}
     now = datetime.now(UTC)
     for kind in kinds.ALL:
         if kind is not SettingsPart:
-            context = Context(host, now, parts, known)
+            context = Context(host, disk, now, parts, known)
             add(kind, guarded(kind.where(host.paths), functools.partial(kind.read, context)))
     found.extend(findings("warning", SettingsPart.NAME, units.strangers(host)))
     found.extend(findings("warning", exposure.PART, (*exposure.problems(host.paths), *hooks.refused(host.paths))))
@@ -103,23 +107,22 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
     watched = _watched(host, parts, known)
-    fingerprint = sources.fingerprint(host.paths, watched)
-    written = {str(path) for path in provisioned.written}
-    same = sources.marks(host.paths, ()) == begun and all(
-        first.get(name) == begun.get(name) for name in {*first, *begun} - written
-    )
+    there = set(sources.own_files(host.paths))
+    marks = sources.marks(host.paths, watched, there)
+    same = there == own and all(marks[name] == begun[name] for name in begun)
     nginx = parts[NginxPart]
     if nginx != known.get(NginxPart):
         same = same and nginx.outside_now() == nginx.outside
     users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
-    return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
+    fingerprint = sources.digest(marks) if same else ""
+    return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users)
 
 
-def _provisioned(host: Host, wish: Wish, settings: Settings | None, parts: Parts) -> Provisioned:
+def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | None, parts: Parts) -> Provisioned:
     """What is missing is made; without `settings` that can be read, what is there is kept up by those of `parts`."""
     if settings is None:
-        return provision.renew(host, parts[SettingsPart].settings)
-    return provision.provision(host, settings, wish.environment, create=wish.create, restore=wish.restore)
+        return provision.renew(host, disk, parts[SettingsPart].settings)
+    return provision.provision(host, disk, settings, wish.environment, create=wish.create, restore=wish.restore)
 
 
 def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
@@ -133,10 +136,10 @@ def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)
 
 
-def _settings(stage: Stage, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
+def _settings(stage: Stage, disk: Snapshot, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
     """The settings. In the place of a program that is none, that which serves goes on; the other settings count."""
     paths = stage.host.paths
-    settings = settings_part.read(paths, wish.environment, known=current is not None and not wish.create)
+    settings = settings_part.read(disk, wish.environment, known=current is not None and not wish.create)
     known = current.settings if current is not None else None
     if (wish.start or known) and (problems := backend.problems(settings, known, paths.conf)):
         raise BadInput(problems)
