@@ -198,7 +198,7 @@ def _serve(
     """Make every process use `new`, the current generation, and prove it; what is wrong ("": nothing), and whether
     it is that one of them ended. proven: its registry, which may be away, is none of them."""
     services = stage.services
-    stale = old is not None and old.name == new.name and not serves(new)  # an earlier run was killed before its reload
+    did = old is None or old.name != new.name
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name) or not services.running(name):
@@ -208,8 +208,11 @@ def _serve(
             services.start(name)
         elif name in renew:
             services.renew(name)
-        elif stale or not same:
+        elif not same:
             services.reload(name)
+        else:
+            continue
+        did = True
     dead = ""
 
     def look() -> str:
@@ -218,7 +221,14 @@ def _serve(
         dead = _dead(services, new, NO_SLOT if proven else new.slot)
         return dead
 
-    return probe.prove(rehearsal.expectations(new), rehearsal.doors(new), PROOF_SECONDS, look), bool(dead)
+    wants, doors = rehearsal.expectations(new), rehearsal.doors(new)
+    if not did:  # one look tells, if no earlier run was killed before its reload
+        wrong = probe.prove(wants, doors, 0.0, look, in_a_row=1)
+        if not wrong or dead or isinstance(wrong, probe.Open):
+            return wrong, bool(dead)
+        services.reload("auth")
+        services.reload("nginx")
+    return probe.prove(wants, doors, PROOF_SECONDS, look), bool(dead)
 
 
 def _dead(services: Services, generation: Generation, slot: str) -> str:

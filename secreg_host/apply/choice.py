@@ -88,8 +88,9 @@ def choose(
         raise BadInput(problems)
     known = {wanted.name: problems}
     found: list[Finding] = []
-    base = _with(parts, (*programs.FIELDS, *kinds.REVERTIBLE), current.parts)
-    for step in (*programs.FIELDS, *kinds.REVERTIBLE):
+    steps: tuple[str | type[Part], ...] = (*programs.FIELDS, *kinds.REVERTIBLE)
+    base = _with(parts, steps, current.parts)
+    for step in steps:
         tried_parts = _with(base, (step,), parts)
         if tried_parts == base:
             continue

@@ -70,7 +70,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     own = set(sources.own_files(host.paths))
     begun = sources.marks(host.paths, (), own)
 
-    def add(kind: type[Part], one: Reading) -> None:
+    def add(kind: type[Part], one: Reading[Part]) -> None:
         nonlocal parts
         name, said = kind.NAME, "rejected"
         if one.waiting:
@@ -136,7 +136,9 @@ def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)
 
 
-def _settings(stage: Stage, disk: Snapshot, wish: Wish, current: Generation | None) -> tuple[Settings, Reading]:
+def _settings(
+    stage: Stage, disk: Snapshot, wish: Wish, current: Generation | None
+) -> tuple[Settings, Reading[SettingsPart]]:
     """The settings. In the place of a program that is none, that which serves goes on; the other settings count."""
     paths = stage.host.paths
     settings = settings_part.read(disk, wish.environment, known=current is not None and not wish.create)

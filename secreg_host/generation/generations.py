@@ -42,15 +42,15 @@ IDENTITY = 32
 class Generation:
     """A generation: its parts, the registry's slot, and the files rendered for it.
 
-    label: the name of one that was loaded, whichever version of this program made it; with_users: version 0.1 made it,
-    which has users in it.
+    Of one that was loaded, whichever version of this program made it: label, its name, and said, its manifest as it
+    stands.
     """
 
     parts: Parts
     slot: str
     rendered: dict[str, bytes]
     label: str = ""
-    with_users: bool = False
+    said: Mapping[str, Any] | None = None
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -63,11 +63,18 @@ class Generation:
     @property
     def manifest(self) -> bytes:
         """What is kept of it besides its files. Its version is no part of its name."""
-        whole = self._listing | {"version": records.VERSION}
+        whole = {**self._listing, "version": records.VERSION}
         return json.dumps(whole, indent=1, sort_keys=True).encode() + b"\n"
 
     @property
-    def _listing(self) -> dict[str, Any]:
+    def with_users(self) -> bool:
+        """Whether users are in it: version 0.1 made it."""
+        return self.said is not None and OLD_SLOT in self.said
+
+    @property
+    def _listing(self) -> Mapping[str, Any]:
+        if self.said is not None:
+            return self.said
         listing = {
             part.NAME: {"files": sorted(part.files), "facts": part.facts, "sources": part.sources}
             for part in self.parts
@@ -208,9 +215,9 @@ def load(host: Host, name: str | None) -> Generation | None:
             data = {path: left.pop(path) for path in entry["files"]}
             found.append(kind.restored(data, tuple(entry["sources"]), entry["facts"]))
         slot = manifest[OLD_SLOT if old else "registry_slot"]
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, SecregError):
+    except (OSError, AttributeError, LookupError, TypeError, ValueError, SecregError):
         return None
-    return Generation(Parts(*found), slot, left, name, old) if whole else None
+    return Generation(Parts(*found), slot, left, name, manifest) if whole else None
 
 
 def _bytes(path: Path) -> bytes:

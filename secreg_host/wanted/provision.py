@@ -134,6 +134,10 @@ def _first_user(disk: Snapshot, settings: Settings, *, create: bool) -> tuple[li
     from secreg_host.formats import hashoptions, users
 
     paths = disk.paths
+    stamp = _stamp(paths, settings)
+    seen = records.peek(paths.state / "credentials.json", {"stamp": list})
+    if reading.is_there(paths.htpasswd) and seen.get("stamp") == stamp:
+        return [], None
     try:
         now = disk.read(paths.htpasswd, reading.HTPASSWD)
     except SecregError:
@@ -143,10 +147,6 @@ def _first_user(disk: Snapshot, settings: Settings, *, create: bool) -> tuple[li
     if now is None and (not create or paths.htpasswd.is_symlink()):
         return [], None
     if now is not None and (not disk.ledger.untouched(paths.htpasswd, now) or not password):
-        return [], None
-    stamp = _stamp(paths, settings)
-    seen = records.peek(paths.state / "credentials.json", {"stamp": list})
-    if now is not None and seen.get("stamp") == stamp:
         return [], None
     if now is not None and _says(now, settings.username, password):
         records.save(paths.state / "credentials.json", {"stamp": stamp})

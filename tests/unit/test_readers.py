@@ -31,7 +31,7 @@ from secreg_host.pki import certs, pairs
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts import certificate, registry
 from secreg_host.wanted.parts import users as users_part
-from secreg_host.wanted.parts.part import Reading, guarded
+from secreg_host.wanted.parts.part import Part, Reading, guarded
 from tests import der
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -242,7 +242,7 @@ def test_toml_of_other_programs(data: bytes) -> None:
             reads(partial(rules(at), endpoint, "a.example"))
 
 
-def judged(host: Host, crt: bytes, key: bytes = PRIVATE) -> Reading | None:
+def judged(host: Host, crt: bytes, key: bytes = PRIVATE) -> Reading[Part] | None:
     """The pair as an apply reads it, with the certificate for its own CA, too."""
     host.paths.etc.mkdir(parents=True, exist_ok=True)
     for path, data in ((host.paths.crt, crt), (host.paths.key, key), (host.paths.ca_crt, crt)):

@@ -59,11 +59,11 @@ class CertificatePart(Part):
         return paths.crt
 
     @classmethod
-    def read(cls, context: Context) -> Reading:
+    def read(cls, context: Context) -> Reading[CertificatePart]:
         return read(context.disk, context.now, context.known.get(cls))
 
 
-def read(disk: Snapshot, now: datetime, before: CertificatePart | None) -> Reading:
+def read(disk: Snapshot, now: datetime, before: CertificatePart | None) -> Reading[CertificatePart]:
     """The pair docker-registry.{crt,key}; a pair that does not match is waited for, as it may change in two steps.
 
     before: the part that serves. The same bytes are not judged again: an expired certificate, or a clock set back,

@@ -74,7 +74,7 @@ class NginxPart(Part):
         return paths.nginx_conf
 
     @classmethod
-    def read(cls, context: Context) -> Reading:
+    def read(cls, context: Context) -> Reading[NginxPart]:
         if not context.parts[SettingsPart].settings.nginx_binary:
             hosts.nginx()
         registry = context.parts.get(RegistryPart)
@@ -96,7 +96,7 @@ class _Rules(nginxconf.Rules):
         return passing.additions(directives, context, sets)
 
 
-def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading:
+def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
     """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system. Raises
     BadInput."""
     paths = disk.paths

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from secreg_host.base import bugs
 from secreg_host.base.errors import Problem, bad_input
@@ -47,8 +47,8 @@ class Part:
 
     @classmethod
     def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
-        """The part of which a manifest, also one of version 0.1, holds `facts`. Raises KeyError, TypeError, ValueError
-        or AttributeError for what no version wrote."""
+        """The part of which a manifest, also one of version 0.1, holds `facts`. Raises LookupError, TypeError,
+        ValueError or AttributeError for what no version wrote."""
         raise NotImplementedError
 
     @classmethod
@@ -57,7 +57,7 @@ class Part:
         raise NotImplementedError
 
     @classmethod
-    def read(cls, context: Context) -> Reading:
+    def read(cls, context: Context) -> Reading[Part]:
         """The part as /etc has it now. Raises SecregError with what is wrong, if that is not in the answer."""
         raise NotImplementedError
 
@@ -72,6 +72,7 @@ def _plain(value: Any) -> Any:
 
 
 P = TypeVar("P", bound=Part)
+Read = TypeVar("Read", bound=Part, covariant=True)
 
 
 class Parts:
@@ -109,10 +110,10 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Generic[Read]):
     """What reading a part gave: the part (None: it can't be used), problems, and whether half of a pair is missing."""
 
-    part: Part | None
+    part: Read | None
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     waiting: bool = False
@@ -130,7 +131,7 @@ class Context:
     known: Parts
 
 
-def guarded(where: Path, read: Callable[[], Reading]) -> Reading:
+def guarded(where: Path, read: Callable[[], Reading[P]]) -> Reading[P]:
     """`read()`, which is about the file `where`, with whatever it raises turned into the problems of its part."""
     try:
         return read()

@@ -80,7 +80,7 @@ class RegistryPart(Part):
         return paths.registry_yml
 
     @classmethod
-    def read(cls, context: Context) -> Reading:
+    def read(cls, context: Context) -> Reading[RegistryPart]:
         settings = context.parts[SettingsPart].settings
         if not settings.own_registry:
             return Reading(cls(root=None, auth=True, more="it runs elsewhere"))
@@ -105,7 +105,7 @@ def parse(disk: Snapshot) -> RegistryPart:
     )
 
 
-def _with_images(host: Host, part: RegistryPart) -> Reading:
+def _with_images(host: Host, part: RegistryPart) -> Reading[RegistryPart]:
     """`part` with where its images really are, which is made if it is not there: the registry must be able to write
     there. Where the front can't read them, a warning."""
     if part.root is None:
@@ -116,8 +116,8 @@ def _with_images(host: Host, part: RegistryPart) -> Reading:
         return Reading(None, (Problem(f"{part.place}:{line}", *wrong),))
     if wrong := imagesplace.unwritable(host, part.root):
         return Reading(None, (Problem(part.place, *wrong),))
-    part = replace(part, real=real)
-    if part.more or not (unread := readable.wrong(host, Path(part.root))):
+    root, part = part.root, replace(part, real=real)
+    if part.more or not (unread := readable.wrong(host, Path(root))):
         return Reading(part)
     warning = Problem(part.place, f"{unread.what}: downloads take the slow way, through the registry", unread.hint)
     return Reading(replace(part, more=unread.why), warnings=(warning,))

@@ -21,6 +21,7 @@ from secreg_host.generation import assemble, generations
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle
 from secreg_host.wanted import provision
+from secreg_host.wanted.parts.part import Parts
 from tests import made
 
 
@@ -121,7 +122,6 @@ def everything(host: Host) -> dict[Path, Callable[[], object]]:
     from secreg_host.generation.generations import Generation
     from secreg_host.wanted import defaults
     from secreg_host.wanted.parts.nginx import NginxPart
-    from secreg_host.wanted.parts.part import Parts
     from secreg_host.wanted.parts.registry import RegistryPart
 
     parts = Parts(
@@ -235,7 +235,7 @@ def test_a_link_that_leads_nowhere_is_passed_by_for_what_was_proven(
 ) -> None:
     """Seen: with anything else at `current`, each apply took itself for the first one, and every slot was taken."""
     asked: Any = activate.Stage(host, Idle())
-    monkeypatch.setattr(generations, "load", lambda _, name: name and generations.Generation({}, name, {}))
+    monkeypatch.setattr(generations, "load", lambda _, name: name and generations.Generation(Parts(), name, {}))
     host.paths.lib.mkdir(parents=True)
     host.paths.proven.symlink_to("generations/good")
     found = activate.last_good(asked)
@@ -248,7 +248,7 @@ def test_a_damaged_generation_is_staged_again(host: Host) -> None:
     path = next(path for path in everything(host) if path.name == generations.MANIFEST)
     found = generations.load(host, path.parent.name)
     assert found is not None
-    for damage in ("generation.json", "front/nginx", "auth/y"):
+    for damage in ("generation.json", "front/nginx.conf", "auth/y"):
         (path.parent / damage).chmod(0o600)
         (path.parent / damage).write_bytes(b"damaged")
         assert generations.load(host, found.name) is None

@@ -21,9 +21,10 @@ from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, ours
 from secreg_host.pki.certs import KeyPair
-from secreg_host.wanted import authority, defaults, parts, provision
+from secreg_host.wanted import authority, defaults, provision
 from secreg_host.wanted.authority import Order
 from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.settings import Settings
 from tests.unit.pki.test_issued import OTHER, Leaf
 
@@ -219,18 +220,18 @@ def test_a_setup_writes_into_no_link_that_leads_nowhere(host: Host) -> None:
 def test_gencert_is_no_remedy_for_what_is_not_ours(set_up: Host) -> None:
     paths = set_up.paths
     late = NOW + timedelta(days=395)
-    before = parts.read_certificate(paths, NOW, None).part
-    (warning,) = parts.read_certificate(paths, late, before).warnings
+    before = certificate.read(Snapshot(paths), NOW, None).part
+    (warning,) = certificate.read(Snapshot(paths), late, before).warnings
     assert warning.hint == "secure-registry gencert"
     linked(set_up, Leaf(by=OTHER, days=5).pair())
-    found = parts.read_certificate(paths, NOW, None)
+    found = certificate.read(Snapshot(paths), NOW, None)
     (warning,) = found.warnings
     assert "gencert" not in warning.hint and "where it comes from" in warning.hint and "/live/" in warning.hint
     for now in (NOW + timedelta(days=30), NOW):
         if now is NOW:
             paths.key.unlink()
             paths.key.write_bytes(OTHER.key)
-        (problem,) = parts.read_certificate(paths, now, None).problems
+        (problem,) = certificate.read(Snapshot(paths), now, None).problems
         assert "gencert" not in problem.hint and problem.hint
 
 
@@ -265,12 +266,12 @@ def authorities(host: Host) -> dict[str, object]:
 @pytest.mark.parametrize("how", LOST)
 def test_a_lost_ca_key_is_no_reason_for_another_ca(set_up: Host, how: str) -> None:
     paths = set_up.paths
-    before = parts.read_certificate(paths, NOW, None).part
-    assert parts.read_certificate(paths, NOW, before).warnings == ()
+    before = certificate.read(Snapshot(paths), NOW, None).part
+    assert certificate.read(Snapshot(paths), NOW, before).warnings == ()
     LOST[how](set_up)
     seen = authorities(set_up)
     for known in (None, before):
-        found = parts.read_certificate(paths, NOW, known)
+        found = certificate.read(Snapshot(paths), NOW, known)
         assert found.part is not None and found.problems == ()
         (warning,) = found.warnings
         assert warning.where == str(paths.ca_key) and "is lost" in warning.what
@@ -307,7 +308,7 @@ def test_a_ca_that_came_back_from_a_backup_without_its_copy(set_up: Host) -> Non
     paths = set_up.paths
     before = paths.ca_crt.read_bytes()
     ours.kept_ca(paths).unlink()
-    assert parts.read_certificate(paths, NOW, None).warnings == ()
+    assert certificate.read(Snapshot(paths), NOW, None).warnings == ()
     issue(set_up)
     assert paths.ca_crt.read_bytes() == before
     assert certs.is_issued_by(paths.crt.read_bytes(), before)
@@ -321,10 +322,10 @@ def test_a_ca_of_the_administrators_is_left_alone(host: Host) -> None:
     paths.ca_crt.write_bytes(theirs.crt)
     provision.provision(host, Snapshot(host.paths), Settings(), {}, create=True)
     assert paths.ca_crt.read_bytes() == theirs.crt
-    found = parts.read_certificate(paths, NOW, None)
+    found = certificate.read(Snapshot(paths), NOW, None)
     assert found.part is not None and found.warnings == ()
-    own = found.part.files[parts.CA]
-    assert own != theirs.crt and certs.is_issued_by(found.part.files[parts.CRT], own), "clients get the one that signed"
+    crt, own = found.part.files[certificate.CRT], found.part.files[certificate.CA]
+    assert own != theirs.crt and certs.is_issued_by(crt, own), "clients get the one that signed"
     with pytest.raises(BadInput) as caught:
         issue(host, Order(new_ca=True))
     (problem,) = caught.value.problems

@@ -96,7 +96,7 @@ def test_what_a_later_version_knows_besides_keeps_nothing_from_serving(host: Hos
 
 
 def test_what_a_part_raises_is_its_problem() -> None:
-    def refuse() -> Reading:
+    def refuse() -> Reading[Part]:
         raise BadInput([])
 
     assert guarded(Path("/x"), refuse).part is None

@@ -16,6 +16,7 @@ from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import status
+from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -173,7 +174,7 @@ def generation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(activate, "RUNNING_SECONDS", 0.0)
     monkeypatch.setattr(activate, "REGISTRY_SECONDS", 0.0)
     known = Parts(made.settings(), RegistryPart(root=None, sources=("yml",)))
-    yield SimpleNamespace(name="one", slot="a", parts=known)
+    yield Generation(known, "a", {}, "one")
 
 
 def test_a_registry_that_runs_is_left_alone_whatever_it_needs(paths: Paths, generation: Any) -> None:
