@@ -178,8 +178,7 @@ def _switch(
     away = () if proven and serving else bring_up_registry(stage, new, proven=proven)
     if away and not proven:
         raise BadInput(away)
-    if generations.current_name(host) != new.name:
-        generations.flip(host, new.name)
+    generations.flip(host, new.name)
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")
     wrong, died = _serve(stage, new, old, renew, proven=proven)

@@ -85,7 +85,7 @@ class Answer:
 
 def ask(link: socket.socket, path: str, name: str) -> Answer:
     """What is answered to GET `path` over the connected socket `link`; without a `name` asked as HTTP/1.0 does."""
-    head = f"GET {path} HTTP/1.1\r\nHost: {name}\r\n" if name else f"GET {path} HTTP/1.0\r\n"
+    head = f"GET {path} HTTP/1.1\r\nHost: {name}\r\n" if name else f"GET {path} HTTP/1.0\r\nConnection: keep-alive\r\n"
     link.sendall(f"{head}User-Agent: secure-registry-probe\r\n\r\n".encode())
     response = http.client.HTTPResponse(link)
     response.begin()

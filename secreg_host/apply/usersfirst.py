@@ -43,13 +43,14 @@ class Users:
     """The users of one instance, made to count again and again while an apply goes on.
 
     mark: of .htpasswd before it was read last (sources.mark); findings: what was wrong with it then, or with letting
-    it count.
+    it count; counted: the users that count since (None: nobody is let in).
     """
 
     host: Host
     services: Services
     mark: str = ""
     findings: tuple[Finding, ...] = ()
+    counted: bytes | None = None
 
     @property
     def live(self) -> LiveUsers:
@@ -78,24 +79,29 @@ class Users:
         return sources.mark(str(self.host.paths.htpasswd)) != self.mark
 
     def _read(self, *, begin: bool) -> None:
-        live, counted = self.live, self.live.read()
-        seen = self._settled(GRACE_SECONDS if counted else 0.0)
+        live = self.live
+        self.counted = live.read()
+        seen = self._settled(GRACE_SECONDS if self.counted else 0.0)
         self.findings = (
             *findings("rejected", users_part.NAME, seen.problems),
             *findings("warning", users_part.NAME, seen.warnings),
         )
-        if counted is None and not begin:
+        if self.counted is None and not begin:
             return
+        fresh = False
         try:
-            with live.alone():
-                if fresh := live.read() != seen.htpasswd:
-                    live.write(seen.htpasswd)
+            if self.counted != seen.htpasswd:
+                with live.alone():
+                    if fresh := live.read() != seen.htpasswd:
+                        live.write(seen.htpasswd)
+            self.counted = seen.htpasswd
             self._settle(told=not fresh)
         except BaseException as error:
             where = str(self.host.paths.htpasswd)
             problems = bugs.caught(error, where)
-            if live.read() != seen.htpasswd:
+            if self.counted != seen.htpasswd:
                 live.shut()
+                self.counted = None
                 memory.empty(self.host, self.services.view("nginx"))
                 what = "it can't be taken over, so nobody can log in"
                 problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)

@@ -21,7 +21,6 @@ from secreg_host.clients import foreign, owned, served, trust_containerd, trust_
 from secreg_host.clients.docker import docker as daemon
 from secreg_host.clients.docker.dockerd import Manager
 from secreg_host.clients.served import Served
-from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host, systemd_runs
 from secreg_host.pki import handshake
@@ -272,11 +271,11 @@ class Trust:
         return templating.render(self.paths.templates, f"trust/{name}", **variables).decode()
 
 
-def at(host: Host) -> Trust:
-    """The clients of `host`, by what serves now."""
+def at(host: Host, current: Generation | None) -> Trust:
+    """The clients of `host`, by what serves: `current`."""
     manager = None
     if host.is_system and systemd_runs():
         from secreg_host.base.systemd import Systemd
 
         manager = Systemd()
-    return Trust(host, generations.load(host, generations.current_name(host)), manager)
+    return Trust(host, current, manager)

@@ -102,7 +102,7 @@ class ByUnits:
         services = self.services
         if not services.wanted():
             raise SecregError("it does not run", "secure-registry start")
-        report = followed(self.host, apply.apply(Stage(self.host, services), Wish(doing, {})))
+        report = apply.apply(Stage(self.host, services), Wish(doing, {}), following(self.host))
         self.tell(report)
         return report
 
@@ -188,8 +188,8 @@ def startable(call: Call) -> Instance:
     return found
 
 
-def followed(host: Host, report: Report) -> Report:
-    """`report`, once the clients of this host that trust the registry follow what serves now."""
+def following(host: Host) -> apply.Follow:
+    """What lets the clients of `host` that trust the registry follow what serves."""
     from secreg_host.clients import following
 
-    return following.follow(host, report)
+    return functools.partial(following.follow, host)

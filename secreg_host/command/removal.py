@@ -30,7 +30,7 @@ def _untrust(host: Host) -> tuple[Problem, ...]:
     from secreg_host.clients import trust
 
     try:
-        clients = trust.at(host)
+        clients = trust.at(host, generations.load(host, generations.current_name(host)))
         problems = clients.remove(())
         clients.forget()
     except SecregError as error:

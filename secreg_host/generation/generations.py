@@ -193,8 +193,7 @@ def proven_name(host: Host) -> str | None:
 
 def mark_proven(host: Host, name: str) -> None:
     """Remember that generation `name` was proven to serve."""
-    if proven_name(host) != name:
-        files.flip(host.paths.proven, f"generations/{name}")
+    files.flip(host.paths.proven, f"generations/{name}")
 
 
 def load(host: Host, name: str | None) -> Generation | None:
@@ -205,8 +204,8 @@ def load(host: Host, name: str | None) -> Generation | None:
     try:
         manifest = records.load(directory / MANIFEST, SHAPE)
         paths = (path for path in directory.rglob("*") if path.is_file())
-        left = {str(path.relative_to(directory)): _bytes(path) for path in paths}
-        left = {path: data for path, data in left.items() if path not in (MANIFEST, *EXTRA)}
+        names = {str(path.relative_to(directory)) for path in paths} - {MANIFEST, *EXTRA}
+        left = {name: _bytes(directory / name) for name in names}
         old = OLD_SLOT in manifest
         whole = old or _name(manifest, left) == name
         found = []

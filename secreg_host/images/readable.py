@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import distant, process, quoting
+from secreg_host.base import distant, quoting
 from secreg_host.host import views
 from secreg_host.host.host import Host
 
@@ -51,30 +51,30 @@ def _unfit(host: Host, root: Path) -> Wrong | None:
 def _unread(host: Host, root: Path) -> Wrong | None:
     """Whether the front's user can't read a sample of the images."""
     account = host.accounts.front
-    tests = distant.ask(root, lambda: list(_samples(root)))
-    script = " && ".join(f'test {flag} "${number}"' for number, (flag, _) in enumerate(tests, 1))
-    paths = [os.path.relpath(path, root) for _, path in tests]
-    there = ["env", "-C", str(root)]  # a view begins there, whoever may go through what is above
-    if not host.by_systemd:
-        paths, there = [path for _, path in tests], []
-    argv = process.as_account(["sh", "-c", script, "sh", *paths], account)
-    if process.run([*there, *argv]).returncode == 0:
+    sample = distant.ask(root, lambda: list(_samples(root)))
+    places = [(os.path.relpath(path, root) if host.by_systemd else str(path), right) for path, right in sample]
+
+    def can_read() -> bool:
+        return all(os.access(path, right) for path, right in places)
+
+    place = root if host.by_systemd else None  # a view begins there, whoever may go through what is above
+    if distant.ask_as(account.name, account.uid, account.gid, can_read, place):
         return None
     quoted = quoting.shell(root)
     hint = f"chgrp -hR {host.accounts.registry.name} {quoted} && chmod -R g+rX {quoted}"
     return Wrong("nginx can't read the storage", f"nginx (user {account.name}) can't read {root}", hint)
 
 
-def _samples(root: Path) -> Iterator[tuple[str, str]]:
-    """Tests (test(1)) of the first file that is found for a blob, and for a repository."""
+def _samples(root: Path) -> Iterator[tuple[Path, int]]:
+    """The first file that is found for a blob, and for a repository, with the right (access(2)) that is needed."""
     for below in ("blobs", "repositories"):
         path = root
         for step in (*TREE.split("/"), below):
             if (path / step).is_dir():
                 path /= step
-        yield "-x", str(path)
+        yield path, os.X_OK
         if path.name == below and (found := _first_file(path)):
-            yield "-r", str(found)
+            yield found, os.R_OK
 
 
 def _first_file(directory: Path) -> Path | None:

@@ -50,9 +50,8 @@ class UnitServices:
         with contextlib.suppress(SecregError):  # it is away, which was told: the link stays as it is
             program = str(hosts.nginx(parts[SettingsPart].settings.nginx_binary))
             link = self.host.paths.nginx_program
-            if not link.is_symlink() or str(link.readlink()) != program:
-                files.make_directory(link.parent, 0o711)
-                files.flip(link, program)
+            files.make_directory(link.parent, 0o711)
+            files.flip(link, program)
         rendered = units.render(self.host, parts)
         changed = units.write(self.host, rendered)
         if units.drop_slots(self.host):

@@ -14,7 +14,8 @@ from typing import Any
 
 ACCOUNT = os.open(os.environ["COUNTED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "shutil.rmtree")
+REMOVALS = ("os.remove", "os.rmdir", "shutil.rmtree")
+CHANGES = ("os.rename", "os.mkdir", "os.symlink", "os.link", "os.truncate", *REMOVALS)
 
 
 def told(what: str, about: object) -> None:
@@ -26,14 +27,23 @@ def told(what: str, about: object) -> None:
 
 def audited(event: str, given: tuple[Any, ...]) -> None:
     """Take what Python itself tells (PEP 578)."""
-    if event == "open" and isinstance(given[0], str | bytes):
+    if event == "open" and isinstance(given[0], str | bytes) and not (given[2] or 0) & (os.O_DIRECTORY | os.O_PATH):
         told("write" if (given[2] or 0) & WRITES else "read", given[0])
-    elif event in CHANGES:
+    elif event in CHANGES and (event not in REMOVALS or exists(given[0])):
         told("write", given[0])
     elif event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
         told("program", given[0])
     elif event == "socket.connect":
         told("connect", given[1])
+
+
+def exists(path: Any, status: Any = os.lstat) -> bool:
+    """Whether there is anything at `path`: only then is it removed."""
+    try:
+        status(path)
+    except OSError:
+        return False
+    return True
 
 
 def looked(real: Any) -> Any:
