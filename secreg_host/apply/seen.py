@@ -93,8 +93,9 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(SettingsPart, Reading(parts[SettingsPart], told))
-    own |= set(provisioned.written)
-    begun |= {str(path): sources.mark(str(path)) for path in provisioned.written}
+    written = {path for path in provisioned.written if path.parent == host.paths.etc}
+    own |= written
+    begun |= {str(path): sources.mark(str(path)) for path in written}
     now = datetime.now(UTC)
     for kind in kinds.ALL:
         if kind is not SettingsPart:
