@@ -16,11 +16,12 @@ from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
 from secreg_host.host import ports, processes
 from secreg_host.host.host import Host
-from secreg_host.images import imagesplace
 from secreg_host.services.services import Services
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import programs
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts import kinds
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 
 REGISTRY_SECONDS = 20.0
 RUNNING_SECONDS = 2.0
@@ -41,22 +42,18 @@ class Stage:
     meanwhile: Callable[[], None] = lambda: None
 
 
-def slot_for(parts: dict[str, Part], current: Generation | None, busy: Collection[str], *, renew: bool = False) -> str:
+def slot_for(parts: Parts, current: Generation | None, busy: Collection[str], *, renew: bool = False) -> str:
     """The slot of the registry for `parts`: the present one while nothing changes for it, else one that is not `busy`.
 
     renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.
     """
-    settings = kinds.settings_of(parts[kinds.SETTINGS])
+    settings, registry = parts[SettingsPart].settings, parts[RegistryPart]
     if not settings.own_registry:
         return NO_SLOT
     if current is not None and current.slot != NO_SLOT:
-        before = kinds.settings_of(current.parts[kinds.SETTINGS])
-        if (
-            not renew
-            and current.parts[kinds.REGISTRY].files == parts[kinds.REGISTRY].files
-            and imagesplace.real(current.parts[kinds.REGISTRY].facts) == imagesplace.real(parts[kinds.REGISTRY].facts)
-            and before.registry_binary == settings.registry_binary
-        ):
+        before = current.parts[RegistryPart]
+        same = (before.files, before.storage) == (registry.files, registry.storage)
+        if same and not renew and current.settings.registry_binary == settings.registry_binary:
             return current.slot
     taken = current.slot if current is not None else NO_SLOT
     for slot in processes.SLOTS:
@@ -98,11 +95,11 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
             try:
                 services.start(name)
             except SecregError as error:  # what it needs, such as a mount, is away
-                return (Problem(_place(generation.parts[kinds.REGISTRY], "registry"), error.message, error.hint),)
+                return (Problem(generation.parts[RegistryPart].place, error.message, error.hint),)
             started = True
         stage.meanwhile()
         time.sleep(0.01)
-    if root := generation.parts[kinds.REGISTRY].facts["root"]:
+    if root := generation.parts[RegistryPart].root:
         services.show_images(generation.slot, root)
     return ()
 
@@ -118,8 +115,7 @@ def activate(
     and does not answer is `away`: all else serves. Raises SecregError when there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
-    settings = new.parts[kinds.SETTINGS]
-    if current is not None and programs.differs(settings, current.parts[kinds.SETTINGS], programs.NGINX):
+    if current is not None and programs.differs(new.settings, current.settings, programs.NGINX):
         renew = ("nginx", "auth")
     _make_room(stage, new, current)
     moves = current is not None and current.slot != new.slot
@@ -135,21 +131,21 @@ def activate(
         away = _switch(stage, back, new, renew, proven=True)
         generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back, before)
-        changed = [name for name in kinds.REVERTIBLE if new.parts[name] != back.parts[name]] or [kinds.SETTINGS]
+        changed = [kind for kind in kinds.REVERTIBLE if new.parts[kind] != back.parts[kind]] or [SettingsPart]
         unproven = tuple(
-            Finding("unproven", name, Problem(_place(new.parts[name], name), error.message, error.hint))
-            for name in changed
+            Finding("unproven", kind.NAME, Problem(new.parts[kind].place, error.message, error.hint))
+            for kind in changed
         )
-        return back, (*unproven, *findings("away", kinds.REGISTRY, away))
+        return back, (*unproven, *findings("away", RegistryPart.NAME, away))
     generations.mark_proven(stage.host, new.name)
     if current is not None:
         _retire(stage, current, new, before)
-    return new, findings("away", kinds.REGISTRY, away)
+    return new, findings("away", RegistryPart.NAME, away)
 
 
 def _make_room(stage: Stage, new: Generation, current: Generation | None) -> None:
     """Let a registry end that has the address of its metrics itself, as before version 0.2: nginx is to have it."""
-    debug = kinds.debug_of(new.parts[kinds.REGISTRY])
+    debug = new.parts[RegistryPart].debug
     name = f"registry@{current.slot}" if current is not None and debug else ""
     if debug and name and ports.sockets_of(stage.services.pids(name)) & set(ports.holders(debug)):
         stage.services.stop(name)
@@ -167,10 +163,6 @@ def last_good(stage: Stage) -> Generation | None:
     return generations.load(host, proven) or current
 
 
-def _place(part: Part, name: str) -> str:
-    return part.sources[0] if part.sources else name
-
-
 def _switch(
     stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = (), *, proven: bool = False
 ) -> tuple[Problem, ...]:
@@ -186,8 +178,7 @@ def _switch(
     away = () if proven and serving else bring_up_registry(stage, new, proven=proven)
     if away and not proven:
         raise BadInput(away)
-    if generations.current_name(host) != new.name:
-        generations.flip(host, new.name)
+    generations.flip(host, new.name)
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")
     wrong, died = _serve(stage, new, old, renew, proven=proven)
@@ -206,7 +197,7 @@ def _serve(
     """Make every process use `new`, the current generation, and prove it; what is wrong ("": nothing), and whether
     it is that one of them ended. proven: its registry, which may be away, is none of them."""
     services = stage.services
-    stale = old is not None and old.name == new.name and not serves(new)  # an earlier run was killed before its reload
+    did = old is None or old.name != new.name
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name) or not services.running(name):
@@ -216,8 +207,11 @@ def _serve(
             services.start(name)
         elif name in renew:
             services.renew(name)
-        elif stale or not same:
+        elif not same:
             services.reload(name)
+        else:
+            continue
+        did = True
     dead = ""
 
     def look() -> str:
@@ -226,14 +220,21 @@ def _serve(
         dead = _dead(services, new, NO_SLOT if proven else new.slot)
         return dead
 
-    return probe.prove(rehearsal.expectations(new), rehearsal.doors(new), PROOF_SECONDS, look), bool(dead)
+    wants, doors = rehearsal.expectations(new), rehearsal.doors(new)
+    if not did:  # one look tells, if no earlier run was killed before its reload
+        wrong = probe.prove(wants, doors, 0.0, look, in_a_row=1)
+        if not wrong or dead or isinstance(wrong, probe.Open):
+            return wrong, bool(dead)
+        services.reload("auth")
+        services.reload("nginx")
+    return probe.prove(wants, doors, PROOF_SECONDS, look), bool(dead)
 
 
 def _dead(services: Services, generation: Generation, slot: str) -> str:
     names = ["nginx", "auth", *([f"registry@{slot}"] if slot != NO_SLOT else [])]
     for name in names:
         if services.died(name):
-            return faults.of_end(name, services.last_words(name), generation.files.get(kinds.REGISTRY_YML, b""))
+            return faults.of_end(name, services.last_words(name), generation.parts[RegistryPart].yml)
     return ""
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
-from secreg_host.apply import activate, choice, interim, snapshot, upgrades
+from secreg_host.apply import activate, choice, interim, upgrades
 from secreg_host.apply import report as reports
+from secreg_host.apply import seen as reading
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.usersfirst import Users
@@ -17,13 +19,18 @@ from secreg_host.base.errors import Exit, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import sources
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.watchdog import retries
 
+Follow = Callable[[Generation], tuple[Finding, ...]]
+"""Lets the clients of this host follow what serves; what is wrong with that."""
 
-def apply(stage: Stage, wish: Wish) -> Report:
-    """Make what /etc says serve, as far as it is good; returns what happened.
+
+def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
+    """Make what /etc says serve, as far as it is good, and let clients `follow` it; returns what happened.
 
     Users come first: before the lock, for which somebody else may be waited, and before any other file.
 
@@ -34,7 +41,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
     users.serve(begin=wish.start and users.there)
     try:
         with files.lock(stage.host.paths.lock, wish.doing, meanwhile=users.refresh):
-            return _apply(replace(stage, meanwhile=users.refresh), wish, users)
+            return _apply(replace(stage, meanwhile=users.refresh), wish, users, follow)
     except BaseException as error:
         with contextlib.suppress(SecregError):
             if bugs.is_failure(error) and (wish.start or stage.services.wanted()):
@@ -42,7 +49,7 @@ def apply(stage: Stage, wish: Wish) -> Report:
         raise
 
 
-def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
+def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     host = stage.host
     leftovers.sweep(host.paths)
     interrupted = _redo(host)
@@ -51,7 +58,7 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
     trying = interim.patient(stage, current) if wish.start and current is not None else stage
-    seen = snapshot.take(trying, wish, current, before)
+    seen = reading.take(trying, wish, current, before)
     live = wish.start or stage.services.wanted()
     if live and (users.changed or not users.live.epoch):
         users.serve(begin=True)
@@ -61,18 +68,18 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
     chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, outdated, checked, live=live)
     unproven: tuple[Finding, ...] = ()
     if live:
-        renew = [name for name in outdated if name in upgrades.NGINX and kinds.NGINX not in held]
+        renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
         users.settle()
-    unseen = direct.unseen(host, chosen.parts[kinds.REGISTRY], chosen.slot) if live else ()
+    unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
+    told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen) if live else ()))
     users.refresh()
-    told = findings("warning", kinds.REGISTRY, unseen)
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
     if any(finding.kind != "warning" for finding in every):
-        every = (*every, *findings("warning", kinds.SETTINGS, sources.mounted(host.paths)))
-    counted = records.digest(users.live.read() or b"") if live else ""
+        every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
+    counted = records.digest(users.counted or b"") if live else ""
     report = Report(
         generation=serving,
         since=before.since if before.since and before.generation == serving else time.time(),
@@ -88,13 +95,14 @@ def _apply(stage: Stage, wish: Wish, users: Users) -> Report:
         or chosen.name != current.name
         or (live and (chosen.name, counted) != (before.generation, before.users)),
         provisioned=seen.provisioned,
+        served=chosen if live else None,
     )
     if away := [finding.problem for finding in unproven if finding.kind == "away"]:
         retries.failed(host.paths, away, start=False)
     elif live:
         retries.done(host.paths)
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves
-        reports.save(host.paths, report)
+        reports.save(host.paths, report, before)
         generations.prune(host)
     reserve.of_state(host.paths).keep()
     return report
@@ -105,7 +113,7 @@ def _redo(host: Host) -> tuple[Finding, ...]:
     try:
         records.redo(host.paths)
     except SecregError as error:
-        return findings("rejected", kinds.SETTINGS, error.problems)
+        return findings("rejected", SettingsPart.NAME, error.problems)
     return ()
 
 

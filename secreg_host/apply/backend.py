@@ -13,7 +13,7 @@ from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
 
 HINT = "start it, or correct REGISTRY_HOST and REGISTRY_PORT"
@@ -25,7 +25,7 @@ OURS = (
 def wrong(host: Host, generation: Generation) -> str:
     """Why the registry of `generation` does not answer; "": it does."""
     if generation.slot == NO_SLOT:
-        return probe.registry_wrong(_elsewhere(kinds.settings_of(generation.parts[kinds.SETTINGS])))
+        return probe.registry_wrong(_elsewhere(generation.settings))
     path = processes.socket_of(host, generation.slot)
     return probe.registry_wrong(lambda: probe.connect_unix(path)(Listen("", 0, tls=False)))
 
@@ -34,16 +34,16 @@ def same(new: Generation, current: Generation | None) -> bool:
     """Whether the registry of `new` is the one that serves for `current`."""
     if current is None or new.slot != current.slot:
         return False
-    one, other = (kinds.settings_of(each.parts[kinds.SETTINGS]) for each in (new, current))
+    one, other = new.settings, current.settings
     return (one.registry_host, one.registry_port) == (other.registry_host, other.registry_port)
 
 
 def problem(host: Host, generation: Generation, said: str) -> Problem:
     """That the registry of `generation` does not answer, as it `said`."""
-    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    settings = generation.settings
     if generation.slot == NO_SLOT:
         return _away(settings, host.paths.conf, said)
-    where = (generation.parts[kinds.REGISTRY].sources or (str(host.paths.registry_yml),))[0]
+    where = generation.parts[RegistryPart].place
     return Problem(where, f"the registry does not answer: {said}", OURS)
 
 

@@ -13,15 +13,17 @@ from secreg_host.base.errors import BadInput, Problem
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
-from secreg_host.images import imagesplace
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import programs
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts import kinds
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Part, Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 
 
 def choose_renewed(
     stage: Stage,
-    parts: dict[str, Part],
+    parts: Parts,
     current: Generation | None,
     outdated: tuple[str, ...],
     checked: str,
@@ -35,7 +37,7 @@ def choose_renewed(
         slot = activate.slot_for(current.parts, current, stage.services.slots(), renew=renew)
         same = assemble.assemble(stage.host, current.parts, slot)
         if problems := _check(stage, same, current, None, {}, live=live):
-            held[kinds.REGISTRY], renew = problems, False
+            held[RegistryPart.NAME], renew = problems, False
         else:
             stage.services.stop(f"registry@{slot}")
     try:
@@ -44,16 +46,16 @@ def choose_renewed(
     except BadInput as error:
         if current is None or not set(outdated) & set(upgrades.NGINX):
             raise
-        return current, (), held | {kinds.NGINX: error.problems}  # a new nginx that can't even do what serves
+        return current, (), held | {NginxPart.NAME: error.problems}  # a new nginx that can't even do what serves
     unchanged = current is not None and chosen.name == current.name  # another one was rehearsed with the new program
     if outdated and unchanged and (problems := upgrades.nginx_problems(stage.host, chosen)):
-        held[kinds.NGINX] = problems
+        held[NginxPart.NAME] = problems
     return chosen, failed, held
 
 
 def choose(
     stage: Stage,
-    parts: dict[str, Part],
+    parts: Parts,
     current: Generation | None,
     tried: Generation | None,
     checked: str,
@@ -69,7 +71,7 @@ def choose(
     """
     busy = stage.services.slots()
 
-    def assembled(some: dict[str, Part]) -> Generation:
+    def assembled(some: Parts) -> Generation:
         slot = activate.slot_for(some, current, busy, renew=renew)
         return assemble.assemble(stage.host, some, slot)
 
@@ -86,9 +88,9 @@ def choose(
         raise BadInput(problems)
     known = {wanted.name: problems}
     found: list[Finding] = []
-    base = {name: current.parts[name] if name in kinds.REVERTIBLE else part for name, part in parts.items()}
-    base = _with(base, programs.FIELDS, current.parts)
-    for step in (*programs.FIELDS, *kinds.REVERTIBLE):
+    steps: tuple[str | type[Part], ...] = (*programs.FIELDS, *kinds.REVERTIBLE)
+    base = _with(parts, steps, current.parts)
+    for step in steps:
         tried_parts = _with(base, (step,), parts)
         if tried_parts == base:
             continue
@@ -97,22 +99,26 @@ def choose(
             known[trial.name] = _check(stage, trial, current, tried, verdicts, live=live)
         if not (problems := known[trial.name]):
             base = trial.parts
-        elif step in programs.FIELDS:
-            problems = programs.blamed(stage.host.paths.conf, step, parts[kinds.SETTINGS], problems)
-            found += findings("rejected", kinds.SETTINGS, problems)
+        elif isinstance(step, str):
+            problems = programs.blamed(stage.host.paths.conf, step, parts[SettingsPart].settings, problems)
+            found += findings("rejected", SettingsPart.NAME, problems)
         else:
-            found += findings("rejected", step, problems)
+            found += findings("rejected", step.NAME, problems)
     chosen = assembled(base)
     if chosen.name != current.name and (problems := _check(stage, chosen, current, tried, verdicts, live=live)):
         raise BadInput(problems)
     return chosen, tuple(found)
 
 
-def _with(base: dict[str, Part], steps: Iterable[str], parts: dict[str, Part]) -> dict[str, Part]:
+def _with(base: Parts, steps: Iterable[str | type[Part]], parts: Parts) -> Parts:
     """`base` with what `steps` name, parts or settings of programs, as it is in `parts`."""
-    named = set(steps)
-    settings = programs.taking(base[kinds.SETTINGS], parts[kinds.SETTINGS], named & set(programs.FIELDS))
-    return base | {kinds.SETTINGS: settings} | {name: parts[name] for name in named & set(parts)}
+    settings = base[SettingsPart].settings
+    for step in steps:
+        if isinstance(step, str):
+            settings = programs.taking(settings, parts[SettingsPart].settings, (step,))
+        else:
+            base = base.having(parts[step])
+    return base.having(SettingsPart.of(settings))
 
 
 def _check(
@@ -151,7 +157,7 @@ def _check(
 def _port_problems(stage: Stage, new: Generation, current: Generation) -> tuple[Problem, ...]:
     """Why nginx can't have the addresses of `new`: somebody else holds one, or it does itself, in another way. A front
     that reaches nobody any more is in nobody's way: it is started anew."""
-    services, conf = stage.services, new.parts[kinds.NGINX].sources[0]
+    services, conf = stage.services, new.parts[NginxPart].place
     held = current.taken if services.up("nginx") and activate.reaches(current) else ()
     for listens in (new.listens, new.taken):
         if error := strangers.problem(services, listens) or strangers.in_our_way(listens, held):
@@ -164,12 +170,12 @@ def _port_problems(stage: Stage, new: Generation, current: Generation) -> tuple[
 
 def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ...]:
     """Problems when the registry of `generation`, which answers, can't use its directory of images. It ends then."""
-    facts, name = generation.parts[kinds.REGISTRY].facts, f"registry@{generation.slot}"
-    if generation.slot == assemble.NO_SLOT or facts["root"] is None:
+    images, name = generation.parts[RegistryPart].storage, f"registry@{generation.slot}"
+    if generation.slot == assemble.NO_SLOT or images is None:
         return ()
     repository = storeproof.name()
     wrong = storeproof.wrong(processes.socket_of(stage.host, generation.slot), repository)
-    storeproof.tidy(stage.host.accounts.registry, imagesplace.real(facts) or facts["root"], repository)
+    storeproof.tidy(stage.host.accounts.registry, images, repository)
     if not wrong:
         return ()
     said = stage.services.last_words(name)
@@ -180,12 +186,11 @@ def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ..
 def _stores_otherwise(new: Generation, old: Generation) -> bool:
     """Whether images are elsewhere, or another program writes them: then it must be seen that it can. What is as it was
     is not held back by a full disk."""
-    settings = [kinds.settings_of(one.parts[kinds.SETTINGS]).registry_binary for one in (new, old)]
-    places = [imagesplace.real(one.parts[kinds.REGISTRY].facts) for one in (new, old)]
-    return settings[0] != settings[1] or places[0] != places[1]
+    one, other = ((each.settings.registry_binary, each.parts[RegistryPart].storage) for each in (new, old))
+    return one != other
 
 
 def _registry_of(generation: Generation) -> str:
     """What decides whether the registry of `generation` starts."""
-    program = programs.given(kinds.settings_of(generation.parts[kinds.SETTINGS]), programs.REGISTRY)
-    return records.digest(program.encode() + b"\0" + generation.files.get(kinds.REGISTRY_YML, b""))
+    program = programs.given(generation.settings, programs.REGISTRY)
+    return records.digest(program.encode() + b"\0" + generation.parts[RegistryPart].yml)

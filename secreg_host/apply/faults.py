@@ -12,8 +12,8 @@ from secreg_host.host import host as hosts
 from secreg_host.host import registryprogram
 from secreg_host.host.host import Host
 from secreg_host.services import notstarted
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import programs
+from secreg_host.wanted.parts.registry import RegistryPart
 
 TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
 LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for key in (r"\berr\.detail", r"\bmsg"))
@@ -28,7 +28,7 @@ def reason(said: list[str]) -> str:
 
 def of_start(host: Host, generation: Generation, said: list[str]) -> Problem:
     """Why the registry of `generation` does not start, of which `said` are the last words."""
-    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    settings = generation.settings
     yml, data = _yml(generation)
     named = programs.where(host.paths.conf, programs.REGISTRY, settings)
     if wrong := notstarted.explain(said):
@@ -53,7 +53,7 @@ def of_end(name: str, said: list[str], yml: bytes) -> str:
 def of_storage(generation: Generation, wrong: str, said: list[str]) -> Problem:
     """What `wrong` means, which the registry of `generation` did when it was to store; `said`: its last words."""
     _, data = _yml(generation)
-    root = generation.parts[kinds.REGISTRY].facts["root"]
+    root = generation.parts[RegistryPart].root
     what = f"the registry can't use rootdirectory {root}: {wrong}: {lastwords.registry(reason(said), data)}"
     hint = "see that it may write there, and that there is room (ls -la, df); or name another directory"
     return of_registry(generation, "rootdirectory", what, hint)
@@ -68,5 +68,5 @@ def of_registry(generation: Generation, key: str, what: str, hint: str) -> Probl
 
 def _yml(generation: Generation) -> tuple[Path, bytes]:
     """docker-registry.yml of `generation`: where it stands, and its bytes."""
-    part = generation.parts[kinds.REGISTRY]
-    return Path((part.sources or ("docker-registry.yml",))[0]), part.files.get(kinds.REGISTRY_YML, b"")
+    part = generation.parts[RegistryPart]
+    return Path(part.place), part.yml

@@ -85,7 +85,7 @@ class Answer:
 
 def ask(link: socket.socket, path: str, name: str) -> Answer:
     """What is answered to GET `path` over the connected socket `link`; without a `name` asked as HTTP/1.0 does."""
-    head = f"GET {path} HTTP/1.1\r\nHost: {name}\r\n" if name else f"GET {path} HTTP/1.0\r\n"
+    head = f"GET {path} HTTP/1.1\r\nHost: {name}\r\n" if name else f"GET {path} HTTP/1.0\r\nConnection: keep-alive\r\n"
     link.sendall(f"{head}User-Agent: secure-registry-probe\r\n\r\n".encode())
     response = http.client.HTTPResponse(link)
     response.begin()
@@ -130,9 +130,14 @@ def find_open(doors: Iterable[Door], connect: Callable[[Door], Callable[[Listen]
 
 
 def _behind(door: Door, connect: Callable[[Listen], socket.socket]) -> str:
-    for path in GUARDED:
-        with contextlib.suppress(OSError, http.client.HTTPException, ValueError), contextlib.ExitStack() as links:
-            answer = _Client(door.listen, door.name, connect, links).get(path)
+    with contextlib.ExitStack() as links:
+        client = _Client(door.listen, door.name, connect, links)
+        for path in GUARDED:
+            try:
+                answer = client.get(path)
+            except (OSError, http.client.HTTPException, ValueError):
+                client.link = None
+                continue
             if 200 <= answer.status < 300 and (answer.registry or _is_catalog(answer.body)):
                 where = f"{place(door.listen)}{f' ({door.name})' if door.name else ''}"
                 return Open(f"{where}: {path} is answered without a password (HTTP {answer.status})")
@@ -184,8 +189,15 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def prove(wants: tuple[Expectation, ...], doors: tuple[Door, ...], seconds: float, alive: Callable[[], str]) -> str:
-    """Look until every expectation was met `IN_A_ROW` times, at most `seconds`, and then behind all doors: "" if all
+def prove(
+    wants: tuple[Expectation, ...],
+    doors: tuple[Door, ...],
+    seconds: float,
+    alive: Callable[[], str],
+    *,
+    in_a_row: int = IN_A_ROW,
+) -> str:
+    """Look until every expectation was met `in_a_row` times, at most `seconds`, and then behind all doors: "" if all
     is well, else what was wrong last.
 
     alive: returns what has died, "" while all is well; a death ends the wait, and so does an open answer.
@@ -193,7 +205,7 @@ def prove(wants: tuple[Expectation, ...], doors: tuple[Door, ...], seconds: floa
     deadline = time.monotonic() + seconds
     for want in wants:
         met = 0
-        while met < IN_A_ROW:
+        while met < in_a_row:
             wrong = once(want)
             met = 0 if wrong else met + 1
             if wrong:

@@ -6,6 +6,7 @@ The run answers what a syntax check can't: does it present the certificate, and 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from secreg_host.apply import probe
 from secreg_host.base import bugs, files, process, quoting
 from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
 from secreg_host.generation import assemble
 from secreg_host.generation.generations import Generation
@@ -25,7 +27,8 @@ from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.wanted import bypass
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
+from secreg_host.wanted.parts.nginx import NginxPart, included
 
 SECONDS = 10.0
 ATTEMPTS = 5
@@ -44,14 +47,14 @@ def check(host: Host, generation: Generation, staged: Path, tried: Generation | 
     try:
         return _check(host, generation, staged, tried)
     except BaseException as error:
-        return bugs.caught(error, generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"])
+        return bugs.caught(error, generation.parts[NginxPart].conf)
 
 
 def _check(host: Host, generation: Generation, staged: Path, tried: Generation | None) -> tuple[Problem, ...]:
-    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
+    settings = generation.settings
     program = hosts.nginx(settings.nginx_binary)
     tests = [("front", host.accounts.front, host.paths.front_run)]
-    same_settings = tried is not None and kinds.settings_of(tried.parts[kinds.SETTINGS]) == settings
+    same_settings = tried is not None and tried.settings == settings
     if not same_settings or generation.differs(tried, "auth/"):
         tests.append(("auth", host.accounts.auth, host.paths.auth_run))
     with ThreadPoolExecutor() as pool:  # of processes that are waited for
@@ -76,24 +79,24 @@ def _test(program: Path, conf: Path, account: process.Account, run: Path) -> str
 
 def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem, ...]:
     """nginx's error output as problems that name the administrator's own file and line."""
-    origin = generation.parts[kinds.NGINX].facts["origin"]
+    nginx, pair = generation.parts[NginxPart], generation.parts[CertificatePart]
     found = []
     for line in stderr.splitlines():
         match = MESSAGE.match(line)
         if not match or match["level"] == "alert":
             continue
-        where, text = origin["front/nginx.conf"], match["text"]
+        where, text = nginx.conf, match["text"]
         for path in (match["file"], *re.findall(r"/\S+", text)):
             inside = (path or "").removeprefix(f"{staged}/").rstrip('",)')
-            source = origin.get(inside) or (generation.parts[kinds.CERTIFICATE].sources or [None])[0] if path else None
-            if source and inside in (*origin, kinds.CRT, kinds.KEY):
+            source = nginx.origin.get(inside) or pair.place if path else None
+            if source and inside in (*nginx.origin, CRT, KEY):
                 where = f"{source}:{match['line']}" if path == match["file"] else source
                 break
         shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
         found.append(Problem(where, shown, hint_for(text)))
     if not found:
         said = (stderr.strip().splitlines() or ["nginx -t failed without a word"])[-1]
-        found = [Problem(origin["front/nginx.conf"], lastwords.nginx(said))]
+        found = [Problem(nginx.conf, lastwords.nginx(said))]
     return tuple(found)
 
 
@@ -113,7 +116,7 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
     directory, account = host.paths.rehearsal, host.accounts.front
     shutil.rmtree(directory, ignore_errors=True)
     files.make_directory(directory, 0o700)
-    conf = generation.parts[kinds.NGINX].facts["origin"]["front/nginx.conf"]
+    conf = generation.parts[NginxPart].conf
     try:
         sockets = _copy(host, generation, staged, directory)
         files.make_directory(directory, 0o700, account.owner)  # from now on it may hold anything
@@ -142,7 +145,9 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
     front |= {path.removeprefix("front/"): data for path, data in assemble.generation_conf(generation).items()}
     if assemble.DEBUG in front:
         front[assemble.DEBUG] = b""  # the address of what serves; nobody asks there now
-    changed, sockets = onsockets.on_sockets(front, staged / "front", directory, kinds.included)
+    changed, sockets = onsockets.on_sockets(
+        front, staged / "front", directory, functools.partial(included, Snapshot(host.paths))
+    )
     was, now = (quoting.nginx_part(path).encode() for path in (host.paths.front_run, directory))
     for name, data in (front | changed).items():
         target = directory / name
@@ -176,19 +181,17 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
 
 def expectations(generation: Generation) -> tuple[probe.Expectation, ...]:
     """What the world gets when `generation` serves."""
-    return tuple(expectation(generation, listen) for listen in kinds.answering(generation.parts[kinds.NGINX]))
+    return tuple(expectation(generation, listen) for listen in generation.parts[NginxPart].answering)
 
 
 def doors(generation: Generation) -> tuple[serverblocks.Door, ...]:
     """Behind what the registry must not answer without a password."""
-    return kinds.doors_of(generation.parts[kinds.NGINX])
+    return generation.parts[NginxPart].doors
 
 
 def expectation(generation: Generation, listen: listening.Listen) -> probe.Expectation:
     """What `listen` must answer when `generation` serves."""
-    facts = generation.parts[kinds.CERTIFICATE].facts
-    own_pair = generation.parts[kinds.NGINX].facts["own_pair"]
-    settings = kinds.settings_of(generation.parts[kinds.SETTINGS])
-    name = (*settings.server_names, "localhost")[0]
-    fingerprint = facts["fingerprint"] if own_pair else None
+    name = (*generation.settings.server_names, "localhost")[0]
+    own_pair = generation.parts[NginxPart].own_pair
+    fingerprint = generation.parts[CertificatePart].fingerprint if own_pair else None
     return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name)

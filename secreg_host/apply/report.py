@@ -9,6 +9,7 @@ from typing import Any
 from secreg_host.base import records
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
+from secreg_host.generation.generations import Generation
 from secreg_host.wanted.provision import Provisioned
 
 LATEST = 1 << 33
@@ -39,7 +40,7 @@ class Report:
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
     of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
     findings that the report before did not have; changed: whether this apply changed what serves;
-    provisioned: what it wrote to /etc.
+    provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking.
     """
 
     generation: str = ""
@@ -53,6 +54,21 @@ class Report:
     fresh: tuple[Finding, ...] = ()
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
+    served: Generation | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is kept of it, as JSON values."""
+        return {
+            "generation": self.generation,
+            "since": self.since,
+            "findings": [asdict(finding) for finding in self.findings],
+            "waiting": self.waiting,
+            "fingerprint": self.fingerprint,
+            "sources": list(self.sources),
+            "checked": self.checked,
+            "users": self.users,
+        }
 
     @property
     def rejected(self) -> tuple[Finding, ...]:
@@ -75,19 +91,10 @@ def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding
     return tuple(Finding(kind, part, problem) for problem in problems)
 
 
-def save(paths: Paths, report: Report) -> None:
-    """Keep `report`; best effort, as a full disk must not stop what serves."""
-    record: dict[str, Any] = {
-        "generation": report.generation,
-        "since": report.since,
-        "findings": [asdict(finding) for finding in report.findings],
-        "waiting": report.waiting,
-        "fingerprint": report.fingerprint,
-        "sources": report.sources,
-        "checked": report.checked,
-        "users": report.users,
-    }
-    records.save(paths.report, record)
+def save(paths: Paths, report: Report, before: Report | None = None) -> None:
+    """Keep `report`, unless `before`, which is kept, says the same. Raises SecregError when it can't be written."""
+    if before is None or report.record != before.record:
+        records.save(paths.report, report.record)
 
 
 def load(paths: Paths) -> Report:

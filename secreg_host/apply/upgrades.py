@@ -18,7 +18,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.settings import Settings
 
 NGINX = ("nginx", "auth")
@@ -57,7 +57,7 @@ def waiting(held: Mapping[str, object], before: Report) -> dict[str, float]:
 
 def held(part: str, problems: Sequence[Problem], before: Report) -> tuple[Finding, ...]:
     """Findings on a program that was not renewed: waited for at first (the watchdog tries again), then rejected."""
-    program = "nginx" if part == kinds.NGINX else "the registry"
+    program = "nginx" if part == NginxPart.NAME else "the registry"
     hint = f"{program} goes on as it was started; mend the package, then: secure-registry reload"
     waited = time.time() - before.waiting.get(KEY, time.time())
     told = [Problem(item.where, f"{program} was upgraded, but: {item.what}", hint) for item in problems]

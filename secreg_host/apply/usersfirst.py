@@ -22,7 +22,9 @@ from secreg_host.generation.liveusers import LiveUsers, answer_path
 from secreg_host.host import memory
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
-from secreg_host.wanted import parts, sources
+from secreg_host.wanted import sources
+from secreg_host.wanted.parts import users as users_part
+from secreg_host.wanted.parts.users import UsersReading
 
 GRACE_SECONDS = 0.25
 """How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
@@ -41,13 +43,14 @@ class Users:
     """The users of one instance, made to count again and again while an apply goes on.
 
     mark: of .htpasswd before it was read last (sources.mark); findings: what was wrong with it then, or with letting
-    it count.
+    it count; counted: the users that count since (None: nobody is let in).
     """
 
     host: Host
     services: Services
     mark: str = ""
     findings: tuple[Finding, ...] = ()
+    counted: bytes | None = None
 
     @property
     def live(self) -> LiveUsers:
@@ -76,24 +79,29 @@ class Users:
         return sources.mark(str(self.host.paths.htpasswd)) != self.mark
 
     def _read(self, *, begin: bool) -> None:
-        live, counted = self.live, self.live.read()
-        seen = self._settled(GRACE_SECONDS if counted else 0.0)
+        live = self.live
+        self.counted = live.read()
+        seen = self._settled(GRACE_SECONDS if self.counted else 0.0)
         self.findings = (
-            *findings("rejected", parts.USERS, seen.problems),
-            *findings("warning", parts.USERS, seen.warnings),
+            *findings("rejected", users_part.NAME, seen.problems),
+            *findings("warning", users_part.NAME, seen.warnings),
         )
-        if counted is None and not begin:
+        if self.counted is None and not begin:
             return
+        fresh = False
         try:
-            with live.alone():
-                if fresh := live.read() != seen.htpasswd:
-                    live.write(seen.htpasswd)
+            if self.counted != seen.htpasswd:
+                with live.alone():
+                    if fresh := live.read() != seen.htpasswd:
+                        live.write(seen.htpasswd)
+            self.counted = seen.htpasswd
             self._settle(told=not fresh)
         except BaseException as error:
             where = str(self.host.paths.htpasswd)
             problems = bugs.caught(error, where)
-            if live.read() != seen.htpasswd:
+            if self.counted != seen.htpasswd:
                 live.shut()
+                self.counted = None
                 memory.empty(self.host, self.services.view("nginx"))
                 what = "it can't be taken over, so nobody can log in"
                 problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)
@@ -121,8 +129,8 @@ class Users:
         told: it may have begun with this epoch already. Raises SecregError when it goes on as before.
         """
         generation = generations.load(self.host, generations.current_name(self.host))
-        if generation is not None and generation.label:
-            return False  # that of 0.1 has users of its own; `settle` comes when another one serves
+        if generation is not None and generation.with_users:
+            return False  # `settle` comes when another one serves
         wants = self._wants(generation, epoch)
         if told and wants and not any(probe.once(want) for want in wants):
             self.live.mark_proven(epoch)
@@ -150,12 +158,12 @@ class Users:
         self.live.mark_proven(epoch)
         return True
 
-    def _settled(self, patience: float) -> parts.UsersReading:
+    def _settled(self, patience: float) -> UsersReading:
         """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
         until = time.monotonic() + patience
         while True:
             self.mark = sources.mark(str(self.host.paths.htpasswd))
-            seen = parts.read_users(self.host.paths)
+            seen = users_part.read(self.host.paths)
             there = reading.is_there(self.host.paths.htpasswd)
             if (there and not self.changed) or time.monotonic() >= until:
                 return seen
@@ -168,4 +176,4 @@ class Users:
         return tuple(replace(want, answer_path=answer_path(epoch), fingerprint=None) for want in known)
 
     def _add(self, kind: str, problems: Iterable[Problem]) -> None:
-        self.findings = (*self.findings, *findings(kind, parts.USERS, problems))
+        self.findings = (*self.findings, *findings(kind, users_part.NAME, problems))

@@ -166,6 +166,27 @@ def ask(path: Path | str, work: Callable[[], T], wait: float = WAIT_SECONDS) -> 
     return value  # type: ignore[no-any-return]
 
 
+def ask_as(name: str, uid: int, gid: int, work: Callable[[], T], place: Path | None = None) -> T | None:
+    """What `work` returns for the user `name` (uid, gid) with its groups, in the directory `place`, into which he need
+    not be let; None when it raises, or there is no answer within `WAIT_SECONDS`. Only root can be another user:
+    everybody else asks for himself."""
+
+    def as_user() -> T:
+        if place is not None:
+            os.chdir(place)
+        if os.geteuid() == 0:
+            try:
+                os.initgroups(name, gid)
+            except OSError:
+                os.setgroups([gid])
+            os.setgid(gid)
+            os.setuid(uid)
+        return work()
+
+    done, value = pickle.loads(_in_fork(as_user, WAIT_SECONDS) or pickle.dumps((False, None)))
+    return value if done else None
+
+
 def _in_fork(work: Callable[[], T], wait: float) -> bytes | None:
     """What `work` does, as pickled (True, result) or (False, exception); None when that takes longer than `wait`."""
     _left[:] = [pid for pid in _left if not _ended(pid)]

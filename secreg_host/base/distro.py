@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ UPSTREAM = "https://github.com/distribution/distribution/releases"
 """Where distribution's registry comes from."""
 
 
+@functools.cache
 def _ids(release: Path) -> list[str]:
     """ID and ID_LIKE of os-release(5): the distribution, then what it is made from."""
     try:

@@ -110,7 +110,9 @@ def make_directory(path: Path, mode: int, owner: tuple[int, int] | None = None) 
 
 def flip(link: Path, target: str) -> None:
     """Point symlink `link`, of the program's own, at `target` (relative to its directory) atomically and durably
-    (rename(2)). A directory that stands in its place is moved away."""
+    (rename(2)), unless it does already. A directory that stands in its place is moved away."""
+    if link.is_symlink() and str(link.readlink()) == target:
+        return
     _make_way(link)
     with explained(link):
         new = link.with_name(f".{link.name}.new")

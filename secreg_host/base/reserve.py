@@ -54,6 +54,9 @@ class Reserve:
                 self._keep(self.directory / str(number), self.size if number == 0 else 0)
 
     def _keep(self, path: Path, size: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if path.lstat().st_size >= size:
+                return
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(path, flags, files.PRIVATE)
         try:

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import replace
-
-from secreg_host.apply import report as reports
-from secreg_host.apply.report import Report, findings
-from secreg_host.base import bugs, files
-from secreg_host.base.errors import SecregError
-from secreg_host.base.journal import Level, say
+from secreg_host.apply.report import Finding, findings
+from secreg_host.base import bugs
 from secreg_host.clients import trust
+from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 
 PART = "trust"
 
 
-def follow(host: Host, report: Report) -> Report:
-    """Let the clients that trust us follow what serves now; what goes wrong there is a warning, never a failure."""
-    if not report.generation or not host.is_system:
-        return report
+def follow(host: Host, generation: Generation) -> tuple[Finding, ...]:
+    """Let the clients that trust us follow `generation`, which serves; what goes wrong there is a warning, never a
+    failure. For whoever holds the lock."""
+    if not host.is_system:
+        return ()
     try:
-        with files.lock(host.paths.lock, PART):
-            problems = trust.at(host).follow()
+        problems = trust.at(host, generation).follow()
     except BaseException as error:
         problems = bugs.caught(error, host.paths.trust)
-    for problem in problems:
-        say(f"warning: {problem}", Level.WARNING)
-    report = replace(report, findings=(*report.findings, *findings("warning", PART, problems)))
-    with contextlib.suppress(SecregError):  # a full disk must not stop what serves
-        reports.save(host.paths, report)
-    return report
+    return findings("warning", PART, problems)

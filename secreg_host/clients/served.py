@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from secreg_host.base import names
 from secreg_host.generation.generations import Generation
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts.certificate import CertificatePart
 
 HTTPS = 443
 
@@ -64,10 +64,10 @@ class Served:
 def of(generation: Generation) -> Served:
     """What `generation` serves: each name and address of its certificate, on each port with TLS; of a wildcard the
     names in SERVER_NAME that it covers."""
-    certificate = generation.parts[kinds.CERTIFICATE]
-    given = kinds.names_of(certificate)
+    certificate = generation.parts[CertificatePart]
+    given = certificate.usable_names
     wild = tuple(name.removeprefix("*") for name in given if name.startswith("*."))
-    wished = kinds.settings_of(generation.parts[kinds.SETTINGS]).server_names
+    wished = generation.settings.server_names
     covered = [name for name in wished if f".{name.partition('.')[2]}" in wild]
     exact = [*covered, *(name for name in given if "*" not in name and name not in covered)]
     endpoints = []
@@ -75,7 +75,7 @@ def of(generation: Generation) -> Served:
         if listen.tls:
             only = listen.host if listen.host not in ("", "::") else None
             endpoints += [Endpoint(name, listen.port) for name in exact if only is None or _reaches(name, only)]
-    return Served(tuple(dict.fromkeys(endpoints)), certificate.files.get(kinds.CA))
+    return Served(tuple(dict.fromkeys(endpoints)), certificate.ca)
 
 
 def _reaches(name: str, only: str) -> bool:

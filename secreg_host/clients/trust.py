@@ -21,12 +21,10 @@ from secreg_host.clients import foreign, owned, served, trust_containerd, trust_
 from secreg_host.clients.docker import docker as daemon
 from secreg_host.clients.docker.dockerd import Manager
 from secreg_host.clients.served import Served
-from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host, systemd_runs
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
-from secreg_host.wanted import parts as kinds
 
 DOCKER = "docker"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -71,7 +69,7 @@ class Trust:
         self.host = host
         self.paths = host.paths
         self.served = served.of(current) if current else None
-        self.settings = kinds.settings_of(current.parts[kinds.SETTINGS]) if current else None
+        self.settings = current.settings if current else None
         self.reach = next((at.reach for at in current.listens if at.tls), "") if current else ""
         self.record: dict[str, Any] = records.load(self.paths.trust, RECORD)
         self.manager = manager
@@ -273,11 +271,11 @@ class Trust:
         return templating.render(self.paths.templates, f"trust/{name}", **variables).decode()
 
 
-def at(host: Host) -> Trust:
-    """The clients of `host`, by what serves now."""
+def at(host: Host, current: Generation | None) -> Trust:
+    """The clients of `host`, by what serves: `current`."""
     manager = None
     if host.is_system and systemd_runs():
         from secreg_host.base.systemd import Systemd
 
         manager = Systemd()
-    return Trust(host, generations.load(host, generations.current_name(host)), manager)
+    return Trust(host, current, manager)

@@ -24,7 +24,6 @@ from secreg_host.base.journal import Level, say
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import printing
 from secreg_host.command import status as looking
-from secreg_host.generation import generations
 from secreg_host.host import memory
 from secreg_host.host.host import Host
 from secreg_host.services import foreground
@@ -135,10 +134,9 @@ def _tell(host: Host, report: Report) -> None:
     threading.Thread(target=_run_hooks, args=(host, report), daemon=True).start()
     printing.findings(report.findings)
     printing.password(host, report)
-    generation = generations.load(host, report.generation)
-    if generation is not None:
-        print(f"secure-registry {looking.one_line(report, generation)}")
-        print(f"log in with: {looking.login_hint(generation)}", flush=True)
+    if report.served is not None:
+        print(f"secure-registry {looking.one_line(report, report.served)}")
+        print(f"log in with: {looking.login_hint(report.served)}", flush=True)
 
 
 def _pid_file(paths: Paths) -> Path:

@@ -21,7 +21,7 @@ from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle, Services
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import users
 
 
 class Instance(Protocol):
@@ -102,7 +102,7 @@ class ByUnits:
         services = self.services
         if not services.wanted():
             raise SecregError("it does not run", "secure-registry start")
-        report = followed(self.host, apply.apply(Stage(self.host, services), Wish(doing, {})))
+        report = apply.apply(Stage(self.host, services), Wish(doing, {}), following(self.host))
         self.tell(report)
         return report
 
@@ -161,7 +161,7 @@ class InForeground:
 
     def let_users_count(self) -> tuple[Finding, ...]:
         found = foreground.reload(self.host.paths).findings if self.running() else ()
-        return tuple(finding for finding in found if finding.part == kinds.USERS)
+        return tuple(finding for finding in found if finding.part == users.NAME)
 
     def tell(self, report: Report) -> None:
         """The process itself does."""
@@ -188,8 +188,8 @@ def startable(call: Call) -> Instance:
     return found
 
 
-def followed(host: Host, report: Report) -> Report:
-    """`report`, once the clients of this host that trust the registry follow what serves now."""
+def following(host: Host) -> apply.Follow:
+    """What lets the clients of `host` that trust the registry follow what serves."""
     from secreg_host.clients import following
 
-    return following.follow(host, report)
+    return functools.partial(following.follow, host)

@@ -10,7 +10,7 @@ from secreg_host.base.errors import Problem
 from secreg_host.base.journal import Level, say
 from secreg_host.command import status
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts.certificate import CertificatePart
 
 
 def findings(found: Iterable[Finding]) -> None:
@@ -54,6 +54,6 @@ def serving(host: Host) -> int:
     print(status.as_text(found))
     if found.generation is not None and not found.down:
         print(f"log in with: {status.login_hint(found.generation)}")
-        if kinds.CA in found.generation.parts[kinds.CERTIFICATE].files:
+        if found.generation.parts[CertificatePart].ca:
             print("a line for other hosts, with which they trust it: secure-registry trust show --line")
     return found.code

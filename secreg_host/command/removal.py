@@ -13,7 +13,7 @@ from secreg_host.command.instance import Instance
 from secreg_host.generation import generations
 from secreg_host.host import views
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts.registry import RegistryPart
 
 
 def holds_images(path: Path) -> bool:
@@ -30,7 +30,7 @@ def _untrust(host: Host) -> tuple[Problem, ...]:
     from secreg_host.clients import trust
 
     try:
-        clients = trust.at(host)
+        clients = trust.at(host, generations.load(host, generations.current_name(host)))
         problems = clients.remove(())
         clients.forget()
     except SecregError as error:
@@ -55,7 +55,7 @@ def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> N
     for problem in _untrust(host):
         tell(str(problem))
     generation = generations.load(host, generations.current_name(host))
-    images = generation.parts[kinds.REGISTRY].facts["root"] if generation else str(paths.storage)
+    images = generation.parts[RegistryPart].root if generation else str(paths.storage)
     clear(paths.run)
     views.remove(paths)
     if purge:

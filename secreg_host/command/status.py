@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from secreg_host.apply import backend, probe, rehearsal
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
-from secreg_host.base import beside, files
+from secreg_host.base import files
 from secreg_host.base.errors import Exit, Problem, SecregError
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import served
 from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
@@ -21,7 +22,9 @@ from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host, systemd_runs
 from secreg_host.pki import ours
 from secreg_host.services import units
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.watchdog import retries, watch
 
 if TYPE_CHECKING:
@@ -93,7 +96,7 @@ def _look(host: Host) -> Status:
     retry = retries.load(host.paths)
     if retry and not retry.start:
         known = {finding.problem for finding in report.findings}
-        more = findings("failed", kinds.SETTINGS, [problem for problem in retry.what if problem not in known])
+        more = findings("failed", SettingsPart.NAME, [problem for problem in retry.what if problem not in known])
         report = replace(report, findings=(*report.findings, *more))
     failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
     if generation is None:
@@ -111,7 +114,7 @@ def _with_backend(host: Host, generation: Generation, report: Report) -> Report:
     others = [finding for finding in report.findings if finding.kind != "away"]
     away = [finding for finding in report.findings if finding.kind == "away"]
     if said := backend.wrong(host, generation):
-        asked = findings("away", kinds.REGISTRY, [backend.problem(host, generation, said)])
+        asked = findings("away", RegistryPart.NAME, [backend.problem(host, generation, said)])
         return replace(report, findings=(*others, *(away or asked)))
     return replace(report, findings=tuple(others))
 
@@ -119,9 +122,10 @@ def _with_backend(host: Host, generation: Generation, report: Report) -> Report:
 def _with_own_looks(host: Host, report: Report) -> Report:
     """The last report, but for what it says of the CA's key, which may be lost or come back without an apply."""
     with contextlib.suppress(SecregError):
-        lost = ours.warnings(host.paths, beside.content(host.paths.crt) or b"")
+        disk = Snapshot(host.paths)
+        lost = ours.warnings(disk, disk.content(host.paths.crt) or b"")
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
-        return replace(report, findings=(*others, *findings("warning", kinds.CERTIFICATE, lost)))
+        return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, lost)))
     return report
 
 
@@ -131,17 +135,17 @@ def _of_watchdog(manager: Systemd) -> tuple[reports.Finding, ...]:
     down = state.active in ("inactive", "failed") and manager.active(watch.MAIN)[0] == "active"
     if down and manager.properties(watch.UNIT, "LoadState")["LoadState"] != "masked":  # that is somebody's will
         what = f"it does not run ({state.active}): of edits, removed users included, only a reload takes note"
-        return findings("warning", kinds.SETTINGS, [Problem(watch.UNIT, what, f"systemctl start {watch.UNIT}")])
+        return findings("warning", SettingsPart.NAME, [Problem(watch.UNIT, what, f"systemctl start {watch.UNIT}")])
     says = state.status_text
     if not says.startswith(watch.BLIND):
         return ()
     what, _, remedy = says.partition(watch.REMEDY)
-    return findings("warning", kinds.SETTINGS, [Problem(watch.UNIT, what, remedy)])
+    return findings("warning", SettingsPart.NAME, [Problem(watch.UNIT, what, remedy)])
 
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
     """Addresses (https://…) under which `listen` is reached; the best one first."""
-    names = list(kinds.names_of(generation.parts[kinds.CERTIFICATE]))
+    names = list(generation.parts[CertificatePart].usable_names)
     if listen.host not in ("", "::"):
         names = [listen.host]
     port = "" if listen.port == 443 else f":{listen.port}"
@@ -160,14 +164,13 @@ def as_json(status: Status) -> dict[str, Any]:
         "warnings": [_finding(finding) for finding in status.report.warnings],
     }
     if status.generation:
-        parts = status.generation.parts
-        facts = parts[kinds.CERTIFICATE].facts
+        facts = status.generation.parts[CertificatePart].facts
         found["urls"] = sorted(
             {url for at in status.generation.listens if at.tls for url in urls(status.generation, at)}
         )
         found["certificate"] = {key: facts[key] for key in ("fingerprint", "not_before", "not_after", "names")}
         found["users"] = LiveUsers(status.host).count()
-        found["storage"] = parts[kinds.REGISTRY].facts["root"]
+        found["storage"] = status.generation.parts[RegistryPart].root
         found["slot"] = status.generation.slot
     if status.retry:
         found["retry"] = {"at": _iso(status.retry.next), "failed": status.retry.tries}
@@ -211,15 +214,15 @@ def as_text(status: Status) -> str:
 
 
 def _about(status: Status, generation: Generation) -> list[str]:
-    facts = generation.parts[kinds.CERTIFICATE].facts
-    ends = datetime.fromisoformat(facts["not_after"])
+    certificate = generation.parts[CertificatePart]
+    ends = certificate.not_after
     days = (ends - datetime.now(UTC)).days
     addresses = [url for at in generation.listens if at.tls for url in urls(generation, at)]
     rows = {
         "address": ", ".join(list(dict.fromkeys(addresses))[:4]),
-        "certificate": f"until {ends:%Y-%m-%d} ({days} days), SHA-256 {facts['fingerprint'][:16]}…",
+        "certificate": f"until {ends:%Y-%m-%d} ({days} days), SHA-256 {certificate.fingerprint[:16]}…",
         "users": str(LiveUsers(status.host).count()),
-        "images": str(generation.parts[kinds.REGISTRY].facts["root"] or "not on this host's file system"),
+        "images": str(generation.parts[RegistryPart].root or "not on this host's file system"),
         "generation": f"{generation.name[:12]}, registry in slot {generation.slot}",
     }
     return [f"  {name:<12} {value}" for name, value in rows.items()]
@@ -237,7 +240,7 @@ def one_line(report: Report, generation: Generation | None) -> str:
     """The status line of the unit (sd_notify): what serves, until when, what is held back."""
     if generation is None:
         return "nothing serves"
-    ends = datetime.fromisoformat(generation.parts[kinds.CERTIFICATE].facts["not_after"])
+    ends = generation.parts[CertificatePart].not_after
     listen = next(at for at in generation.listens if at.tls)
     said = f"serves {urls(generation, listen)[0]}, certificate until {ends:%Y-%m-%d}"
     for finding in report.rejected:

@@ -15,8 +15,11 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host import memory, processes
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts as kinds
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 
 NO_SLOT = "none"
 """The slot of a generation that passes requests on to a registry of somebody else's."""
@@ -30,9 +33,9 @@ NAME = f"{_WORD}(?:/{_WORD})*"
 can follow: it is matched for each request, and PCRE remembers no way back there (pcre2pattern(3))."""
 
 
-def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
+def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     """The generation of `parts`, with the registry in `slot`."""
-    settings = kinds.settings_of(parts[kinds.SETTINGS])
+    settings, registry = parts[SettingsPart].settings, parts[RegistryPart]
     paths = host.paths
     if settings.own_registry:
         upstream = f"unix:{processes.socket_of(host, slot)}"
@@ -48,26 +51,25 @@ def assemble(host: Host, parts: dict[str, Part], slot: str) -> Generation:
         "auth_socket": socket,
         "upstream": upstream,
         "users": glob.escape(str(paths.users_live)),  # stands in patterns
-        "registry_auth": parts[kinds.REGISTRY].facts["auth"],
-        "ca": kinds.CA in parts[kinds.CERTIFICATE].files,
+        "registry_auth": registry.auth,
+        "ca": parts[CertificatePart].ca is not None,
         "name": quoting.Quoted(NAME),
-        "tree": direct.tree(host, parts[kinds.REGISTRY].facts, slot),
+        "tree": direct.tree(host, registry, slot),
         "look": direct.must_look(host),
-        "headers": parts[kinds.REGISTRY].facts.get("headers", ()),
+        "headers": registry.headers,
         "memory": memory.place(host),
         "njs": None,
         "load_njs": False,
         "debug": None,
     }
-    debug = kinds.debug_of(parts[kinds.REGISTRY])
-    if debug and slot != NO_SLOT:
+    if (debug := registry.debug) and slot != NO_SLOT:
         both = debug.host == "" and hosts.has_ipv6()
         front["debug"] = [listening.place(one) for one in (debug, *([replace(debug, host="::")] if both else []))]
         front["debug_of_slot"] = processes.debug_of(slot, debug.port)
     module = njs.module(host, settings) if front["tree"] and not front["look"] else None
     if module and not module.wrong:
-        loaded = njs.loaded_by(parts[kinds.NGINX])
-        if loaded or njs.can_load(parts[kinds.NGINX]):
+        loaded = njs.loaded_by(parts[NginxPart])
+        if loaded or njs.can_load(parts[NginxPart]):
             front |= {"njs": module.path, "load_njs": not loaded}
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)

@@ -1,85 +1,19 @@
-"""Whether the front may send images from the registry's storage by itself: its user must be able to read them."""
+"""How the front sees the registry's storage, to send images from it by itself."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
-from secreg_host.base import distant, process, quoting
 from secreg_host.base.errors import Problem
 from secreg_host.host import views
 from secreg_host.host.host import Host
-from secreg_host.wanted.parts import Part, Reading
-
-TREE = "docker/registry/v2"
-"""Below rootdirectory, since distribution's version 2 (registry/storage/paths.go)."""
-
-LOOKS = 100
-"""Directories that are searched for a sample, and entries of each."""
+from secreg_host.images import readable
+from secreg_host.wanted.parts.registry import RegistryPart
 
 
-def checked(host: Host, reading: Reading) -> Reading:
-    """`reading` of docker-registry.yml; when the front can't read the storage, with that as a reason and a warning.
-
-    A sample is looked at, so that this takes no longer with more images; what can't be read later is left to the
-    registry, request by request.
-    """
-    part = reading.part
-    if part is None or part.facts["root"] is None or part.facts["more"]:
-        return reading
-    root = Path(part.facts["root"])
-    wrong = distant.ask(root, lambda: _unfit(host, root)) or _unread(host, root)
-    if wrong is None:
-        return reading
-    why, what, hint = wrong
-    warning = Problem(part.sources[0], f"{what}: downloads take the slow way, through the registry", hint)
-    unread = replace(part, facts=part.facts | {"more": why})
-    return replace(reading, part=unread, warnings=(*reading.warnings, warning))
-
-
-Wrong = tuple[str, str, str]
-"""What keeps the front from sending images: in short, in whole, and the remedy."""
-
-
-def _unfit(host: Host, root: Path) -> Wrong | None:
-    """What is not as the registry makes it: links, and what a view does not show."""
-    steps = itertools.accumulate(TREE.split("/"), lambda above, step: above / step, initial=root)
-    for path in (*itertools.islice(steps, 1, None), root / TREE / "blobs", root / TREE / "repositories"):
-        if path.is_symlink():
-            hint = f"move the images below {root}, or name the directory as rootdirectory that docker/registry/v2 is in"
-            return "a link in the storage", f"nginx follows no link in the storage, as {path} is", hint
-    if host.by_systemd and (inner := views.below(root)):
-        hint = f"name a directory on the file system that is mounted at {inner} as rootdirectory"
-        return "a mount in the storage", f"nginx does not see what is mounted at {inner}", hint
-    return None
-
-
-def _unread(host: Host, root: Path) -> Wrong | None:
-    """Whether the front's user can't read a sample of the images."""
-    account = host.accounts.front
-    tests = distant.ask(root, lambda: list(_samples(root)))
-    script = " && ".join(f'test {flag} "${number}"' for number, (flag, _) in enumerate(tests, 1))
-    paths = [os.path.relpath(path, root) for _, path in tests]
-    there = ["env", "-C", str(root)]  # a view begins there, whoever may go through what is above
-    if not host.by_systemd:
-        paths, there = [path for _, path in tests], []
-    argv = process.as_account(["sh", "-c", script, "sh", *paths], account)
-    if process.run([*there, *argv]).returncode == 0:
-        return None
-    quoted = quoting.shell(root)
-    hint = f"chgrp -hR {host.accounts.registry.name} {quoted} && chmod -R g+rX {quoted}"
-    return "nginx can't read the storage", f"nginx (user {account.name}) can't read {root}", hint
-
-
-def tree(host: Host, facts: Mapping[str, Any], slot: str) -> str | None:
+def tree(host: Host, part: RegistryPart, slot: str) -> str | None:
     """Where the front finds the images of the registry in `slot`; None: only the registry may answer."""
-    root = facts["root"]
-    return str(views.place(host, root, slot) / TREE) if root and facts.get("more") == "" else None
+    if part.root is None or part.more:
+        return None
+    return str(views.place(host, part.root, slot) / readable.TREE)
 
 
 def must_look(host: Host) -> bool:
@@ -87,38 +21,11 @@ def must_look(host: Host) -> bool:
     return not host.by_systemd and host.accounts.front != host.accounts.registry
 
 
-def unseen(host: Host, part: Part, slot: str) -> tuple[Problem, ...]:
-    """A warning when the front has no view of the storage of `part`, docker-registry.yml, though it should."""
-    root = part.facts["root"]
-    if not host.by_systemd or tree(host, part.facts, slot) is None or views.shows(host, root, slot):
+def unseen(host: Host, part: RegistryPart, slot: str) -> tuple[Problem, ...]:
+    """A warning when the front has no view of the storage of `part`, though it should."""
+    root = part.root
+    if root is None or not host.by_systemd or tree(host, part, slot) is None or views.shows(host, root, slot):
         return ()
     what = f"nginx has no view of {root}: downloads take the slow way, through the registry"
     hint = f"journalctl -u secure-registry-images@{slot} -n 20; mount(8) and the kernel must know nosymfollow"
-    return (Problem(part.sources[0], what, hint),)
-
-
-def _samples(root: Path) -> Iterator[tuple[str, str]]:
-    """Tests (test(1)) of the first file that is found for a blob, and for a repository."""
-    for below in ("blobs", "repositories"):
-        path = root
-        for step in (*TREE.split("/"), below):
-            if (path / step).is_dir():
-                path /= step
-        yield "-x", str(path)
-        if path.name == below and (found := _first_file(path)):
-            yield "-r", str(found)
-
-
-def _first_file(directory: Path) -> Path | None:
-    """A file below `directory`, if one turns up soon."""
-    pending = [directory]
-    for _ in range(LOOKS):
-        if not pending:
-            break
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in itertools.islice(entries, LOOKS):
-                if entry.is_dir(follow_symlinks=False) and entry.name != "_uploads":
-                    pending.append(Path(entry.path))
-                elif entry.is_file(follow_symlinks=False):
-                    return Path(entry.path)
-    return None
+    return (Problem(part.place, what, hint),)

@@ -19,8 +19,12 @@ from secreg_host.base import files, reading, records
 from secreg_host.base.errors import SecregError
 from secreg_host.formats.listening import Listen
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts import kinds
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
+from secreg_host.wanted.settings import Settings
 
 MANIFEST = "generation.json"
 OLD_SLOT = "slot"
@@ -36,45 +40,55 @@ IDENTITY = 32
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation: its parts, the registry's slot, and the files rendered for it; label: its name, if a version of
-    this program made it that named them otherwise."""
+    """A generation: its parts, the registry's slot, and the files rendered for it.
 
-    parts: dict[str, Part]
+    Of one that was loaded, whichever version of this program made it: label, its name, and said, its manifest as it
+    stands.
+    """
+
+    parts: Parts
     slot: str
     rendered: dict[str, bytes]
     label: str = ""
+    said: Mapping[str, Any] | None = None
 
     @property
     def files(self) -> dict[str, bytes]:
         """Every file: path below the generation's directory -> bytes."""
         found = dict(self.rendered)
-        for part in self.parts.values():
+        for part in self.parts:
             found |= part.files
         return found
 
     @property
     def manifest(self) -> bytes:
         """What is kept of it besides its files. Its version is no part of its name."""
-        whole = self._listing | {"version": records.VERSION}
+        whole = {**self._listing, "version": records.VERSION}
         return json.dumps(whole, indent=1, sort_keys=True).encode() + b"\n"
 
     @property
-    def _listing(self) -> dict[str, Any]:
+    def with_users(self) -> bool:
+        """Whether users are in it: version 0.1 made it."""
+        return self.said is not None and OLD_SLOT in self.said
+
+    @property
+    def _listing(self) -> Mapping[str, Any]:
+        if self.said is not None:
+            return self.said
         listing = {
-            name: {"files": sorted(part.files), "facts": part.facts, "sources": part.sources}
-            for name, part in self.parts.items()
+            part.NAME: {"files": sorted(part.files), "facts": part.facts, "sources": part.sources}
+            for part in self.parts
         }
         return {"parts": listing, "registry_slot": self.slot}
 
     @property
     def name(self) -> str:
-        if self.label:
-            return self.label
-        summary = hashlib.sha256()
-        manifest = json.dumps(self._listing, indent=1, sort_keys=True).encode() + b"\n"
-        for path, data in sorted((self.files | {MANIFEST: manifest}).items()):
-            summary.update(f"{path}\0{len(data)}\0".encode() + data)
-        return summary.hexdigest()[:IDENTITY]
+        return self.label or _name(self._listing, self.files)
+
+    @property
+    def settings(self) -> Settings:
+        """What it was made with, but the password."""
+        return self.parts[SettingsPart].settings
 
     @property
     def front(self) -> str:
@@ -83,18 +97,18 @@ class Generation:
         for path, data in sorted(self.files.items()):
             if path.startswith("front/"):
                 summary.update(f"{path}\0{len(data)}\0".encode() + data)
-        summary.update(json.dumps(self.parts[parts.NGINX].facts["outside"], sort_keys=True).encode())
+        summary.update(json.dumps(self.parts[NginxPart].outside, sort_keys=True).encode())
         return summary.hexdigest()[:IDENTITY]
 
     @property
     def listens(self) -> tuple[Listen, ...]:
         """Where its nginx.conf listens."""
-        return parts.listens_of(self.parts[parts.NGINX])
+        return self.parts[NginxPart].listens
 
     @property
     def taken(self) -> tuple[Listen, ...]:
         """Every address that its nginx takes: that of the registry's metrics, too."""
-        debug = parts.debug_of(self.parts[parts.REGISTRY])
+        debug = self.parts[RegistryPart].debug
         return (*self.listens, *([debug] if debug else []))
 
     def differs(self, other: Generation | None, prefix: str) -> bool:
@@ -105,6 +119,15 @@ class Generation:
         return {path: mine[path] for path in mine if path.startswith(prefix)} != {
             path: its[path] for path in its if path.startswith(prefix)
         }
+
+
+def _name(listing: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """The digest by which a generation of these `files` is called, of whose parts a manifest says `listing`."""
+    summary = hashlib.sha256()
+    manifest = json.dumps(listing, indent=1, sort_keys=True).encode() + b"\n"
+    for path, data in sorted({**files, MANIFEST: manifest}.items()):
+        summary.update(f"{path}\0{len(data)}\0".encode() + data)
+    return summary.hexdigest()[:IDENTITY]
 
 
 def owners(host: Host) -> dict[str, tuple[int, int]]:
@@ -170,8 +193,7 @@ def proven_name(host: Host) -> str | None:
 
 def mark_proven(host: Host, name: str) -> None:
     """Remember that generation `name` was proven to serve."""
-    if proven_name(host) != name:
-        files.flip(host.paths.proven, f"generations/{name}")
+    files.flip(host.paths.proven, f"generations/{name}")
 
 
 def load(host: Host, name: str | None) -> Generation | None:
@@ -181,21 +203,20 @@ def load(host: Host, name: str | None) -> Generation | None:
     directory = host.paths.generations / name
     try:
         manifest = records.load(directory / MANIFEST, SHAPE)
-        found = {}
-        for name_of_part, entry in manifest["parts"].items():
-            data = {path: _bytes(directory / path) for path in entry["files"]}
-            if name_of_part in parts.ALL:
-                found[name_of_part] = Part(data, entry["facts"], tuple(entry["sources"]))
-        taken = {path for part in found.values() for path in part.files} | {MANIFEST, *EXTRA}
-        paths = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
-        own = {path: _bytes(paths[path]) for path in set(paths) - taken}
-        if OLD_SLOT in manifest:
-            generation = Generation(found, manifest[OLD_SLOT], own, label=name)
-        else:
-            generation = Generation(found, manifest["registry_slot"], own)
-    except (OSError, KeyError, SecregError):
+        paths = (path for path in directory.rglob("*") if path.is_file())
+        names = {str(path.relative_to(directory)) for path in paths} - {MANIFEST, *EXTRA}
+        left = {name: _bytes(directory / name) for name in names}
+        old = OLD_SLOT in manifest
+        whole = old or _name(manifest, left) == name
+        found = []
+        for kind in kinds.ALL:
+            entry = manifest["parts"][kind.NAME]
+            data = {path: left.pop(path) for path in entry["files"]}
+            found.append(kind.restored(data, tuple(entry["sources"]), entry["facts"]))
+        slot = manifest[OLD_SLOT if old else "registry_slot"]
+    except (OSError, AttributeError, LookupError, TypeError, ValueError, SecregError):
         return None
-    return generation if generation.name == name and set(found) == set(parts.ALL) else None
+    return Generation(Parts(*found), slot, left, name, manifest) if whole else None
 
 
 def _bytes(path: Path) -> bytes:

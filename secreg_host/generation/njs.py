@@ -16,7 +16,8 @@ from secreg_host.formats import nginxconf, nginxsyntax
 from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.nginx import CONF as NGINX_CONF
+from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.settings import Settings
 
 NAME = "ngx_http_js_module.so"
@@ -46,17 +47,17 @@ http {{
 """
 
 
-def loaded_by(nginx: Part) -> bool:
+def loaded_by(nginx: NginxPart) -> bool:
     """Whether the administrator's nginx.conf loads the module already (twice is an error)."""
-    outside = (reading.peek(Path(path), reading.OTHER) for path in nginx.facts["outside"])
+    outside = (reading.peek(Path(path), reading.OTHER) for path in nginx.outside)
     texts = (data.decode(errors="replace") for data in (*nginx.files.values(), *outside))
     return any(LOADS.search(text) for text in texts)
 
 
-def can_load(nginx: Part) -> bool:
+def can_load(nginx: NginxPart) -> bool:
     """Whether a `load_module` in secure-registry/main.conf comes early enough: before the first block."""
     with contextlib.suppress(SecregError):
-        text = nginx.files["front/nginx.conf"].decode()
+        text = nginx.files[NGINX_CONF].decode()
         for directive in nginxsyntax.parse(text, ""):
             if directive.name == "include" and directive.args[:1] == (f"{nginxconf.GENERATED}/main.conf",):
                 return True

@@ -6,11 +6,11 @@ Of home directories the registry sees nothing but the directory of images, by a 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import stat
 from pathlib import Path
-from typing import Any
 
-from secreg_host.base import distant
+from secreg_host.base import distant, files, quoting, reading
+from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import HOMES, NOT_KEPT
 from secreg_host.host.host import Host
 
@@ -20,17 +20,6 @@ ELSEWHERE = "name a directory of its own elsewhere, such as /srv/registry"
 def resolved(root: str) -> str:
     """The directory `root` without links, as far as it is there. Raises SecregError when it does not answer."""
     return distant.ask(root, lambda: os.path.realpath(root))
-
-
-def real(facts: Mapping[str, Any]) -> str | None:
-    """The directory of images without links, by the facts of docker-registry.yml (a part of before does not say it)."""
-    found = facts.get("real") or facts["root"]
-    return None if found is None else str(found)
-
-
-def places(facts: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Every way in which the directory of images can be named, by the same facts."""
-    return tuple(dict.fromkeys(Path(one) for one in (facts["root"], real(facts)) if one))
 
 
 def at_home(place: str | None) -> bool:
@@ -54,3 +43,29 @@ def refused(host: Host, root: str, place: str) -> tuple[str, str] | None:
     if at_home(place) and ":" in place:
         return f"rootdirectory {root}: a unit can't name a path with a colon below a home directory", ELSEWHERE
     return None
+
+
+def unwritable(host: Host, root: str) -> tuple[str, str] | None:
+    """Why the registry can't write to the directory `root`, which is made if there is none, and what to do; None: it
+    can."""
+    path, account = Path(root), host.accounts.registry
+    try:
+        status = reading.status(path)
+        if status is None:
+            distant.ask(path, lambda: files.make_directory(path, 0o750, account.owner))
+            return None
+    except SecregError as error:
+        name, quoted = account.name, quoting.shell(root)
+        hint = f"correct the path; or create it: install -d -o {name} -g {name} -m 750 {quoted}"
+        return f"rootdirectory: {error.problems[0].what}", hint
+    if not stat.S_ISDIR(status.st_mode):
+        return f"rootdirectory {root} is not a directory", "name a directory"
+    writable = (
+        (status.st_uid == account.uid and status.st_mode & 0o200)
+        or (status.st_gid == account.gid and status.st_mode & 0o020)
+        or status.st_mode & 0o002
+    )
+    if writable:
+        return None
+    what = f"the registry (user {account.name}) can't write to rootdirectory {root}"
+    return what, f"chown -hR {account.name}: {quoting.shell(root)}"

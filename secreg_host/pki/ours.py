@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import beside, bugs, files
+from secreg_host.base import bugs, reading
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.base.records import Ledger
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.pki import certs, issued
 from secreg_host.pki.certs import KeyPair
 
@@ -29,17 +29,18 @@ def kept_ca(paths: Paths) -> Path:
     return paths.state / paths.ca_crt.name
 
 
-def authority(paths: Paths) -> Authority:
+def authority(disk: Snapshot) -> Authority:
     """The host's CA: its key, and the certificate that belongs to it, in state/ or, brought back from a backup, /etc.
 
     A CA certificate of the administrator's in /etc, whose key never was here, is not the host's CA.
     """
+    paths = disk.paths
     try:
-        kept, shown = files.read_or_none(kept_ca(paths)), beside.content(paths.ca_crt)
-        key = files.read_or_none(paths.ca_key)
+        kept, shown = disk.read(kept_ca(paths), reading.PEM), disk.content(paths.ca_crt)
+        key = disk.read(paths.ca_key, reading.PEM)
     except SecregError as error:
         return Authority(None, Problem(str(paths.ca_key), error.message, error.hint))
-    ours = kept is not None or (shown is not None and is_our_ca(paths, shown))
+    ours = kept is not None or (shown is not None and is_our_ca(disk, shown))
     if key is None and not ours:
         return Authority(None)
     flaw = "it is not there" if key is None else ""
@@ -54,18 +55,18 @@ def authority(paths: Paths) -> Authority:
     return Authority(None, Problem(str(paths.ca_key), said, hint))
 
 
-def is_our_ca(paths: Paths, crt: bytes) -> bool:
+def is_our_ca(disk: Snapshot, crt: bytes) -> bool:
     """Whether the CA certificate `crt`, found in /etc, is the host's own: the one in state/ or, where that is lost, one
     that this program made, be it on the host that this one was restored from."""
-    kept = files.read_or_none(kept_ca(paths))
-    return Ledger(paths).wrote(paths.ca_crt, crt) or (certs.is_made_here(crt) if kept is None else crt == kept)
+    kept = disk.read(kept_ca(disk.paths), reading.PEM)
+    return disk.ledger.wrote(disk.paths.ca_crt, crt) or (certs.is_made_here(crt) if kept is None else crt == kept)
 
 
-def signer(paths: Paths, crt: bytes) -> bytes:
+def signer(disk: Snapshot, crt: bytes) -> bytes:
     """The CA certificate that signed `crt`: ca.crt in /etc or, of the host's own CA, in state/; b"": neither did."""
-    for path in (paths.ca_crt, kept_ca(paths)):
+    for path in (disk.paths.ca_crt, kept_ca(disk.paths)):
         try:
-            data = beside.content(path)
+            data = disk.content(path)
         except SecregError:
             continue
         if data is not None and certs.is_issued_by(crt, data):
@@ -73,39 +74,39 @@ def signer(paths: Paths, crt: bytes) -> bytes:
     return b""
 
 
-def is_our_certificate(paths: Paths, crt: bytes) -> bool:
+def is_our_certificate(disk: Snapshot, crt: bytes) -> bool:
     """Whether this program issued `crt`: it remembers, or the host's own CA signed it."""
-    if Ledger(paths).wrote(paths.crt, crt):
+    if disk.ledger.wrote(disk.paths.crt, crt):
         return True
-    own = files.read_or_none(kept_ca(paths))
+    own = disk.read(kept_ca(disk.paths), reading.PEM)
     if own is not None and certs.is_issued_by(crt, own):
         return True
-    shown = beside.content(paths.ca_crt)
-    return shown is not None and is_our_ca(paths, shown) and certs.is_issued_by(crt, shown)
+    shown = disk.content(disk.paths.ca_crt)
+    return shown is not None and is_our_ca(disk, shown) and certs.is_issued_by(crt, shown)
 
 
-def strangers(paths: Paths, targets: tuple[Path, ...], command: str) -> tuple[Problem, ...]:
+def strangers(disk: Snapshot, targets: tuple[Path, ...], command: str) -> tuple[Problem, ...]:
     """What stands at `targets` (of the certificate, its key, ca.crt) and is not of this program's making; how it is
     renewed, and how `command` would replace it. A key is only ours if it is remembered. Raises SecregError when one
     can't be read."""
     found = []
     for path in targets:
-        data = beside.content(path)
+        data = disk.content(path)
         link = f"a link to {path.readlink()}, " if path.is_symlink() else ""
         if data is None and not link:
             continue
-        if data is not None and _is_ours(paths, path, data):
+        if data is not None and _is_ours(disk, path, data):
             continue
         said = f"is {link}not of this program's making{_issuer(data)}" if data else f"is {link}where no file is"
-        hint = f"{renewal(paths, path)}; or keep it beside (.bak) and let another one serve: {command} --force"
+        hint = f"{renewal(disk, path)}; or keep it beside (.bak) and let another one serve: {command} --force"
         found.append(Problem(str(path), said, hint))
     return tuple(found)
 
 
-def _is_ours(paths: Paths, path: Path, data: bytes) -> bool:
-    if path == paths.key:
-        return Ledger(paths).wrote(path, data)
-    return is_our_certificate(paths, data) if path == paths.crt else is_our_ca(paths, data)
+def _is_ours(disk: Snapshot, path: Path, data: bytes) -> bool:
+    if path == disk.paths.key:
+        return disk.ledger.wrote(path, data)
+    return is_our_certificate(disk, data) if path == disk.paths.crt else is_our_ca(disk, data)
 
 
 def _issuer(data: bytes | None) -> str:
@@ -117,11 +118,11 @@ def _issuer(data: bytes | None) -> str:
         return ""
 
 
-def renewal(paths: Paths, path: Path) -> str:
+def renewal(disk: Snapshot, path: Path) -> str:
     """How the certificate or the key at `path` is renewed: gencert is for what is ours."""
     try:
-        data = beside.content(path)
-        if data is not None and _is_ours(paths, path, data):
+        data = disk.content(path)
+        if data is not None and _is_ours(disk, path, data):
             return GENCERT
     except SecregError:
         pass
@@ -129,7 +130,7 @@ def renewal(paths: Paths, path: Path) -> str:
     return f"renew it where it comes from{where}"
 
 
-def warnings(paths: Paths, crt: bytes) -> tuple[Problem, ...]:
+def warnings(disk: Snapshot, crt: bytes) -> tuple[Problem, ...]:
     """What should be known at once of what can't be renewed: the CA that signed `crt`, which serves, lost its key."""
-    lost = authority(paths).lost
-    return (lost,) if lost is not None and is_our_certificate(paths, crt) else ()
+    lost = authority(disk).lost
+    return (lost,) if lost is not None and is_our_certificate(disk, crt) else ()

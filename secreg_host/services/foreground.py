@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from secreg_host.host.host import Host
 from secreg_host.host.processes import Process
 from secreg_host.services import nginxmaster, notstarted
 from secreg_host.services.services import TRIAL_SECONDS
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import provision
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.settings import SettingsPart
 
 STOP_ORDER = ("nginx", "auth", "registry")
 STOP_SECONDS = 10.0
@@ -66,13 +66,13 @@ class ForegroundServices:
         self.host = host
         self.children: dict[str, Child] = {}
         self.leaving: dict[str, Child] = {}  # asked to end; they finish what they have begun
-        self.parts: Mapping[str, Part] = {}
-        self.registries: dict[str, Mapping[str, Part]] = {}  # by slot, what each was made ready for
+        self.parts = Parts()
+        self.registries: dict[str, Parts] = {}  # by slot, what each was made ready for
 
-    def prepare(self, parts: Mapping[str, Part]) -> None:
+    def prepare(self, parts: Parts) -> None:
         self.parts = parts
 
-    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+    def prepare_registry(self, parts: Parts, slot: str) -> None:
         self.registries[slot] = parts
 
     def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:
@@ -87,7 +87,7 @@ class ForegroundServices:
 
     def _process(self, name: str) -> Process:
         kind, _, slot = name.partition("@")
-        settings = kinds.settings_of(self.registries.get(slot, self.parts)[kinds.SETTINGS])
+        settings = self.registries.get(slot, self.parts)[SettingsPart].settings
         if kind == "registry":
             return processes.registry(self.host, slot, settings.registry_binary)
         make = processes.front if kind == "nginx" else processes.auth

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from secreg_host.base.errors import Problem, SecregError
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.part import Parts
 
 TRIAL_SECONDS = 10.0
 """How long a program may take to say its version."""
@@ -16,10 +16,10 @@ TRIAL_SECONDS = 10.0
 class Services(Protocol):
     """Runs the processes of `processes.py`, known by their names: `nginx`, `auth`, `registry@a`."""
 
-    def prepare(self, parts: Mapping[str, Part]) -> None:
+    def prepare(self, parts: Parts) -> None:
         """Make ready for processes with these parts: units, programs. Raises SecregError."""
 
-    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+    def prepare_registry(self, parts: Parts, slot: str) -> None:
         """Make ready for the registry of these parts in `slot`, and for nothing else: they are only tried. Raises
         SecregError."""
 
@@ -78,10 +78,10 @@ class Services(Protocol):
 class Idle:
     """`Services` where nothing runs and nothing may be started: configuration is only checked."""
 
-    def prepare(self, parts: Mapping[str, Part]) -> None:
+    def prepare(self, parts: Parts) -> None:
         pass
 
-    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+    def prepare_registry(self, parts: Parts, slot: str) -> None:
         pass
 
     def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:

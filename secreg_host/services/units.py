@@ -17,8 +17,9 @@ from secreg_host.base.rendered import Rendered
 from secreg_host.host import memory, processes, views
 from secreg_host.host.host import Host
 from secreg_host.images import imagesplace
-from secreg_host.wanted import parts as kinds
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 
 MAIN = "secure-registry.service"
 TRIAL = "trial"
@@ -33,14 +34,14 @@ def unit_of(name: str) -> str:
     return f"secure-registry-{name}.service"
 
 
-def render(host: Host, parts: Mapping[str, Part]) -> dict[Path, bytes]:
+def render(host: Host, parts: Parts) -> dict[Path, bytes]:
     """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
-    settings = kinds.settings_of(parts[kinds.SETTINGS])
-    storage = imagesplace.real(parts[kinds.REGISTRY].facts)
+    settings = parts[SettingsPart].settings
+    storage = parts[RegistryPart].storage
     program = settings.nginx_binary
     wanted = {"nginx": partial(processes.front, host, program), "auth": partial(processes.auth, host, program)}
     if settings.own_registry:
-        moved = None if storage == parts[kinds.REGISTRY].facts["root"] else storage
+        moved = None if storage == parts[RegistryPart].root else storage
         wanted["registry@"] = partial(processes.registry, host, INSTANCE, settings.registry_binary, moved)
     rendered = {}
     for name, make in wanted.items():
@@ -99,7 +100,7 @@ def write(host: Host, units: Mapping[Path, bytes]) -> bool:
     return bool(changed)
 
 
-def prepare_slot(host: Host, parts: Mapping[str, Part], slot: str) -> bool:
+def prepare_slot(host: Host, parts: Parts, slot: str) -> bool:
     """Give `slot` units of its own, which fit `parts`, where those of all slots do not: by these, what is proven is
     started again. Whether systemd must read units again. Raises SecregError."""
     changed = False

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +19,8 @@ from secreg_host.host import processes, views
 from secreg_host.host.host import Host
 from secreg_host.services import nginxmaster, notstarted, unitlog, units
 from secreg_host.services.services import TRIAL_SECONDS
-from secreg_host.wanted import parts as kinds
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.settings import SettingsPart
 
 RENEW_SECONDS = 10.0
 BEGUN = "InactiveExitTimestamp"
@@ -46,13 +46,12 @@ class UnitServices:
         """Connected when it is first needed: users go live without it."""
         return Systemd()
 
-    def prepare(self, parts: Mapping[str, Part]) -> None:
+    def prepare(self, parts: Parts) -> None:
         with contextlib.suppress(SecregError):  # it is away, which was told: the link stays as it is
-            program = str(hosts.nginx(kinds.settings_of(parts[kinds.SETTINGS]).nginx_binary))
+            program = str(hosts.nginx(parts[SettingsPart].settings.nginx_binary))
             link = self.host.paths.nginx_program
-            if not link.is_symlink() or str(link.readlink()) != program:
-                files.make_directory(link.parent, 0o711)
-                files.flip(link, program)
+            files.make_directory(link.parent, 0o711)
+            files.flip(link, program)
         rendered = units.render(self.host, parts)
         changed = units.write(self.host, rendered)
         if units.drop_slots(self.host):
@@ -62,7 +61,7 @@ class UnitServices:
             if not all(map(self._known, names)):
                 self.systemd.call("Reload")
 
-    def prepare_registry(self, parts: Mapping[str, Part], slot: str) -> None:
+    def prepare_registry(self, parts: Parts, slot: str) -> None:
         if not (self.host.paths.units / units.unit_of("registry@")).exists():
             self.prepare(parts)  # nothing was ever proven, and systemd finds new units by itself
         elif units.prepare_slot(self.host, parts, slot):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from secreg_host.base import beside, files, reading, records
+from secreg_host.base import beside, files, reading
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import Paths
-from secreg_host.base.records import Ledger, Write
+from secreg_host.base.records import Write
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import opensslcnf
 from secreg_host.formats.opensslcnf import Request
-from secreg_host.host.host import Host
 from secreg_host.pki import certs, issued, ours
 from secreg_host.pki.certs import KeyPair
 from secreg_host.wanted import defaults
@@ -40,31 +40,29 @@ class Issue:
     kept: tuple[Path, ...] = ()
 
 
-def restore_ca(host: Host) -> list[Write]:
+def restore_ca(disk: Snapshot) -> list[Write]:
     """Put ca.crt back into /etc when it is missing there; the CA itself is in state/ (its key never leaves it)."""
-    kept = reading.read(ours.kept_ca(host.paths), reading.PEM)
-    if kept is None or os.path.lexists(host.paths.ca_crt):
+    kept = disk.read(ours.kept_ca(disk.paths), reading.PEM)
+    if kept is None or os.path.lexists(disk.paths.ca_crt):
         return []
-    write = Write(host.paths.ca_crt, kept)
-    Ledger(host.paths).record([write])
-    files.write(write.path, write.data, write.mode)
-    return [write]
+    writes = [Write(disk.paths.ca_crt, kept)]
+    disk.write(writes)
+    return writes
 
 
-def due(host: Host, now: datetime) -> bool:
+def due(disk: Snapshot, now: datetime) -> bool:
     """Whether the certificate that we issued must be issued anew: two thirds of its life are over, or openssl.cnf names
     other names or addresses. Never for one that the administrator brought, nor with a key of his. Raises BadInput when
     openssl.cnf is bad, whoever issued the certificate: the next gencert will need it."""
-    paths = host.paths
-    cnf = reading.read(paths.openssl_cnf, reading.SETTINGS)
+    paths = disk.paths
+    cnf = disk.read(paths.openssl_cnf, reading.SETTINGS)
     request = opensslcnf.parse(cnf.decode(errors="replace"), str(paths.openssl_cnf)) if cnf is not None else None
-    crt = reading.peek(paths.crt, reading.PEM)
+    crt = disk.peek(paths.crt, reading.PEM)
     if request is None or crt is None:
         return False
-    ledger = Ledger(paths)
-    if not ledger.wrote(paths.crt, crt) or not ledger.wrote(paths.key, beside.content(paths.key)):
+    if not disk.ledger.wrote(paths.crt, crt) or not disk.ledger.wrote(paths.key, disk.content(paths.key)):
         return False
-    ca = ours.authority(paths).pair
+    ca = ours.authority(disk).pair
     if ca is None or not certs.is_issued_by(crt, ca.crt):
         return False
     found = certs.describe(certs.chain(crt)[0])
@@ -72,31 +70,32 @@ def due(host: Host, now: datetime) -> bool:
     return names_differ or now > found.not_before + (found.not_after - found.not_before) * 2 / 3
 
 
-def check(paths: Paths, order: Order) -> None:
+def check(disk: Snapshot, order: Order) -> None:
     """Raise BadInput, before anything is changed, when the CA's key is lost (and no new CA is asked for), or when what
     would be replaced is not ours (and `order` has no force) or no file at all."""
-    if not order.new_ca and (lost := ours.authority(paths).lost):
+    paths = disk.paths
+    if not order.new_ca and (lost := ours.authority(disk).lost):
         raise BadInput([lost])
     targets = (paths.crt, paths.key, *((paths.ca_crt,) if order.new_ca else ()))
     problems = [wrong for path in targets if (wrong := beside.obstacle(path))]
     if not problems and not order.force:
-        problems += ours.strangers(paths, targets, order.command)
+        problems += ours.strangers(disk, targets, order.command)
     if problems:
         raise BadInput(problems)
 
 
-def issue(host: Host, settings: Settings, facts: defaults.Facts, now: datetime, order: Order) -> Issue:
+def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: datetime, order: Order) -> Issue:
     """Issue a server certificate as openssl.cnf says, signed by the host's CA, which is made if need be.
 
     What is written is docker-registry.{crt,key}, with a new CA also ca.crt. Links are replaced. Raises BadInput, with
     nothing changed, when openssl.cnf is bad or asks for what no client would take, and for what `check` finds.
     """
-    paths = host.paths
-    check(paths, order)
-    text = (reading.read(paths.openssl_cnf, reading.SETTINGS) or b"").decode(errors="replace")
+    paths = disk.paths
+    check(disk, order)
+    text = (disk.read(paths.openssl_cnf, reading.SETTINGS) or b"").decode(errors="replace")
     request = opensslcnf.parse(text, str(paths.openssl_cnf))
     writes: list[Write] = []
-    ca = None if order.new_ca else ours.authority(paths).pair
+    ca = None if order.new_ca else ours.authority(disk).pair
     if ca is None:
         ca = certs.make_ca(request.dns_names, request.addresses, now, settings.o, facts.hostname)
         writes += [Write(paths.ca_key, ca.key, files.PRIVATE), Write(ours.kept_ca(paths), ca.crt)]
@@ -104,9 +103,8 @@ def issue(host: Host, settings: Settings, facts: defaults.Facts, now: datetime, 
             writes.append(Write(paths.ca_crt, ca.crt))
     pair = _issued(paths, ca, request, settings, facts, now)
     writes += [Write(paths.key, pair.key, files.PRIVATE), Write(paths.crt, pair.crt)]
-    kept = _kept(paths, writes, order, now)
-    Ledger(paths).record([write for write in writes if write.path.parent == paths.etc])
-    records.write_together(paths, writes)
+    kept = _kept(disk, writes, order, now)
+    disk.write(writes)
     return Issue(tuple(writes), kept)
 
 
@@ -133,10 +131,11 @@ def _issued(
     return pair
 
 
-def _kept(paths: Paths, writes: list[Write], order: Order, now: datetime) -> tuple[Path, ...]:
+def _kept(disk: Snapshot, writes: list[Write], order: Order, now: datetime) -> tuple[Path, ...]:
     """Keep beside what `writes` would replace and is not ours, links, and a CA that a new one follows."""
+    paths = disk.paths
     targets = tuple(write.path for write in writes if write.path.parent == paths.etc)
-    foreign = {Path(problem.where) for problem in ours.strangers(paths, targets, order.command)}
+    foreign = {Path(problem.where) for problem in ours.strangers(disk, targets, order.command)}
     keep = [path for path in targets if path in foreign or path.is_symlink()]
     keep += [write.path for write in writes if write.path.parent == paths.state]
     private = (paths.key, paths.ca_key)

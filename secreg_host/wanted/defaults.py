@@ -10,7 +10,8 @@ from typing import Any
 from secreg_host.base import files, quoting, reading, records, templating
 from secreg_host.base.errors import SecregError
 from secreg_host.base.names import address, is_host_name
-from secreg_host.base.records import Ledger, Write
+from secreg_host.base.records import Write
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import envfile
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
@@ -92,32 +93,28 @@ def render_conf(host: Host, given: Mapping[str, Given]) -> Write:
     return Write(host.paths.conf, data, files.SECRET)
 
 
-def follow(host: Host, writes: tuple[Write, ...], *, create: bool) -> tuple[Write, ...]:
+def follow(disk: Snapshot, writes: tuple[Write, ...], *, create: bool) -> tuple[Write, ...]:
     """Bring unedited files up to `writes`; missing ones are made if `create`. Returns what was written.
 
     A link is an edit, whatever it leads to, and stays as it is: no default is written through it or in its place.
 
     Raises SecregError when a file can't be written; each file is then old or new, and a later run goes on.
     """
-    ledger = Ledger(host.paths)
     due = []
     for write in writes:
         if write.path.is_symlink():
             continue
         try:
-            now = reading.read(write.path, reading.NGINX)
+            now = disk.read(write.path, reading.NGINX)
         except SecregError:
             continue  # not what we wrote; its part tells what is wrong
         if now == write.data:
-            if not ledger.wrote(write.path, now):
-                ledger.record([write])
+            if not disk.ledger.wrote(write.path, now):
+                disk.ledger.record([write])
             else:
                 files.close(write.path, write.mode)  # an earlier version made it wider
-        elif (now is None and create) or ledger.wrote(write.path, now):
+        elif (now is None and create) or disk.ledger.wrote(write.path, now):
             due.append(write)
-    if due:
-        files.make_directory(host.paths.etc, 0o755)
-        ledger.record(due)
-        for write in due:
-            files.write(write.path, write.data, write.mode)
+    for write in due:
+        disk.write([write])
     return tuple(due)

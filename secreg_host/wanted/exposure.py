@@ -15,6 +15,7 @@ from pathlib import Path
 from secreg_host.base import distant, quoting, reading
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.wanted import settings, sources
 
 PART = "files"
@@ -91,12 +92,13 @@ def _readable(path: Path) -> bool:
         return False
 
 
-def problems(paths: Paths) -> tuple[Problem, ...]:
+def problems(disk: Snapshot) -> tuple[Problem, ...]:
     """A warning for each secret that others can read, and for what others can write in /etc/secure-registry."""
+    paths = disk.paths
     secrets = [paths.key, paths.htpasswd, paths.password, paths.registry_yml]
     found = [
         Problem(str(path), "every user of this host can read it", f"chmod o-r {quoting.shell(path)}")
-        for path in (*secrets, *([paths.conf] if _has_password(paths.conf) else []))
+        for path in (*secrets, *([paths.conf] if _has_password(disk) else []))
         if readable(path)
     ]
     weak = _writable(paths, [*secrets, paths.conf, paths.nginx_conf, paths.openssl_cnf, paths.crt, paths.ca_crt])
@@ -119,7 +121,7 @@ def _writable(paths: Paths, names: Iterable[Path]) -> tuple[Weakness, ...]:
     return tuple(found)
 
 
-def _has_password(conf: Path) -> bool:
+def _has_password(disk: Snapshot) -> bool:
     """Whether secure-registry.conf holds a password, or a line that can't be read and may be one."""
-    given, wrong = settings.from_file(reading.peek(conf, reading.SETTINGS), "")
+    given, wrong = settings.from_file(disk.peek(disk.paths.conf, reading.SETTINGS), "")
     return "PASSWORD" in given or bool(wrong)

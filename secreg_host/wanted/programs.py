@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from secreg_host.base import distant
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.process import find_program
 from secreg_host.host import host as hosts
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import settings as settings_module
-from secreg_host.wanted.parts import Part
 from secreg_host.wanted.settings import Settings
 
 NGINX, REGISTRY = "NGINX_BINARY", "REGISTRY_BINARY"
@@ -29,33 +28,33 @@ def given(settings: Settings, name: str) -> str:
     return str(getattr(settings, FIELDS[name]))
 
 
-def taking(part: Part, other: Part, names: Iterable[str]) -> Part:
-    """`part`, settings, with the programs `names` of `other`."""
-    return replace(part, facts=part.facts | {FIELDS[name]: other.facts.get(FIELDS[name], "") for name in names})
+def taking(settings: Settings, other: Settings, names: Iterable[str]) -> Settings:
+    """`settings` with the programs `names` of `other`."""
+    programs: dict[str, Any] = {FIELDS[name]: given(other, name) for name in names}
+    return replace(settings, **programs)
 
 
-def differs(part: Part, other: Part | None, name: str) -> bool:
-    """Whether the settings `part` name another program than `other` do; without others, whether they name one."""
-    before = given(kinds.settings_of(other), name) if other is not None else ""
-    return given(kinds.settings_of(part), name) != before
+def differs(settings: Settings, other: Settings | None, name: str) -> bool:
+    """Whether `settings` name another program than `other` do; without others, whether they name one."""
+    return given(settings, name) != (given(other, name) if other is not None else "")
 
 
 def unusable(
-    conf: Path, part: Part, known: Part | None, refuses: Callable[[Sequence[str]], Problem | None]
+    conf: Path, settings: Settings, known: Settings | None, refuses: Callable[[Sequence[str]], Problem | None]
 ) -> dict[str, Problem]:
-    """By setting: programs that the settings `part`, of the file `conf`, name and that can't be run at all.
+    """By setting: programs that `settings`, of the file `conf`, name and that can't be run at all.
 
     known: settings that serve; refuses: why a program can't be run where nginx is (services.py), of which another one
     is asked for its version there. Another registry is tried in a slot, which tells more.
     """
-    settings, found = kinds.settings_of(part), {}
+    found = {}
     for name in (NGINX, REGISTRY) if settings.own_registry else (NGINX,):
         if not (path := given(settings, name)):
             continue
         where = settings_module.place_of(conf, name)
         if not find_program(path):
             found[name] = Problem(where, f"{name}: {_missing(path)}: {path}", HINT)
-        elif name == NGINX and differs(part, known, name) and (problem := refuses([path, "-v"])):
+        elif name == NGINX and differs(settings, known, name) and (problem := refuses([path, "-v"])):
             found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
     return found
 
@@ -73,9 +72,9 @@ def _missing(path: str) -> str:
         return error.message
 
 
-def blamed(conf: Path, name: str, part: Part, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """`problems` of the program that `name` names in the settings `part`, of file `conf`, as those of that line."""
-    path = given(kinds.settings_of(part), name)
+def blamed(conf: Path, name: str, settings: Settings, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """`problems` of the program that `name` names in `settings`, of file `conf`, as those of that line."""
+    path = given(settings, name)
     said = f"{name}={path}" if path else f"without {name}"
     where = settings_module.place_of(conf, name)
     hints = [problem.hint if problem.where == where else GOES_ON for problem in problems]

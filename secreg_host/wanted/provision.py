@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import beside, distant, files, quoting, reading, records
+from secreg_host.base import beside, files, reading, records
 from secreg_host.base.errors import BadInput, Problem, SecregError
-from secreg_host.base.records import Ledger, Write
+from secreg_host.base.paths import Paths
+from secreg_host.base.records import Write
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 from secreg_host.wanted import defaults
 from secreg_host.wanted import settings as settings_module
-from secreg_host.wanted.parts import Part
 from secreg_host.wanted.settings import Settings
 
 
@@ -29,10 +29,16 @@ class Provisioned:
 
 
 def provision(
-    host: Host, settings: Settings, environment: Mapping[str, str], *, create: bool, restore: bool = False
+    host: Host,
+    disk: Snapshot,
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    create: bool,
+    restore: bool = False,
 ) -> Provisioned:
-    """Bring the files of /etc up to `settings`; make what is missing if `create`, users that
-    were deleted too if `restore`. Safe to repeat and to kill.
+    """Bring the files of /etc up to `settings`; make what is missing if `create`, users that were deleted too if
+    `restore`. Safe to repeat and to kill.
 
     Raises SecregError when something can't be written.
     """
@@ -43,56 +49,55 @@ def provision(
         files.make_directory(paths.etc, 0o755)
         files.make_directory(paths.log, 0o750, host.accounts.front.owner)
         _http_secret(paths.http_secret)
-    replaced = _replaced_password(host, environment)
+    replaced = _replaced_password(disk, environment)
     facts = defaults.facts(host)
-    written = list(defaults.follow(host, _defaults(host, settings, facts, environment), create=create))
-    written += _certificate(host, settings, facts, create=create)
-    anew = create and (restore or not Ledger(paths).knows(paths.htpasswd))
-    more, password = _first_user(host, settings, create=anew)
+    written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
+    written += _certificate(disk, settings, facts, create=create)
+    anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
+    more, password = _first_user(disk, settings, create=anew)
     if replaced:
         paths.password.unlink(missing_ok=True)
     return Provisioned(tuple(write.path for write in (*written, *more)), password)
 
 
-def _replaced_password(host: Host, environment: Mapping[str, str]) -> bool:
+def _replaced_password(disk: Snapshot, environment: Mapping[str, str]) -> bool:
     """Whether .password holds one that we made up and that PASSWORD in the environment replaces now.
 
     Raises BadInput when the administrator put another one there: which of the two is meant can't be known, and the one
     in the environment would be forgotten at the next edit of the settings.
     """
-    given, path = environment.get("PASSWORD", ""), host.paths.password
-    data = reading.read(path, reading.SETTINGS) if given else None
+    given, path = environment.get("PASSWORD", ""), disk.paths.password
+    data = disk.read(path, reading.SETTINGS) if given else None
     if data is None or data.decode(errors="replace").strip() == given:
         return False
-    if not Ledger(host.paths).untouched(path, data):
+    if not disk.ledger.untouched(path, data):
         hint = "remove the file, or run this without PASSWORD"
         raise BadInput([Problem("environment variable PASSWORD", f"PASSWORD differs from {path}", hint)])
     return True
 
 
-def renew(host: Host, settings: Settings) -> Provisioned:
+def renew(host: Host, disk: Snapshot, settings: Settings) -> Provisioned:
     """What has to be done even while secure-registry.conf is broken, by the last good `settings`: a renewal."""
-    written = _certificate(host, settings, defaults.facts(host), create=False)
+    written = _certificate(disk, settings, defaults.facts(host), create=False)
     return Provisioned(tuple(write.path for write in written))
 
 
 def _defaults(
-    host: Host, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
+    host: Host, disk: Snapshot, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
 ) -> tuple[Write, ...]:
     """All defaults; secure-registry.conf carries what the environment set, so that it lasts."""
-    conf = reading.read(host.paths.conf, reading.SETTINGS)
+    conf = disk.read(host.paths.conf, reading.SETTINGS)
     kept = settings_module.from_file(conf, str(host.paths.conf))[0] if conf else {}
     given = kept | settings_module.from_environment(environment)
     return (defaults.render_conf(host, given), *defaults.render(host, settings, facts))
 
 
 def defaults_only(
-    host: Host, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
+    host: Host, disk: Snapshot, settings: Settings, facts: defaults.Facts, environment: Mapping[str, str]
 ) -> tuple[Path, ...]:
     """Bring unedited defaults up to fresh `facts`, making those that are missing; returns what was written."""
-    return tuple(
-        write.path for write in defaults.follow(host, _defaults(host, settings, facts, environment), create=True)
-    )
+    wanted = _defaults(host, disk, settings, facts, environment)
+    return tuple(write.path for write in defaults.follow(disk, wanted, create=True))
 
 
 def _http_secret(path: Path) -> None:
@@ -108,19 +113,19 @@ def http_secret(path: Path) -> dict[str, str]:
     return {name: value} if value else {}
 
 
-def _certificate(host: Host, settings: Settings, facts: defaults.Facts, *, create: bool) -> list[Write]:
+def _certificate(disk: Snapshot, settings: Settings, facts: defaults.Facts, *, create: bool) -> list[Write]:
     """The host's CA and a certificate signed by it, where neither exists and `create`; a renewal when it is due."""
     from secreg_host.wanted import authority
 
-    paths, now = host.paths, datetime.now(UTC)
-    written = authority.restore_ca(host) if create else []
+    paths, now = disk.paths, datetime.now(UTC)
+    written = authority.restore_ca(disk) if create else []
     missing = not any(map(reading.is_there, (paths.crt, paths.key)))
-    if (create and missing) or authority.due(host, now):
-        written += authority.issue(host, settings, facts, now, authority.Order()).written
+    if (create and missing) or authority.due(disk, now):
+        written += authority.issue(disk, settings, facts, now, authority.Order()).written
     return written
 
 
-def _first_user(host: Host, settings: Settings, *, create: bool) -> tuple[list[Write], str | None]:
+def _first_user(disk: Snapshot, settings: Settings, *, create: bool) -> tuple[list[Write], str | None]:
     """.htpasswd with the first user, and .password when the password is ours to keep.
 
     An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by
@@ -128,21 +133,20 @@ def _first_user(host: Host, settings: Settings, *, create: bool) -> tuple[list[W
     """
     from secreg_host.formats import hashoptions, users
 
-    paths = host.paths
-    ledger = Ledger(paths)
+    paths = disk.paths
+    stamp = _stamp(paths, settings)
+    seen = records.peek(paths.state / "credentials.json", {"stamp": list})
+    if reading.is_there(paths.htpasswd) and seen.get("stamp") == stamp:
+        return [], None
     try:
-        now = reading.read(paths.htpasswd, reading.HTPASSWD)
+        now = disk.read(paths.htpasswd, reading.HTPASSWD)
     except SecregError:
         return [], None  # told by its part
-    stored = (reading.read(paths.password, reading.SETTINGS) or b"").decode(errors="replace").strip()
+    stored = (disk.read(paths.password, reading.SETTINGS) or b"").decode(errors="replace").strip()
     password = settings.password or stored
     if now is None and (not create or paths.htpasswd.is_symlink()):
         return [], None
-    if now is not None and (not ledger.untouched(paths.htpasswd, now) or not password):
-        return [], None
-    stamp = _stamp(host, settings)
-    seen = records.peek(paths.state / "credentials.json", {"stamp": list})
-    if now is not None and seen.get("stamp") == stamp:
+    if now is not None and (not disk.ledger.untouched(paths.htpasswd, now) or not password):
         return [], None
     if now is not None and _says(now, settings.username, password):
         records.save(paths.state / "credentials.json", {"stamp": stamp})
@@ -151,15 +155,13 @@ def _first_user(host: Host, settings: Settings, *, create: bool) -> tuple[list[W
     if not password:
         password = made = base64.b64encode(secrets.token_bytes(32)).decode()
         write = Write(paths.password, f"{password}\n".encode(), files.PRIVATE)
-        ledger.record([write])
-        files.write(write.path, write.data, write.mode)
+        disk.write([write])
         written.append(write)
     choice = hashoptions.split_options(settings.opt, "OPT")
     line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
     write = Write(paths.htpasswd, line.encode(), files.SECRET)
-    ledger.record([write])
-    files.write(write.path, write.data, write.mode)
-    records.save(paths.state / "credentials.json", {"stamp": _stamp(host, settings)})
+    disk.write([write])
+    records.save(paths.state / "credentials.json", {"stamp": _stamp(paths, settings)})
     return [*written, write], made
 
 
@@ -171,40 +173,10 @@ def _says(data: bytes, username: str, password: str) -> bool:
     return any(user.name == username and users.verify(password, user.hash) for user in found)
 
 
-def _stamp(host: Host, settings: Settings) -> list[object]:
+def _stamp(paths: Paths, settings: Settings) -> list[object]:
     """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow."""
     marks: list[object] = [settings.username, settings.opt]
-    for path in (host.paths.conf, host.paths.password):
+    for path in (paths.conf, paths.password):
         status = reading.status(path)
         marks.append([status.st_ino, status.st_mtime_ns, status.st_size] if status else None)
     return marks
-
-
-def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:
-    """Make the directory of images if there is none; a problem if the registry could not write there."""
-    root = part.facts["root"]
-    if root is None:
-        return ()
-    path, account = Path(root), host.accounts.registry
-    where = part.sources[0]
-    try:
-        status = reading.status(path)
-        if status is None:
-            distant.ask(path, lambda: files.make_directory(path, 0o750, account.owner))
-            return ()
-    except SecregError as error:
-        problem = error.problems[0]
-        name, quoted = account.name, quoting.shell(root)
-        hint = f"correct the path; or create it: install -d -o {name} -g {name} -m 750 {quoted}"
-        return (Problem(where, f"rootdirectory: {problem.what}", hint),)
-    if not stat.S_ISDIR(status.st_mode):
-        return (Problem(where, f"rootdirectory {root} is not a directory", "name a directory"),)
-    writable = (
-        (status.st_uid == account.uid and status.st_mode & 0o200)
-        or (status.st_gid == account.gid and status.st_mode & 0o020)
-        or status.st_mode & 0o002
-    )
-    if not writable:
-        hint = f"chown -hR {account.name}: {quoting.shell(root)}"
-        return (Problem(where, f"the registry (user {account.name}) can't write to rootdirectory {root}", hint),)
-    return ()

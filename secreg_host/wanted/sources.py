@@ -8,11 +8,12 @@ does not answer is the same for as long as it does not.
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from secreg_host.base import distant, patterns, quoting
@@ -36,7 +37,7 @@ def own_files(paths: Paths) -> tuple[Path, ...]:
 
 
 def _files_below(top: Path, wanted: Iterable[Path]) -> tuple[Path, ...]:
-    found = {path for path in wanted if os.path.lexists(path)}
+    found: set[Path] = set()
     folders = [top]
     for folder in folders:
         try:
@@ -51,12 +52,14 @@ def _files_below(top: Path, wanted: Iterable[Path]) -> tuple[Path, ...]:
                 found |= {Path(entry)} if len(found) < FILES else set()
             elif len(folders) < FOLDERS:
                 folders.append(Path(entry))
+    found |= {path for path in wanted if path not in found and os.path.lexists(path)}
     return tuple(sorted(found))
 
 
-def along(path: Path, *, far: bool = True) -> Iterator[Path]:
+def along(path: Path, *, far: bool = True, target: Callable[[Path], Path | None] | None = None) -> Iterator[Path]:
     """`path` and every link on the way to where its bytes are, as absolute paths without links in front; unless `far`,
-    only as far as it leads through file systems that answer."""
+    only as far as it leads through file systems that answer. target: where a link leads, for who looks at many."""
+    target = target or _target
     pending = [path]
     for _ in range(distant.LINKS):
         if not pending:
@@ -64,11 +67,10 @@ def along(path: Path, *, far: bool = True) -> Iterator[Path]:
         current = pending.pop()
         if not far and distant.below(current):
             return
-        link = next((parent for parent in reversed(current.parents) if _target(parent)), None)
-        yield link or current
-        target = _target(link or current)
-        if target is not None:
-            pending.append(target / current.relative_to(link or current))
+        link = next((parent for parent in reversed(current.parents) if target(parent)), None) or current
+        yield link
+        if (leads := target(link)) is not None:
+            pending.append(leads / current.relative_to(link))
 
 
 def _target(link: Path) -> Path | None:
@@ -137,23 +139,25 @@ def _matches(sources: Iterable[str]) -> set[str]:
     return found
 
 
-def marks(paths: Paths, sources: Iterable[str]) -> dict[str, str]:
-    """For each of the files what changes whenever it does."""
+def marks(paths: Paths, sources: Iterable[str], own: Iterable[Path] | None = None) -> dict[str, str]:
+    """For each of the files what changes whenever it does. own: `own_files`, where they are known already."""
     sources = tuple(sources)
-    return {source: mark(source) for source in {*map(str, own_files(paths)), *sources, *_matches(sources)}}
+    names = map(str, own_files(paths) if own is None else own)
+    target = functools.cache(_target)
+    return {source: mark(source, target) for source in {*names, *sources, *_matches(sources)}}
 
 
-def mark(source: str) -> str:
+def mark(source: str, target: Callable[[Path], Path | None] | None = None) -> str:
     """What changes whenever the file at the path `source` does, or a link on the way to it."""
     try:
-        return distant.ask(source, lambda: _mark(source))
+        return distant.ask(source, lambda: _mark(source, target))
     except SecregError:
         return f"{source} does not answer"
 
 
-def _mark(source: str) -> str:
+def _mark(source: str, target: Callable[[Path], Path | None] | None) -> str:
     found = []
-    for step in along(Path(source)):
+    for step in along(Path(source), target=target):
         try:
             status = step.lstat()
         except OSError as error:

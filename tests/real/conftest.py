@@ -6,11 +6,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.real.program import NOBODY, Instance, installed
+
+Kind = TypeVar("Kind", bound=Instance)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,30 +29,33 @@ def program() -> Iterator[Path]:
         yield launcher
 
 
-def _new(program: Path) -> Instance:
+@contextmanager
+def new_instance(program: Path, kind: type[Kind]) -> Iterator[Kind]:
+    """An instance of class `kind` that was not set up yet; it ends with the block."""
     directory = Path(tempfile.mkdtemp(prefix="sr-", dir="/tmp"))
     if os.geteuid() == 0:
         os.chown(directory, NOBODY, NOBODY)
-    return Instance(directory, program)
+    found = kind(directory, program)
+    try:
+        yield found
+    finally:
+        found.stop()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
 def instance(program: Path) -> Iterator[Instance]:
     """An instance that was not set up yet."""
-    found = _new(program)
-    yield found
-    found.stop()
-    shutil.rmtree(found.root, ignore_errors=True)
+    with new_instance(program, Instance) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def shared(program: Path) -> Iterator[Instance]:
     """One that serves, for all tests of a module; each leaves it as it was."""
-    found = _new(program)
-    found.start()
-    yield found
-    found.stop()
-    shutil.rmtree(found.root, ignore_errors=True)
+    with new_instance(program, Instance) as found:
+        found.start()
+        yield found
 
 
 @pytest.fixture

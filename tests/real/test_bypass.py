@@ -30,13 +30,14 @@ import pytest
 from secreg_host.base.errors import BadInput
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import Account
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host import memory
 from secreg_host.host.host import Accounts, Host
 from secreg_host.wanted import bypass
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import nginx
 from tests.real.bypasses import CASES, Case, server
 from tests.real.program import NOBODY, Instance
 from tests.real.test_equivalence import ALL, OCI, both, descriptor
@@ -119,9 +120,9 @@ class Bench:
     def generation(self, conf: str) -> Generation:
         """What `conf` as nginx.conf comes to. Raises BadInput."""
         self.instance.write("nginx.conf", conf)
-        part = kinds.read_nginx(self.host.paths, [self.host.paths.storage]).part
+        part = nginx.read(Snapshot(self.host.paths), [self.host.paths.storage]).part
         assert part is not None
-        return assemble.assemble(self.host, self.current.parts | {kinds.NGINX: part}, self.current.slot)
+        return assemble.assemble(self.host, self.current.parts.having(part), self.current.slot)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def serving(bench: Bench, generation: Generation, registry: Path | None = None) 
                 data = data if name == "front/nginx.conf" else data.replace(old.encode(), new.encode())
             target.write_bytes(data)
     subprocess.run(["chown", "-R", f"{bench.host.accounts.front.uid}", directory], check=True)
-    program = [str(hosts.nginx(kinds.settings_of(generation.parts[kinds.SETTINGS]).nginx_binary)), "-e", "stderr"]
+    program = [str(hosts.nginx(generation.settings.nginx_binary)), "-e", "stderr"]
     argv = [*program, "-p", f"{directory}/", "-c", f"{directory}/nginx.conf", "-g", "daemon off;"]
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
     with (directory / "said").open("w+b") as said:

@@ -15,8 +15,7 @@ from tests.real.program import CHECKOUT, OLD, unpacked
 
 WRITE = """
 entries = [Write(host.paths.key, b"new key", 0o600), Write(host.paths.crt, b"new crt")]
-facts = {"listens": [], "outside": {}}
-made = Generation({name: Part({f"front/{name}": b"x"}, facts, ("/x",)) for name in parts.ALL}, "a", {"auth/y": b""})
+made = generation()
 generations.stage(host, made, {"front/generation.conf": b"z"})
 generations.flip(host, made.name)
 finding = Finding("rejected", "nginx", Problem("nginx.conf:1", "wrong", "mend it"))
@@ -36,12 +35,13 @@ READ = """
 before = (host.paths.state / "facts.json").read_bytes()
 name = generations.current_name(host)
 found = generations.load(host, name)
+said = json.loads((host.paths.current / "generation.json").read_bytes())["parts"]
 known = report.load(host.paths)
 records.redo(host.paths)
 ledger = Ledger(host.paths)
 ledger.record([Write(host.paths.openssl_cnf, b"y")])
 print(json.dumps({
-    "generation": found and [name == found.name, found.slot, sorted(found.files), found.parts["nginx"].facts],
+    "generation": found and [name == found.name, found.slot, sorted(found.files), said["registry"]["facts"]["root"]],
     "report": [known.generation == name, known.since, known.findings[0].problem.what, known.waiting, known.sources],
     "ledger": [ledger.wrote(host.paths.nginx_conf, b"x"), ledger.knows(host.paths.openssl_cnf)],
     "facts": [defaults.facts(host).hostname != "", (host.paths.state / "facts.json").read_bytes() == before],
@@ -56,15 +56,30 @@ from pathlib import Path
 def module(name):  # 0.1 had no rooms
     (path,) = (one for one in Path(sys.argv[1], "secreg_host").rglob(f"{name}.py") if one.parent.name != "verbs")
     return importlib.import_module(".".join(path.relative_to(sys.argv[1]).with_suffix("").parts))
-defaults, generations, parts, records, report, trust = map(
-    module, ("defaults", "generations", "parts", "records", "report", "trust"))
+defaults, generations, records, report, trust = map(module, ("defaults", "generations", "records", "report", "trust"))
 Account, Accounts, Host = module("process").Account, module("host").Accounts, module("host").Host
 Finding, Generation, Ledger = report.Finding, generations.Generation, records.Ledger
-Part, Paths, Problem = parts.Part, module("paths").Paths, module("errors").Problem
+Paths, Problem = module("paths").Paths, module("errors").Problem
 Report, Write = report.Report, records.Write
 me = Account("me", os.geteuid(), os.getegid())
 host = Host(Paths(Path(sys.argv[2])), Accounts(me, me, me))
 host.paths.etc.mkdir(parents=True, exist_ok=True)
+def generation():
+    facts = {
+        "certificate": {"fingerprint": "f", "not_before": "2026-01-01T00:00:00+00:00", "names": ["a.example"],
+                        "not_after": "2027-01-01T00:00:00+00:00"},
+        "nginx": {"listens": [], "outside": {}, "origin": {}, "own_pair": True, "watched": []},
+        "registry": {"root": "/srv", "auth": False, "more": "", "headers": []},
+        "settings": {"port": 5000},
+        "users": {"epoch": "e"},
+    }
+    if "wanted" not in os.listdir(Path(sys.argv[1], "secreg_host")):
+        old = module("parts")
+        parts = {name: old.Part({f"front/{name}": b"x"}, facts[name], ("/x",)) for name in old.ALL}
+    else:
+        made = [one.restored({f"front/{one.NAME}": b"x"}, ("/x",), facts[one.NAME]) for one in module("kinds").ALL]
+        parts = module("part").Parts(*made)
+    return Generation(parts, "a", {"auth/y": b""})
 """
 
 
@@ -91,8 +106,8 @@ def test_each_reads_the_records_of_the_other(old: Path, tmp_path: Path) -> None:
     }
     names = ("certificate", "nginx", "registry", "settings")
     files = ["auth/y", *(f"front/{name}" for name in names)]
-    generation = [True, "a", files, {"listens": [], "outside": {}}]
-    of_old = [True, "a", [*files, "front/users"], {"listens": [], "outside": {}}]
+    generation = [True, "a", files, "/srv"]
+    of_old = [True, "a", [*files, "front/users"], "/srv"]
     for writer in (old, CHECKOUT):
         for reader in (old, CHECKOUT):
             root = tmp_path / f"{writer.name}-{reader.name}"

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from secreg_host.base import paths, reading
 from secreg_host.base.errors import SecregError
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import foreign, trust_containerd, trust_k3s, trustcheck
 from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.foreign import Kind, Mine
@@ -27,8 +28,10 @@ from secreg_host.command import htpasswd
 from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, users
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, pairs
-from secreg_host.wanted import parts
 from secreg_host.wanted import settings as settings_module
+from secreg_host.wanted.parts import certificate, registry
+from secreg_host.wanted.parts import users as users_part
+from secreg_host.wanted.parts.part import Part, Reading, guarded
 from tests import der
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -239,15 +242,15 @@ def test_toml_of_other_programs(data: bytes) -> None:
             reads(partial(rules(at), endpoint, "a.example"))
 
 
-def judged(host: Host, crt: bytes, key: bytes = PRIVATE) -> parts.Reading | None:
+def judged(host: Host, crt: bytes, key: bytes = PRIVATE) -> Reading[Part] | None:
     """The pair as an apply reads it, with the certificate for its own CA, too."""
     host.paths.etc.mkdir(parents=True, exist_ok=True)
     for path, data in ((host.paths.crt, crt), (host.paths.key, key), (host.paths.ca_crt, crt)):
         path.write_bytes(data)
-    found = reads(lambda: parts.read_certificate(host.paths, NOW, None))
+    found = reads(lambda: certificate.read(Snapshot(host.paths), NOW, None))
     if found is not None and found.part is not None:
         json.dumps(found.part.facts)
-        again = parts.read_certificate(host.paths, NOW, found.part)
+        again = certificate.read(Snapshot(host.paths), NOW, found.part)
         assert again.part == found.part
     return found  # type: ignore[no-any-return]
 
@@ -420,7 +423,7 @@ def test_what_a_fifo_or_a_bug_does_to_one_part(host: Host, monkeypatch: pytest.M
     """One finding of that part, which names the file; a bug leaves its traceback, and nothing that was read."""
     host.paths.etc.mkdir(parents=True)
     host.paths.registry_yml.write_bytes(b"secret: [")
-    found = parts.guarded(host.paths.registry_yml, lambda: parts.read_registry(host.paths))
+    found = guarded(host.paths.registry_yml, lambda: Reading(registry.parse(Snapshot(host.paths))))
     assert found.part is None and found.problems[0].where.startswith(f"{host.paths.registry_yml}:")
 
     kept: list[str] = []
@@ -431,23 +434,23 @@ def test_what_a_fifo_or_a_bug_does_to_one_part(host: Host, monkeypatch: pytest.M
             raise error(data)
 
         monkeypatch.setattr(registryconf, "parse", bug)
-        found = parts.guarded(host.paths.registry_yml, lambda: parts.read_registry(host.paths))
+        found = guarded(host.paths.registry_yml, lambda: Reading(registry.parse(Snapshot(host.paths))))
         assert found.part is None and len(found.problems) == 1
         problem = found.problems[0]
         assert problem.where == str(host.paths.registry_yml)
         assert f"a bug in secure-registry: {error.__name__}" in problem.what
-    assert len(kept) == 4 and all("read_registry" in text and "secret:" not in text for text in kept)
+    assert len(kept) == 4 and all("wanted/parts/registry.py" in text and "secret:" not in text for text in kept)
     with pytest.raises(KeyboardInterrupt):
         monkeypatch.setattr(registryconf, "parse", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        parts.guarded(host.paths.registry_yml, lambda: parts.read_registry(host.paths))
+        guarded(host.paths.registry_yml, lambda: Reading(registry.parse(Snapshot(host.paths))))
 
 
 def test_a_bug_in_the_reading_of_users_lets_nobody_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.paths.etc.mkdir(parents=True)
     host.paths.htpasswd.write_bytes(HTPASSWD)
-    assert parts.read_users(host.paths).htpasswd.count(b"\n") == 3
+    assert users_part.read(host.paths).htpasswd.count(b"\n") == 3
     with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
         patched.setattr(users, "parse", lambda *_: 1 // 0)
-        found = parts.read_users(host.paths)
+        found = users_part.read(host.paths)
         assert found.htpasswd == b""
         assert "ZeroDivisionError" in found.problems[0].what

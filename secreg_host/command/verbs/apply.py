@@ -12,7 +12,6 @@ from secreg_host.base.errors import Exit
 from secreg_host.base.journal import Level, notify, record, say
 from secreg_host.command import instance, status
 from secreg_host.command.call import Call
-from secreg_host.generation import generations
 
 ABOUT = "one apply, as the units run it"
 
@@ -25,11 +24,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(call: Call) -> int:
     """One apply. A start that serves has succeeded, whatever is held back."""
     one, start = instance.of(call), call.args.start
-    report = apply.apply(Stage(one.host, one.services), Wish("apply", {}, create=start, start=start))
+    wish = Wish("apply", {}, create=start, start=start)
+    report = apply.apply(Stage(one.host, one.services), wish, instance.following(one.host))
     _record(report, all_of_them=start)
-    generation = generations.load(one.host, report.generation or None)
-    report = instance.followed(one.host, report)
-    line = status.one_line(report, generation)
+    line = status.one_line(report, report.served)
     notify(f"STATUS={line}")
     one.tell(report)
     if report.changed:

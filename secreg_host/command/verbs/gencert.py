@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from secreg_host.apply import apply
 from secreg_host.base import files, records
 from secreg_host.base.errors import Exit
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import instance, printing
 from secreg_host.command.call import Call
 from secreg_host.wanted import authority, defaults, provision
-from secreg_host.wanted import parts as kinds
+from secreg_host.wanted.parts import settings as settings_part
 
 ABOUT = "issue a new certificate; replaces the present one"
 
@@ -34,11 +35,12 @@ def run(call: Call) -> int:
     host, order = one.host, authority.Order(call.args.new_ca, call.args.force)
     with files.lock(host.paths.lock, "gencert"):
         records.redo(host.paths)
-        authority.check(host.paths, order)
-        settings, _ = kinds.read_settings(host.paths, call.environment)
+        disk = Snapshot(host.paths)
+        authority.check(disk, order)
+        settings = settings_part.read(disk, call.environment)
         facts = defaults.facts(host, fresh=True)
-        made = provision.defaults_only(host, settings, facts, call.environment)
-        issue = authority.issue(host, settings, facts, datetime.now(UTC), order)
+        made = provision.defaults_only(host, disk, settings, facts, call.environment)
+        issue = authority.issue(disk, settings, facts, datetime.now(UTC), order)
     for path in issue.kept:
         print(f"kept what was there as {path}")
     for path in (*made, *(write.path for write in issue.written)):

@@ -7,11 +7,12 @@ import sys
 
 from secreg_host.base import files, reserve
 from secreg_host.base.errors import Exit
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import htpasswd, instance, printing
 from secreg_host.command.call import Call
 from secreg_host.formats import hashoptions
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import sources
+from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.settings import Settings
 
 ABOUT = "add, change, remove or check users, with the options of Apache's htpasswd"
@@ -28,7 +29,7 @@ def run(call: Call) -> int:
     paths = one.host.paths
 
     def settings() -> Settings:  # a user is removed whatever is wrong with them
-        return kinds.read_settings(paths, call.environment)[0]
+        return settings_part.read(Snapshot(paths), call.environment)
 
     given = settings() if not call.args.words else Settings()
     request = htpasswd.request_of(call.args, paths.htpasswd, given.username, given.password)

@@ -9,6 +9,7 @@ from secreg_host.base.errors import Exit, Note, SecregError, bad_input
 from secreg_host.clients import trust, trustcheck
 from secreg_host.command import printing
 from secreg_host.command.call import Call
+from secreg_host.generation import generations
 from secreg_host.host.host import Host
 
 ABOUT = "let Docker and other clients trust the registry; show: a script for other machines"
@@ -35,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Clients that trust the registry: on this host, or (show) on another one."""
     host, args = call.host(), call.args
-    known = trust.at(host)
+    known = trust.at(host, generations.load(host, generations.current_name(host)))
     if args.action == "show":
         print(known.show(line=args.line), end="")
         return Exit.DONE

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import activate, apply, snapshot
-from secreg_host.apply.snapshot import Seen
+from secreg_host.apply import activate, apply, seen
+from secreg_host.apply.seen import Seen
 from secreg_host.base.errors import SecregError
+from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.provision import Provisioned
 
 
@@ -34,16 +35,16 @@ def test_only_a_start_that_fails_stops_what_runs(monkeypatch: pytest.MonkeyPatch
 
 def test_what_changes_while_it_is_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """`mv etc old; mv new etc`: between the two nothing is there, which is no reason to say so."""
-    torn = Seen({}, (), {}, Provisioned(), (), "", "")
+    torn = Seen(Parts(), (), {}, Provisioned(), (), "", "")
     whole = replace(torn, fingerprint="of what is there")
     first = replace(torn, provisioned=Provisioned(written=(Path("secure-registry.conf"),)))
     reads: list[Seen] = []
-    monkeypatch.setattr(snapshot, "read", lambda *_: reads.pop(0))
+    monkeypatch.setattr(seen, "read", lambda *_: reads.pop(0))
     nothing: Any = None  # a host, a wish, a generation, a report
 
     def left(*given: Seen) -> tuple[Seen, int]:
         reads[:] = given
-        return snapshot.take(nothing, nothing, nothing, nothing), len(reads)
+        return seen.take(nothing, nothing, nothing, nothing), len(reads)
 
     assert left(torn, whole, whole) == (whole, 1)
     assert left(torn, torn, torn, whole) == (torn, 1)  # an endless change must not hold up what is known

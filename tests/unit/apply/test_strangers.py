@@ -11,8 +11,8 @@ import pytest
 from secreg_host.apply import activate, choice, probe, rehearsal, strangers
 from secreg_host.formats.listening import Listen
 from secreg_host.host import ports
-from secreg_host.wanted import parts as kinds
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
 
 
 class Moments:
@@ -108,7 +108,7 @@ def test_an_address_that_is_in_the_way_is_let_go_first(monkeypatch: pytest.Monke
     assert done == did
 
 
-PARTS = {kinds.NGINX: Part({}, {}, ("nginx.conf",))}
+PARTS = Parts(NginxPart(sources=("nginx.conf",)))
 
 
 class Recorded:

@@ -88,7 +88,7 @@ def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monk
     users = Users(host, front)
     users.serve(begin=True)
     changes = iter([ALICE])
-    real = usersfirst.parts.read_users
+    real = usersfirst.users_part.read
 
     def read(paths: object) -> object:
         found = real(host.paths)
@@ -96,7 +96,7 @@ def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monk
             host.paths.htpasswd.write_bytes(data)
         return found
 
-    monkeypatch.setattr(usersfirst.parts, "read_users", read)
+    monkeypatch.setattr(usersfirst.users_part, "read", read)
     host.paths.htpasswd.write_bytes(ALICE + BOB + b"carol" + BOB[3:])
     users.serve()
     assert users.live.read() == ALICE

@@ -16,10 +16,13 @@ from secreg_host.base import files, records
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.base.rendered import Rendered
+from secreg_host.formats.listening import Listen
 from secreg_host.generation import assemble, generations
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle
 from secreg_host.wanted import provision
+from secreg_host.wanted.parts.part import Parts
+from tests import made
 
 
 def pair(host: Host, text: bytes) -> list[Write]:
@@ -117,14 +120,20 @@ def everything(host: Host) -> dict[Path, Callable[[], object]]:
     from secreg_host.clients import trust
     from secreg_host.generation import generations
     from secreg_host.generation.generations import Generation
-    from secreg_host.wanted import defaults, parts
-    from secreg_host.wanted.parts import Part
+    from secreg_host.wanted import defaults
+    from secreg_host.wanted.parts.nginx import NginxPart
+    from secreg_host.wanted.parts.registry import RegistryPart
 
-    facts: dict[str, object] = {"listens": [], "outside": {}}
-    made = Generation({name: Part({f"front/{name}": b"x"}, facts, ("/x",)) for name in parts.ALL}, "a", {"auth/y": b""})
-    manifest = generations.stage(host, made, {"front/generation.conf": b"z"}) / generations.MANIFEST
+    parts = Parts(
+        made.settings(),
+        made.certificate({"front/pair": b"x"}, ("a.example",), ("/x",)),
+        RegistryPart(files={"registry/yml": b"x"}, root="/srv", debug=Listen("", 5001, tls=False)),
+        NginxPart(files={"front/nginx.conf": b"x"}, listens=(Listen("", 443),), outside={"/y": "d"}),
+    )
+    one = Generation(parts, "a", {"auth/y": b""})
+    manifest = generations.stage(host, one, {"front/generation.conf": b"z"}) / generations.MANIFEST
     finding = Finding("rejected", "nginx", Problem("nginx.conf:1", "wrong", "mend it"))
-    report.save(host.paths, Report(made.name, 1.5, (finding,), {"nginx": 2}, "f", ("/x",), "c"))
+    report.save(host.paths, Report(one.name, 1.5, (finding,), {"nginx": 2}, "f", ("/x",), "c"))
     Ledger(host.paths).record([Write(host.paths.nginx_conf, b"x")])
     defaults.facts(host)
     credentials = host.paths.state / "credentials.json"
@@ -137,7 +146,7 @@ def everything(host: Host) -> dict[Path, Callable[[], object]]:
         killed.setattr(records, "redo", lambda _: None)
         records.write_together(host.paths, [Write(host.paths.crt, b"new")])
     return {
-        manifest: lambda: generations.load(host, made.name),
+        manifest: lambda: generations.load(host, one.name),
         host.paths.report: lambda: report.load(host.paths),
         host.paths.written: lambda: Ledger(host.paths).digests,
         host.paths.trust: lambda: trust.Trust(host, None).told(),
@@ -163,8 +172,8 @@ def test_a_broken_record_is_made_anew(host: Host) -> None:
     """Empty, cut, deeply nested, not JSON, no file, of another version, or with another type anywhere in it: read, or
     as if there were none; never an exception."""
     host.paths.etc.mkdir(parents=True)
-    made = everything(host)
-    for path, read in made.items():
+    every = everything(host)
+    for path, read in every.items():
         whole = path.read_bytes()
         broken = [b"", b"\0" * 100, whole[: len(whole) // 2], b"[" * 100_000, b"9" * 10_000, b"\xff\xfe{\0}\0", b"NaN"]
         broken += [json.dumps(one).encode() for one in mutants(json.loads(whole))]
@@ -226,7 +235,7 @@ def test_a_link_that_leads_nowhere_is_passed_by_for_what_was_proven(
 ) -> None:
     """Seen: with anything else at `current`, each apply took itself for the first one, and every slot was taken."""
     asked: Any = activate.Stage(host, Idle())
-    monkeypatch.setattr(generations, "load", lambda _, name: name and generations.Generation({}, name, {}))
+    monkeypatch.setattr(generations, "load", lambda _, name: name and generations.Generation(Parts(), name, {}))
     host.paths.lib.mkdir(parents=True)
     host.paths.proven.symlink_to("generations/good")
     found = activate.last_good(asked)
@@ -237,14 +246,14 @@ def test_a_damaged_generation_is_staged_again(host: Host) -> None:
     from secreg_host.generation import generations
 
     path = next(path for path in everything(host) if path.name == generations.MANIFEST)
-    made = generations.load(host, path.parent.name)
-    assert made is not None
-    for damage in ("generation.json", "front/nginx", "auth/y"):
+    found = generations.load(host, path.parent.name)
+    assert found is not None
+    for damage in ("generation.json", "front/nginx.conf", "auth/y"):
         (path.parent / damage).chmod(0o600)
         (path.parent / damage).write_bytes(b"damaged")
-        assert generations.load(host, made.name) is None
-        generations.stage(host, made, {})
-        assert generations.load(host, made.name) == made
+        assert generations.load(host, found.name) is None
+        generations.stage(host, found, {})
+        assert generations.load(host, found.name) == found
     generations.prune(host)
     assert not list(host.paths.generations.glob(".*"))
 

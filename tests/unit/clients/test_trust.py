@@ -14,17 +14,20 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from secreg_host.base.errors import BadInput, SecregError
+from secreg_host.base.paths import Paths
 from secreg_host.base.records import digest
 from secreg_host.clients import foreign, owned, served, trust, trust_containerd, trust_podman, trust_system
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.clients.trust import Trust
 from secreg_host.clients.trust_k3s import MARK, Registries
+from secreg_host.formats.listening import Listen
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.pki import handshake
-from secreg_host.wanted import parts as kinds
-from secreg_host.wanted.parts import Part
-from secreg_host.wanted.settings import Settings
+from secreg_host.wanted.parts import certificate
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
+from tests import made
 
 CA = b"""\
 -----BEGIN CERTIFICATE-----
@@ -40,10 +43,9 @@ def generation(
     ca: bytes | None = CA,
     mode: str = "insecure",
 ) -> Generation:
-    certificate = Part({kinds.CA: ca} if ca else {}, {"names": list(names)})
-    nginx = Part(facts={"listens": [{"host": h, "port": p, "tls": True, "proxy_protocol": False} for h, p in listens]})
-    setting = kinds.settings_part(Settings(docker_trust=mode))
-    return Generation({kinds.SETTINGS: setting, kinds.CERTIFICATE: certificate, kinds.NGINX: nginx}, "a", {})
+    pair = made.certificate({certificate.CA: ca} if ca else {}, names)
+    nginx = NginxPart(listens=tuple(Listen(host, port) for host, port in listens))
+    return Generation(Parts(made.settings(docker_trust=mode), pair, nginx), "a", {})
 
 
 def test_endpoints_are_names_and_addresses_with_their_ports() -> None:
@@ -58,11 +60,11 @@ def test_what_is_no_name_is_nobodys_endpoint(host: Host) -> None:
     odd = ("x'$(touch${IFS}/run/pwned)'.example", "../../cron.d/evil", "a b", "a\nb", "", ".", "fe80::1%eth0", "*.*.x")
     current = generation(names=(*odd, "reg.example.org", "192.0.2.1", "*.wild.example"), mode="ca")
     assert served.of(current).spellings == ("reg.example.org:5000", "192.0.2.1:5000")
-    assert kinds.names_of(current.parts[kinds.CERTIFICATE]) == ("reg.example.org", "192.0.2.1", "*.wild.example")
+    assert current.parts[certificate.CertificatePart].usable_names == ("reg.example.org", "192.0.2.1", "*.wild.example")
     for line in (True, False):
         shown = Trust(host, current).show(line=line)
         assert "reg.example.org:5000" in shown and not any(word and word in shown for word in odd if len(word) > 3)
-    [warning] = kinds.unusable(current.parts[kinds.CERTIFICATE], "crt")
+    [warning] = certificate.unusable(current.parts[certificate.CertificatePart], "crt")
     assert warning.what.startswith("8 of its names") and "\n" not in warning.what
     with pytest.raises(ValueError):
         Endpoint("../../cron.d/evil", 443)
@@ -161,7 +163,7 @@ def test_each_client_installs_and_removes_without_a_trace(
 
 
 def test_podman_and_containerd_files() -> None:
-    paths = kinds.Paths(Path("/"))
+    paths = Paths(Path("/"))
     found = Served((Endpoint("::1", 5000),), CA)
     assert trust_podman.wants(paths, found, insecure=False) == {Path("/etc/containers/certs.d/[::1]:5000/ca.crt"): CA}
     ((path, data),) = trust_podman.wants(paths, found, insecure=True).items()
@@ -280,7 +282,7 @@ def test_only_what_clients_take_for_a_registry_is_written_without_a_port() -> No
 def test_names_of_a_wildcard_are_those_in_the_settings() -> None:
     one = generation(names=("*.example.org", "b.example.org"))
     names = ("a.example.org", "b.example.org", "a.b.example.org", "example.com")
-    one = replace(one, parts={**one.parts, kinds.SETTINGS: kinds.settings_part(Settings(server_names=names))})
+    one = replace(one, parts=one.parts.having(made.settings(server_names=names)))
     assert [end.host for end in served.of(one).endpoints] == ["a.example.org", "b.example.org"]
 
 

@@ -15,9 +15,9 @@ from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.images import imagesplace
 from secreg_host.services import units
-from secreg_host.wanted import parts as kinds
-from secreg_host.wanted.parts import Part
-from secreg_host.wanted.settings import Settings
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from tests import made
 
 TMPFS = "TemporaryFileSystem=/home:ro,mode=0755 /root:ro,mode=0755 /run/user:ro,mode=0755"
 
@@ -25,11 +25,7 @@ TMPFS = "TemporaryFileSystem=/home:ro,mode=0755 /root:ro,mode=0755 /run/user:ro,
 def unit_for(host: Host, monkeypatch: pytest.MonkeyPatch, root: str, real: str) -> list[str]:
     monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
-    parts = {
-        kinds.SETTINGS: kinds.settings_part(Settings()),
-        kinds.REGISTRY: Part({}, {"root": root, "real": real, "more": ""}),
-    }
-    rendered = units.render(host, parts)
+    rendered = units.render(host, Parts(made.settings(), RegistryPart(root=root, real=real)))
     for path, data in rendered.items():
         assert (TMPFS.encode() in data) <= ("registry@" in path.name), "a door for the registry alone"
     return rendered[host.paths.units / units.unit_of("registry@")].decode().splitlines()
@@ -78,9 +74,8 @@ def test_where_they_can_be(host: Host, place: str) -> None:
 
 
 def test_a_link_that_leads_elsewhere_moves_the_registry() -> None:
-    def parts(real: str | None) -> dict[str, Part]:
-        facts = {"root": "/srv/link"} | ({"real": real} if real else {})
-        return {kinds.SETTINGS: kinds.settings_part(Settings()), kinds.REGISTRY: Part({}, facts)}
+    def parts(real: str | None) -> Parts:
+        return Parts(made.settings(), RegistryPart(root="/srv/link", real=real))
 
     current = activate.Generation(parts("/srv/one"), "a", {})
     assert activate.slot_for(parts("/srv/one"), current, ()) == "a"

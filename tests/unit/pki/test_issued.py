@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secreg_host.base.errors import BadInput
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, issued
 from secreg_host.pki.certs import KeyPair
@@ -141,8 +142,8 @@ def test_one_of_the_configured_names_must_be_served(configured: str, good: bool)
 @pytest.fixture
 def set_up(host: Host) -> Host:
     host.paths.etc.mkdir(parents=True)
-    defaults.follow(host, defaults.render(host, Settings(), FACTS), create=True)
-    authority.issue(host, Settings(), FACTS, NOW, Order())
+    defaults.follow(Snapshot(host.paths), defaults.render(host, Settings(), FACTS), create=True)
+    authority.issue(Snapshot(host.paths), Settings(), FACTS, NOW, Order())
     return host
 
 
@@ -167,10 +168,10 @@ def test_a_renewal_never_replaces_what_works_by_what_no_client_takes(
     paths.openssl_cnf.write_text(text.replace(old, new))
     if "DNS" not in old:  # told when it is edited, not when it is needed
         with pytest.raises(BadInput):
-            authority.due(set_up, NOW)
+            authority.due(Snapshot(set_up.paths), NOW)
     with pytest.raises(BadInput) as caught:
-        if authority.due(set_up, NOW + timedelta(days=300)):
-            authority.issue(set_up, Settings(), FACTS, NOW + timedelta(days=300), Order())
+        if authority.due(Snapshot(set_up.paths), NOW + timedelta(days=300)):
+            authority.issue(Snapshot(set_up.paths), Settings(), FACTS, NOW + timedelta(days=300), Order())
     (problem,) = caught.value.problems
     assert said in problem.what and problem.hint
     file, _, line = problem.where.rpartition(":")
@@ -182,14 +183,16 @@ def test_only_what_is_configured_counts(set_up: Host) -> None:
     """openssl.cnf alone decides; but when SERVER_NAME says where clients are, one of these names must be there."""
     cnf = set_up.paths.openssl_cnf
     cnf.write_text(f"[req]\ndistinguished_name = dn\n[dn]\nCN = {NAME}\n[alt_names]\nIP.1 = 10.1.2.3\n")
-    authority.issue(set_up, Settings(), FACTS, NOW, Order())
+    authority.issue(Snapshot(set_up.paths), Settings(), FACTS, NOW, Order())
     with pytest.raises(BadInput, match=r"openssl.cnf:6: it is for none of registry.example.org"):
-        authority.issue(set_up, replace(Settings(), server_names=(NAME,)), FACTS, NOW, Order())
+        authority.issue(Snapshot(set_up.paths), replace(Settings(), server_names=(NAME,)), FACTS, NOW, Order())
 
 
 def test_a_ca_that_ended_is_named(set_up: Host) -> None:
     before = set_up.paths.crt.read_bytes()
     for days in (1, 30):
         with pytest.raises(BadInput, match="--new-ca"):
-            authority.issue(set_up, Settings(), FACTS, NOW + timedelta(days=certs.CA_DAYS + days), Order())
+            authority.issue(
+                Snapshot(set_up.paths), Settings(), FACTS, NOW + timedelta(days=certs.CA_DAYS + days), Order()
+            )
     assert set_up.paths.crt.read_bytes() == before

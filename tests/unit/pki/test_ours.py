@@ -17,12 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from secreg_host.base import beside, files
 from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.records import Ledger, Write
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, ours
 from secreg_host.pki.certs import KeyPair
-from secreg_host.wanted import authority, defaults, parts, provision
+from secreg_host.wanted import authority, defaults, provision
 from secreg_host.wanted.authority import Order
 from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.settings import Settings
 from tests.unit.pki.test_issued import OTHER, Leaf
 
@@ -34,13 +36,13 @@ FOREIGN = Leaf(by=OTHER).pair()
 @pytest.fixture
 def set_up(host: Host) -> Host:
     host.paths.etc.mkdir(parents=True)
-    defaults.follow(host, defaults.render(host, Settings(), FACTS), create=True)
+    defaults.follow(Snapshot(host.paths), defaults.render(host, Settings(), FACTS), create=True)
     issue(host)
     return host
 
 
 def issue(host: Host, order: Order | None = None) -> authority.Issue:
-    return authority.issue(host, Settings(), FACTS, NOW, order or Order())
+    return authority.issue(Snapshot(host.paths), Settings(), FACTS, NOW, order or Order())
 
 
 def snapshot(folder: Path) -> dict[str, object]:
@@ -138,7 +140,7 @@ def test_a_pair_of_ours_that_was_moved_and_linked_is_renewed_in_the_place_of_the
     paths = set_up.paths
     pair = KeyPair(paths.crt.read_bytes(), paths.key.read_bytes())
     archive = linked(set_up, pair)
-    assert authority.due(set_up, NOW + timedelta(days=300))
+    assert authority.due(Snapshot(set_up.paths), NOW + timedelta(days=300))
     assert len(issue(set_up).kept) == 2
     assert tuple(path.read_bytes() for path in archive) == (pair.crt, pair.key)
     assert not paths.crt.is_symlink() and paths.crt.read_bytes() != pair.crt
@@ -147,17 +149,17 @@ def test_a_pair_of_ours_that_was_moved_and_linked_is_renewed_in_the_place_of_the
 def test_a_key_that_we_did_not_make_is_not_renewed_away(set_up: Host) -> None:
     """Our CA signed its certificate, as a CA may; the key is somebody's all the same."""
     paths = set_up.paths
-    ca = ours.authority(paths).pair
+    ca = ours.authority(Snapshot(paths)).pair
     assert ca is not None
     pair = Leaf(names=("host",), by=ca).pair()
     paths.crt.write_bytes(pair.crt)
     paths.key.write_bytes(pair.key)
-    assert not authority.due(set_up, NOW + timedelta(days=390))
+    assert not authority.due(Snapshot(set_up.paths), NOW + timedelta(days=390))
     with pytest.raises(BadInput) as caught:
         issue(set_up)
     assert [problem.where for problem in caught.value.problems] == [str(paths.key)]
     Ledger(paths).record([Write(paths.crt, pair.crt)])
-    assert not authority.due(set_up, NOW + timedelta(days=390))
+    assert not authority.due(Snapshot(set_up.paths), NOW + timedelta(days=390))
 
 
 def _directory(path: Path) -> None:
@@ -206,7 +208,7 @@ def test_a_setup_writes_into_no_link_that_leads_nowhere(host: Host) -> None:
     names = [paths.nginx_conf, paths.htpasswd, paths.ca_crt, paths.crt]
     for path in names:
         path.symlink_to(away / path.name)
-    provision.provision(host, Settings(), {}, create=True, restore=True)
+    provision.provision(host, Snapshot(host.paths), Settings(), {}, create=True, restore=True)
     assert not list(away.iterdir())
     assert all(path.is_symlink() for path in names)
     assert paths.openssl_cnf.is_file() and not paths.key.exists()
@@ -218,18 +220,18 @@ def test_a_setup_writes_into_no_link_that_leads_nowhere(host: Host) -> None:
 def test_gencert_is_no_remedy_for_what_is_not_ours(set_up: Host) -> None:
     paths = set_up.paths
     late = NOW + timedelta(days=395)
-    before = parts.read_certificate(paths, NOW, None).part
-    (warning,) = parts.read_certificate(paths, late, before).warnings
+    before = certificate.read(Snapshot(paths), NOW, None).part
+    (warning,) = certificate.read(Snapshot(paths), late, before).warnings
     assert warning.hint == "secure-registry gencert"
     linked(set_up, Leaf(by=OTHER, days=5).pair())
-    found = parts.read_certificate(paths, NOW, None)
+    found = certificate.read(Snapshot(paths), NOW, None)
     (warning,) = found.warnings
     assert "gencert" not in warning.hint and "where it comes from" in warning.hint and "/live/" in warning.hint
     for now in (NOW + timedelta(days=30), NOW):
         if now is NOW:
             paths.key.unlink()
             paths.key.write_bytes(OTHER.key)
-        (problem,) = parts.read_certificate(paths, now, None).problems
+        (problem,) = certificate.read(Snapshot(paths), now, None).problems
         assert "gencert" not in problem.hint and problem.hint
 
 
@@ -264,12 +266,12 @@ def authorities(host: Host) -> dict[str, object]:
 @pytest.mark.parametrize("how", LOST)
 def test_a_lost_ca_key_is_no_reason_for_another_ca(set_up: Host, how: str) -> None:
     paths = set_up.paths
-    before = parts.read_certificate(paths, NOW, None).part
-    assert parts.read_certificate(paths, NOW, before).warnings == ()
+    before = certificate.read(Snapshot(paths), NOW, None).part
+    assert certificate.read(Snapshot(paths), NOW, before).warnings == ()
     LOST[how](set_up)
     seen = authorities(set_up)
     for known in (None, before):
-        found = parts.read_certificate(paths, NOW, known)
+        found = certificate.read(Snapshot(paths), NOW, known)
         assert found.part is not None and found.problems == ()
         (warning,) = found.warnings
         assert warning.where == str(paths.ca_key) and "is lost" in warning.what
@@ -278,20 +280,20 @@ def test_a_lost_ca_key_is_no_reason_for_another_ca(set_up: Host, how: str) -> No
             issue(set_up, Order(force=force))
         assert caught.value.problems == (warning,)
         assert str(paths.ca_key) in warning.hint and "gencert --new-ca" in warning.hint and "client" in warning.hint
-    assert not authority.due(set_up, NOW + timedelta(days=390))
+    assert not authority.due(Snapshot(set_up.paths), NOW + timedelta(days=390))
     for path in (paths.crt, paths.key):
         path.unlink()
     with pytest.raises(SecregError, match="is lost"):
-        provision.provision(set_up, Settings(), {}, create=True)
+        provision.provision(set_up, Snapshot(set_up.paths), Settings(), {}, create=True)
     assert authorities(set_up) == seen
 
 
 def test_a_new_ca_keeps_the_old_one_in_state(set_up: Host) -> None:
     paths = set_up.paths
-    old = ours.authority(paths).pair
+    old = ours.authority(Snapshot(paths)).pair
     assert old is not None
     done = issue(set_up, Order(new_ca=True))
-    new = ours.authority(paths).pair
+    new = ours.authority(Snapshot(paths)).pair
     assert new is not None and new.key != old.key and paths.ca_crt.read_bytes() == new.crt
     kept = {path.name.partition(".bak-")[0]: path for path in done.kept}
     assert {path.parent for path in done.kept} == {paths.state}
@@ -306,7 +308,7 @@ def test_a_ca_that_came_back_from_a_backup_without_its_copy(set_up: Host) -> Non
     paths = set_up.paths
     before = paths.ca_crt.read_bytes()
     ours.kept_ca(paths).unlink()
-    assert parts.read_certificate(paths, NOW, None).warnings == ()
+    assert certificate.read(Snapshot(paths), NOW, None).warnings == ()
     issue(set_up)
     assert paths.ca_crt.read_bytes() == before
     assert certs.is_issued_by(paths.crt.read_bytes(), before)
@@ -318,12 +320,12 @@ def test_a_ca_of_the_administrators_is_left_alone(host: Host) -> None:
     paths.etc.mkdir(parents=True)
     theirs = Leaf(common="Company CA", is_ca=True, usage=("keyCertSign",)).pair()
     paths.ca_crt.write_bytes(theirs.crt)
-    provision.provision(host, Settings(), {}, create=True)
+    provision.provision(host, Snapshot(host.paths), Settings(), {}, create=True)
     assert paths.ca_crt.read_bytes() == theirs.crt
-    found = parts.read_certificate(paths, NOW, None)
+    found = certificate.read(Snapshot(paths), NOW, None)
     assert found.part is not None and found.warnings == ()
-    own = found.part.files[parts.CA]
-    assert own != theirs.crt and certs.is_issued_by(found.part.files[parts.CRT], own), "clients get the one that signed"
+    crt, own = found.part.files[certificate.CRT], found.part.files[certificate.CA]
+    assert own != theirs.crt and certs.is_issued_by(crt, own), "clients get the one that signed"
     with pytest.raises(BadInput) as caught:
         issue(host, Order(new_ca=True))
     (problem,) = caught.value.problems
@@ -337,7 +339,7 @@ def test_a_link_to_a_ca_that_is_away_is_left_alone(set_up: Host) -> None:
     away = set_up.paths.root / "away.crt"
     set_up.paths.ca_crt.unlink()
     set_up.paths.ca_crt.symlink_to(away)
-    assert authority.restore_ca(set_up) == []
+    assert authority.restore_ca(Snapshot(set_up.paths)) == []
     assert set_up.paths.ca_crt.is_symlink() and not away.exists()
 
 
@@ -377,7 +379,7 @@ def test_an_rsa_ca_of_the_administrators_signs(set_up: Host) -> None:
 @pytest.mark.parametrize("name", ["nginx_conf", "openssl_cnf", "conf", "registry_yml"])
 def test_a_default_is_never_written_through_a_link(host: Host, name: str) -> None:
     """The same bytes as a default's, linked into a checkout: an edit, for who made the link manages it."""
-    provision.provision(host, Settings(), {}, create=True)
+    provision.provision(host, Snapshot(host.paths), Settings(), {}, create=True)
     path: Path = getattr(host.paths, name)
     checkout = host.paths.root / "checkout"
     checkout.mkdir()
@@ -385,18 +387,22 @@ def test_a_default_is_never_written_through_a_link(host: Host, name: str) -> Non
     path.symlink_to(checkout / path.name)
     before = (checkout / path.name).read_bytes()
     other = replace(Settings(), port=7777, o="Other", docker_trust="none")
-    written = provision.provision(host, other, {"PORT": "7777", "O": "Other"}, create=True).written
+    written = provision.provision(
+        host, Snapshot(host.paths), other, {"PORT": "7777", "O": "Other"}, create=True
+    ).written
     assert path.is_symlink() and (checkout / path.name).read_bytes() == before
     assert path not in written and written
 
 
 def test_a_linked_htpasswd_is_nobodys_but_the_tools(host: Host) -> None:
-    provision.provision(host, Settings(), {}, create=True)
+    provision.provision(host, Snapshot(host.paths), Settings(), {}, create=True)
     path, shared = host.paths.htpasswd, host.paths.root / "shared"
     path.rename(shared)
     path.symlink_to(shared)
     before = shared.read_bytes()
-    provision.provision(host, replace(Settings(), username="other"), {}, create=True, restore=True)
+    provision.provision(
+        host, Snapshot(host.paths), replace(Settings(), username="other"), {}, create=True, restore=True
+    )
     assert path.is_symlink() and shared.read_bytes() == before
 
 
@@ -405,5 +411,5 @@ def test_a_file_that_could_not_be_written_again_and_again_is_still_ours(set_up: 
     paths = set_up.paths
     for number in range(5):
         Ledger(paths).record([Write(paths.crt, b"%d" % number), Write(paths.key, b"%d" % number)])
-    assert authority.due(set_up, NOW + timedelta(days=300))
+    assert authority.due(Snapshot(set_up.paths), NOW + timedelta(days=300))
     assert issue(set_up).kept == ()

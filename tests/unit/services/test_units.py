@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ from secreg_host.host import host as hosts
 from secreg_host.host import views
 from secreg_host.host.host import Host
 from secreg_host.services import units
-from secreg_host.wanted import parts as kinds
-from secreg_host.wanted.parts import Part
-from secreg_host.wanted.settings import Settings
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from tests import made
 
 LINE = re.compile(r"#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=.*|")
 
@@ -23,10 +22,7 @@ LINE = re.compile(r"#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=.*|")
 def test_every_line_is_one_of_a_unit(host: Host, monkeypatch: pytest.MonkeyPatch, storage: str | None) -> None:
     monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
-    parts = {
-        kinds.SETTINGS: kinds.settings_part(replace(Settings())),
-        kinds.REGISTRY: Part({}, {"root": storage, "more": ""}),
-    }
+    parts = Parts(made.settings(), RegistryPart(root=storage))
     found = units.render(host, parts)
     assert len(found) == (4 if storage else 3)
     for path, data in found.items():
@@ -39,10 +35,7 @@ def test_every_line_is_one_of_a_unit(host: Host, monkeypatch: pytest.MonkeyPatch
 def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "nginx", lambda _: Path("/opt/ng%inx"))
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/opt/%n/registry"))
-    parts = {
-        kinds.SETTINGS: kinds.settings_part(Settings()),
-        kinds.REGISTRY: Part({}, {"root": "/srv/a b%n'\"", "more": ""}),
-    }
+    parts = Parts(made.settings(), RegistryPart(root="/srv/a b%n'\""))
     lines = {path.name: data.decode().splitlines() for path, data in units.render(host, parts).items()}
     registry = lines["secure-registry-registry@.service"]
     for key in ("RequiresMountsFor", "ReadWritePaths"):

@@ -12,6 +12,7 @@ import pytest
 from secreg_host.apply import hooks
 from secreg_host.base import files
 from secreg_host.base.records import Ledger, Write
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 from secreg_host.wanted import defaults, exposure
 
@@ -40,7 +41,7 @@ def give_away(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 
 
 def told(host: Host) -> list[str]:
-    return [str(problem.where) for problem in (*exposure.problems(host.paths), *hooks.refused(host.paths))]
+    return [str(problem.where) for problem in (*exposure.problems(Snapshot(host.paths)), *hooks.refused(host.paths))]
 
 
 def test_what_is_closed_is_fine(host: Host, etc: Path) -> None:
@@ -50,7 +51,7 @@ def test_what_is_closed_is_fine(host: Host, etc: Path) -> None:
 @pytest.mark.parametrize("name", ["docker-registry.key", ".htpasswd", "docker-registry.yml"])
 def test_what_every_user_can_read(host: Host, etc: Path, name: str) -> None:
     (etc / name).chmod(0o644)
-    [problem] = exposure.problems(host.paths)
+    [problem] = exposure.problems(Snapshot(host.paths))
     assert problem.where == str(etc / name) and problem.hint == f"chmod o-r {etc}/{name}"
     (etc / name).chmod(0o640)  # a group of the administrator's choice
     assert told(host) == []
@@ -77,7 +78,7 @@ def test_where_nobody_gets_to_it_a_mode_does_no_harm(host: Host, etc: Path) -> N
 def test_what_others_can_write_is_one_warning_with_one_remedy(host: Host, etc: Path) -> None:
     for path in (etc, *etc.iterdir(), etc / "hooks.d/tell"):
         path.chmod(0o777)
-    (where,) = [problem for problem in exposure.problems(host.paths) if "can write it" in problem.what]
+    (where,) = [problem for problem in exposure.problems(Snapshot(host.paths)) if "can write it" in problem.what]
     assert where.where == str(etc) and where.hint.startswith(f"chmod go-w {etc} ")
     (hook,) = hooks.refused(host.paths)
     words = shlex.split(hook.hint)
@@ -85,7 +86,7 @@ def test_what_others_can_write_is_one_warning_with_one_remedy(host: Host, etc: P
     for path in map(Path, (*words[2:], *shlex.split(where.hint)[2:])):
         path.chmod(path.stat().st_mode & ~0o022)
     assert hooks.refused(host.paths) == ()
-    assert [problem for problem in exposure.problems(host.paths) if "can write it" in problem.what] == []
+    assert [problem for problem in exposure.problems(Snapshot(host.paths)) if "can write it" in problem.what] == []
 
 
 @pytest.mark.parametrize("weak", ["", "hooks.d", "hooks.d/tell", "file", "directory"])
@@ -136,12 +137,12 @@ def test_an_unedited_file_of_an_earlier_version_is_closed(host: Host, etc: Path)
     yml.write_bytes(write.data)
     yml.chmod(0o644)
     Ledger(host.paths).record([write])
-    assert defaults.follow(host, (write,), create=False) == ()
+    assert defaults.follow(Snapshot(host.paths), (write,), create=False) == ()
     assert yml.stat().st_mode & 0o777 == 0o640
     yml.chmod(0o600)
-    defaults.follow(host, (write,), create=False)
+    defaults.follow(Snapshot(host.paths), (write,), create=False)
     assert yml.stat().st_mode & 0o777 == 0o600
     yml.write_bytes(b"edited")
     yml.chmod(0o644)
-    defaults.follow(host, (write,), create=False)
+    defaults.follow(Snapshot(host.paths), (write,), create=False)
     assert yml.stat().st_mode & 0o777 == 0o644

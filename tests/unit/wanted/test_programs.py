@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,12 @@ from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.services import units
 from secreg_host.services.services import Idle
-from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import programs
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import YML, RegistryPart
 from secreg_host.wanted.settings import Settings
+from tests import made
 
 GOOD = {"certificate": "good", "nginx": "good", "registry": "good"}
 
@@ -44,20 +45,22 @@ class Tried:
         monkeypatch.setattr(choice, "_storage_problems", lambda *_: ())
         self.parts({}, GOOD)
 
-    def parts(self, given: Mapping[str, str | int], words: dict[str, str]) -> dict[str, Part]:
-        found = {name: Part({f"{name}/x": word.encode()}, {}, (name,)) for name, word in words.items()}
-        found["nginx"] = replace(found["nginx"], facts={"listens": [], "outside": {}})
-        found["registry"] = Part({kinds.REGISTRY_YML: words["registry"].encode()}, {"root": None}, ("yml",))
-        return found | {kinds.SETTINGS: kinds.settings_part(replace(Settings(), **given))}  # type: ignore[arg-type]
+    def parts(self, given: Mapping[str, str | int], words: dict[str, str]) -> Parts:
+        return Parts(
+            made.settings(**given),
+            made.certificate({"certificate/x": words["certificate"].encode()}),
+            NginxPart(files={"nginx/x": words["nginx"].encode()}),
+            RegistryPart(files={YML: words["registry"].encode()}, root=None, sources=("yml",)),
+        )
 
     def front(self, one: Generation) -> tuple[Problem, ...]:
-        bad = kinds.settings_of(one.parts[kinds.SETTINGS]).nginx_binary == "/opt/nginx"
+        bad = one.settings.nginx_binary == "/opt/nginx"
         return (Problem("nginx.conf", "no answer"),) if bad or b"bad" in one.files["nginx/x"] else ()
 
     def registry(self, one: Generation) -> tuple[Problem, ...]:
         self.registries += 1
-        bad = kinds.settings_of(one.parts[kinds.SETTINGS]).registry_binary == "/opt/registry"
-        return (Problem("yml", "it ends"),) if bad or b"bad" in one.files[kinds.REGISTRY_YML] else ()
+        bad = one.settings.registry_binary == "/opt/registry"
+        return (Problem("yml", "it ends"),) if bad or b"bad" in one.files[YML] else ()
 
     def choose(self, given: Mapping[str, str | int], words: dict[str, str]) -> tuple[Generation, dict[str, str]]:
         current = Generation(self.parts({}, GOOD), "a", {})
@@ -82,8 +85,8 @@ def test_all_that_came_with_a_bad_program_serves(tried: Tried, given: dict[str, 
     words = {"certificate": "new", "nginx": "new", "registry": "new"}
     chosen, found = tried.choose({**given, "cert_days": 99}, words)
     assert found == {f"{tried.host.paths.conf}:{line}": told}
-    assert [chosen.files[name] for name in ("certificate/x", "nginx/x", kinds.REGISTRY_YML)] == [b"new"] * 3
-    settings = kinds.settings_of(chosen.parts[kinds.SETTINGS])
+    assert [chosen.files[name] for name in ("certificate/x", "nginx/x", YML)] == [b"new"] * 3
+    settings = chosen.settings
     assert (settings.nginx_binary, settings.registry_binary, settings.cert_days) == ("", "", 99)
 
 
@@ -100,7 +103,7 @@ def test_a_bad_program_does_not_hide_what_else_is_bad(tried: Tried) -> None:
 def test_a_good_program_stays_when_something_else_is_bad(tried: Tried) -> None:
     chosen, found = tried.choose({"registry_binary": "/usr/bin/other"}, {"nginx": "bad"})
     assert found == {"nginx.conf": "no answer"}
-    assert kinds.settings_of(chosen.parts[kinds.SETTINGS]).registry_binary == "/usr/bin/other"
+    assert chosen.settings.registry_binary == "/usr/bin/other"
 
 
 def test_a_registry_that_did_not_start_is_not_tried_again_for_a_certificate(tried: Tried) -> None:
@@ -122,9 +125,9 @@ def test_what_can_not_be_run_is_told_before_it_is_tried(
     good.write_text("#!/bin/sh\n")
     good.chmod(0o755)
 
-    def unusable(refused: str = "", known: Part | None = None, **given: str) -> dict[str, tuple[str, str]]:
-        part = kinds.settings_part(replace(Settings(), **given))  # type: ignore[arg-type]
-        found = programs.unusable(conf, part, known, lambda argv: Problem("", refused) if refused else None)
+    def unusable(refused: str = "", known: Settings | None = None, **given: str) -> dict[str, tuple[str, str]]:
+        settings = made.settings(**given).settings
+        found = programs.unusable(conf, settings, known, lambda argv: Problem("", refused) if refused else None)
         return {name: (problem.where, problem.what) for name, problem in found.items()}
 
     assert unusable() == {}
@@ -143,7 +146,7 @@ def test_what_can_not_be_run_is_told_before_it_is_tried(
         away.setattr(distant, "ask", silent)
         assert "does not answer" in unusable(nginx_binary=str(good))["NGINX_BINARY"][1]
     assert unusable("hidden", nginx_binary=str(good)) == {"NGINX_BINARY": (f"{conf}:2", "NGINX_BINARY: hidden")}
-    same = kinds.settings_part(replace(Settings(), nginx_binary=str(good)))
+    same = made.settings(nginx_binary=str(good)).settings
     assert unusable("hidden", same, nginx_binary=str(good)) == {}, "it serves: an upgrade is another matter"
 
 
@@ -152,12 +155,8 @@ def test_what_is_tried_has_units_of_its_slot(host: Host, monkeypatch: pytest.Mon
     monkeypatch.setattr(hosts, "nginx", lambda *_: Path("/usr/sbin/nginx"))
     monkeypatch.setattr(hosts, "registry", lambda given: Path(given or "/usr/bin/registry"))
 
-    def parts(**given: Any) -> dict[str, Part]:
-        facts = {"root": "/srv/images", "more": ""}
-        return {
-            kinds.SETTINGS: kinds.settings_part(replace(Settings(), **given)),
-            kinds.REGISTRY: Part({}, facts),
-        }
+    def parts(**given: Any) -> Parts:
+        return Parts(made.settings(**given), RegistryPart(root="/srv/images"))
 
     host.paths.units.mkdir(parents=True)
     host.paths.state.mkdir(parents=True)

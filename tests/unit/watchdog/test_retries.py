@@ -16,13 +16,15 @@ from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import status
+from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
-from secreg_host.wanted import parts
-from secreg_host.wanted.parts import Part
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
 from secreg_host.watchdog import retries, watch
 from secreg_host.watchdog.retries import PAUSES
 from secreg_host.watchdog.watch import CHECK_SECONDS, Watcher
+from tests import made
 
 AWAY = (Problem("docker-registry.yml", "connection refused"),)
 
@@ -171,8 +173,8 @@ def generation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(faults, "of_start", lambda *_: Problem("yml", "the registry does not start", ""))
     monkeypatch.setattr(activate, "RUNNING_SECONDS", 0.0)
     monkeypatch.setattr(activate, "REGISTRY_SECONDS", 0.0)
-    known = {parts.SETTINGS: parts.settings_part(Settings()), parts.REGISTRY: Part({}, {"root": None}, ("yml",))}
-    yield SimpleNamespace(name="one", slot="a", parts=known)
+    known = Parts(made.settings(), RegistryPart(root=None, sources=("yml",)))
+    yield Generation(known, "a", {}, "one")
 
 
 def test_a_registry_that_runs_is_left_alone_whatever_it_needs(paths: Paths, generation: Any) -> None:

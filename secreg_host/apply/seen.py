@@ -1,0 +1,155 @@
+"""Reading what /etc says: every part, as it is or in its last good version, as long as that holds still."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from secreg_host.apply import backend, hooks, upgrades
+from secreg_host.apply.activate import Stage
+from secreg_host.apply.report import Finding, Report, findings
+from secreg_host.apply.wish import Wish
+from secreg_host.base import bugs, distant
+from secreg_host.base.errors import BadInput
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.generation import njs
+from secreg_host.generation.generations import Generation
+from secreg_host.host.host import Host
+from secreg_host.services import units
+from secreg_host.wanted import exposure, programs, provision, sources
+from secreg_host.wanted.parts import kinds
+from secreg_host.wanted.parts import settings as settings_part
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Context, Part, Parts, Reading, guarded
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
+from secreg_host.wanted.provision import Provisioned
+from secreg_host.wanted.settings import Settings
+
+READS = 3
+"""How often everything is read while it changes; then what was read last counts, and the watchdog asks again."""
+
+WAIT_SECONDS = 10.0
+"""How long the second half of a pair is waited for before the pair is called wrong."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What reading /etc gave: every part, as it is or in its last good version; what is wrong with the others; parts
+    that are waited for, and since when; what was written first; what was read besides the directory; the fingerprint
+    of all that ("": it changed meanwhile), and the mark of .htpasswd in it."""
+
+    parts: Parts
+    findings: tuple[Finding, ...]
+    waiting: dict[str, float]
+    provisioned: Provisioned
+    sources: tuple[str, ...]
+    fingerprint: str
+    users: str
+
+
+def take(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
+    """`read`, again if something changed meanwhile: half of it may be of before, or between two steps of a save."""
+    for _ in range(READS):
+        seen = read(stage, wish, current, before)
+        if seen.fingerprint or seen.provisioned.written:
+            break
+    return seen
+
+
+def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
+    """Read every part. Raises BadInput with all problems when a part is bad that never was good."""
+    host = stage.host
+    found: list[Finding] = []
+    waiting: dict[str, float] = {}
+    known = current.parts if current is not None else Parts()
+    parts = Parts()
+    disk = Snapshot(host.paths)
+    own = set(sources.own_files(host.paths))
+    begun = sources.marks(host.paths, (), own)
+
+    def add(kind: type[Part], one: Reading[Part]) -> None:
+        nonlocal parts
+        name, said = kind.NAME, "rejected"
+        if one.waiting:
+            waiting[name] = before.waiting.get(name, time.time())
+            said = "waiting" if time.time() - waiting[name] < WAIT_SECONDS else said
+        found.extend(findings(said, name, one.problems))
+        found.extend(findings("warning", name, one.warnings))
+        if (part := one.part or known.get(kind)) is not None:
+            parts = parts.having(part)
+
+    provisioned = Provisioned()
+    settings: Settings | None = None
+    try:
+        settings, given = _settings(stage, disk, wish, current)
+        add(SettingsPart, given)
+    except BaseException as error:
+        add(SettingsPart, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
+    try:
+        provisioned = _provisioned(host, disk, wish, settings, parts)
+    except BaseException as error:
+        told = bugs.caught(error, host.paths.etc, serves=current is not None)
+        add(SettingsPart, Reading(parts[SettingsPart], told))
+    written = {path for path in provisioned.written if path.parent == host.paths.etc}
+    own |= written
+    begun |= {str(path): sources.mark(str(path)) for path in written}
+    now = datetime.now(UTC)
+    for kind in kinds.ALL:
+        if kind is not SettingsPart:
+            context = Context(host, disk, now, parts, known)
+            add(kind, guarded(kind.where(host.paths), functools.partial(kind.read, context)))
+    found.extend(findings("warning", SettingsPart.NAME, units.strangers(host)))
+    found.extend(findings("warning", exposure.PART, (*exposure.problems(disk), *hooks.refused(host.paths))))
+    if module := njs.module(host, parts[SettingsPart].settings):
+        found.extend(findings("warning", NginxPart.NAME, module.warnings))
+    if len(parts) < len(kinds.ALL):
+        raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
+    watched = _watched(host, parts, known)
+    there = set(sources.own_files(host.paths))
+    marks = sources.marks(host.paths, watched, there)
+    same = there == own and all(marks[name] == begun[name] for name in begun)
+    nginx = parts[NginxPart]
+    if nginx != known.get(NginxPart):
+        same = same and nginx.outside_now() == nginx.outside
+    users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
+    fingerprint = sources.digest(marks) if same else ""
+    return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users)
+
+
+def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | None, parts: Parts) -> Provisioned:
+    """What is missing is made; without `settings` that can be read, what is there is kept up by those of `parts`."""
+    if settings is None:
+        return provision.renew(host, disk, parts[SettingsPart].settings)
+    return provision.provision(host, disk, settings, wish.environment, create=wish.create, restore=wish.restore)
+
+
+def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
+    """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
+    those of `known`, which serve; whether images that are on a network file system can be reached."""
+    registry = parts[RegistryPart]
+    root = registry.root
+    far = [root] if root and (distant.mount_of(root) or registry.storage != root) else []
+    settings = {some[SettingsPart].settings for some in (parts, known) if len(some)}
+    run = sorted({program for one in settings for program in upgrades.programs(host, one)})
+    return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)
+
+
+def _settings(
+    stage: Stage, disk: Snapshot, wish: Wish, current: Generation | None
+) -> tuple[Settings, Reading[SettingsPart]]:
+    """The settings. In the place of a program that is none, that which serves goes on; the other settings count."""
+    paths = stage.host.paths
+    settings = settings_part.read(disk, wish.environment, known=current is not None and not wish.create)
+    known = current.settings if current is not None else None
+    if (wish.start or known) and (problems := backend.problems(settings, known, paths.conf)):
+        raise BadInput(problems)
+    refuses = functools.partial(stage.services.refuses, meanwhile=stage.meanwhile)
+    wrong = programs.unusable(paths.conf, settings, known, refuses)
+    if wrong and known is None:
+        raise BadInput(list(wrong.values()))
+    if known is not None:
+        settings = programs.taking(settings, known, wrong)
+    return settings, Reading(SettingsPart.of(settings), tuple(wrong.values()))

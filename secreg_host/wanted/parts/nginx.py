@@ -1,0 +1,128 @@
+"""The part of nginx.conf, with all that it includes from /etc/secure-registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from secreg_host.base import reading, records
+from secreg_host.base.errors import Problem
+from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats import nginxconf, serverblocks
+from secreg_host.formats.listening import Listen
+from secreg_host.formats.nginxsyntax import Directive
+from secreg_host.formats.serverblocks import Door
+from secreg_host.host import host as hosts
+from secreg_host.wanted import bypass, passing, plainhttp
+from secreg_host.wanted.parts.part import Context, Part, Reading, required
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
+
+CONF = "front/nginx.conf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NginxPart(Part):
+    """nginx.conf and what it includes.
+
+    doors: by which addresses and names its server blocks are reached; answering: the addresses with TLS at which the
+    registry answers, those of server blocks that include registry.conf; listens: all of them; origin: path below the
+    generation -> the file of /etc that it was; own_pair: whether it serves with the pair of /etc; outside: files
+    elsewhere that nginx reads -> their digests; watched: what is a change besides, there or not, and patterns.
+    """
+
+    NAME = "nginx"
+
+    doors: tuple[Door, ...] = ()
+    answering: tuple[Listen, ...] = ()
+    listens: tuple[Listen, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+    own_pair: bool = True
+    outside: Mapping[str, str] = field(default_factory=dict)
+    watched: tuple[str, ...] = ()
+
+    @property
+    def conf(self) -> str:
+        """Where its nginx.conf stands in /etc."""
+        return self.origin[CONF]
+
+    def outside_now(self) -> dict[str, str]:
+        """`outside` as it is now; the digest of what can't be read is that of nothing."""
+        return {name: records.digest(reading.peek(Path(name), reading.OTHER)) for name in self.outside}
+
+    @classmethod
+    def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
+        listens = tuple(Listen(**one) for one in facts["listens"])
+        answering = tuple(Listen(**one) for one in facts.get("answering", ()))  # version 0.1 does not say it
+        return cls(
+            files=files,
+            sources=sources,
+            doors=tuple(Door(Listen(**one["listen"]), one["name"]) for one in facts.get("doors", ())),
+            answering=answering or tuple(listen for listen in listens if listen.tls),
+            listens=listens,
+            origin=facts["origin"],
+            own_pair=facts["own_pair"],
+            outside=facts["outside"],
+            watched=tuple(facts.get("watched", ())),
+        )
+
+    @classmethod
+    def where(cls, paths: Paths) -> Path:
+        return paths.nginx_conf
+
+    @classmethod
+    def read(cls, context: Context) -> Reading[NginxPart]:
+        if not context.parts[SettingsPart].settings.nginx_binary:
+            hosts.nginx()
+        registry = context.parts.get(RegistryPart)
+        return read(context.disk, registry.places if registry else ())
+
+
+@dataclass(frozen=True)
+class _Rules(nginxconf.Rules):
+    """No line leads past the password check; what is passed on to it streams."""
+
+    private: bypass.Private
+
+    def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
+        return bypass.problems(directives, where, self.private)
+
+    def additions(
+        self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
+    ) -> Mapping[int, str]:
+        return passing.additions(directives, context, sets)
+
+
+def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
+    """nginx.conf and what it includes from /etc/secure-registry. images: where they are, on a file system. Raises
+    BadInput."""
+    paths = disk.paths
+
+    def read_it(path: Path) -> bytes | None:
+        return included(disk, path)
+
+    places = [paths.run, paths.views, paths.lib, *images]
+    rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
+    found = nginxconf.bundle(paths.nginx_conf, required(disk, paths.nginx_conf, reading.NGINX), read_it, rules)
+    blocks = serverblocks.blocks(paths.etc, read_it)
+    listens, answering = serverblocks.listens(blocks), serverblocks.answering(blocks)
+    part = NginxPart(
+        files={f"front/{name}": data for name, data in found.files.items()},
+        sources=tuple(map(str, found.sources)),
+        doors=tuple(serverblocks.doors(blocks)),
+        answering=answering or tuple(listen for listen in listens if listen.tls),
+        listens=listens,
+        origin={f"front/{name}": str(path) for name, path in found.origin.items()},
+        own_pair=found.own_pair,
+        outside={str(path): records.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
+        watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),
+    )
+    return Reading(part, warnings=plainhttp.warnings(found.servers))
+
+
+def included(disk: Snapshot, path: Path) -> bytes | None:
+    """What nginx reads from `path`; None: there is no such file. Raises BadInput as `reading.read`."""
+    return disk.read(path, reading.NGINX if path.suffix in (".conf", ".inc") else reading.OTHER)

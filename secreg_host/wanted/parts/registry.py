@@ -1,0 +1,123 @@
+"""The part of docker-registry.yml: where images are, and what the registry does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from secreg_host.base import reading
+from secreg_host.base.errors import Problem
+from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats import registryconf
+from secreg_host.formats.listening import Listen
+from secreg_host.host import host as hosts
+from secreg_host.host.host import Host
+from secreg_host.images import imagesplace, readable
+from secreg_host.wanted.parts.part import Context, Part, Reading, required
+from secreg_host.wanted.parts.settings import SettingsPart
+
+YML = "registry/docker-registry.yml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryPart(Part):
+    """docker-registry.yml.
+
+    root: its directory of images, as it is written there (None: they are on no file system of this host); real: the
+    same without links; auth: whether the registry asks for credentials of its own; more: why only the registry can
+    answer for a download ("": the front can, too); headers: those that it adds to each answer; debug: where its metrics
+    are asked for: the front answers there, for the registry that serves.
+    """
+
+    NAME = "registry"
+
+    root: str | None
+    real: str | None = None
+    auth: bool = False
+    more: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    debug: Listen | None = None
+
+    @property
+    def storage(self) -> str | None:
+        """The directory of images without links (a part of before did not say it)."""
+        return self.real or self.root
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Every way in which the directory of images can be named."""
+        return tuple(dict.fromkeys(Path(one) for one in (self.root, self.storage) if one))
+
+    @property
+    def yml(self) -> bytes:
+        """What the file holds; nothing where the registry runs elsewhere."""
+        return self.files.get(YML, b"")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        debug = [self.debug.host, self.debug.port] if self.debug else None
+        return super().facts | {"debug": debug}
+
+    @classmethod
+    def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
+        debug = facts.get("debug")
+        return cls(
+            files=files,
+            sources=sources,
+            root=facts["root"],
+            real=facts.get("real"),
+            auth=facts["auth"],
+            more=facts.get("more", "version 0.1 did not look"),
+            headers=tuple((name, value) for name, value in facts.get("headers", ())),
+            debug=Listen(debug[0], debug[1], tls=False) if debug else None,
+        )
+
+    @classmethod
+    def where(cls, paths: Paths) -> Path:
+        return paths.registry_yml
+
+    @classmethod
+    def read(cls, context: Context) -> Reading[RegistryPart]:
+        settings = context.parts[SettingsPart].settings
+        if not settings.own_registry:
+            return Reading(cls(root=None, auth=True, more="it runs elsewhere"))
+        if not settings.registry_binary:
+            hosts.registry()
+        return _with_images(context.host, parse(context.disk))
+
+
+def parse(disk: Snapshot) -> RegistryPart:
+    """docker-registry.yml as it is written, whatever is in the directory that it names. Raises BadInput."""
+    paths = disk.paths
+    data = required(disk, paths.registry_yml, reading.YAML)
+    conf = registryconf.parse(data, str(paths.registry_yml))
+    return RegistryPart(
+        files={YML: data},
+        sources=(str(paths.registry_yml),),
+        root=str(conf.root) if conf.root else None,
+        auth=conf.auth,
+        more=conf.more,
+        headers=conf.headers,
+        debug=Listen(*conf.debug, tls=False) if conf.debug else None,
+    )
+
+
+def _with_images(host: Host, part: RegistryPart) -> Reading[RegistryPart]:
+    """`part` with where its images really are, which is made if it is not there: the registry must be able to write
+    there. Where the front can't read them, a warning."""
+    if part.root is None:
+        return Reading(part)
+    real = imagesplace.resolved(part.root)
+    if wrong := imagesplace.refused(host, part.root, real):
+        line = registryconf.line_of(part.yml, "rootdirectory")
+        return Reading(None, (Problem(f"{part.place}:{line}", *wrong),))
+    if wrong := imagesplace.unwritable(host, part.root):
+        return Reading(None, (Problem(part.place, *wrong),))
+    root, part = part.root, replace(part, real=real)
+    if part.more or not (unread := readable.wrong(host, Path(root))):
+        return Reading(part)
+    warning = Problem(part.place, f"{unread.what}: downloads take the slow way, through the registry", unread.hint)
+    return Reading(replace(part, more=unread.why), warnings=(warning,))

@@ -1,0 +1,76 @@
+"""CONTRIBUTING.md's examples are what the program takes, and the files that its table names are there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.clients.served import Endpoint, Served
+from secreg_host.command.call import Call
+from secreg_host.host.host import Host
+from secreg_host.wanted.parts.part import Context, Parts
+from tests import made
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TEXT = (CHECKOUT / "CONTRIBUTING.md").read_text()
+EXAMPLE = re.compile(r"^```python\n# (?P<path>\S+)\.py\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = {found["path"]: found["code"] for found in EXAMPLE.finditer(TEXT)}
+
+
+@pytest.fixture
+def example(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The module that CONTRIBUTING.md has in a room."""
+    path = request.param
+    module = ModuleType(f"secreg_host.{path.replace('/', '.')}")
+    sys.modules[module.__name__] = module  # dataclasses look there
+    exec(compile(EXAMPLES[path], path, "exec"), module.__dict__)
+    yield module
+    del sys.modules[module.__name__]
+
+
+@pytest.mark.parametrize("example", ["command/verbs/version"], indirect=True)
+def test_a_command(example: Any, host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    example.add(parser)
+    assert example.run(Call(parser.parse_args([]), host.paths, {}, parser)) == 0
+    assert capsys.readouterr().out and example.ABOUT
+
+
+@pytest.mark.parametrize("example", ["wanted/parts/motd"], indirect=True)
+def test_a_part(example: Any, host: Host) -> None:
+    host.paths.etc.mkdir(parents=True)
+    (host.paths.etc / "motd").write_text("one\ntwo\n")
+    part = example.MotdPart.read(Context(host, Snapshot(host.paths), made.BEGIN, Parts(), Parts())).part
+    facts = json.loads(json.dumps(part.facts))
+    assert facts == {"lines": 2} and type(part).restored(part.files, part.sources, facts) == part
+    assert part.place == str(host.paths.etc / "motd")
+
+
+@pytest.mark.parametrize("example", ["clients/trust_skopeo"], indirect=True)
+def test_a_client(example: Any, host: Host) -> None:
+    served = Served((Endpoint("a.example", 5000),), b"CA")
+    (path,) = example.wants(host.paths, served, insecure=False)
+    assert path.name == "ca.crt" and "a.example:5000" in str(path)
+    assert example.NAME and example.notes(host.paths) == () and example.found(host.paths) in (True, False)
+
+
+def test_every_example_is_tried() -> None:
+    assert sorted(EXAMPLES) == ["clients/trust_skopeo", "command/verbs/version", "wanted/parts/motd"]
+
+
+def test_each_file_of_the_table_is_there() -> None:
+    table = TEXT.partition("Where things go:")[2].partition("\n## ")[0]
+    named = re.findall(r"`((?:\w+/)+[\w]+\.py|(?:\w+/)+\w+)`", table)
+    assert len(named) >= 10
+    for path in named:
+        exact = path.replace("NAME", "*").replace("_*", "_*")
+        assert list((CHECKOUT / "secreg_host").glob(exact)), path
