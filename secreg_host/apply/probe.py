@@ -12,12 +12,12 @@ import os
 import socket
 import ssl
 import stat
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from secreg_host.base import waiting
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
@@ -190,18 +190,15 @@ def prove(wants: tuple[Expectation, ...], doors: tuple[Door, ...], seconds: floa
 
     alive: returns what has died, "" while all is well; a death ends the wait, and so does an open answer.
     """
-    deadline = time.monotonic() + seconds
+    deadline = waiting.within(seconds)
     for want in wants:
-        met = 0
-        while met < IN_A_ROW:
-            wrong = once(want)
-            met = 0 if wrong else met + 1
-            if wrong:
-                if dead := alive():
-                    return dead
-                if isinstance(wrong, Open) or time.monotonic() >= deadline:
-                    return f"{place(want.listen)}: {wrong}"
-                time.sleep(0.01)
+        for _ in waiting.looks(deadline.left):
+            wrong = next(filter(None, (once(want) for _ in range(IN_A_ROW))), "")
+            dead = alive() if wrong else ""
+            if not wrong or dead or isinstance(wrong, Open):
+                break
+        if wrong:
+            return dead or f"{place(want.listen)}: {wrong}"
     return find_open(doors, lambda _: connect_tcp)
 
 

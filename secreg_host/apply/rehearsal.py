@@ -10,13 +10,12 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from secreg_host.apply import probe
-from secreg_host.base import bugs, files, process, quoting
+from secreg_host.base import bugs, files, process, quoting, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
 from secreg_host.generation import assemble
@@ -160,18 +159,20 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
     """nginx while the block runs; raises SecregError with its last line if it does not come up."""
     nginx = process.spawn(argv)
     try:
-        deadline = time.monotonic() + SECONDS
-        while not (pid_file.exists() and pid_file.stat().st_size):
-            if nginx.poll() is not None or time.monotonic() > deadline:
-                nginx.kill()
-                said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
-                raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
-            time.sleep(0.002)
+        waiting.until(lambda: _holds_any(pid_file) or nginx.poll() is not None, SECONDS, 0.002)
+        if not _holds_any(pid_file):
+            nginx.kill()
+            said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
+            raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(nginx.pid, signal.SIGKILL)  # nobody but us talks to it
         nginx.communicate(timeout=SECONDS)
+
+
+def _holds_any(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def expectations(generation: Generation) -> tuple[probe.Expectation, ...]:

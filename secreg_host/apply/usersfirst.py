@@ -8,13 +8,12 @@ do it at once the last one has read the last file.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from secreg_host.apply import probe, rehearsal
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import bugs, reading
+from secreg_host.base import bugs, reading, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
@@ -152,14 +151,12 @@ class Users:
 
     def _settled(self, patience: float) -> parts.UsersReading:
         """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
-        until = time.monotonic() + patience
-        while True:
+        for _ in waiting.looks(patience):
             self.mark = sources.mark(str(self.host.paths.htpasswd))
             seen = parts.read_users(self.host.paths)
-            there = reading.is_there(self.host.paths.htpasswd)
-            if (there and not self.changed) or time.monotonic() >= until:
-                return seen
-            time.sleep(0.01)
+            if reading.is_there(self.host.paths.htpasswd) and not self.changed:
+                break
+        return seen
 
     @staticmethod
     def _wants(generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:

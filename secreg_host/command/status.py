@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from secreg_host.apply import backend, probe, rehearsal
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
-from secreg_host.base import beside, files
+from secreg_host.base import beside, files, waiting
 from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.clients import served
 from secreg_host.formats.listening import Listen
@@ -68,13 +68,12 @@ class Status:
 def look(host: Host) -> Status:
     """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
     is called wrong. Raises SecregError when the state can't be read."""
-    begun = time.monotonic()
-    while (found := _look(host)).down or found.away or found.failed:
-        waited = time.monotonic() - begun
-        changing = bool(found.down or found.failed) and files.held(host.paths.lock) and waited < CHANGE_SECONDS
-        if not changing and not (found.away and waited < BACK_SECONDS):
+    back = waiting.within(BACK_SECONDS)
+    for _ in waiting.looks(CHANGE_SECONDS, 0.05):
+        found = _look(host)
+        changing = bool(found.down or found.failed) and files.held(host.paths.lock)
+        if not changing and (back.over or not found.away):
             break
-        time.sleep(0.05)
     return replace(found, retry=retries.load(host.paths) if found.down or found.away or found.failed else None)
 
 

@@ -103,6 +103,14 @@ def test_programs_are_started_in_one_place() -> None:
     assert {module for module, text in found.items() if FORKS.search(text)} == {"base/distant", "command/ready"}
 
 
+CLOCK = re.compile(r"\btime\.(sleep|monotonic\w*|perf_counter\w*)\b")
+
+
+def test_seconds_are_waited_for_in_one_place() -> None:
+    """What reads the date (time.time), or waits for a descriptor or an event, is something else."""
+    assert {module for module in MODULES if CLOCK.search((PACKAGE / f"{module}.py").read_text())} == {"base/waiting"}
+
+
 ABSOLUTE = re.compile(r"/(bin|dev|etc|home|lib|proc|root|run|sbin|sys|tmp|usr|var)\b")
 
 
