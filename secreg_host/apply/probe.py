@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import hashlib
 import http.client
 import json
 import os
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host.base import waiting
+from secreg_host.base.marks import digest
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
@@ -172,7 +172,7 @@ class _Client:
             link.sendall(b"PROXY UNKNOWN\r\n")
         if self.listen.tls:
             link = self.links.enter_context(_context().wrap_socket(link, server_hostname=self.name or None))
-            self.fingerprint = hashlib.sha256(link.getpeercert(binary_form=True) or b"").hexdigest()
+            self.fingerprint = digest(link.getpeercert(binary_form=True) or b"")
         return link
 
 

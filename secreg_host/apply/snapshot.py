@@ -13,7 +13,7 @@ from secreg_host.apply import backend, hooks, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, distant
+from secreg_host.base import bugs, distant, marks
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.formats import registryconf
 from secreg_host.generation import direct, njs
@@ -115,7 +115,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     )
     if parts[kinds.NGINX] != known.get(kinds.NGINX):
         same = same and kinds.outside(parts[kinds.NGINX]) == parts[kinds.NGINX].facts["outside"]
-    users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
+    users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from secreg_host.apply import probe, rehearsal
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import bugs, reading, waiting
+from secreg_host.base import bugs, marks, reading, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
@@ -21,7 +21,7 @@ from secreg_host.generation.liveusers import LiveUsers, answer_path
 from secreg_host.host import memory
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
-from secreg_host.wanted import parts, sources
+from secreg_host.wanted import parts
 
 GRACE_SECONDS = 0.25
 """How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
@@ -39,7 +39,7 @@ before that is told."""
 class Users:
     """The users of one instance, made to count again and again while an apply goes on.
 
-    mark: of .htpasswd before it was read last (sources.mark); findings: what was wrong with it then, or with letting
+    mark: of .htpasswd before it was read last (marks.mark); findings: what was wrong with it then, or with letting
     it count.
     """
 
@@ -72,7 +72,7 @@ class Users:
 
     @property
     def changed(self) -> bool:
-        return sources.mark(str(self.host.paths.htpasswd)) != self.mark
+        return marks.mark(self.host.paths.htpasswd) != self.mark
 
     def _read(self, *, begin: bool) -> None:
         live, counted = self.live, self.live.read()
@@ -152,7 +152,7 @@ class Users:
     def _settled(self, patience: float) -> parts.UsersReading:
         """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
         for _ in waiting.looks(patience):
-            self.mark = sources.mark(str(self.host.paths.htpasswd))
+            self.mark = marks.mark(self.host.paths.htpasswd)
             seen = parts.read_users(self.host.paths)
             if reading.is_there(self.host.paths.htpasswd) and not self.changed:
                 break

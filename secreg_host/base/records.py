@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from secreg_host.base import files, reading
 from secreg_host.base.errors import BadInput, SecregError
+from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
 
 VERSION = 1
@@ -34,11 +34,6 @@ REPORT: dict[Any, Shape] = {
 }
 WRITTEN: dict[Any, Shape] = {str: [TEXT]}
 PENDING: list[Any] = [{"version": int, "path": TEXT, "mode": int, "before": (TEXT, type(None))}]
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 of `data` in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def fits(value: object, shape: Shape) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from secreg_host.base import beside, files
+from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
-from secreg_host.base.records import digest
 
 LINE = re.compile(r"([0-9a-f]{64})  (/.+)")
 HEADER = b"# Written by secure-registry setup;"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from secreg_host.base import beside, files, reading
 from secreg_host.base.errors import Problem
-from secreg_host.base.records import digest
+from secreg_host.base.marks import digest
 
 INSTALL = "secure-registry trust install"
 

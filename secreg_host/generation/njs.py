@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, process, quoting, reading, records, templating
+from secreg_host.base import files, marks, process, quoting, reading, records, templating
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.formats import nginxconf, nginxsyntax
 from secreg_host.host import host as hosts
@@ -85,22 +85,17 @@ def module(host: Host, settings: Settings) -> Module | None:
         return None
     try:
         program = hosts.nginx(settings.nginx_binary)
-        marks = tuple(_mark(path) for path in (program, found, host.paths.templates / SCRIPT))
-        return Module(found, _wrong(host, program, found, marks))
+        known = tuple(marks.mark(path) for path in (program, found, host.paths.templates / SCRIPT))
+        return Module(found, _wrong(host, program, found, known))
     except SecregError:  # as long as nginx is away, or can't be tried, what serves stays as it is
         return Module(found, _record(host).get("wrong", "it could not be tried"))
 
 
-def _mark(path: Path) -> str:
-    status = reading.status(path)
-    return f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}" if status else f"{path} is away"
-
-
 @functools.lru_cache(maxsize=1)
-def _wrong(host: Host, program: Path, found: Path, marks: tuple[str, ...]) -> str:
+def _wrong(host: Host, program: Path, found: Path, now: tuple[str, ...]) -> str:
     known = _record(host)
-    if known.get("files") != list(marks):
-        known = {"files": list(marks), "wrong": _tried(host, program, found)}
+    if known.get("files") != list(now):
+        known = {"files": list(now), "wrong": _tried(host, program, found)}
         with contextlib.suppress(SecregError):
             records.save(host.paths.state / "njs.json", known)
     return str(known["wrong"])

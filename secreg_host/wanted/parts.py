@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import bugs, names, reading, records
+from secreg_host.base import bugs, marks, names, reading
 from secreg_host.base.errors import BadInput, Problem, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.formats import listening, nginxconf, registryconf, serverblocks, users
@@ -205,7 +205,7 @@ def read_nginx(paths: Paths, images: Iterable[Path] = ()) -> Reading:
         "listens": [asdict(listen) for listen in serverblocks.listens(blocks)],
         "origin": {f"front/{name}": str(path) for name, path in found.origin.items()},
         "own_pair": found.own_pair,
-        "outside": {str(path): records.digest(reading.read(path, reading.OTHER) or b"") for path in found.outside},
+        "outside": {str(path): marks.digest(reading.read(path, reading.OTHER) or b"") for path in found.outside},
     }
     facts["watched"] = sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})
     staged = {f"front/{name}": data for name, data in found.files.items()}
@@ -220,7 +220,7 @@ def included(path: Path) -> bytes | None:
 def outside(part: Part) -> dict[str, str]:
     """Digests of the files elsewhere that nginx reads for this part, as they are now; of what can't be read, that of
     nothing."""
-    return {name: records.digest(reading.peek(Path(name), reading.OTHER)) for name in part.facts["outside"]}
+    return {name: marks.digest(reading.peek(Path(name), reading.OTHER)) for name in part.facts["outside"]}
 
 
 def doors_of(part: Part) -> tuple[serverblocks.Door, ...]:

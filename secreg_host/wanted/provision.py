@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import beside, distant, files, quoting, reading, records
+from secreg_host.base import beside, distant, files, marks, quoting, reading, records
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.host.host import Host
@@ -171,13 +171,9 @@ def _says(data: bytes, username: str, password: str) -> bool:
     return any(user.name == username and users.verify(password, user.hash) for user in found)
 
 
-def _stamp(host: Host, settings: Settings) -> list[object]:
+def _stamp(host: Host, settings: Settings) -> list[str]:
     """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow."""
-    marks: list[object] = [settings.username, settings.opt]
-    for path in (host.paths.conf, host.paths.password):
-        status = reading.status(path)
-        marks.append([status.st_ino, status.st_mtime_ns, status.st_size] if status else None)
-    return marks
+    return [settings.username, settings.opt, marks.mark(host.paths.conf), marks.mark(host.paths.password)]
 
 
 def storage_problems(host: Host, part: Part) -> tuple[Problem, ...]:

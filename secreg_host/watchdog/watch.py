@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import records, waiting
+from secreg_host.base import marks, records, waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.base.journal import Level, notify, say
 from secreg_host.base.paths import Paths
@@ -77,7 +77,7 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until `ended` is set."""
-        code, due, periodic = _code(), waiting.within(0.0), True
+        code, due, periodic = marks.mark(__file__), waiting.within(0.0), True
         self.arm()
         notify("READY=1")
         try:
@@ -87,7 +87,7 @@ class Watcher:
                     self.events.wake()
                 self.tell()
                 notify("WATCHDOG=1")
-                if _code() != code:
+                if marks.mark(__file__) != code:
                     return  # a new version was installed: systemd starts it
                 following = waiting.within(self.pause)
                 due = following if periodic else min(due, following)
@@ -186,13 +186,12 @@ class Watcher:
 
     def hurry(self) -> Callable[[], bool]:
         """What tells, once for each change, whether .htpasswd changed a while ago, after now."""
-        users = str(self.paths.htpasswd)
-        known, patience = sources.mark(users), PATIENCE_SECONDS
+        known, patience = marks.mark(self.paths.htpasswd), PATIENCE_SECONDS
         due: Deadline | None = None
 
         def urgent() -> bool:
             nonlocal known, due, patience
-            now = sources.mark(users)
+            now = marks.mark(self.paths.htpasswd)
             if now != known:
                 known, due = now, due or waiting.within(patience)
             if due is None or not due.over:
@@ -220,14 +219,6 @@ def _blindness(blind: Mapping[Path, OSError]) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = f"let root read it without special rights: chmod o+rx {first}"
     return f"{BLIND} {BLIND_SECONDS:.0f} s, for it cannot watch {first}{more} ({error.strerror}){REMEDY}{remedy}"
-
-
-def _code() -> int:
-    """When this program was last changed (nanoseconds)."""
-    try:
-        return Path(__file__).stat().st_mtime_ns
-    except OSError:
-        return 0  # in the middle of an upgrade
 
 
 def run_reload_unit(urgent: Callable[[], bool]) -> None:

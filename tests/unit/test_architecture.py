@@ -88,6 +88,7 @@ def test_edges_have_one_owner() -> None:
     assert importers("jinja2") == {"base/templating"}
     assert importers("yaml") == {"formats/yamlfile"}
     assert importers("passlib") == {"formats/users"}
+    assert importers("hashlib") == {"base/marks", "formats/users"}, "one digest, besides what is a format of passwords"
 
 
 STARTS = re.compile(
@@ -101,6 +102,14 @@ def test_programs_are_started_in_one_place() -> None:
     found = {module: (PACKAGE / f"{module}.py").read_text() for module in MODULES}
     assert {module for module, text in found.items() if STARTS.search(text)} == {"base/process"}
     assert {module for module, text in found.items() if FORKS.search(text)} == {"base/distant", "command/ready"}
+
+
+STAT = re.compile(r"\bst_(ino|ctime|ctime_ns|mtime_ns)\b")
+
+
+def test_whether_a_file_is_the_same_is_asked_in_one_place() -> None:
+    """How old one is (st_mtime) is another question, and so is whether two paths lead to one file (samestat)."""
+    assert {module for module in MODULES if STAT.search((PACKAGE / f"{module}.py").read_text())} == {"base/marks"}
 
 
 CLOCK = re.compile(r"\btime\.(sleep|monotonic\w*|perf_counter\w*)\b")

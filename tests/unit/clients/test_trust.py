@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from secreg_host.base.errors import BadInput, SecregError
-from secreg_host.base.records import digest
+from secreg_host.base.marks import digest
 from secreg_host.clients import foreign, owned, served, trust, trust_containerd, trust_podman, trust_system
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.clients.trust import Trust
