@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from secreg_host.apply import probe
-from secreg_host.base import bugs, files, process, quoting, waiting
+from secreg_host.base import bugs, files, process, quoting, utf8, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
 from secreg_host.generation import assemble
@@ -162,7 +162,7 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
         waiting.until(lambda: _holds_any(pid_file) or nginx.poll() is not None, SECONDS, 0.002)
         if not _holds_any(pid_file):
             nginx.kill()
-            said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
+            said = (utf8.shown(nginx.communicate()[0]).strip().splitlines() or ["no answer"])[-1]
             raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
         yield
     finally:

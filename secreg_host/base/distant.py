@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from secreg_host.base import waiting
+from secreg_host.base import utf8, waiting
 from secreg_host.base.errors import bad_input
 from secreg_host.base.paths import PROC
 from secreg_host.base.waiting import Deadline
@@ -105,8 +105,8 @@ def mounts() -> dict[str, Mount]:
             before, _, after = line.partition(b" - ")
             words = before.split(b" ")
             point = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8)]), words[4])
-            options = frozenset(words[5].decode().split(","))
-            found[os.fsdecode(point)] = Mount(after.split(b" ")[0].decode(), options)
+            options = frozenset(utf8.shown(words[5]).split(","))
+            found[os.fsdecode(point)] = Mount(utf8.shown(after.split(b" ")[0]), options)
     return found
 
 

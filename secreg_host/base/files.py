@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from secreg_host.base import directories, reading, temporary, waiting
+from secreg_host.base import directories, reading, temporary, utf8, waiting
 from secreg_host.base.errors import SecregError
 
 PRIVATE = 0o600
@@ -206,7 +206,7 @@ def lock(path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], Non
         descriptor = _private(path)
     try:
         if not waiting.until(lambda: _taken(descriptor, path), wait, 0.02, meanwhile):
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
+            holder = utf8.shown(os.pread(descriptor, 200, 0)).strip() or "another run"
             said = f"{holder} holds {path}, waited {wait:.0f} s"
             raise SecregError(said, "try again when it is done, or end it")
         _sign(descriptor, f"secure-registry {doing} (process {os.getpid()})")

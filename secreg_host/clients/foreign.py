@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host.base import distant, files, marks, reading, temporary
+from secreg_host.base import distant, files, marks, reading, temporary, utf8
 from secreg_host.base.errors import BadInput, SecregError, bad_input
 from secreg_host.base.marks import digest
 
@@ -32,7 +32,7 @@ class Mine:
     made: bool
 
     def as_json(self) -> dict[str, Any]:
-        before = None if self.before is None else self.before.decode()
+        before = None if self.before is None else utf8.exact(self.before, "")
         return {"before": before, "wrote": self.wrote, "added": list(self.added), "made": self.made}
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from secreg_host.base import names
+from secreg_host.base import names, utf8
 from secreg_host.base.marks import digest
 from secreg_host.generation.generations import Generation
 from secreg_host.wanted import parts as kinds
@@ -85,4 +85,4 @@ def _reaches(name: str, only: str) -> bool:
 
 def fingerprint(pem: bytes) -> str:
     """SHA-256 of the DER form of a PEM certificate, hexadecimal."""
-    return digest(ssl.PEM_cert_to_DER_cert(pem.decode()))
+    return digest(ssl.PEM_cert_to_DER_cert(utf8.shown(pem)))

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host.base import bugs, files, quoting, reading, records, templating, temporary
+from secreg_host.base import bugs, files, quoting, reading, records, templating, temporary, utf8
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -270,7 +270,7 @@ class Trust:
             "fingerprint": served.fingerprint(self.served.ca),
         }
         name = "line.sh.j2" if line else "show.sh.j2"
-        return templating.render(self.paths.templates, f"trust/{name}", **variables).decode()
+        return utf8.shown(templating.render(self.paths.templates, f"trust/{name}", **variables))
 
 
 def at(host: Host) -> Trust:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files
+from secreg_host.base import files, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -74,7 +74,7 @@ def podman_rules(paths: Paths) -> Rules:
         *sorted((paths.containers / "registries.conf.d").glob("*.conf")),
     ):
         with contextlib.suppress(ValueError, SecregError):
-            for table in tomllib.loads((files.read_or_none(path) or b"").decode()).get("registry", []):
+            for table in tomllib.loads(utf8.text(files.read_or_none(path) or b"", str(path))).get("registry", []):
                 loose[str(table.get("prefix") or table.get("location"))] = bool(table.get("insecure"))
 
     def rule(endpoint: Endpoint, word: str) -> Rule:
@@ -92,7 +92,7 @@ def containerd_rules(paths: Paths) -> Rules:
         found = Rule()
         with contextlib.suppress(ValueError, SecregError):
             directory = paths.containerd / "certs.d" / word
-            whole = tomllib.loads((files.read_or_none(directory / "hosts.toml") or b"").decode())
+            whole = tomllib.loads(utf8.text(files.read_or_none(directory / "hosts.toml") or b"", word))
             for table in (*whole.get("host", {}).values(), whole):  # in this order; the whole is about `server`
                 given = table.get("ca") or ()
                 named = [given] if isinstance(given, str) else given

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import names
+from secreg_host.base import names, utf8
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import DEFAULT_STORAGE
 from secreg_host.formats import yamlfile
@@ -86,7 +86,7 @@ def parse(data: bytes, where: str) -> RegistryConf:
 
 def line_of(data: bytes, key: str) -> int:
     """The first line of docker-registry.yml that begins with `key`; 0: there is none."""
-    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
+    lines = enumerate(utf8.shown(data).splitlines(), 1)
     return next((number for number, text in lines if re.match(rf"\s*['\"]?{re.escape(key)}\b", text)), 0)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, marks, process, quoting, reading, records, templating
+from secreg_host.base import files, marks, process, quoting, reading, records, templating, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.formats import nginxconf, nginxsyntax
 from secreg_host.host import host as hosts
@@ -49,14 +49,14 @@ http {{
 def loaded_by(nginx: Part) -> bool:
     """Whether the administrator's nginx.conf loads the module already (twice is an error)."""
     outside = (reading.peek(Path(path), reading.OTHER) for path in nginx.facts["outside"])
-    texts = (data.decode(errors="replace") for data in (*nginx.files.values(), *outside))
+    texts = (utf8.shown(data) for data in (*nginx.files.values(), *outside))
     return any(LOADS.search(text) for text in texts)
 
 
 def can_load(nginx: Part) -> bool:
     """Whether a `load_module` in secure-registry/main.conf comes early enough: before the first block."""
     with contextlib.suppress(SecregError):
-        text = nginx.files["front/nginx.conf"].decode()
+        text = utf8.lossless(nginx.files["front/nginx.conf"])
         for directive in nginxsyntax.parse(text, ""):
             if directive.name == "include" and directive.args[:1] == (f"{nginxconf.GENERATED}/main.conf",):
                 return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from secreg_host.base import beside, files, reading, records
+from secreg_host.base import beside, files, reading, records, utf8
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Ledger, Write
@@ -57,7 +57,7 @@ def due(host: Host, now: datetime) -> bool:
     openssl.cnf is bad, whoever issued the certificate: the next gencert will need it."""
     paths = host.paths
     cnf = reading.read(paths.openssl_cnf, reading.SETTINGS)
-    request = opensslcnf.parse(cnf.decode(errors="replace"), str(paths.openssl_cnf)) if cnf is not None else None
+    request = _request(paths, cnf) if cnf is not None else None
     crt = reading.peek(paths.crt, reading.PEM)
     if request is None or crt is None:
         return False
@@ -70,6 +70,11 @@ def due(host: Host, now: datetime) -> bool:
     found = certs.describe(certs.chain(crt)[0])
     names_differ = set(found.names) != set(request.dns_names) or set(found.addresses) != set(request.addresses)
     return names_differ or now > found.not_before + (found.not_after - found.not_before) * 2 / 3
+
+
+def _request(paths: Paths, cnf: bytes) -> Request:
+    where = str(paths.openssl_cnf)
+    return opensslcnf.parse(utf8.text(cnf, where), where)
 
 
 def check(paths: Paths, order: Order) -> None:
@@ -93,8 +98,7 @@ def issue(host: Host, settings: Settings, facts: defaults.Facts, now: datetime, 
     """
     paths = host.paths
     check(paths, order)
-    text = (reading.read(paths.openssl_cnf, reading.SETTINGS) or b"").decode(errors="replace")
-    request = opensslcnf.parse(text, str(paths.openssl_cnf))
+    request = _request(paths, reading.read(paths.openssl_cnf, reading.SETTINGS) or b"")
     writes: list[Write] = []
     ca = None if order.new_ca else ours.authority(paths).pair
     if ca is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import beside, distant, files, marks, quoting, reading, records
+from secreg_host.base import beside, distant, files, marks, quoting, reading, records, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.host.host import Host
@@ -62,7 +62,7 @@ def _replaced_password(host: Host, environment: Mapping[str, str]) -> bool:
     """
     given, path = environment.get("PASSWORD", ""), host.paths.password
     data = reading.read(path, reading.SETTINGS) if given else None
-    if data is None or data.decode(errors="replace").strip() == given:
+    if data is None or utf8.text(data, str(path)).strip() == given:
         return False
     if not Ledger(host.paths).untouched(path, data):
         hint = "remove the file, or run this without PASSWORD"
@@ -103,8 +103,7 @@ def _http_secret(path: Path) -> None:
 
 def http_secret(path: Path) -> dict[str, str]:
     """The environment in `path`, for processes that systemd does not start."""
-    data = files.read_or_none(path) or b""
-    name, _, value = data.decode().strip().partition("=")
+    name, _, value = utf8.text(files.read_or_none(path) or b"", str(path)).strip().partition("=")
     return {name: value} if value else {}
 
 
@@ -134,11 +133,13 @@ def _first_user(host: Host, settings: Settings, *, create: bool) -> tuple[list[W
         now = reading.read(paths.htpasswd, reading.HTPASSWD)
     except SecregError:
         return [], None  # told by its part
-    stored = (reading.read(paths.password, reading.SETTINGS) or b"").decode(errors="replace").strip()
-    password = settings.password or stored
     if now is None and (not create or paths.htpasswd.is_symlink()):
         return [], None
-    if now is not None and (not ledger.untouched(paths.htpasswd, now) or not password):
+    if now is not None and not ledger.untouched(paths.htpasswd, now):
+        return [], None
+    stored = utf8.text(reading.read(paths.password, reading.SETTINGS) or b"", str(paths.password)).strip()
+    password = settings.password or stored
+    if now is not None and not password:
         return [], None
     stamp = _stamp(host, settings)
     seen = records.peek(paths.state / "credentials.json", {"stamp": list})
@@ -149,7 +150,7 @@ def _first_user(host: Host, settings: Settings, *, create: bool) -> tuple[list[W
         return [], None
     written, made = [], None
     if not password:
-        password = made = base64.b64encode(secrets.token_bytes(32)).decode()
+        password = made = utf8.shown(base64.b64encode(secrets.token_bytes(32)))
         write = Write(paths.password, f"{password}\n".encode(), files.PRIVATE)
         ledger.record([write])
         files.write(write.path, write.data, write.mode)

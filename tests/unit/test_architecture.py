@@ -112,6 +112,15 @@ def test_whether_a_file_is_the_same_is_asked_in_one_place() -> None:
     assert {module for module in MODULES if STAT.search((PACKAGE / f"{module}.py").read_text())} == {"base/marks"}
 
 
+DECODES = re.compile(r"\.decode\(|UnicodeDecodeError")
+
+
+def test_bytes_become_text_by_one_rule() -> None:
+    """base/errors turns text into bytes and back, to print what is none."""
+    found = {module for module in MODULES if DECODES.search((PACKAGE / f"{module}.py").read_text())}
+    assert found == {"base/utf8", "base/errors"}
+
+
 CLOCK = re.compile(r"\btime\.(sleep|monotonic\w*|perf_counter\w*)\b")
 
 

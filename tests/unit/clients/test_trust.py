@@ -188,7 +188,7 @@ def test_podman_and_containerd_files() -> None:
     ],
 )
 def test_containerd_config_path(text: str, found: tuple[str, ...]) -> None:
-    assert trust_containerd.config_paths(text.encode()) == found
+    assert trust_containerd.config_paths(text.encode(), "f") == found
 
 
 def test_containerd_without_config_path_is_warned_of(host: Host) -> None:
