@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import waiting
+from secreg_host.base import names, waiting
 from secreg_host.base.marks import digest
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.listening import Listen
@@ -204,7 +204,7 @@ def prove(wants: tuple[Expectation, ...], doors: tuple[Door, ...], seconds: floa
 
 def place(listen: Listen) -> str:
     """`listen` as an address and a port to ask."""
-    return f"[{listen.reach}]:{listen.port}" if ":" in listen.reach else f"{listen.reach}:{listen.port}"
+    return names.place(listen.reach, listen.port)
 
 
 def registry_wrong(connect: Callable[[], socket.socket]) -> str:

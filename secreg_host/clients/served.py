@@ -26,17 +26,17 @@ class Endpoint:
 
     @property
     def bracketed(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
+        return names.bracketed(self.host)
 
     @property
     def authority(self) -> str:
-        return f"{self.bracketed}:{self.port}"
+        return names.place(self.host, self.port)
 
     @property
     def spellings(self) -> tuple[str, ...]:
         """How clients write it before the name of an image: port 443 may be left out, unless the name is a single
         word, which is a user of Docker Hub then (`host/image`)."""
-        alone = self.port == HTTPS and ("." in self.host or ":" in self.host or self.host == "localhost")
+        alone = self.port == HTTPS and ("." in self.host or names.is_ipv6(self.host) or self.host == "localhost")
         return (self.bracketed, self.authority) if alone else (self.authority,)
 
     @property
@@ -80,7 +80,7 @@ def of(generation: Generation) -> Served:
 
 def _reaches(name: str, only: str) -> bool:
     """Whether `name` may lead to the one address that is listened on: an address must be that one."""
-    return name == only if names.address(name) is not None else True
+    return name == only or not names.is_address(name)
 
 
 def fingerprint(pem: bytes) -> str:

@@ -6,7 +6,6 @@ The rules are read from the clients' own files, whoever wrote them. Nothing is c
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import tomllib
 from collections.abc import Callable, Iterable
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, utf8
+from secreg_host.base import files, names, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -51,16 +50,14 @@ def pems(directories: Iterable[Path]) -> tuple[bytes, ...]:
 def docker_rules(paths: Paths, said: dict[str, Any]) -> Rules:
     """dockerd: "insecure-registries" by name, or by the network of an address; else certs.d and the system."""
     named = dockerinfo.insecure(said)
-    networks = [
-        ipaddress.ip_network(word) for word in said.get("RegistryConfig", {}).get("InsecureRegistryCIDRs") or ()
-    ]
+    networks = [names.network(word) for word in said.get("RegistryConfig", {}).get("InsecureRegistryCIDRs") or ()]
 
     def rule(endpoint: Endpoint, word: str) -> Rule:
         near = False
         with contextlib.suppress(OSError, ValueError):
             for answer in socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM):
-                address = ipaddress.ip_address(answer[4][0])
-                near |= any(address in network for network in networks)
+                address = names.address(str(answer[4][0]))
+                near |= address is not None and any(address in network for network in networks)
         return Rule(word in named or near, pems([paths.docker / "certs.d" / word]))
 
     return rule

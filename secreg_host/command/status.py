@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from secreg_host.apply import backend, probe, rehearsal
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
-from secreg_host.base import beside, files, waiting
+from secreg_host.base import beside, files, names, waiting
 from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.clients import served
 from secreg_host.formats.listening import Listen
@@ -140,11 +140,11 @@ def _of_watchdog(manager: Systemd) -> tuple[reports.Finding, ...]:
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
     """Addresses (https://…) under which `listen` is reached; the best one first."""
-    names = list(kinds.names_of(generation.parts[kinds.CERTIFICATE]))
+    hosts = kinds.names_of(generation.parts[kinds.CERTIFICATE])
     if listen.host not in ("", "::"):
-        names = [listen.host]
+        hosts = (listen.host,)
     port = "" if listen.port == 443 else f":{listen.port}"
-    return [f"https://{f'[{name}]' if ':' in name else name}{port}" for name in names or ["localhost"]]
+    return [f"https://{names.bracketed(host)}{port}" for host in hosts or ("localhost",)]
 
 
 def as_json(status: Status) -> dict[str, Any]:

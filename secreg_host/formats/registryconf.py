@@ -127,13 +127,14 @@ def _debug(document: object, where: str, data: bytes, problems: list[Problem]) -
     if given in (None, ""):
         return None
     found = DEBUG.fullmatch(str(given))
-    host = (found["host"] or "").removeprefix("[").removesuffix("]").replace("localhost", "127.0.0.1") if found else ""
-    if not found or not 0 < int(found["port"]) < 65536 or (host and names.address(host) is None):
+    host = names.bare(found["host"]).replace("localhost", "127.0.0.1") if found else ""
+    port = names.port(found["port"]) if found else None
+    if port is None or (host and not names.is_address(host)):
         line = line_of(data, "addr")
         hint = "write an address and a port, such as 127.0.0.1:5001"
         problems.append(Problem(f"{where}:{line}" if line else where, "http.debug.addr is not such an address", hint))
         return None
-    return "" if host == "0.0.0.0" else host, int(found["port"])
+    return "" if host == "0.0.0.0" else host, port
 
 
 def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], ...]) -> Iterator[str]:

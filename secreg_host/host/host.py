@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import ipaddress
 import os
 import pwd
 import socket
@@ -13,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import distant, distro
+from secreg_host.base import distant, distro, names
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import PROC, SYSTEMD, Paths
 from secreg_host.base.process import Account, find_program
@@ -131,7 +130,7 @@ def addresses() -> tuple[str, ...]:
                 answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
             except OSError:
                 continue  # an interface without an IPv4 address
-            found.append(ipaddress.ip_address(answer[20:24]))
+            found.append(names.packed(answer[20:24]))
     if has_ipv6():
-        found += [ipaddress.ip_address(bytes.fromhex(line.split()[0])) for line in IF_INET6.read_text().splitlines()]
+        found += [names.packed(bytes.fromhex(line.split()[0])) for line in IF_INET6.read_text().splitlines()]
     return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))

@@ -88,6 +88,7 @@ def test_edges_have_one_owner() -> None:
     assert importers("jinja2") == {"base/templating"}
     assert importers("yaml") == {"formats/yamlfile"}
     assert importers("passlib") == {"formats/users"}
+    assert importers("ipaddress") == {"base/names"}
     assert importers("hashlib") == {"base/marks", "formats/users"}, "one digest, besides what is a format of passwords"
 
 
