@@ -23,7 +23,7 @@ from secreg_host.clients.docker.dockerd import Manager
 from secreg_host.clients.served import Served
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
-from secreg_host.host.host import Host, systemd_runs
+from secreg_host.host.host import Host
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
 from secreg_host.wanted import parts as kinds
@@ -276,7 +276,7 @@ class Trust:
 def at(host: Host) -> Trust:
     """The clients of `host`, by what serves now."""
     manager = None
-    if host.is_system and systemd_runs():
+    if host.by_systemd:
         from secreg_host.base.systemd import Systemd
 
         manager = Systemd()

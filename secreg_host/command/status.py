@@ -18,7 +18,7 @@ from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
-from secreg_host.host.host import Host, systemd_runs
+from secreg_host.host.host import Host
 from secreg_host.pki import ours
 from secreg_host.services import units
 from secreg_host.wanted import parts as kinds
@@ -81,7 +81,7 @@ def _look(host: Host) -> Status:
     generation = generations.load(host, generations.current_name(host))
     report = _with_own_looks(host, reports.load(host.paths))
     unit, since = "", report.since
-    if host.is_system and systemd_runs():
+    if host.by_systemd:
         from secreg_host.base import systemd
 
         with contextlib.suppress(SecregError):

@@ -39,7 +39,8 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Host:
-    """Where an instance lives: its paths, and who runs its processes; by_systemd: as units, with walls around them."""
+    """Where an instance lives: its paths, and who runs its processes; by_systemd: systemd, as units with walls around
+    them. Only then is there a systemd to be asked."""
 
     paths: Paths
     accounts: Accounts
@@ -53,15 +54,16 @@ class Host:
 
 def discover(paths: Paths) -> Host:
     """The host below `paths`. Raises SecregError when we are root and the service users do not exist."""
+    by_systemd = paths.root == Path("/") and SYSTEMD.is_dir()  # it is PID 1 (sd_booted(3))
     if os.geteuid() != 0:
         me = Account(str(os.geteuid()), os.geteuid(), os.getegid())
-        return Host(paths, Accounts(me, me, me))
+        return Host(paths, Accounts(me, me, me), by_systemd)
     accounts = Accounts(
         _account(FRONT_USER, paths.front_run),
         _account(AUTH_USER, paths.auth_run),
         _account(REGISTRY_USER, paths.registry_run("a"), paths.registry_run("b")),
     )
-    return Host(paths, accounts, by_systemd=paths.root == Path("/") and systemd_runs())
+    return Host(paths, accounts, by_systemd)
 
 
 def _account(name: str, *run: Path) -> Account:
@@ -99,11 +101,6 @@ def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> P
             return found
     wanted = given or " or ".join(names)
     raise SecregError(f"program not found: {wanted}", f"{remedy}, or set {setting} in secure-registry.conf")
-
-
-def systemd_runs() -> bool:
-    """Whether systemd is PID 1 (sd_booted(3))."""
-    return SYSTEMD.is_dir()
 
 
 def in_memory(path: Path) -> bool:

@@ -113,6 +113,13 @@ def test_whether_a_file_is_the_same_is_asked_in_one_place() -> None:
     assert {module for module in MODULES if STAT.search((PACKAGE / f"{module}.py").read_text())} == {"base/marks"}
 
 
+def test_whether_systemd_runs_is_asked_once() -> None:
+    """All others have the answer: Host.by_systemd."""
+    asks = re.compile(r"\bSYSTEMD\b|sd_booted")
+    found = {module for module in MODULES if asks.search((PACKAGE / f"{module}.py").read_text())}
+    assert found == {"base/paths", "host/host"}
+
+
 DECODES = re.compile(r"\.decode\(|UnicodeDecodeError")
 
 
