@@ -259,11 +259,8 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
     """
     if old.slot in (NO_SLOT, new.slot):
         return
-
-    def relieved() -> bool:
-        return len(before & stage.services.pids("nginx")) <= 1  # the master stays
-
-    waiting.until(relieved, WORKERS_SECONDS, 0.02, stage.meanwhile)
+    # the master stays
+    waiting.until(lambda: len(before & stage.services.pids("nginx")) <= 1, WORKERS_SECONDS, 0.02, stage.meanwhile)
     stage.services.stop(f"registry@{old.slot}", wait=False)
     with contextlib.suppress(OSError):
         stage.host.paths.slot(old.slot).unlink()

@@ -16,8 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import names, waiting
-from secreg_host.base.marks import digest
+from secreg_host.base import marks, names, waiting
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
@@ -172,7 +171,7 @@ class _Client:
             link.sendall(b"PROXY UNKNOWN\r\n")
         if self.listen.tls:
             link = self.links.enter_context(_context().wrap_socket(link, server_hostname=self.name or None))
-            self.fingerprint = digest(link.getpeercert(binary_form=True) or b"")
+            self.fingerprint = marks.digest(link.getpeercert(binary_form=True) or b"")
         return link
 
 

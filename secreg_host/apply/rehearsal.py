@@ -23,6 +23,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.services import nginxmaster
 from secreg_host.wanted import bypass
 from secreg_host.wanted import parts as kinds
 
@@ -159,8 +160,8 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
     """nginx while the block runs; raises SecregError with its last line if it does not come up."""
     nginx = process.spawn(argv)
     try:
-        waiting.until(lambda: _holds_any(pid_file) or nginx.poll() is not None, SECONDS, 0.002)
-        if not _holds_any(pid_file):
+        waiting.until(lambda: nginxmaster.pid_in(pid_file) or nginx.poll() is not None, SECONDS, 0.002)
+        if not nginxmaster.pid_in(pid_file):
             nginx.kill()
             said = (utf8.shown(nginx.communicate()[0]).strip().splitlines() or ["no answer"])[-1]
             raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
@@ -169,10 +170,6 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(nginx.pid, signal.SIGKILL)  # nobody but us talks to it
         nginx.communicate(timeout=SECONDS)
-
-
-def _holds_any(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
 
 
 def expectations(generation: Generation) -> tuple[probe.Expectation, ...]:

@@ -20,7 +20,6 @@ from typing import NamedTuple, TypeVar
 from secreg_host.base import utf8, waiting
 from secreg_host.base.errors import bad_input
 from secreg_host.base.paths import PROC
-from secreg_host.base.waiting import Deadline
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ LOCAL = re.compile(
 
 _far: frozenset[str] = frozenset()
 _table: tuple[int, int] = (0, -1)
-_silent: dict[str, Deadline] = {}
+_silent: dict[str, waiting.Deadline] = {}
 _left: list[int] = []
 """Which mounts may not answer; by which process the table of mounts is watched, and its descriptor; until when which
 mounts are not asked; forks left behind."""

@@ -34,7 +34,7 @@ OF_UNITS = (
 """Properties that any unit has; the others that are asked for are those of services."""
 
 JOB_SECONDS = 60.0
-LOOK_SECONDS = (0.005, 0.02)
+LOOK_SECONDS, LONGEST_SECONDS = 0.005, 0.02
 """Pauses between looks at a job: they grow from the first to the second, for looks keep others from working."""
 
 
@@ -146,8 +146,7 @@ class Systemd:
         path = object_of(unit)
         if not wait:
             return False
-        pause, longest = LOOK_SECONDS
-        for _ in waiting.looks(JOB_SECONDS, pause, longest=longest):
+        for _ in waiting.looks(JOB_SECONDS, LOOK_SECONDS, longest=LONGEST_SECONDS):
             with _explained(f"look at {unit}"):
                 current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
             if current[1] != job:

@@ -11,8 +11,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PAUSE_SECONDS = 0.01
-SLOWER = 1.2
-"""By what a pause that grows is longer than the one before."""
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +53,7 @@ def looks(
             return
         meanwhile()
         time.sleep(min(pause, deadline.left))
-        pause = min(SLOWER * pause, longest or pause)
+        pause = min(1.2 * pause, longest or pause)
 
 
 def until(

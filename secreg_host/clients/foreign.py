@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from secreg_host.base import distant, files, marks, reading, temporary, utf8
 from secreg_host.base.errors import BadInput, SecregError, bad_input
-from secreg_host.base.marks import digest
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,13 @@ def plan(now: bytes | None, mine: Mine | None, kind: Kind, wanted: tuple[str, ..
     """
     base = now
     if mine is not None and now is not None:
-        base = mine.before if digest(now) == mine.wrote else kind.take_out(now, mine)
+        base = mine.before if marks.digest(now) == mine.wrote else kind.take_out(now, mine)
     if not wanted:
         return base, None
     new, added, made = kind.add(base, wanted)
     if not added:
         return base, None
-    return new, Mine(base, digest(new), added, made)
+    return new, Mine(base, marks.digest(new), added, made)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from secreg_host.base import names, utf8
-from secreg_host.base.marks import digest
+from secreg_host.base import marks, names, utf8
 from secreg_host.generation.generations import Generation
 from secreg_host.wanted import parts as kinds
 
@@ -25,10 +24,6 @@ class Endpoint:
             raise ValueError("neither a host name nor an address")
 
     @property
-    def bracketed(self) -> str:
-        return names.bracketed(self.host)
-
-    @property
     def authority(self) -> str:
         return names.place(self.host, self.port)
 
@@ -37,7 +32,7 @@ class Endpoint:
         """How clients write it before the name of an image: port 443 may be left out, unless the name is a single
         word, which is a user of Docker Hub then (`host/image`)."""
         alone = self.port == HTTPS and ("." in self.host or names.is_ipv6(self.host) or self.host == "localhost")
-        return (self.bracketed, self.authority) if alone else (self.authority,)
+        return (names.bracketed(self.host), self.authority) if alone else (self.authority,)
 
     @property
     def insecure_entries(self) -> tuple[str, ...]:
@@ -85,4 +80,4 @@ def _reaches(name: str, only: str) -> bool:
 
 def fingerprint(pem: bytes) -> str:
     """SHA-256 of the DER form of a PEM certificate, hexadecimal."""
-    return digest(ssl.PEM_cert_to_DER_cert(utf8.shown(pem)))
+    return marks.digest(ssl.PEM_cert_to_DER_cert(utf8.shown(pem)))

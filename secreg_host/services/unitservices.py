@@ -183,12 +183,7 @@ class UnitServices:
         """
         old = self._master(name)
         nginxmaster.send(old, signal.SIGUSR2, _in_unit(name))
-
-        def renewed() -> bool:
-            new = self._master(name)
-            return new != old and bool(nginxmaster.children(new))
-
-        if not waiting.until(renewed, RENEW_SECONDS):
+        if not waiting.until(lambda: (new := self._master(name)) != old and nginxmaster.children(new), RENEW_SECONDS):
             raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
         nginxmaster.send(old, signal.SIGQUIT, _in_unit(name))
 

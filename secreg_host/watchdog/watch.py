@@ -21,7 +21,6 @@ from secreg_host.base import marks, records, waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.base.journal import Level, notify, say
 from secreg_host.base.paths import Paths
-from secreg_host.base.waiting import Deadline
 from secreg_host.wanted import sources
 from secreg_host.watchdog import ask, retries
 from secreg_host.watchdog.events import BLIND_SECONDS, Events
@@ -187,7 +186,7 @@ class Watcher:
     def hurry(self) -> Callable[[], bool]:
         """What tells, once for each change, whether .htpasswd changed a while ago, after now."""
         known, patience = marks.mark(self.paths.htpasswd), PATIENCE_SECONDS
-        due: Deadline | None = None
+        due: waiting.Deadline | None = None
 
         def urgent() -> bool:
             nonlocal known, due, patience
