@@ -55,6 +55,19 @@ def test_every_way_of_saving_is_seen(tmp_path: Path, change: Callable[[Path], ob
     assert marks.mark(path) != known
 
 
+FIELDS = ("mode", "inode", "device", "names", "owner", "group", "size", "read")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_what_of_stat_counts(field: str) -> None:
+    """Within one tick of the kernel's clock times say nothing. To read it, or to give it another name, is no save."""
+    known = [0o100644, *range(1, 10)]
+    other = list(known)
+    other[FIELDS.index(field)] += 1
+    differs = marks.of(os.stat_result(known)) != marks.of(os.stat_result(other))
+    assert differs == (field not in ("names", "read"))
+
+
 def test_another_target_of_any_link_is_seen(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
