@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from secreg_host.apply import backend, faults, probe, rehearsal, strangers
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import files
+from secreg_host.base import files, waiting
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.assemble import NO_SLOT
@@ -78,17 +77,12 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
     name = f"registry@{generation.slot}"
     link = host.paths.slot(generation.slot)
     runs = proven and services.running(name) and not services.died(name)
-    deadline = time.monotonic() + (RUNNING_SECONDS if runs else REGISTRY_SECONDS)
     started = False
-    while said := backend.wrong(host, generation) if services.running(name) else "it does not run":
-        died = services.died(name)
-        if (died and started) or time.monotonic() > deadline:
-            if proven and not died:
-                return (backend.problem(host, generation, said),)
-            words = services.last_words(name) if died else [f"it does not answer ({said})"]
-            services.stop(name)  # else it is started again and again, without a pause
-            return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in words]),)
-        if died or not services.running(name):
+    for _ in waiting.looks(RUNNING_SECONDS if runs else REGISTRY_SECONDS, meanwhile=stage.meanwhile):
+        said = backend.wrong(host, generation) if services.running(name) else "it does not run"
+        if not said or (started and services.died(name)):
+            break
+        if services.died(name) or not services.running(name):
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
             services.prepare_registry(generation.parts, generation.slot)
@@ -97,8 +91,12 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
             except SecregError as error:  # what it needs, such as a mount, is away
                 return (Problem(generation.parts[RegistryPart].place, error.message, error.hint),)
             started = True
-        stage.meanwhile()
-        time.sleep(0.01)
+    if said and proven and not services.died(name):
+        return (backend.problem(host, generation, said),)
+    if said:
+        words = services.last_words(name) if services.died(name) else [f"it does not answer ({said})"]
+        services.stop(name)  # else it is started again and again, without a pause
+        return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in words]),)
     if root := generation.parts[RegistryPart].root:
         services.show_images(generation.slot, root)
     return ()
@@ -262,10 +260,8 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
     """
     if old.slot in (NO_SLOT, new.slot):
         return
-    deadline = time.monotonic() + WORKERS_SECONDS
-    while len(before & stage.services.pids("nginx")) > 1 and time.monotonic() < deadline:  # the master stays
-        stage.meanwhile()
-        time.sleep(0.02)
+    # the master stays
+    waiting.until(lambda: len(before & stage.services.pids("nginx")) <= 1, WORKERS_SECONDS, 0.02, stage.meanwhile)
     stage.services.stop(f"registry@{old.slot}", wait=False)
     with contextlib.suppress(OSError):
         stage.host.paths.slot(old.slot).unlink()

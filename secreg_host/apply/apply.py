@@ -14,7 +14,7 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, files, leftovers, records, reserve
+from secreg_host.base import bugs, files, leftovers, marks, records, reserve
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
@@ -79,7 +79,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
     if any(finding.kind != "warning" for finding in every):
         every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
-    counted = records.digest(users.counted or b"") if live else ""
+    counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
         generation=serving,
         since=before.since if before.since and before.generation == serving else time.time(),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from secreg_host.apply import activate, faults, rehearsal, storeproof, strangers, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import records
+from secreg_host.base import marks
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
@@ -193,4 +193,4 @@ def _stores_otherwise(new: Generation, old: Generation) -> bool:
 def _registry_of(generation: Generation) -> str:
     """What decides whether the registry of `generation` starts."""
     program = programs.given(generation.settings, programs.REGISTRY)
-    return records.digest(program.encode() + b"\0" + generation.parts[RegistryPart].yml)
+    return marks.digest(program.encode() + b"\0" + generation.parts[RegistryPart].yml)

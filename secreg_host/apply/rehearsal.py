@@ -11,13 +11,12 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from secreg_host.apply import probe
-from secreg_host.base import bugs, files, process, quoting
+from secreg_host.base import bugs, files, process, quoting, utf8, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
@@ -26,6 +25,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.services import nginxmaster
 from secreg_host.wanted import bypass
 from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart, included
@@ -165,13 +165,11 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
     """nginx while the block runs; raises SecregError with its last line if it does not come up."""
     nginx = process.spawn(argv)
     try:
-        deadline = time.monotonic() + SECONDS
-        while not (pid_file.exists() and pid_file.stat().st_size):
-            if nginx.poll() is not None or time.monotonic() > deadline:
-                nginx.kill()
-                said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
-                raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
-            time.sleep(0.002)
+        waiting.until(lambda: nginxmaster.pid_in(pid_file) or nginx.poll() is not None, SECONDS, 0.002)
+        if not nginxmaster.pid_in(pid_file):
+            nginx.kill()
+            said = (utf8.shown(nginx.communicate()[0]).strip().splitlines() or ["no answer"])[-1]
+            raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -11,7 +11,7 @@ from secreg_host.apply import backend, hooks, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, distant
+from secreg_host.base import bugs, distant, marks
 from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import njs
@@ -95,7 +95,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         add(SettingsPart, Reading(parts[SettingsPart], told))
     written = {path for path in provisioned.written if path.parent == host.paths.etc}
     own |= written
-    begun |= {str(path): sources.mark(str(path)) for path in written}
+    begun |= {str(path): marks.mark(path) for path in written}
     now = datetime.now(UTC)
     for kind in kinds.ALL:
         if kind is not SettingsPart:
@@ -109,13 +109,13 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
     watched = _watched(host, parts, known)
     there = set(sources.own_files(host.paths))
-    marks = sources.marks(host.paths, watched, there)
-    same = there == own and all(marks[name] == begun[name] for name in begun)
+    found_marks = sources.marks(host.paths, watched, there)
+    same = there == own and all(found_marks[name] == begun[name] for name in begun)
     nginx = parts[NginxPart]
     if nginx != known.get(NginxPart):
         same = same and nginx.outside_now() == nginx.outside
-    users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
-    fingerprint = sources.digest(marks) if same else ""
+    users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
+    fingerprint = sources.fingerprint_of(found_marks) if same else ""
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users)
 
 

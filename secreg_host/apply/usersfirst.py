@@ -8,13 +8,12 @@ do it at once the last one has read the last file.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from secreg_host.apply import probe, rehearsal
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import bugs, reading
+from secreg_host.base import bugs, marks, reading, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
@@ -22,7 +21,6 @@ from secreg_host.generation.liveusers import LiveUsers, answer_path
 from secreg_host.host import memory
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
-from secreg_host.wanted import sources
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.users import UsersReading
 
@@ -42,7 +40,7 @@ before that is told."""
 class Users:
     """The users of one instance, made to count again and again while an apply goes on.
 
-    mark: of .htpasswd before it was read last (sources.mark); findings: what was wrong with it then, or with letting
+    mark: of .htpasswd before it was read last (marks.mark); findings: what was wrong with it then, or with letting
     it count; counted: the users that count since (None: nobody is let in).
     """
 
@@ -76,7 +74,7 @@ class Users:
 
     @property
     def changed(self) -> bool:
-        return sources.mark(str(self.host.paths.htpasswd)) != self.mark
+        return marks.mark(self.host.paths.htpasswd) != self.mark
 
     def _read(self, *, begin: bool) -> None:
         live = self.live
@@ -160,14 +158,12 @@ class Users:
 
     def _settled(self, patience: float) -> UsersReading:
         """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
-        until = time.monotonic() + patience
-        while True:
-            self.mark = sources.mark(str(self.host.paths.htpasswd))
+        for _ in waiting.looks(patience):
+            self.mark = marks.mark(self.host.paths.htpasswd)
             seen = users_part.read(self.host.paths)
-            there = reading.is_there(self.host.paths.htpasswd)
-            if (there and not self.changed) or time.monotonic() >= until:
-                return seen
-            time.sleep(0.01)
+            if reading.is_there(self.host.paths.htpasswd) and not self.changed:
+                break
+        return seen
 
     @staticmethod
     def _wants(generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:

@@ -7,11 +7,10 @@ import errno
 import fcntl
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from secreg_host.base import directories, reading, temporary
+from secreg_host.base import directories, reading, temporary, utf8, waiting
 from secreg_host.base.errors import SecregError
 
 PRIVATE = 0o600
@@ -172,12 +171,9 @@ def exclusively(directory: Path, wait: float = 10.0) -> Iterator[None]:
     with explained(directory, "lock"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        deadline = time.monotonic() + wait
-        while not _taken(descriptor, directory):
-            if time.monotonic() >= deadline:
-                said = f"another process holds {directory}, waited {wait:.0f} s"
-                raise SecregError(said, "end it (which one: lslocks), and try again")
-            time.sleep(0.005)
+        if not waiting.until(lambda: _taken(descriptor, directory), wait, 0.005):
+            said = f"another process holds {directory}, waited {wait:.0f} s"
+            raise SecregError(said, "end it (which one: lslocks), and try again")
         yield
     finally:
         os.close(descriptor)
@@ -211,14 +207,10 @@ def lock(path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], Non
     with explained(path, "lock"):
         descriptor = _private(path)
     try:
-        deadline = time.monotonic() + wait
-        while not _taken(descriptor, path):
-            if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
-                said = f"{holder} holds {path}, waited {wait:.0f} s"
-                raise SecregError(said, "try again when it is done, or end it")
-            meanwhile()
-            time.sleep(0.02)
+        if not waiting.until(lambda: _taken(descriptor, path), wait, 0.02, meanwhile):
+            holder = utf8.shown(os.pread(descriptor, 200, 0)).strip() or "another run"
+            said = f"{holder} holds {path}, waited {wait:.0f} s"
+            raise SecregError(said, "try again when it is done, or end it")
         _sign(descriptor, f"secure-registry {doing} (process {os.getpid()})")
         try:
             yield

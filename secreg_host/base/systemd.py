@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from secreg_host.base import distro
+from secreg_host.base import distro, waiting
 from secreg_host.base.errors import SecregError
 
 NAME, OBJECT = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
@@ -35,7 +34,7 @@ OF_UNITS = (
 """Properties that any unit has; the others that are asked for are those of services."""
 
 JOB_SECONDS = 60.0
-LOOK_SECONDS = (0.005, 0.02)
+LOOK_SECONDS, LONGEST_SECONDS = 0.005, 0.02
 """Pauses between looks at a job: they grow from the first to the second, for looks keep others from working."""
 
 
@@ -145,21 +144,17 @@ class Systemd:
         """
         job = self.call(method, unit, mode)
         path = object_of(unit)
-        deadline = time.monotonic() + JOB_SECONDS
-        pause, longest = LOOK_SECONDS
-        while wait:
+        if not wait:
+            return False
+        for _ in waiting.looks(JOB_SECONDS, LOOK_SECONDS, longest=LONGEST_SECONDS):
             with _explained(f"look at {unit}"):
                 current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
             if current[1] != job:
                 return True
             if enough():
                 return False
-            if time.monotonic() > deadline:
-                waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
-                raise SecregError(waited, f"systemctl status {unit}")
-            time.sleep(pause)
-            pause = min(1.2 * pause, longest)
-        return False
+        waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
+        raise SecregError(waited, f"systemctl status {unit}")
 
 
 def object_of(unit: str) -> str:

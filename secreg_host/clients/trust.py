@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host.base import bugs, files, quoting, reading, records, templating, temporary
+from secreg_host.base import bugs, files, quoting, reading, records, templating, temporary, utf8
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -22,7 +22,7 @@ from secreg_host.clients.docker import docker as daemon
 from secreg_host.clients.docker.dockerd import Manager
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
-from secreg_host.host.host import Host, systemd_runs
+from secreg_host.host.host import Host
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
 
@@ -268,13 +268,13 @@ class Trust:
             "fingerprint": served.fingerprint(self.served.ca),
         }
         name = "line.sh.j2" if line else "show.sh.j2"
-        return templating.render(self.paths.templates, f"trust/{name}", **variables).decode()
+        return utf8.shown(templating.render(self.paths.templates, f"trust/{name}", **variables))
 
 
 def at(host: Host, current: Generation | None) -> Trust:
     """The clients of `host`, by what serves: `current`."""
     manager = None
-    if host.is_system and systemd_runs():
+    if host.by_systemd:
         from secreg_host.base.systemd import Systemd
 
         manager = Systemd()

@@ -7,7 +7,6 @@ import resource
 import select
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
-from secreg_host.base import files
+from secreg_host.base import files, waiting
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.base.journal import Level, say
 from secreg_host.base.paths import PROC, Paths
@@ -168,13 +167,13 @@ def reload(paths: Paths) -> Report:
     """
     before = reports.load(paths).generation
     _signal(paths, signal.SIGHUP)
-    deadline = time.monotonic() + RELOAD_SECONDS
-    while time.monotonic() < deadline and pid_of(paths):
+    for _ in waiting.looks(RELOAD_SECONDS, 0.02):
+        if not pid_of(paths):
+            break
         report = reports.load(paths)
         # one without a generation is of a check that somebody else made: of the same files, but nothing serves them yet
         if report.generation and report.fingerprint == sources.fingerprint(paths, report.sources):
             return replace(report, changed=report.generation != before)
-        time.sleep(0.02)
     raise SecregError("the instance did not take over what changed", "see what it says where it was started")
 
 

@@ -17,7 +17,6 @@ from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.base.journal import Level, record
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
-from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle, Services
@@ -175,7 +174,7 @@ class InForeground:
 def of(call: Call) -> Instance:
     """The instance that `call` is about."""
     host = call.host()
-    return ByUnits(host) if host.is_system and hosts.systemd_runs() else InForeground(host)
+    return ByUnits(host) if host.by_systemd else InForeground(host)
 
 
 def startable(call: Call) -> Instance:

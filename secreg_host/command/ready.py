@@ -19,14 +19,13 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from secreg_host.base import templating
+from secreg_host.base import marks, templating
 from secreg_host.base.errors import Exit, bad_input
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import cli
 from secreg_host.watchdog.ask import BEGUN
 
-Mark = tuple[int, int, int]
 FIRST_DESCRIPTOR = 3
 """The socket that systemd listens on for us (sd_listen_fds(3))."""
 
@@ -65,7 +64,7 @@ def main(paths: Paths) -> int:
                 _serve(listener, link)
 
 
-def _load(paths: Paths) -> dict[Path, Mark]:
+def _load(paths: Paths) -> dict[Path, str]:
     """Load everything; returns the files of it, each with its mark."""
     for name in LATER:
         with contextlib.suppress(ImportError):  # told by the apply that misses it
@@ -77,16 +76,15 @@ def _load(paths: Paths) -> dict[Path, Mark]:
     return {path: mark(path) for path in map(Path, filter(None, files))}
 
 
-def mark(path: Path) -> Mark:
-    """What is another one once `path` was replaced or edited."""
+def mark(path: Path) -> str:
+    """That of what is at `path`, "" if nothing is; of hundreds of files of the system's, without a look at the way."""
     try:
-        status = path.stat()
+        return marks.of(path.stat())
     except OSError:
-        return 0, 0, 0
-    return status.st_ino, status.st_mtime_ns, status.st_size
+        return ""
 
 
-def outdated(loaded: Mapping[Path, Mark]) -> bool:
+def outdated(loaded: Mapping[Path, str]) -> bool:
     """Whether anything that this process has `loaded` is not what is on disk: modules, or libraries of the system's."""
     if any(mark(path) != was for path, was in loaded.items()):
         return True

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from secreg_host.base import quoting
+from secreg_host.base import quoting, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.formats.listening import Listen, listen_of
 from secreg_host.formats.nginxsyntax import Directive, included, parse
@@ -153,11 +153,7 @@ class _Bundler:
         return data
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            raise bad_input(f"{source}:{line}", "not UTF-8 text", "save the file as UTF-8") from None
+        text = utf8.text(data, str(source))
         self.files[name] = b""  # an include of itself ends here
         self.origin[name] = source
         self.sources.append(source)
@@ -236,7 +232,7 @@ class _Bundler:
 
         Raises BadInput if it can't be parsed: what nginx may make of it is not known then.
         """
-        directives = parse((self.taken(path, where) or b"").decode(errors="surrogateescape"), str(path))
+        directives = parse(utf8.lossless(self.taken(path, where) or b""), str(path))
         self.problems += self.rules.problems(directives, str(path))
         return directives
 
@@ -251,7 +247,7 @@ class _Bundler:
     def sets_of(self, path: Path) -> set[str]:
         """The names of directives outside of blocks in the file `path`."""
         if path not in self.set_in:
-            text = (self.taken(path, str(path)) or b"").decode(errors="surrogateescape")
+            text = utf8.lossless(self.taken(path, str(path)) or b"")
             self.set_in[path] = {one.name for one in parse(text, str(path)) if not one.context}
         return self.set_in[path]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import patterns
+from secreg_host.base import patterns, utf8
 from secreg_host.base.errors import bad_input
 
 DIRECTIVES, BLOCKS = 300_000, 100
@@ -62,7 +62,7 @@ def parse(text: str, where: str) -> tuple[Directive, ...]:
     found: list[Directive] = []
     words: list[Word] = []
     blocks: list[Word] = []
-    at, line = 0, 1
+    at, line = len(text) - len(text.removeprefix(utf8.BOM)), 1
     while at < len(text):
         match = TOKEN.match(text, at)
         if match is None:

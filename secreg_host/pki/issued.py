@@ -110,7 +110,7 @@ def _names(leaf: x509.Certificate, ca_crt: bytes, configured: Iterable[str]) -> 
         found.append(Flaw("subjectAltName", f"the host's CA may not sign {', '.join(outside)}", "remove it there"))
     common = [str(item.value) for item in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if not said.names:  # OpenSSL takes the common name for a host's then, and the CA's limits for limits on it
-        hosts = [name for name in names.usable(common) if ":" not in name]
+        hosts = [name for name in names.usable(common) if not names.is_ipv6(name)]
         if outside := certs.outside(ca_crt, hosts, ()):
             found.append(
                 Flaw("CN", f"the host's CA may not sign {', '.join(outside)}, its only name", "add a DNS.1 that it may")

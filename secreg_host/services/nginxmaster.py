@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from secreg_host.base import waiting
 from secreg_host.base.paths import PROC
 
 TITLE = b"nginx: worker process\0"
@@ -82,12 +82,11 @@ def reload(master: int, ours: Callable[[int], bool]) -> None:
 def _relieved(master: int, old: set[int]) -> bool:
     """Whether new workers have come in time, as many as the `old` ones or as there will be."""
     new: set[int] = set()
-    begun = changed = time.monotonic()
-    while (now := time.monotonic()) < begun + HANDOVER_SECONDS:
+    quiet = waiting.within(QUIET_SECONDS)
+    for _ in waiting.looks(HANDOVER_SECONDS, LOOK_SECONDS):
         found = workers(master) - old
         if found != new:
-            new, changed = found, now
-        if new and (len(new) >= len(old) or now > changed + QUIET_SECONDS):
+            new, quiet = found, waiting.within(QUIET_SECONDS)
+        if new and (len(new) >= len(old) or quiet.over):
             return True
-        time.sleep(LOOK_SECONDS)
     return False

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import records
+from secreg_host.base import marks, records, waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.base.journal import Level, notify, say
 from secreg_host.base.paths import Paths
@@ -76,7 +76,7 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until `ended` is set."""
-        code, due, periodic = _code(), 0.0, True
+        code, due, periodic = marks.mark(__file__), waiting.within(0.0), True
         self.arm()
         notify("READY=1")
         try:
@@ -86,13 +86,13 @@ class Watcher:
                     self.events.wake()
                 self.tell()
                 notify("WATCHDOG=1")
-                if _code() != code:
+                if marks.mark(__file__) != code:
                     return  # a new version was installed: systemd starts it
-                now = time.monotonic()
-                due = now + self.pause if periodic else min(due, now + self.pause)
-                self.events.wait(due - now)
+                following = waiting.within(self.pause)
+                due = following if periodic else min(due, following)
+                self.events.wait(due.left)
                 self.settle()
-                periodic = time.monotonic() >= due
+                periodic = due.over
                 self.arm()
         finally:
             self.events.close()
@@ -104,8 +104,8 @@ class Watcher:
 
     def settle(self) -> None:
         """Wait until nothing happens any more."""
-        longest = time.monotonic() + LONGEST_SECONDS
-        while time.monotonic() < longest and not self.ended.is_set() and self.events.wait(SETTLE_SECONDS):
+        longest = waiting.within(LONGEST_SECONDS)
+        while not longest.over and not self.ended.is_set() and self.events.wait(SETTLE_SECONDS):
             pass
 
     def arm(self) -> bool:
@@ -185,17 +185,17 @@ class Watcher:
 
     def hurry(self) -> Callable[[], bool]:
         """What tells, once for each change, whether .htpasswd changed a while ago, after now."""
-        users = str(self.paths.htpasswd)
-        known, since, patience = sources.mark(users), 0.0, PATIENCE_SECONDS
+        known, patience = marks.mark(self.paths.htpasswd), PATIENCE_SECONDS
+        due: waiting.Deadline | None = None
 
         def urgent() -> bool:
-            nonlocal known, since, patience
-            now = sources.mark(users)
+            nonlocal known, due, patience
+            now = marks.mark(self.paths.htpasswd)
             if now != known:
-                known, since = now, since or time.monotonic()
-            if not since or time.monotonic() - since < patience:
+                known, due = now, due or waiting.within(patience)
+            if due is None or not due.over:
                 return False
-            since, patience = 0.0, patience * 2  # whoever goes on changing it must not keep all else from serving
+            due, patience = None, patience * 2  # whoever goes on changing it must not keep all else from serving
             return True
 
         return urgent
@@ -218,14 +218,6 @@ def _blindness(blind: Mapping[Path, OSError]) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = f"let root read it without special rights: chmod o+rx {first}"
     return f"{BLIND} {BLIND_SECONDS:.0f} s, for it cannot watch {first}{more} ({error.strerror}){REMEDY}{remedy}"
-
-
-def _code() -> int:
-    """When this program was last changed (nanoseconds)."""
-    try:
-        return Path(__file__).stat().st_mtime_ns
-    except OSError:
-        return 0  # in the middle of an upgrade
 
 
 def run_reload_unit(urgent: Callable[[], bool]) -> None:

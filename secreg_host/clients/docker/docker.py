@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, reading, records
+from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.clients import foreign
@@ -89,7 +89,7 @@ class Docker:
             raise
         if target is None:
             return ()
-        attempt = f"{target.path} {records.digest(repr((self._base(target, record), wanted)).encode())}"
+        attempt = f"{target.path} {marks.digest(repr((self._base(target, record), wanted)).encode())}"
         if record.failed == attempt and record.problem is not None:
             return (record.problem,)
         try:
@@ -205,7 +205,7 @@ class Docker:
         seen = foreign.read(path)
         assert seen.data is not None
         empty = daemonjson.emptied(seen.data, str(path))
-        ours = replace(ours, wrote=records.digest(empty))
+        ours = replace(ours, wrote=marks.digest(empty))
         save(Record(target, ours))
         foreign.replace(seen, empty)
         try:

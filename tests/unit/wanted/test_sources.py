@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.base import distant
+from secreg_host.base import distant, marks
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.wanted import sources
@@ -46,7 +46,7 @@ def test_every_link_on_the_way_is_seen(paths: Paths, tmp_path: Path) -> None:
     (tmp_path / "archive/1.pem").touch()
     (tmp_path / "live/crt.pem").symlink_to("../archive/1.pem")
     paths.crt.symlink_to(tmp_path / "live/crt.pem")
-    steps = list(sources.along(paths.crt))
+    steps = list(marks.along(paths.crt))
     assert steps == [paths.crt, tmp_path / "live/crt.pem", tmp_path / "archive/1.pem"]
     assert {tmp_path / "live", tmp_path / "archive"} <= set(sources.directories(paths, ()))
 
