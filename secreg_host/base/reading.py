@@ -90,6 +90,20 @@ def _read(path: Path, limit: int) -> bytes | None:
         raise unreadable(path, error) from error
 
 
+def text(data: bytes, where: str) -> str:
+    """`data`, which stands in `where`, as text. Raises BadInput, with the line, for what is not UTF-8, or holds a NUL
+    (as UTF-16 does)."""
+    try:
+        decoded = data.decode()
+        at = data.find(b"\0")
+    except UnicodeDecodeError as error:
+        decoded, at = "", error.start
+    if at >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        raise bad_input(f"{where}:{line}", "not UTF-8 text", "save the file as UTF-8")
+    return decoded
+
+
 def unreadable(path: Path, error: OSError | ValueError) -> SecregError:
     """`error`, met when `path` was to be read or looked at, in words. (ValueError: a NUL in the path.)"""
     if not isinstance(error, OSError):

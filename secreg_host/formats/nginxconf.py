@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from secreg_host.base import quoting
+from secreg_host.base import quoting, reading
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.formats.listening import Listen, listen_of
 from secreg_host.formats.nginxsyntax import Directive, included, parse
@@ -153,11 +153,7 @@ class _Bundler:
         return data
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            raise bad_input(f"{source}:{line}", "not UTF-8 text", "save the file as UTF-8") from None
+        text = reading.text(data, str(source))
         self.files[name] = b""  # an include of itself ends here
         self.origin[name] = source
         self.sources.append(source)

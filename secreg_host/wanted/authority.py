@@ -57,7 +57,7 @@ def due(host: Host, now: datetime) -> bool:
     openssl.cnf is bad, whoever issued the certificate: the next gencert will need it."""
     paths = host.paths
     cnf = reading.read(paths.openssl_cnf, reading.SETTINGS)
-    request = opensslcnf.parse(cnf.decode(errors="replace"), str(paths.openssl_cnf)) if cnf is not None else None
+    request = opensslcnf.parse(cnf, str(paths.openssl_cnf)) if cnf is not None else None
     crt = reading.peek(paths.crt, reading.PEM)
     if request is None or crt is None:
         return False
@@ -93,8 +93,8 @@ def issue(host: Host, settings: Settings, facts: defaults.Facts, now: datetime, 
     """
     paths = host.paths
     check(paths, order)
-    text = (reading.read(paths.openssl_cnf, reading.SETTINGS) or b"").decode(errors="replace")
-    request = opensslcnf.parse(text, str(paths.openssl_cnf))
+    cnf = reading.read(paths.openssl_cnf, reading.SETTINGS) or b""
+    request = opensslcnf.parse(cnf, str(paths.openssl_cnf))
     writes: list[Write] = []
     ca = None if order.new_ca else ours.authority(paths).pair
     if ca is None:

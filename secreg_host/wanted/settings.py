@@ -172,10 +172,9 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
 def from_file(data: bytes, where: str) -> tuple[dict[str, Given], tuple[Problem, ...]]:
     """The settings in the bytes of secure-registry.conf, and every problem of their form."""
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        return {}, (Problem(f"{where}:{line}", "not UTF-8 text", "save the file as UTF-8"),)
+        text = reading.text(data, where)
+    except BadInput as error:
+        return {}, error.problems
     assignments, problems = envfile.parse(text, where)
     given: dict[str, Given] = {}
     found = list(problems)
