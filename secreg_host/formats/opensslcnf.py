@@ -44,6 +44,7 @@ EXTENDED = ("serverAuth", "clientAuth")
 NEEDED = {"keyUsage": "digitalSignature", "extendedKeyUsage": "serverAuth"}
 """Without which no client takes a server's certificate (RFC 8446, 4.4.2.2; RFC 5280, 4.2.1.12)."""
 
+KNOWN = ("subjectAltName", "basicConstraints", *NEEDED)
 IGNORED = {"subjectKeyIdentifier", "authorityKeyIdentifier", "nsComment", "nsCertType"}
 """Extensions that gencert sets by itself, or that nobody reads any more."""
 
@@ -160,8 +161,8 @@ class _Reader:
             if key == "basicConstraints":
                 if not NO_CA.fullmatch(_plain(value)):
                     self.wrong(value, "a server certificate is no CA", "write: basicConstraints = CA:FALSE")
-            elif key not in {*IGNORED, *NEEDED, "subjectAltName"}:
-                self.wrong(value, "this extension is not known here", "remove the line")
+            elif key not in (*KNOWN, *IGNORED):
+                self.wrong(value, "this extension is not known here", f"remove the line; known: {', '.join(KNOWN)}")
 
     def alternative_names(self, extensions: Mapping[str, Value]) -> tuple[tuple[str, ...], tuple[IPAddress, ...]]:
         dns: dict[str, None] = {}
@@ -212,9 +213,11 @@ class _Reader:
         elif NEEDED[key] not in words:
             self.wrong(value, f"no client takes it without {NEEDED[key]}", f"add {NEEDED[key]}")
         if "keyCertSign" in words:
-            self.wrong(value, "keyCertSign is for CAs, and clients refuse it here", "remove it")
+            self.wrong(value, "keyCertSign is for CAs, and clients refuse it here", "remove keyCertSign")
         if {"encipherOnly", "decipherOnly"} & {*words} and "keyAgreement" not in words:
-            self.wrong(value, "encipherOnly and decipherOnly go with keyAgreement only", "remove them")
+            self.wrong(
+                value, "encipherOnly and decipherOnly go with keyAgreement only", "remove both, or add keyAgreement"
+            )
         return words
 
 

@@ -201,7 +201,7 @@ def load(host: Host, name: str | None) -> Generation | None:
 def _bytes(path: Path) -> bytes:
     data = reading.read(path, reading.RECORD)
     if data is None:
-        raise SecregError(f"{path} does not exist")
+        raise SecregError(f"{path} does not exist", "have it made anew: secure-registry reload")
     return data
 
 
