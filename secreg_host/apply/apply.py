@@ -45,7 +45,7 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
     except BaseException as error:
         with contextlib.suppress(SecregError):
             if bugs.is_failure(error) and (wish.start or stage.services.wanted()):
-                retries.failed(stage.host.paths, bugs.problems(error, "the apply failed"), start=wish.start)
+                retries.failed(stage.host.paths, bugs.problems(error, "apply"), start=wish.start)
         raise
 
 

@@ -95,9 +95,12 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
         shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
         found.append(Problem(where, shown, hint_for(text)))
     if not found:
-        said = (stderr.strip().splitlines() or ["nginx -t failed without a word"])[-1]
-        found = [Problem(nginx.conf, lastwords.nginx(said))]
+        said = (stderr.strip().splitlines() or ["nginx -t ended without a word"])[-1]
+        found = [Problem(nginx.conf, lastwords.nginx(said), RUNS)]
     return tuple(found)
+
+
+RUNS = "see whether nginx runs at all: nginx -v"
 
 
 def hint_for(text: str) -> str:
@@ -109,7 +112,7 @@ def hint_for(text: str) -> str:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
     if "unknown directive" in text:
         return "correct it, or install the nginx module that knows it"
-    return "correct the line"
+    return "correct the line; what may stand there: https://nginx.org/en/docs/dirindex.html"
 
 
 def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -> tuple[Problem, ...]:
@@ -169,7 +172,7 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
         if not nginxmaster.pid_in(pid_file):
             nginx.kill()
             said = (utf8.shown(nginx.communicate()[0]).strip().splitlines() or ["no answer"])[-1]
-            raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
+            raise SecregError(f"nginx did not start: {lastwords.nginx(said)}", RUNS)
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -23,10 +23,10 @@ def is_failure(error: BaseException) -> bool:
 
 
 def problems(error: BaseException, doing: str) -> tuple[Problem, ...]:
-    """What `error` is for an administrator, which is told in full elsewhere."""
+    """What `error`, met while `doing` (such as "apply"), is for an administrator; it is told in full elsewhere."""
     if isinstance(error, SecregError):
         return error.problems
-    return (Problem("", f"{doing} (a bug in secure-registry: {type(error).__name__})", HINT),)
+    return (Problem(doing, f"it raised what it never should (a bug in secure-registry: {type(error).__name__})", HINT),)
 
 
 def caught(error: BaseException, where: Path | str, *, serves: bool = True) -> tuple[Problem, ...]:

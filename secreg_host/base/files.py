@@ -27,7 +27,7 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
     lasting = Path(*path.parts[: min(hidden.index(True), len(path.parts) - 1)])  # what is hidden may be gone by then
     remedies = {
         errno.ENOSPC: f"free some space on the file system of {lasting} (see: df -h {lasting})",
-        errno.EDQUOT: f"the quota of {path.parent} is used up",
+        errno.EDQUOT: f"remove something of the owner of {path.parent}, or raise his quota (see: quota)",
         errno.EROFS: f"the file system is mounted read-only; remount it: mount -o remount,rw (see: findmnt -T {path})",
         errno.EACCES: "run this as root (sudo), or give --root DIR for an instance of your own",
         errno.EISDIR: f"a directory is in its place; move it away: mv {path} {path}.old",
@@ -37,7 +37,10 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where, hint = error.filename2 or error.filename or path, remedies.get(error.errno or 0, "")
+        where, hint = (
+            error.filename2 or error.filename or path,
+            remedies.get(error.errno or 0, f"see what is there: ls -ld {path}"),
+        )
         raise SecregError(f"cannot {doing} {where}: {error.strerror}", hint) from error
 
 

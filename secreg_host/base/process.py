@@ -104,7 +104,9 @@ def run(
         said = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
         child.kill()  # and not waited for: what waits for a dead file system can't be ended
-        raise SecregError(f"{shown} did not end within {timeout:.0f} s") from error
+        raise SecregError(
+            f"{shown} did not end within {timeout:.0f} s", "run it by hand, to see what it waits for"
+        ) from error
     except BaseException:
         child.kill()
         raise

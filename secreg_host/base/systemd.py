@@ -174,6 +174,8 @@ def _explained(doing: str) -> Iterator[None]:
             raise
         said = getattr(error, "message", str(error))
         hint = (
-            "run this as root (sudo)" if "AccessDenied" in said or "authentication" in said else "is systemd running?"
+            "run this as root (sudo)"
+            if "AccessDenied" in said or "authentication" in said
+            else "see whether systemd answers: systemctl status"
         )
         raise SecregError(f"cannot {doing}: {said.split(': ', 1)[-1]}", hint) from error

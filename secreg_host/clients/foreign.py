@@ -106,9 +106,13 @@ def _read(path: Path) -> Seen:
             "add the entries where it is managed, or set DOCKER_TRUST=none",
         )
     if not stat.S_ISREG(found.st_mode):
-        raise bad_input(str(path), "is not a regular file", "move it away")
+        raise bad_input(str(path), "is not a regular file", f"move it away: mv {path} {path}.old")
     if found.st_nlink > 1:
-        raise bad_input(str(path), f"has {found.st_nlink} names (hard links)", "make it a file of its own")
+        raise bad_input(
+            str(path),
+            f"has {found.st_nlink} names (hard links)",
+            f"make it a file of its own: cp -p {path} {path}.new && mv {path}.new {path}",
+        )
     return Seen(path, reading.read(path, reading.JSON), found)
 
 
@@ -152,4 +156,7 @@ def _compare(seen: Seen) -> None:
     except BadInput:
         now = None
     if now is None or (now.data, now.mark) != (seen.data, seen.mark):
-        raise SecregError(f"{seen.path} was changed by somebody else just now", "run it again")
+        raise SecregError(
+            f"{seen.path} was changed by somebody else just now",
+            "nothing of it was lost; run it again: secure-registry trust install",
+        )

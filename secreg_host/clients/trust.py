@@ -135,13 +135,17 @@ class Trust:
             self._save("declined", value=False)
             self._save(DOCKER, replace(self._docker_record(), failed="", problem=None).as_json())
             if self.settings is not None and self.settings.docker_trust == "none" and DOCKER in names:
-                found.append(Problem(str(self.paths.conf), "DOCKER_TRUST=none", "set DOCKER_TRUST=ca, then reload"))
+                said = "DOCKER_TRUST=none, so Docker is left as it is"
+                found.append(Problem(str(self.paths.conf), said, "set DOCKER_TRUST=ca; then: secure-registry reload"))
             found += self._caught(self._docker)
         for client in here:
             if client.name == trust_system.NAME and client.name not in names:
                 continue
             if self.served.ca is None and not insecure:
-                found.append(Problem(client.name, "no CA certificate of ours signed what is served", "--insecure"))
+                hint = f"put its CA into {self.paths.ca_crt}; or unverified: {owned.INSTALL} {client.name} --insecure"
+                found.append(
+                    Problem(client.name, "no CA that is known here signed the certificate that is served", hint)
+                )
                 continue
             how = "insecure" if insecure and client.name != trust_system.NAME else "ca"
             self._save("chosen", how, client.name)

@@ -67,7 +67,13 @@ def notes(paths: Paths) -> tuple[Problem, ...]:
         return error.problems
     except (ValueError, AttributeError, RecursionError) as error:
         at = re.search(r"\(at [^()]*\)$", str(error))  # the rest may quote
-        return (Problem(str(config), f"can't be read as TOML{f' {at[0]}' if at else ''}", "correct it"),)
+        return (
+            Problem(
+                str(config),
+                f"can't be read as TOML{f' {at[0]}' if at else ''}",
+                "correct that; what containerd makes of it: containerd config dump",
+            ),
+        )
     if str(directory) in given:
         return ()
     hint = (

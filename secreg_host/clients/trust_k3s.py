@@ -53,7 +53,9 @@ class Registries:
             return {}
         if not isinstance(found, dict) or not isinstance(found.get("configs") or {}, dict):
             raise bad_input(
-                self.where, "is not what k3s reads", "see https://docs.k3s.io/installation/private-registry"
+                self.where,
+                "configs in it is no mapping of registries",
+                "see https://docs.k3s.io/installation/private-registry",
             )
         return found
 
@@ -88,7 +90,9 @@ class Registries:
 
     def _by_hand(self, missing: tuple[str, ...]) -> BadInput:
         return bad_input(
-            self.where, "can't be edited safely", f"add below configs: {missing[0]}: {json.dumps({'tls': self.tls})}"
+            self.where,
+            "is written in a form that can't be edited safely",
+            f"add below configs: {missing[0]}: {json.dumps({'tls': self.tls})}",
         )
 
     def take_out(self, data: bytes, mine: Mine) -> bytes | None:

@@ -36,10 +36,11 @@ def after(paths: Paths) -> None:
                 command = (*command, "--fresh")  # else the link to what was removed stays in /etc/ssl/certs
             done = process.run(process.outside(command, SECONDS), SECONDS)
             if done.returncode != 0:
-                raise SecregError(f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}", "run it by hand")
+                said = f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}"
+                raise SecregError(said, f"run it by hand, to see why: {' '.join(command)}")
             return
 
 
 def notes(paths: Paths) -> tuple[Problem, ...]:
     hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
-    return (Note("", "the system trusts the registry's CA for its names", hint),)
+    return (Note(NAME, "the system trusts the registry's CA for its names", hint),)

@@ -174,7 +174,8 @@ def reload(paths: Paths) -> Report:
         # one without a generation is of a check that somebody else made: of the same files, but nothing serves them yet
         if report.generation and report.fingerprint == sources.fingerprint(paths, report.sources):
             return replace(report, changed=report.generation != before)
-    raise SecregError("the instance did not take over what changed", "see what it says where it was started")
+    waited = f"the instance below {paths.root} has not taken over what changed after {RELOAD_SECONDS:.0f} s"
+    raise SecregError(waited, f"see what it says where it was started; or: secure-registry status --root {paths.root}")
 
 
 def stop(paths: Paths) -> None:

@@ -100,7 +100,7 @@ class ByUnits:
     def reload(self, doing: str) -> Report:
         services = self.services
         if not services.wanted():
-            raise SecregError("it does not run", "secure-registry start")
+            raise SecregError("secure-registry does not run, so there is nothing to reload", "secure-registry start")
         report = apply.apply(Stage(self.host, services), Wish(doing, {}), following(self.host))
         self.tell(report)
         return report
@@ -153,7 +153,8 @@ class InForeground:
         foreground.stop(self.host.paths)
 
     def restart(self) -> None:
-        raise bad_input("", "only who runs it in the foreground can start it again", "secure-registry stop, then start")
+        hint = f"secure-registry stop --root {self.host.paths.root}; then start it as before"
+        raise bad_input("restart", "only who runs it in the foreground can start it again", hint)
 
     def reload(self, doing: str) -> Report:
         return foreground.reload(self.host.paths)
@@ -183,7 +184,7 @@ def startable(call: Call) -> Instance:
     if isinstance(found, InForeground) and not found.running():
         if not found.host.is_system:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
-        raise bad_input("", "systemd does not run here", "use: secure-registry start --foreground")
+        raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")
     return found
 
 

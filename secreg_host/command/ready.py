@@ -49,7 +49,9 @@ SECONDS = 5.0
 def main(paths: Paths) -> int:
     """Serve one request after the other, until something that was loaded is replaced on disk: systemd begins anew."""
     if os.environ.get("LISTEN_FDS") != "1":
-        raise bad_input("", "only systemd can run this", "systemctl restart secure-registry-apply.socket")
+        raise bad_input(
+            "LISTEN_FDS", "only systemd can run this, by its socket", "systemctl restart secure-registry-apply.socket"
+        )
     loaded = _load(paths)
     with socket.socket(fileno=FIRST_DESCRIPTOR) as listener:
         listener.set_inheritable(False)

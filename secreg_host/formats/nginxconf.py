@@ -149,7 +149,7 @@ class _Bundler:
             self.counted.add(path)
         if len(self.counted) > FILES or self.bytes > BYTES or self.depth > DEPTH:
             what = f"with this nginx reads over {FILES} files, {BYTES >> 20} MB, or {DEPTH} that include each other"
-            raise bad_input(where, what, "include less")
+            raise bad_input(where, what, "include single files instead of a pattern (*)")
         return data
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
@@ -271,11 +271,12 @@ class _Bundler:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
             if not name.isprintable():
-                raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it")
+                raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it in plain letters")
             if name not in self.files:
                 data = self.taken(self.etc / name, where)
                 if data is None:
-                    raise bad_input(where, f"included file {self.etc / name} does not exist", "create it")
+                    what = f"included file {self.etc / name} does not exist"
+                    raise bad_input(where, what, "create it, or correct the path")
                 self.depth += 1
                 self.add(name, self.etc / name, data, context)
                 self.depth -= 1

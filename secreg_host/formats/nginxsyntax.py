@@ -101,14 +101,16 @@ def _sign(
         if words:
             raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
         if not blocks:
-            raise bad_input(f"{where}:{line}", "a } too many", "remove it")
+            raise bad_input(f"{where}:{line}", "a } too many", "remove it, or add the { that it should close")
         blocks.pop()
         return
     if not words:
         raise bad_input(f"{where}:{line}", f"unexpected {sign!r}", "remove it, or put a directive before it")
     if len(found) >= DIRECTIVES or len(blocks) > BLOCKS:
         what = f"more than {DIRECTIVES} directives, or blocks nested deeper than {BLOCKS} levels"
-        raise bad_input(f"{where}:{line}", what, "write less")
+        raise bad_input(
+            f"{where}:{line}", what, "see whether it is the right file; leave out what the registry does not need"
+        )
     found.append(Directive(tuple(words), tuple(block.text for block in blocks), sign == "{", end))
     if sign == "{":
         blocks.append(words[0])

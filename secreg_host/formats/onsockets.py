@@ -111,7 +111,11 @@ class _Mover:
             if data is None:
                 return ""
             if len(self.outside) > FILES:
-                raise bad_input(str(path), f"nginx reads over {FILES} files with this", "include less")
+                raise bad_input(
+                    str(path),
+                    f"nginx reads over {FILES} files with this",
+                    "include single files instead of a pattern (*)",
+                )
             name = self.outside[path] = f"{OUTSIDE}/{len(self.outside)}.conf"
             self.copy(name, data, str(path), context)
         return self.outside[path]

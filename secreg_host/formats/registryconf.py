@@ -68,7 +68,7 @@ def parse(data: bytes, where: str) -> RegistryConf:
         drivers = [storage]
     if len(drivers) != 1:
         said = f"storage names {len(drivers)} drivers" if drivers else "storage names no driver"
-        problems.append(Problem(where, said, "one is needed, such as filesystem: with rootdirectory:"))
+        problems.append(Problem(where, said, "name one, such as filesystem: with rootdirectory: below it"))
     for section in ("log", "http", "auth", "health", "middleware", "notifications", "proxy"):
         value = document.get(section)
         if value is not None and not isinstance(value, dict):

@@ -61,7 +61,7 @@ def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]
     for number, (directive, context) in enumerate(_walk(etc, etc / "nginx.conf", parsed, (), ())):
         if number >= DIRECTIVES:
             what = f"with all that it includes, as often as it does, it has more than {DIRECTIVES} directives"
-            raise bad_input(str(etc / "nginx.conf"), what, "include less")
+            raise bad_input(str(etc / "nginx.conf"), what, "include single files instead of a pattern (*)")
         if directive.opens and directive.name == "server" and context in (("http",), ("stream",), ("mail",)):
             found.append(Block(protocol=context[0]))
         elif context[1:] == ("server",) and found and directive.args:

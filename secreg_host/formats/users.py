@@ -107,7 +107,13 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
             if bad <= TOLD:
                 problems.append(Problem(f"{where}:{number}", *user))
     if bad > TOLD:
-        problems.append(Problem(where, f"{bad - TOLD} more lines can't be used", "is it the right file?"))
+        problems.append(
+            Problem(
+                where,
+                f"{bad - TOLD} more lines can't be used",
+                "see whether it is the right file; each line is USER:HASH",
+            )
+        )
     return tuple(found.values()), tuple(problems)
 
 
@@ -174,9 +180,9 @@ def _is_of_nothing(value: str) -> bool:
 def check_password(password: str, scheme: Scheme) -> None:
     """Raise BadInput if `password` can't be used."""
     if not password:
-        raise bad_input("password", "it is empty")
+        raise bad_input("password", "it is empty", "type at least one character; nothing was changed")
     if re.search(r"[\x00-\x1f\x7f]", password):
-        raise bad_input("password", "it has control characters")
+        raise bad_input("password", "it has control characters", "type one without tabs and ends of lines")
     if scheme is Scheme.BCRYPT and len(password.encode()) > BCRYPT_LIMIT:
         raise bad_input("password", f"bcrypt looks at {BCRYPT_LIMIT} bytes only", "use -5, or a shorter password")
 
@@ -221,7 +227,9 @@ def verify(password: str, value: str) -> bool:
     if name is None:
         return False
     if name == "yescrypt":
-        raise SecregError("yescrypt hashes can't be checked here", "nginx can: log in with it")
+        raise SecregError(
+            "yescrypt hashes can't be checked here", "nginx knows them; try it there: curl -u USER https://HOST/v2/"
+        )
     if name == "bcrypt":
         import bcrypt
 

@@ -222,7 +222,7 @@ def _pieces(files: Mapping[str, bytes]) -> Iterator[bytes]:
 def _bytes(path: Path) -> bytes:
     data = reading.read(path, reading.RECORD)
     if data is None:
-        raise SecregError(f"{path} does not exist")
+        raise SecregError(f"{path} does not exist", "have it made anew: secure-registry reload")
     return data
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from secreg_host.base import beside, files, reading, utf8
+from secreg_host.base import beside, files, reading
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
@@ -56,7 +56,7 @@ def due(disk: Snapshot, now: datetime) -> bool:
     openssl.cnf is bad, whoever issued the certificate: the next gencert will need it."""
     paths = disk.paths
     cnf = disk.read(paths.openssl_cnf, reading.SETTINGS)
-    request = _request(paths, cnf) if cnf is not None else None
+    request = opensslcnf.parse(cnf, str(paths.openssl_cnf)) if cnf is not None else None
     crt = disk.peek(paths.crt, reading.PEM)
     if request is None or crt is None:
         return False
@@ -68,11 +68,6 @@ def due(disk: Snapshot, now: datetime) -> bool:
     found = certs.describe(certs.chain(crt)[0])
     names_differ = set(found.names) != set(request.dns_names) or set(found.addresses) != set(request.addresses)
     return names_differ or now > found.not_before + (found.not_after - found.not_before) * 2 / 3
-
-
-def _request(paths: Paths, cnf: bytes) -> Request:
-    where = str(paths.openssl_cnf)
-    return opensslcnf.parse(utf8.text(cnf, where), where)
 
 
 def check(disk: Snapshot, order: Order) -> None:
@@ -97,7 +92,8 @@ def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: dateti
     """
     paths = disk.paths
     check(disk, order)
-    request = _request(paths, disk.read(paths.openssl_cnf, reading.SETTINGS) or b"")
+    cnf = disk.read(paths.openssl_cnf, reading.SETTINGS) or b""
+    request = opensslcnf.parse(cnf, str(paths.openssl_cnf))
     writes: list[Write] = []
     ca = None if order.new_ca else ours.authority(disk).pair
     if ca is None:
