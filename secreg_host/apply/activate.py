@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from secreg_host.services.services import Services
 from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts import Part
+
+log = logging.getLogger(__name__)
 
 REGISTRY_SECONDS = 20.0
 RUNNING_SECONDS = 2.0
@@ -95,6 +98,7 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
             services.prepare_registry(generation.parts, generation.slot)
+            log.debug("%s: started, with generation %s", name, generation.name)
             try:
                 services.start(name)
             except SecregError as error:  # what it needs, such as a mount, is away
@@ -102,6 +106,7 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
             started = True
         stage.meanwhile()
         time.sleep(0.01)
+    log.debug("%s: answers", name)
     if root := generation.parts[kinds.REGISTRY].facts["root"]:
         services.show_images(generation.slot, root)
     return ()
@@ -130,6 +135,7 @@ def activate(
     except SecregError as error:
         if current is None or current.name == new.name:
             raise
+        log.debug("not proven (%s): back to %s", error.message, current.name)
         back = _way_back(stage, current)
         stage.services.prepare(back.parts)
         away = _switch(stage, back, new, renew, proven=True)
@@ -210,14 +216,20 @@ def _serve(
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name) or not services.running(name):
+            log.debug("%s: started", name)
             services.start(name)
         elif name == "nginx" and old is not None and ports.kept_from(new.taken, old.taken):
+            log.debug("%s: stopped and started, for it keeps itself from an address", name)
             services.stop(name)  # which serves nobody, or is on its way back: else this was held back
             services.start(name)
         elif name in renew:
+            log.debug("%s: renewed, its program is another one", name)
             services.renew(name)
         elif stale or not same:
+            log.debug("%s: reloaded", name)
             services.reload(name)
+        else:
+            log.debug("%s: passed over, unchanged", name)
     dead = ""
 
     def look() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterable
 
@@ -17,6 +18,8 @@ from secreg_host.images import imagesplace
 from secreg_host.wanted import parts as kinds
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts import Part
+
+log = logging.getLogger(__name__)
 
 
 def choose_renewed(
@@ -74,9 +77,12 @@ def choose(
         return assemble.assemble(stage.host, some, slot)
 
     wanted = assembled(parts)
+    log.debug("wanted: generation %s, registry in slot %s", wanted.name, wanted.slot)
     if current is not None and wanted.name == current.name:
+        log.debug("it is what serves: nothing is tried")
         return current, ()
     if wanted.name == checked:
+        log.debug("it was found good a moment ago: not tried again")
         return wanted, ()
     verdicts: dict[str, tuple[Problem, ...]] = {}
     problems = _check(stage, wanted, current, tried, verdicts, live=live)
@@ -84,6 +90,7 @@ def choose(
         return wanted, ()
     if current is None:
         raise BadInput(problems)
+    log.debug("it is not good as a whole: what serves, with one changed part after the other")
     known = {wanted.name: problems}
     found: list[Finding] = []
     base = {name: current.parts[name] if name in kinds.REVERTIBLE else part for name, part in parts.items()}
@@ -95,6 +102,7 @@ def choose(
         trial = assembled(tried_parts)
         if trial.name not in known:
             known[trial.name] = _check(stage, trial, current, tried, verdicts, live=live)
+        log.debug("with %s: %s", step, "bad" if known[trial.name] else "good")
         if not (problems := known[trial.name]):
             base = trial.parts
         elif step in programs.FIELDS:
@@ -143,6 +151,7 @@ def _check(
             problems = _storage_problems(stage, new)
         if problems:
             verdicts[registry] = problems
+    log.debug("generation %s, tried: %s", new.name, f"{len(problems)} problems" if problems else "good")
     if problems and generations.current_name(host) != new.name:
         shutil.rmtree(staged, ignore_errors=True)
     return problems

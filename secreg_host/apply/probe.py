@@ -8,6 +8,7 @@ import functools
 import hashlib
 import http.client
 import json
+import logging
 import os
 import socket
 import ssl
@@ -21,6 +22,8 @@ from pathlib import Path
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
+
+log = logging.getLogger(__name__)
 
 IN_A_ROW = 3
 """Old and new workers both answer for a moment after a reload: so many answers in a row must be the new one's."""
@@ -126,7 +129,9 @@ def find_open(doors: Iterable[Door], connect: Callable[[Door], Callable[[Listen]
     """
     with ThreadPoolExecutor(THREADS) as pool:  # of servers that are waited for
         found = pool.map(lambda door: _behind(door, connect(door)), doors)
-        return next((said for said in found if said), "")
+        wrong = next((said for said in found if said), "")
+    log.debug("asked behind every door: %s", wrong or "none is open")
+    return wrong
 
 
 def _behind(door: Door, connect: Callable[[Listen], socket.socket]) -> str:
@@ -192,9 +197,12 @@ def prove(wants: tuple[Expectation, ...], doors: tuple[Door, ...], seconds: floa
     """
     deadline = time.monotonic() + seconds
     for want in wants:
-        met = 0
+        met, before = 0, "not asked yet"
         while met < IN_A_ROW:
             wrong = once(want)
+            if wrong != before:
+                log.debug("probe of %s: %s", place(want.listen), wrong or "as expected")
+            before = wrong
             met = 0 if wrong else met + 1
             if wrong:
                 if dead := alive():

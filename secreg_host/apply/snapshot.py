@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from secreg_host.wanted import parts as kinds
 from secreg_host.wanted.parts import Part, Reading
 from secreg_host.wanted.provision import Provisioned
 from secreg_host.wanted.settings import Settings
+
+log = logging.getLogger(__name__)
 
 READS = 3
 """How often everything is read while it changes; then what was read last counts, and the watchdog asks again."""
@@ -76,6 +79,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         found.extend(findings(kind, name, one.problems))
         found.extend(findings("warning", name, one.warnings))
         part = one.part or known.get(name)
+        log.debug("part %s: %s", name, _verdict(one, known.get(name)))
         if part is not None:
             parts[name] = part
 
@@ -117,6 +121,13 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         same = same and kinds.outside(parts[kinds.NGINX]) == parts[kinds.NGINX].facts["outside"]
     users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint if same else "", users)
+
+
+def _verdict(one: Reading, known: Part | None) -> str:
+    """What counts for a part, for the log."""
+    if one.part is None:
+        return f"{'waited for' if one.waiting else 'bad'}, {'the last good one counts' if known else 'never was good'}"
+    return "good" if known is None else "good, unchanged" if one.part == known else "good, changed"
 
 
 def _provisioned(host: Host, wish: Wish, settings: Settings | None, parts: Mapping[str, Part]) -> Provisioned:

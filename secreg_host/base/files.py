@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import stat
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from secreg_host.base import directories, reading, temporary
 from secreg_host.base.errors import SecregError
+
+log = logging.getLogger(__name__)
 
 PRIVATE = 0o600
 SECRET = 0o640
@@ -68,6 +71,7 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
                 os.fchown(descriptor, *owner)
             os.fchmod(descriptor, mode)
         sync_directory(path.parent)
+    log.debug("wrote %s, %d bytes", path, len(data))
 
 
 def write_own(path: Path, data: bytes) -> None:
@@ -118,6 +122,7 @@ def flip(link: Path, target: str) -> None:
         new.symlink_to(target)
         new.replace(link)
         sync_directory(link.parent)
+    log.debug("linked %s to %s", link, target)
 
 
 def close(path: Path, mode: int) -> None:
@@ -209,14 +214,15 @@ def lock(path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], Non
     with explained(path, "lock"):
         descriptor = _private(path)
     try:
-        deadline = time.monotonic() + wait
+        begun = time.monotonic()
         while not _taken(descriptor, path):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= begun + wait:
                 holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
                 said = f"{holder} holds {path}, waited {wait:.0f} s"
                 raise SecregError(said, "try again when it is done, or end it")
             meanwhile()
             time.sleep(0.02)
+        log.debug("%s: has the lock after %.0f ms", doing, 1000 * (time.monotonic() - begun))
         _sign(descriptor, f"secure-registry {doing} (process {os.getpid()})")
         try:
             yield

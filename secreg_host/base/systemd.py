@@ -6,6 +6,7 @@ Source: org.freedesktop.systemd1(5).
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ from typing import Any
 
 from secreg_host.base import distro
 from secreg_host.base.errors import SecregError
+
+log = logging.getLogger(__name__)
 
 NAME, OBJECT = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -82,7 +85,12 @@ class Systemd:
         from gi.repository import GLib
 
         given = GLib.Variant(signature, args) if args else None
-        answer = self.connection.call_sync(NAME, path, interface, method, given, None, 0, CALL_SECONDS * 1000, None)
+        begun = time.monotonic()
+        try:
+            answer = self.connection.call_sync(NAME, path, interface, method, given, None, 0, CALL_SECONDS * 1000, None)
+        finally:
+            asked = (path.removeprefix(f"{OBJECT}/"), method, *map(str, args))
+            log.debug("D-Bus %s: %.1f ms", " ".join(asked), 1000 * (time.monotonic() - begun))
         values = answer.unpack()
         return values[0] if len(values) == 1 else values
 
@@ -145,16 +153,17 @@ class Systemd:
         """
         job = self.call(method, unit, mode)
         path = object_of(unit)
-        deadline = time.monotonic() + JOB_SECONDS
+        begun = time.monotonic()
         pause, longest = LOOK_SECONDS
         while wait:
             with _explained(f"look at {unit}"):
                 current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
             if current[1] != job:
+                log.debug("%s %s is through: %.0f ms", method, unit, 1000 * (time.monotonic() - begun))
                 return True
             if enough():
                 return False
-            if time.monotonic() > deadline:
+            if time.monotonic() > begun + JOB_SECONDS:
                 waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
                 raise SecregError(waited, f"systemctl status {unit}")
             time.sleep(pause)

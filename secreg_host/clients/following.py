@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import replace
 
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
 from secreg_host.base import bugs, files
 from secreg_host.base.errors import SecregError
-from secreg_host.base.journal import Level, say
 from secreg_host.clients import trust
 from secreg_host.host.host import Host
+
+log = logging.getLogger(__name__)
 
 PART = "trust"
 
@@ -26,7 +28,7 @@ def follow(host: Host, report: Report) -> Report:
     except BaseException as error:
         problems = bugs.caught(error, host.paths.trust)
     for problem in problems:
-        say(f"warning: {problem}", Level.WARNING)
+        log.warning(f"warning: {problem}")
     report = replace(report, findings=(*report.findings, *findings("warning", PART, problems)))
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves
         reports.save(host.paths, report)
