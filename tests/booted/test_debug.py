@@ -50,7 +50,7 @@ def test_debugging_shows_what_is_done_and_no_secret(watched: Registry) -> None:
         machine.wait_for(pattern, lambda pattern=pattern: re.search(pattern, said()))  # type: ignore[misc]
     debugged = [entry for entry in machine.journal(after=mark) if entry["MESSAGE"].startswith("debug: ")]
     assert {entry["PRIORITY"] for entry in debugged} == {"7"}
-    assert {"secure-registry-reload.service", f"{WATCHDOG}.service"} <= {entry["_SYSTEMD_UNIT"] for entry in debugged}
+    assert {"secure-registry-apply.service", f"{WATCHDOG}.service"} == {entry["_SYSTEMD_UNIT"] for entry in debugged}
 
     told = [
         machine.run("secure-registry", *argv, input=given, env=environment).stderr
@@ -60,7 +60,7 @@ def test_debugging_shows_what_is_done_and_no_secret(watched: Registry) -> None:
             (["gencert", "--debug"], None, {}),
             (["reload", "--debug"], None, {}),
             (["restart", "--debug"], None, {}),
-            (["trust", "check", "--debug"], None, {}),
+            (["trust", "install", "docker", "--debug"], None, {}),
             (["status", "--debug"], None, {}),
         )
     ]
