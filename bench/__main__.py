@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench import front, hosts, http2, plot, results, table
+from bench import costs, front, hosts, http2, plot, results, table
 from tests.hosts import tree
 
-PARTS = ("front", "http2", "hosts")
+PARTS = ("front", "http2", "hosts", "watchdog")
 
 
 def main() -> int:
@@ -40,7 +40,11 @@ def main() -> int:
             figures = {"versions": http2.measure(quick=args.quick)}
         else:
             deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
-            figures = hosts.measure(say, deb, args.release or list(tree.RELEASES), quick=args.quick)
+            releases = args.release or list(tree.RELEASES)
+            if part == "hosts":
+                figures = hosts.measure(say, deb, releases, quick=args.quick)
+            else:
+                figures = costs.measure(say, deb, releases)
         results.save(found, part, figures, write=not args.quick)
     text = table.report(found)
     if not args.quick:

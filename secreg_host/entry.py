@@ -43,12 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _lasting(run: Callable[[Paths], int]) -> int:
     """What systemd runs for years; what it can't do is said in a line."""
+    import logging
+
+    from secreg_host.base import journal
     from secreg_host.base.errors import SecregError
-    from secreg_host.base.journal import Level, say
     from secreg_host.base.paths import Paths
 
+    journal.start()
     try:
         return run(Paths())
     except SecregError as error:
-        say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+        said = "\n".join(f"secure-registry: {problem}" for problem in error.problems)
+        logging.getLogger(__name__).error(said)
         return int(error.code)

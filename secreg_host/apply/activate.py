@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
+
+log = logging.getLogger(__name__)
 
 REGISTRY_SECONDS = 20.0
 RUNNING_SECONDS = 2.0
@@ -86,6 +89,7 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
             services.prepare_registry(generation.parts, generation.slot)
+            log.debug("%s: started, with generation %s", name, generation.name)
             try:
                 services.start(name)
             except SecregError as error:  # what it needs, such as a mount, is away
@@ -97,6 +101,7 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
         words = services.last_words(name) if services.died(name) else [f"it does not answer ({said})"]
         services.stop(name)  # else it is started again and again, without a pause
         return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in words]),)
+    log.debug("%s: answers", name)
     if root := generation.parts[RegistryPart].root:
         services.show_images(generation.slot, root)
     return ()
@@ -124,6 +129,7 @@ def activate(
     except SecregError as error:
         if current is None or current.name == new.name:
             raise
+        log.debug("not proven (%s): back to %s", error.message, current.name)
         back = _way_back(stage, current)
         stage.services.prepare(back.parts)
         away = _switch(stage, back, new, renew, proven=True)
@@ -199,15 +205,20 @@ def _serve(
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name) or not services.running(name):
+            log.debug("%s: started", name)
             services.start(name)
         elif name == "nginx" and old is not None and ports.kept_from(new.taken, old.taken):
+            log.debug("%s: stopped and started, for it keeps itself from an address", name)
             services.stop(name)  # which serves nobody, or is on its way back: else this was held back
             services.start(name)
         elif name in renew:
+            log.debug("%s: renewed, its program is another one", name)
             services.renew(name)
         elif not same:
+            log.debug("%s: reloaded", name)
             services.reload(name)
         else:
+            log.debug("%s: passed over, unchanged", name)
             continue
         did = True
     dead = ""

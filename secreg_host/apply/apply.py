@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,8 @@ from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.watchdog import retries
+
+log = logging.getLogger(__name__)
 
 Follow = Callable[[Generation], tuple[Finding, ...]]
 """Lets the clients of this host follow what serves; what is wrong with that."""
@@ -54,6 +57,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     leftovers.sweep(host.paths)
     interrupted = _redo(host)
     current = activate.last_good(stage)
+    log.debug("the last good generation: %s", current.name if current is not None else "none, it never served")
     if current is not None:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
@@ -65,7 +69,9 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     outdated = upgrades.outdated(stage.services, current) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
+    log.debug("%s; replaced programs: %s", "it is to serve" if live else "only checked", ", ".join(outdated) or "none")
     chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, outdated, checked, live=live)
+    log.debug("generation %s is chosen", chosen.name)
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterable
 
@@ -19,6 +20,8 @@ from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Part, Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
+
+log = logging.getLogger(__name__)
 
 
 def choose_renewed(
@@ -76,9 +79,12 @@ def choose(
         return assemble.assemble(stage.host, some, slot)
 
     wanted = assembled(parts)
+    log.debug("wanted: generation %s, registry in slot %s", wanted.name, wanted.slot)
     if current is not None and wanted.name == current.name:
+        log.debug("it is what serves: nothing is tried")
         return current, ()
     if wanted.name == checked:
+        log.debug("it was found good a moment ago: not tried again")
         return wanted, ()
     verdicts: dict[str, tuple[Problem, ...]] = {}
     problems = _check(stage, wanted, current, tried, verdicts, live=live)
@@ -86,6 +92,7 @@ def choose(
         return wanted, ()
     if current is None:
         raise BadInput(problems)
+    log.debug("it is not good as a whole: what serves, with one changed part after the other")
     known = {wanted.name: problems}
     found: list[Finding] = []
     steps: tuple[str | type[Part], ...] = (*programs.FIELDS, *kinds.REVERTIBLE)
@@ -97,6 +104,7 @@ def choose(
         trial = assembled(tried_parts)
         if trial.name not in known:
             known[trial.name] = _check(stage, trial, current, tried, verdicts, live=live)
+        log.debug("with %s: %s", step, "bad" if known[trial.name] else "good")
         if not (problems := known[trial.name]):
             base = trial.parts
         elif isinstance(step, str):
@@ -149,6 +157,7 @@ def _check(
             problems = _storage_problems(stage, new)
         if problems:
             verdicts[registry] = problems
+    log.debug("generation %s, tried: %s", new.name, f"{len(problems)} problems" if problems else "good")
     if problems and generations.current_name(host) != new.name:
         shutil.rmtree(staged, ignore_errors=True)
     return problems

@@ -7,6 +7,7 @@ import errno
 import functools
 import http.client
 import json
+import logging
 import os
 import socket
 import ssl
@@ -20,6 +21,8 @@ from secreg_host.base import marks, names, waiting
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
+
+log = logging.getLogger(__name__)
 
 IN_A_ROW = 3
 """Old and new workers both answer for a moment after a reload: so many answers in a row must be the new one's."""
@@ -125,7 +128,9 @@ def find_open(doors: Iterable[Door], connect: Callable[[Door], Callable[[Listen]
     """
     with ThreadPoolExecutor(THREADS) as pool:  # of servers that are waited for
         found = pool.map(lambda door: _behind(door, connect(door)), doors)
-        return next((said for said in found if said), "")
+        wrong = next((said for said in found if said), "")
+    log.debug("asked behind every door: %s", wrong or "none is open")
+    return wrong
 
 
 def _behind(door: Door, connect: Callable[[Listen], socket.socket]) -> str:
@@ -208,6 +213,7 @@ def prove(
             dead = alive() if wrong else ""
             if not wrong or dead or isinstance(wrong, Open):
                 break
+        log.debug("probe of %s: %s", place(want.listen), wrong or "as expected")
         if wrong:
             return dead or f"{place(want.listen)}: {wrong}"
     return find_open(doors, lambda _: connect_tcp)

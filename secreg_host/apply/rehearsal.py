@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import re
 import shutil
@@ -29,6 +30,8 @@ from secreg_host.services import nginxmaster
 from secreg_host.wanted import bypass
 from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart, included
+
+log = logging.getLogger(__name__)
 
 SECONDS = 10.0
 ATTEMPTS = 5
@@ -57,6 +60,8 @@ def _check(host: Host, generation: Generation, staged: Path, tried: Generation |
     same_settings = tried is not None and tried.settings == settings
     if not same_settings or generation.differs(tried, "auth/"):
         tests.append(("auth", host.accounts.auth, host.paths.auth_run))
+    else:
+        log.debug("auth: not tried, unchanged")
     with ThreadPoolExecutor() as pool:  # of processes that are waited for
         said = [pool.submit(_test, program, staged / part / "nginx.conf", whose, run) for part, whose, run in tests]
         rehearsed = pool.submit(_rehearse, host, generation, staged, program)
@@ -129,8 +134,10 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
             for want in expectations(generation):
                 connect = moved.get((want.listen.host, want.listen.port))
                 if connect and (wrong := probe.once(want, connect)):
+                    log.debug("rehearsed on port %d: %s", want.listen.port, wrong)
                     hint = "each server { } needs: include secure-registry/registry.conf;"
                     return (Problem(conf, f"rehearsed on port {want.listen.port}: {wrong}", hint),)
+            log.debug("rehearsed on %d addresses: as expected", len(moved))
             here = [door for door in doors(generation) if (door.listen.host, door.listen.port) in moved]
             if wrong := probe.find_open(here, lambda door: moved[door.listen.host, door.listen.port]):
                 return (Problem(conf, f"rehearsed: {wrong}", bypass.REMEDY),)

@@ -7,6 +7,7 @@ do it at once the last one has read the last file.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from secreg_host.host.host import Host
 from secreg_host.services.services import Services
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.users import UsersReading
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.25
 """How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
@@ -84,6 +87,7 @@ class Users:
             *findings("rejected", users_part.NAME, seen.problems),
             *findings("warning", users_part.NAME, seen.warnings),
         )
+        log.debug("users: %s", "the same" if self.counted == seen.htpasswd else "changed")
         if self.counted is None and not begin:
             return
         fresh = False
@@ -131,8 +135,10 @@ class Users:
             return False  # `settle` comes when another one serves
         wants = self._wants(generation, epoch)
         if told and wants and not any(probe.once(want) for want in wants):
+            log.debug("users: the front answers for them already")
             self.live.mark_proven(epoch)
             return True
+        log.debug("users: nginx is reloaded, so that it forgets what it remembers")
         if not self.services.reload("nginx"):
             return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from secreg_host.base import directories, reading, temporary, utf8, waiting
 from secreg_host.base.errors import SecregError
+
+log = logging.getLogger(__name__)
 
 PRIVATE = 0o600
 SECRET = 0o640
@@ -70,6 +73,7 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
                 os.fchown(descriptor, *owner)
             os.fchmod(descriptor, mode)
         sync_directory(path.parent)
+    log.debug("wrote %s, %d bytes", path, len(data))
 
 
 def write_own(path: Path, data: bytes) -> None:
@@ -122,6 +126,7 @@ def flip(link: Path, target: str) -> None:
         new.symlink_to(target)
         new.replace(link)
         sync_directory(link.parent)
+    log.debug("linked %s to %s", link, target)
 
 
 def close(path: Path, mode: int) -> None:
@@ -210,10 +215,12 @@ def lock(path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], Non
     with explained(path, "lock"):
         descriptor = _private(path)
     try:
+        took = waiting.stopwatch()
         if not waiting.until(lambda: _taken(descriptor, path), wait, 0.02, meanwhile):
             holder = utf8.shown(os.pread(descriptor, 200, 0)).strip() or "another run"
             said = f"{holder} holds {path}, waited {wait:.0f} s"
             raise SecregError(said, "try again when it is done, or end it")
+        log.debug("%s: has the lock after %.0f ms", doing, took())
         _sign(descriptor, f"secure-registry {doing} (process {os.getpid()})")
         try:
             yield

@@ -6,6 +6,7 @@ Source: org.freedesktop.systemd1(5).
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 from secreg_host.base import distro, waiting
 from secreg_host.base.errors import SecregError
+
+log = logging.getLogger(__name__)
 
 NAME, OBJECT = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -81,7 +84,12 @@ class Systemd:
         from gi.repository import GLib
 
         given = GLib.Variant(signature, args) if args else None
-        answer = self.connection.call_sync(NAME, path, interface, method, given, None, 0, CALL_SECONDS * 1000, None)
+        took = waiting.stopwatch()
+        try:
+            answer = self.connection.call_sync(NAME, path, interface, method, given, None, 0, CALL_SECONDS * 1000, None)
+        finally:
+            asked = (path.removeprefix(f"{OBJECT}/"), method, *map(str, args))
+            log.debug("D-Bus %s: %.1f ms", " ".join(asked), took())
         values = answer.unpack()
         return values[0] if len(values) == 1 else values
 
@@ -146,10 +154,12 @@ class Systemd:
         path = object_of(unit)
         if not wait:
             return False
+        took = waiting.stopwatch()
         for _ in waiting.looks(JOB_SECONDS, LOOK_SECONDS, longest=LONGEST_SECONDS):
             with _explained(f"look at {unit}"):
                 current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
             if current[1] != job:
+                log.debug("%s %s is through: %.0f ms", method, unit, took())
                 return True
             if enough():
                 return False

@@ -34,6 +34,12 @@ def within(seconds: float) -> Deadline:
     return Deadline(time.monotonic() + seconds)
 
 
+def stopwatch() -> Callable[[], float]:
+    """What tells the milliseconds since now."""
+    begun = time.monotonic()
+    return lambda: 1000 * (time.monotonic() - begun)
+
+
 def looks(
     seconds: float,
     pause: float = PAUSE_SECONDS,

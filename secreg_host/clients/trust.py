@@ -6,6 +6,7 @@ and from then on follow what is served, until `trust remove` or the package's re
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
+
+log = logging.getLogger(__name__)
 
 DOCKER = "docker"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -182,6 +185,7 @@ class Trust:
             mode = self.mode()
         except SecregError as error:
             problems = error.problems
+        log.debug("docker: DOCKER_TRUST counts as %s", mode)
         if self.served is not None and mode == "insecure":
             wanted = self.served.insecure_entries
         if self.served is not None and mode == "ca" and self.served.ca and self.docker_found():
@@ -213,6 +217,7 @@ class Trust:
             possible = self.served is not None and (how == "insecure" or (how and self.served.ca))
             words = self.served.spellings if self.served and possible else ()
             changed |= self._k3s(words, insecure=how == "insecure")
+        log.debug("%s: %s, files %s", client.name, how or "none", "changed" if changed else "unchanged")
         if changed and client.after is not None:
             client.after(self.paths)
         return changed, problems

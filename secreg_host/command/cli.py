@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import functools
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from secreg_host import __version__
+from secreg_host.base import journal
 from secreg_host.base.errors import Exit, SecregError
-from secreg_host.base.journal import Level, notify, say
 from secreg_host.base.paths import Paths
 from secreg_host.command import helptext
 from secreg_host.command.call import Call
@@ -33,6 +34,8 @@ from secreg_host.command.verbs import (
     uninstall,
 )
 
+log = logging.getLogger(__name__)
+
 
 class Verb(Protocol):
     """A module of `verbs`."""
@@ -48,7 +51,7 @@ class Verb(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with the option that every command has; those of commands and their actions are made of it, too."""
+    """A parser with the options that every command has; those of commands and their actions are made of it, too."""
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
@@ -59,6 +62,7 @@ class Parser(argparse.ArgumentParser):
             default=argparse.SUPPRESS,
             help="work below DIR instead of /: an instance of your own",
         )
+        self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=helptext.DEBUG)
 
 
 VERBS: dict[str, Verb] = {
@@ -117,15 +121,18 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     args = parser.parse_args(argv)
     if args.verb is None:
         args = parser.parse_args([*(argv if argv is not None else sys.argv[1:]), "start"])
+    journal.start(debug=getattr(args, "debug", False))
     call = Call(args, Paths(_root(args)), os.environ if environment is None else environment, parser)
+    log.debug("secure-registry %s: %s, process %d", __version__, args.verb, os.getpid())
     try:
         code = int((VERBS | HIDDEN)[args.verb].run(call))
         sys.stdout.flush()
+        log.debug("%s: exit code %d", args.verb, code)
         return code
     except SecregError as error:
-        say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+        log.error("\n".join(f"secure-registry: {problem}" for problem in error.problems))
         first = error.problems[0]
-        notify(f"STATUS=failed: {first.where}{': ' if first.where else ''}{first.what} -> {first.hint}")
+        journal.notify(f"STATUS=failed: {first.where}{': ' if first.where else ''}{first.what} -> {first.hint}")
         return int(error.code)
     except KeyboardInterrupt:
         return 130
@@ -135,7 +142,7 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename:
             raise
-        say(f"secure-registry: cannot write what is to be said: {error.strerror}", Level.ERROR)
+        log.error(f"secure-registry: cannot write what is to be said: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
         return int(Exit.FAILED)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import select
@@ -19,7 +20,6 @@ from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
 from secreg_host.base import files, waiting
 from secreg_host.base.errors import Exit, SecregError
-from secreg_host.base.journal import Level, say
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import printing
 from secreg_host.command import status as looking
@@ -29,6 +29,8 @@ from secreg_host.services import foreground
 from secreg_host.services.foreground import ForegroundServices
 from secreg_host.wanted import sources
 from secreg_host.watchdog import watch
+
+log = logging.getLogger(__name__)
 
 OPEN_FILES = 65536
 RELOAD_SECONDS = 60.0
@@ -110,7 +112,7 @@ def _watch(stage: Stage, events: _Events) -> int:
         dead = services.wait(events.wake)
         if dead is not None:
             services.stop_all()
-            say(f"secure-registry: {dead.obituary}; everything is stopped", Level.ERROR)
+            log.error(f"secure-registry: {dead.obituary}; everything is stopped")
             return Exit.FAILED
         events.wake.clear()
         if events.ended:
@@ -120,7 +122,7 @@ def _watch(stage: Stage, events: _Events) -> int:
             try:
                 _tell(stage.host, applying.apply(stage, Wish("reload", {})))
             except SecregError as error:
-                say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+                log.error("\n".join(f"secure-registry: {problem}" for problem in error.problems))
             events.done.set()
 
 
@@ -199,5 +201,6 @@ def _signal(paths: Paths, number: signal.Signals) -> int:
     pid = pid_of(paths)
     if pid is None:
         raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
+    log.debug("%s to process %d: what it does is told where it was started, if that was with --debug", number.name, pid)
     os.kill(pid, number)
     return pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,14 +14,16 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
+from secreg_host.base import journal
 from secreg_host.base.errors import SecregError, bad_input
-from secreg_host.base.journal import Level, record
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle, Services
 from secreg_host.wanted.parts import users
+
+log = logging.getLogger(__name__)
 
 
 class Instance(Protocol):
@@ -90,6 +93,7 @@ class ByUnits:
         from secreg_host.services import units
 
         manager = systemd.Systemd()
+        log.debug("%s %s; what that does is in the journal; in such detail after: %s", method, units.MAIN, journal.SET)
         manager.job(method, units.MAIN)
         state = manager.state(units.MAIN)
         if method != "StopUnit" and state.active != "active":
@@ -112,7 +116,7 @@ class ByUnits:
 
     def tell(self, report: Report) -> None:
         for wrong in hooks.launch(self.host.paths, report.told):
-            record(str(wrong), Level.WARNING)
+            log.warning(str(wrong), extra=journal.entry({}))
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         from secreg_host.base.systemd import Systemd

@@ -24,7 +24,7 @@ from secreg_host.base.errors import Exit, bad_input
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import cli
-from secreg_host.watchdog.ask import BEGUN
+from secreg_host.watchdog.ask import BEGUN, DEBUGGED
 
 FIRST_DESCRIPTOR = 3
 """The socket that systemd listens on for us (sd_listen_fds(3))."""
@@ -110,7 +110,7 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
         if child == 0:
             listener.close()
             link.close()
-            _apply(outputs)
+            _apply(outputs, debug=asked == DEBUGGED)
     finally:
         for descriptor in outputs:
             os.close(descriptor)
@@ -127,14 +127,14 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
         link.sendall(bytes([code]))
 
 
-def _apply(outputs: list[int]) -> None:
-    """In the fork: one apply, which says what it has to say to `outputs`. Does not return."""
+def _apply(outputs: list[int], *, debug: bool) -> None:
+    """In the fork: one apply, which says what it has to say to `outputs`, all of it to `debug`. Does not return."""
     gc.disable()  # it is over before there is anything to collect
     code = int(Exit.FAILED)
     try:
         for descriptor, output in enumerate(outputs, 1):
             os.dup2(output, descriptor)
-        code = cli.main(["apply"])
+        code = cli.main(["apply", "--debug"] if debug else ["apply"])
     except BaseException:
         traceback.print_exc()
     finally:

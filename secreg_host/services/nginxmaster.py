@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from secreg_host.base import waiting
 from secreg_host.base.paths import PROC
+
+log = logging.getLogger(__name__)
 
 TITLE = b"nginx: worker process\0"
 """What a worker calls itself from when it takes connections until it is told to finish."""
@@ -60,6 +63,7 @@ def send(pid: int, number: signal.Signals, ours: Callable[[int], bool]) -> None:
         held = os.pidfd_open(pid)
         try:
             if ours(pid):
+                log.debug("%s to process %d", number.name, pid)
                 signal.pidfd_send_signal(held, number)
         finally:
             os.close(held)

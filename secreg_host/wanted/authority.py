@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ from secreg_host.pki import certs, issued, ours
 from secreg_host.pki.certs import KeyPair
 from secreg_host.wanted import defaults
 from secreg_host.wanted.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ def due(disk: Snapshot, now: datetime) -> bool:
         return False
     found = certs.describe(certs.chain(crt)[0])
     names_differ = set(found.names) != set(request.dns_names) or set(found.addresses) != set(request.addresses)
-    return names_differ or now > found.not_before + (found.not_after - found.not_before) * 2 / 3
+    renewal = found.not_before + (found.not_after - found.not_before) * 2 / 3
+    log.debug("certificate: names %s, to be renewed at %s", "differ" if names_differ else "are right", renewal)
+    return names_differ or now > renewal
 
 
 def check(disk: Snapshot, order: Order) -> None:

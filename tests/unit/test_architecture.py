@@ -124,7 +124,7 @@ DECODES = re.compile(r"\.decode\(|UnicodeDecodeError")
 
 
 def test_bytes_become_text_by_one_rule() -> None:
-    """base/errors turns text into bytes and back, to print what is none; formats/opensslcnf has it in a line to type."""
+    """base/errors turns text into bytes and back, to print what is none; formats/opensslcnf has it in a remedy."""
     found = {module for module in MODULES if DECODES.search((PACKAGE / f"{module}.py").read_text())}
     assert found == {"base/utf8", "base/errors", "formats/opensslcnf"}
 

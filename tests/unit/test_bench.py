@@ -29,7 +29,10 @@ def some_results() -> results.Results:
     versions = {"http1.1": {"rate": 1.0, "cpu": 1.0}, "http2": {"rate": 0.5, "cpu": 2.0}}
     front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "machine": MACHINE}
     http2 = {"versions": versions, "machine": MACHINE}
-    return {"front": front, "http2": http2, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
+    cost = {"instances": 1, "threads": 2, "own": 9.87, "resident": 20.0}
+    watching = {"bookworm": {OURS: cost, watch.OLD: cost | {"instances": 3}}, "machine": MACHINE}
+    found = {"front": front, "http2": http2, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
+    return found | {"watchdog": watching}
 
 
 def measure(key: str) -> Measure:
@@ -69,6 +72,12 @@ def test_the_report_names_what_was_missed() -> None:
     assert "| save → new certificate served (bookworm) | ≥ 0.95 times version 0.1 | 0.90 times | **no** |" in text
     assert "| a removed user is out, 2 obstacles (bookworm) | ≤ 1 s | - s (/var full) | **no** |" in text
     assert "| watchdog resident (bookworm) | ≤ 26.0 MB (22.0 + 4) | 27.0 MB | **no** |" in text
+
+
+def test_what_it_costs_to_watch_is_told_of_both_versions() -> None:
+    for text in (table.report(some_results()), table.readme(some_results())):
+        assert "| the watchdog | secure-registry, bookworm | version 0.1, bookworm |" in text
+        assert "| instances of inotify | 1 | 3 |" in text and "| memory of its own (MB) | 9.87 | 9.87 |" in text
 
 
 def test_a_part_that_was_not_measured_is_left_out() -> None:

@@ -7,6 +7,7 @@ read it, go back if it does not show it.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from secreg_host.clients.docker.dockerd import Dockerd, Manager, Proof
 from secreg_host.clients.docker.dockerflags import Flags, Target
 from secreg_host.clients.docker.dockerinfo import UNIT
 from secreg_host.clients.foreign import Kind, Mine, Seen
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Docker:
             if record.mine is not None:  # our entries would keep dockerd from starting
                 self._edit(record, record.target, (), save)
             raise
+        log.debug("docker: entries in %s: %s", target.path if target else "no file", ", ".join(wanted) or "none")
         if target is None:
             return ()
         attempt = f"{target.path} {marks.digest(repr((self._base(target, record), wanted)).encode())}"
@@ -137,6 +141,7 @@ class Docker:
         reloads = self.dockerd.running and not target.variable
         shown = self.dockerd.shown() if reloads else frozenset()
         if new == seen.data:
+            log.debug("docker: %s is as it should be", target.path)
             if after != record:
                 save(after)
             if reloads and not set(wanted) <= shown:  # a run was killed before the reload
@@ -188,6 +193,7 @@ class Docker:
         except SecregError as error:
             if seen.data == before:
                 raise
+            log.debug("docker: undone, for %s", error.message)
             self.undone = back
             if done.target and done.mine and DaemonJson("").entries(before) is None:
                 with contextlib.suppress(SecregError):  # what is wrong is known

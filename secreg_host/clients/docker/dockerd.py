@@ -5,6 +5,7 @@ It is told by SIGHUP through systemd, never restarted, and asked afterwards (wha
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Set
@@ -18,6 +19,8 @@ from secreg_host.base.paths import SNAP_DAEMON_JSON, Paths
 from secreg_host.clients.docker import dockerflags, dockerinfo
 from secreg_host.clients.docker.dockerflags import Unit
 from secreg_host.clients.docker.dockerinfo import UNIT, insecure
+
+log = logging.getLogger(__name__)
 
 SNAP = "snap.docker.dockerd.service"
 STARTING_SECONDS, PROOF_SECONDS = 20.0, 10.0
@@ -122,6 +125,7 @@ class Dockerd:
         self.engine = self.look()
         if self.manager is None or self.engine is None or not self.engine.running:
             return False
+        log.debug("docker: SIGHUP to %s", UNIT)
         self.manager.call("KillUnit", UNIT, "main", signal.SIGHUP.value)
         return True
 
