@@ -66,7 +66,8 @@ def test_a_file_with_another_name_is_watched_itself(
     events.close()
     images = tmp_path / "images"
     images.mkdir()
-    elsewhere = {str(paths.nginx_conf): None, str(images): None}  # a file that is written where it is mounted from
+    disk = distant.Mount("ext4", frozenset())
+    elsewhere = {str(paths.nginx_conf): disk, str(images): disk}  # a file that is written where it is mounted from
     monkeypatch.setattr(distant, "mounts", lambda: elsewhere)
     watched = sources.directories(paths, (str(images),))
     assert paths.nginx_conf in watched and images not in watched  # which the watchdog may not even look into
