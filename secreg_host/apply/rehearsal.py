@@ -109,6 +109,7 @@ RUNS = "see whether nginx runs at all: nginx -v"
 
 
 def hint_for(text: str) -> str:
+    """What to do about an error of nginx's, by its `text`."""
     if "bind() to unix:" in text:
         return "nginx does not run as root: name a socket in a directory that user secure-registry-nginx may write to"
     if "Cannot assign requested address" in text:

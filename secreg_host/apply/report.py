@@ -88,6 +88,7 @@ class Report:
 
 
 def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:
+    """`problems` of `part` as findings of `kind`, one each."""
     return tuple(Finding(kind, part, problem) for problem in problems)
 
 

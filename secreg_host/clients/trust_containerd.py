@@ -26,6 +26,7 @@ PLUGINS = ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri")
 
 
 def found(paths: Paths) -> bool:
+    """Whether containerd is on this host."""
     return find_program("containerd") is not None
 
 

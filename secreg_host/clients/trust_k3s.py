@@ -23,10 +23,12 @@ MARK = "  # secure-registry"
 
 
 def found(paths: Paths) -> bool:
+    """Whether k3s is on this host."""
     return find_program("k3s") is not None or reading.is_directory(paths.k3s)
 
 
 def ca_file(paths: Paths) -> Path:
+    """Where the CA stands that registries.yaml names."""
     return paths.k3s / "secure-registry-ca.crt"
 
 
@@ -36,6 +38,7 @@ def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
 
 
 def notes(paths: Paths) -> tuple[Problem, ...]:
+    """What the administrator should know once that is done."""
     hint = "systemctl restart k3s (or k3s-agent); running pods stay"
     return (Note(str(paths.k3s / "registries.yaml"), "is read when k3s starts", hint),)
 

@@ -15,6 +15,7 @@ SECONDS = 120.0
 
 
 def found(paths: Paths) -> bool:
+    """Whether a tool that keeps such a store is on this host."""
     return any(process.find_program(command[0]) for _, command in paths.anchors)
 
 
@@ -42,5 +43,6 @@ def after(paths: Paths) -> None:
 
 
 def notes(paths: Paths) -> tuple[Problem, ...]:
+    """What the administrator should know once that is done."""
     hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
     return (Note(NAME, "the system trusts the registry's CA for its names", hint),)

@@ -117,4 +117,5 @@ location = {answer_path(generation)} {{
 
 
 def answer_path(generation: Generation) -> str:
+    """The address that only the front of `generation` answers (204)."""
     return f"/_secreg/generation/{generation.front}"

@@ -115,6 +115,7 @@ def in_memory(path: Path) -> bool:
 
 
 def has_ipv6() -> bool:
+    """Whether the kernel has IPv6 (if_inet6, proc(5))."""
     return IF_INET6.exists()
 
 

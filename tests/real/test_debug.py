@@ -30,7 +30,7 @@ def test_debugging_shows_programs_and_decisions_and_no_secret(instance: Instance
     known = secrets_of(instance.etc, state)
     assert re.search(r"(?m)^debug: +\d+ ms process: ran .*/nginx .* -t: exit status 0, \d+ ms$", first), first
     assert re.search(r"(?m)^debug: +\d+ ms choice: wanted: generation \w+, registry in slot a$", first), first
-    assert "snapshot: part nginx: good\n" in first and f"files: wrote {instance.etc}/nginx.conf" in first
+    assert "seen: part nginx: good\n" in first and f"files: wrote {instance.etc}/nginx.conf" in first
     again = instance.run("setup", "--debug")
     assert "it was found good a moment ago: not tried again" in again.stderr
 
@@ -48,7 +48,7 @@ def test_debugging_shows_programs_and_decisions_and_no_secret(instance: Instance
     told.append(instance.run("status", "--debug"))
     assert instance.stop() == 0
     assert [one.returncode for one in told][:-1] == [0] * (len(told) - 1), told
-    assert instance.has_said("snapshot: part nginx: good, unchanged\n")
+    assert instance.has_said("seen: part nginx: good, unchanged\n")
     assert instance.has_said(" nginxmaster: SIGHUP to process ") and instance.has_said(" probe: probe of 127.0.0.1:")
 
     everything = "".join([*instance.said, *(one.stdout + one.stderr for one in [*told, again])])
