@@ -23,6 +23,9 @@ from secreg_host.wanted.parts.settings import SettingsPart
 
 log = logging.getLogger(__name__)
 
+Step = str | type[Part]
+"""What is tried by itself: a part, or a setting that names a program."""
+
 
 def choose_renewed(
     stage: Stage,
@@ -95,7 +98,7 @@ def choose(
     log.debug("it is not good as a whole: what serves, with one changed part after the other")
     known = {wanted.name: problems}
     found: list[Finding] = []
-    steps: tuple[str | type[Part], ...] = (*programs.FIELDS, *kinds.REVERTIBLE)
+    steps: tuple[Step, ...] = (*programs.FIELDS, *kinds.REVERTIBLE)
     base = _with(parts, steps, current.parts)
     for step in steps:
         tried_parts = _with(base, (step,), parts)
@@ -104,21 +107,26 @@ def choose(
         trial = assembled(tried_parts)
         if trial.name not in known:
             known[trial.name] = _check(stage, trial, current, tried, verdicts, live=live)
-        log.debug("with %s: %s", step, "bad" if known[trial.name] else "good")
+        log.debug("with %s: %s", getattr(step, "NAME", step), "bad" if known[trial.name] else "good")
         if not (problems := known[trial.name]):
             base = trial.parts
-        elif isinstance(step, str):
-            problems = programs.blamed(stage.host.paths.conf, step, parts[SettingsPart].settings, problems)
-            found += findings("rejected", SettingsPart.NAME, problems)
         else:
-            found += findings("rejected", step.NAME, problems)
+            found += _blamed(stage, step, parts, problems)
     chosen = assembled(base)
     if chosen.name != current.name and (problems := _check(stage, chosen, current, tried, verdicts, live=live)):
         raise BadInput(problems)
     return chosen, tuple(found)
 
 
-def _with(base: Parts, steps: Iterable[str | type[Part]], parts: Parts) -> Parts:
+def _blamed(stage: Stage, step: Step, parts: Parts, problems: tuple[Problem, ...]) -> tuple[Finding, ...]:
+    """`problems` that what `step` names has, as it is in `parts`."""
+    if not isinstance(step, str):
+        return findings("rejected", step.NAME, problems)
+    settings = parts[SettingsPart].settings
+    return findings("rejected", SettingsPart.NAME, programs.blamed(stage.host.paths.conf, step, settings, problems))
+
+
+def _with(base: Parts, steps: Iterable[Step], parts: Parts) -> Parts:
     """`base` with what `steps` name, parts or settings of programs, as it is in `parts`."""
     settings = base[SettingsPart].settings
     for step in steps:
