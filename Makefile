@@ -147,7 +147,7 @@ bench-front: need-bench venv ## The front beside its peers only
 	$(RUN) -m bench front http2
 
 bench-hosts: need-bench venv deb ## Setup, start, reload and the watchdog on booted hosts only
-	$(RUN) -m bench hosts watchdog
+	$(RUN) -m bench hosts watchdog verbs
 
 host: need-test venv deb          ## A shell on a booted host with the package installed
 	$(RUN) -m tests.hosts.shell --deb $(DEB)

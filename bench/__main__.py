@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench import costs, front, hosts, http2, plot, results, table
+from bench import costs, front, hosts, http2, plot, results, table, verbs
 from tests.hosts import tree
 
-PARTS = ("front", "http2", "hosts", "watchdog")
+PARTS = ("front", "http2", "hosts", "watchdog", "verbs")
 
 
 def main() -> int:
@@ -38,6 +38,8 @@ def main() -> int:
             figures = front.measure(say, quick=args.quick)
         elif part == "http2":
             figures = {"versions": http2.measure(quick=args.quick)}
+        elif part == "verbs":
+            figures = verbs.measure()
         else:
             deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
             releases = args.release or list(tree.RELEASES)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench import costs, facts, hosts, targets, watch
+from bench import costs, facts, hosts, targets, verbs, watch
 from bench.results import PLOT, Results
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, GROWTH, PEERS, Measure
@@ -91,6 +91,10 @@ def verdicts(results: Results) -> str:
         limit = floor + OVER_FLOOR
         row = [f"watchdog resident ({release})", f"≤ {limit:.1f} MB ({floor:.1f} + {OVER_FLOOR:g})", f"{memory:.1f} MB"]
         rows.append([*row, _yes(met=memory <= limit)])
+    if "verbs" in results:
+        for verb, ratio in verbs.ratios(results["verbs"]).items():
+            row = [f"time of `{verb}`", f"≤ {verbs.MOST:g} times {watch.OLD}", f"{ratio:.2f} times"]
+            rows.append([*row, _yes(met=ratio <= verbs.MOST)])
     return markdown(["measure", "wanted", "reached", "met"], rows)
 
 

@@ -55,6 +55,7 @@ class Users:
 
     @property
     def live(self) -> LiveUsers:
+        """The users that count."""
         return LiveUsers(self.host)
 
     @property
@@ -77,6 +78,7 @@ class Users:
 
     @property
     def changed(self) -> bool:
+        """Whether .htpasswd is another one than was read last."""
         return marks.mark(self.host.paths.htpasswd) != self.mark
 
     def _read(self, *, begin: bool) -> None:

@@ -36,6 +36,7 @@ class Account:
 
     @property
     def owner(self) -> tuple[int, int]:
+        """User and group, as chown(2) takes them."""
         return self.uid, self.gid
 
 

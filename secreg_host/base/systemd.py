@@ -126,6 +126,7 @@ class Systemd:
         return {name: (active, sub) for name, _, _, active, sub, *_ in self.call("ListUnitsByNames", names)}
 
     def state(self, name: str) -> UnitState:
+        """What unit `name`, a service, is doing. Raises SecregError."""
         found = self.properties(name, *OF_UNITS, "MainPID", "Result", "StatusText")
         return UnitState(
             found["ActiveState"],

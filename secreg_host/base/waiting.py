@@ -26,6 +26,7 @@ class Deadline:
 
     @property
     def over(self) -> bool:
+        """Whether that moment has come."""
         return self.left == 0
 
 

@@ -31,11 +31,13 @@ class Mine:
     made: bool
 
     def as_json(self) -> dict[str, Any]:
+        """What is ours as JSON values, which `from_json` takes."""
         before = None if self.before is None else utf8.exact(self.before, "")
         return {"before": before, "wrote": self.wrote, "added": list(self.added), "made": self.made}
 
     @staticmethod
     def from_json(found: dict[str, Any] | None) -> Mine | None:
+        """What is ours, of which `as_json` made `found`; None: nothing is."""
         if not found or set(found) != {"before", "wrote", "added", "made"}:
             return None
         before = found["before"]

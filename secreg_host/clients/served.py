@@ -25,6 +25,7 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
+        """Host and port, as in a URL."""
         return names.place(self.host, self.port)
 
     @property
@@ -49,10 +50,12 @@ class Served:
 
     @property
     def spellings(self) -> tuple[str, ...]:
+        """How clients write all of them before the name of an image, each once."""
         return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.spellings))
 
     @property
     def insecure_entries(self) -> tuple[str, ...]:
+        """What dockerd takes for all of them, each once."""
         return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.insecure_entries))
 
 

@@ -202,6 +202,7 @@ class Trust:
         return (*problems, *(engine.dockerd.strangers() if mode != "none" else ()))
 
     def docker_found(self) -> bool:
+        """Whether Docker is on this host, or a directory of its settings."""
         return any(find_program(name) for name in ("dockerd", "docker")) or reading.is_directory(self.paths.docker)
 
     def _files(self, name: str, wanted: dict[Path, bytes]) -> tuple[bool, tuple[Problem, ...]]:

@@ -7,7 +7,7 @@ import functools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
@@ -18,12 +18,16 @@ from secreg_host.base import journal
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
+from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle, Services
 from secreg_host.wanted.parts import users
 
 log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from secreg_host.services.unitservices import UnitServices
 
 
 class Instance(Protocol):
@@ -55,6 +59,9 @@ class Instance(Protocol):
     def let_users_count(self) -> tuple[Finding, ...]:
         """Let .htpasswd, which was just written, count when this returns; what is wrong with it."""
 
+    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+        """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply."""
+
     def tell(self, report: Report) -> None:
         """Tell the administrator's own programs what is new in `report`, without waiting for them."""
 
@@ -70,7 +77,7 @@ class ByUnits:
     host: Host
 
     @functools.cached_property
-    def services(self) -> Services:
+    def services(self) -> UnitServices:
         from secreg_host.services.unitservices import UnitServices
 
         return UnitServices(self.host)
@@ -105,7 +112,7 @@ class ByUnits:
         services = self.services
         if not services.wanted():
             raise SecregError("secure-registry does not run, so there is nothing to reload", "secure-registry start")
-        report = apply.apply(Stage(self.host, services), Wish(doing, {}), following(self.host))
+        report = apply.apply(Stage(self.host, services), Wish(doing, {}), self.follow)
         self.tell(report)
         return report
 
@@ -113,6 +120,11 @@ class ByUnits:
         users = Users(self.host, self.services)
         users.serve()
         return users.findings
+
+    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+        from secreg_host.clients import following
+
+        return following.follow(self.host, self.services.systemd, generation)
 
     def tell(self, report: Report) -> None:
         for wrong in hooks.launch(self.host.paths, report.told):
@@ -167,6 +179,10 @@ class InForeground:
         found = foreground.reload(self.host.paths).findings if self.running() else ()
         return tuple(finding for finding in found if finding.part == users.NAME)
 
+    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+        """There are none: it is somebody's own instance, or systemd does not run."""
+        return ()
+
     def tell(self, report: Report) -> None:
         """The process itself does."""
 
@@ -190,10 +206,3 @@ def startable(call: Call) -> Instance:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
         raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")
     return found
-
-
-def following(host: Host) -> apply.Follow:
-    """What lets the clients of `host` that trust the registry follow what serves."""
-    from secreg_host.clients import following
-
-    return functools.partial(following.follow, host)

@@ -65,6 +65,7 @@ class Status:
 
     @property
     def code(self) -> Exit:
+        """The exit code of `status`."""
         return Exit.DEGRADED if self.down or self.report.rejected else Exit.DONE
 
 

@@ -50,10 +50,12 @@ class Directive:
 
     @property
     def name(self) -> str:
+        """Its first word."""
         return self.words[0].text
 
     @property
     def args(self) -> tuple[str, ...]:
+        """Its other words."""
         return tuple(word.text for word in self.words[1:])
 
 

@@ -83,6 +83,7 @@ class Generation:
 
     @property
     def name(self) -> str:
+        """Its name: the digest of what it is."""
         return self.label or _name(self._listing, self.files)
 
     @property

@@ -75,6 +75,7 @@ class Module:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
+        """That nginx can't use it, and what to do."""
         what = f"nginx can't use it, so it asks the registry for each manifest: {self.wrong}"
         return (Problem(str(self.path), what, "install the version that belongs to this nginx"),) if self.wrong else ()
 

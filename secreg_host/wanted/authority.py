@@ -32,6 +32,7 @@ class Order:
 
     @property
     def command(self) -> str:
+        """The command that asks for it."""
         return f"{ours.GENCERT} --new-ca" if self.new_ca else ours.GENCERT
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import hosts, results, table, watch
+from bench import hosts, results, table, verbs, watch
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, Measure
 
@@ -32,7 +32,8 @@ def some_results() -> results.Results:
     cost = {"instances": 1, "threads": 2, "own": 9.87, "resident": 20.0}
     watching = {"bookworm": {OURS: cost, watch.OLD: cost | {"instances": 3}}, "machine": MACHINE}
     found = {"front": front, "http2": http2, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
-    return found | {"watchdog": watching}
+    begun = {verb: {OURS: 84.0, watch.OLD: 80.0} for verb in verbs.VERBS}
+    return found | {"watchdog": watching, "verbs": begun | {"machine": MACHINE}}
 
 
 def measure(key: str) -> Measure:
@@ -99,3 +100,10 @@ def test_numbers_go_between_readmes_markers(tmp_path: Path) -> None:
 def test_readme_has_the_markers() -> None:
     text = results.README.read_text()
     assert text.count(results.BEGIN) == text.count(results.END) == 1
+
+
+def test_a_command_that_begins_more_slowly_is_told() -> None:
+    found = some_results()
+    assert "| time of `ask` | ≤ 1.05 times version 0.1 | 1.05 times | yes |" in table.verdicts(found)
+    found["verbs"]["ask"][OURS] = 85.0
+    assert "| time of `ask` | ≤ 1.05 times version 0.1 | 1.06 times | **no** |" in table.verdicts(found)

@@ -37,6 +37,7 @@ class Record:
     problem: Problem | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """The record as JSON values, which `from_json` takes."""
         found: dict[str, Any] = {"failed": self.failed}
         if self.target is not None and self.mine is not None:
             found |= {"path": str(self.target.path), "variable": self.target.variable, "mine": self.mine.as_json()}
@@ -46,6 +47,7 @@ class Record:
 
     @staticmethod
     def from_json(found: dict[str, Any]) -> Record:
+        """The record of which `as_json` made `found`; what is missing there is as at the beginning."""
         mine = Mine.from_json(found.get("mine"))
         known = mine is not None and {"path", "variable"} <= set(found)
         target = Target(Path(found["path"]), found["variable"]) if known else None

@@ -53,6 +53,7 @@ class Proof:
     gone: Set[str] = frozenset()
 
     def holds(self, shown: Set[str]) -> bool:
+        """Whether `shown`, the registries that `docker info` lists, are as they should be."""
         return self.there <= shown and not self.gone & shown
 
 
@@ -88,6 +89,7 @@ class Dockerd:
 
     @property
     def running(self) -> bool:
+        """Whether dockerd runs."""
         return self.engine is not None and self.engine.running
 
     def shown(self) -> frozenset[str]:

@@ -28,7 +28,7 @@ def run(call: Call) -> int:
     """One apply. A start that serves has succeeded, whatever is held back."""
     one, start = instance.of(call), call.args.start
     wish = Wish("apply", {}, create=start, start=start)
-    report = apply.apply(Stage(one.host, one.services), wish, instance.following(one.host))
+    report = apply.apply(Stage(one.host, one.services), wish, one.follow)
     _record(report, all_of_them=start)
     line = status.one_line(report, report.served)
     journal.notify(f"STATUS={line}")
