@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import functools
 import re
 from collections.abc import Iterator
@@ -58,6 +59,14 @@ def test_every_folder_and_module_is_listed_once() -> None:
     assert sorted(listed) == MODULES
     folders = {str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
     assert folders == set(ROOMS)
+
+
+def test_every_folder_is_installed_by_pip() -> None:
+    """Each by its name: templates are a package there, and are none here."""
+    setup = configparser.ConfigParser()
+    setup.read(CHECKOUT / "setup.cfg")
+    folders = {f"secreg_host/{room}".removesuffix("/.").replace("/", ".") for room in ROOMS}
+    assert set(setup["options"]["packages"].split()) == folders | {"secreg_host.templates"}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) != "."])
