@@ -29,9 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host.watchdog import watch
 
         return _lasting(watch.main)
+    if arguments == ["--version"]:
+        from secreg_host import __version__
+
+        print(f"secure-registry {__version__}")
+        return 0
     gc.disable()  # nothing that is imported is garbage, now or later
     from secreg_host.command import cli
 
+    cli.build_parser(*(cli.typed(arguments) if arguments != ["ready"] else ("apply",)))
     gc.freeze()
     gc.enable()
     if arguments == ["ready"]:

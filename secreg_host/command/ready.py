@@ -72,7 +72,7 @@ def _load(paths: Paths) -> dict[Path, str]:
         with contextlib.suppress(ImportError):  # told by the apply that misses it
             importlib.import_module(name)
     templating.load(paths.templates)
-    cli.build_parser()
+    cli.build_parser("apply")
     gc.freeze()  # so that forks share it
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return {path: mark(path) for path in map(Path, filter(None, files))}

@@ -78,3 +78,25 @@ def test_debugging_shows_no_argument_of_the_command(root: Path, capsys: pytest.C
     said = capsys.readouterr().err
     assert f"secure-registry {__version__}: htpasswd, process {os.getpid()}" in said and "exit code 0" in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "verbs"),
+    [
+        (["status", "--json"], ("status",)),
+        (["--root", "/srv", "stop"], ("stop",)),
+        (["htpasswd", "-D", "status"], ()),
+        (["help", "status"], ()),
+        (["--help"], ()),
+        ([], ()),
+    ],
+)
+def test_only_the_verb_that_is_typed_is_loaded(argv: list[str], verbs: tuple[str, ...]) -> None:
+    """Not where that could be two: then all are there, and the parser finds out."""
+    assert cli.typed(argv) == verbs
+
+
+def test_a_users_name_may_be_that_of_a_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["htpasswd", "-nb", "status", "secret", "--root", str(root)], {}) == 0
+    assert capsys.readouterr().out.startswith("status:$")
+    assert {"gencert", "trust", "uninstall"} <= set(cli.build_parser().format_help().split())
