@@ -33,9 +33,16 @@ define need
 		packaging/quiet-install $$missing; fi
 endef
 
+# What a check without root leaves out where its program is missing; the gate installs it.
+define where_there_is
+	@if command -v $(1) >/dev/null; then $(MAKE) --no-print-directory $(2); \
+	else echo "left out: $(2), for there is no $(1) here; as root: apt-get install $(3)"; fi
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos \
-        check-fast lint lint-units bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench
+        check-fast lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench \
+        need-venv
 
 help:                   ## Show this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -107,13 +114,21 @@ chaos: need-test venv deb ## 300 random edits under load, processes killed (SECR
 	SECREG_CHAOS_EDITS=$${SECREG_CHAOS_EDITS:-300} SECREG_DEB=$(CURDIR)/$(DEB) \
 		$(RUN) -m pytest -s tests/booted/test_chaos.py
 
-check-fast: lint        ## Lint and unit tests
+check-fast: lint-python lint-versions ## Lint and unit tests, as any user: needs python3 with venv
+	$(call where_there_is,systemd-analyze,lint-units,systemd)
+	$(call where_there_is,shellcheck,lint-scripts,shellcheck)
 	$(RUN) -m pytest -q tests/unit
 
-lint: need-lint venv lint-units ## Style, types, units, scripts, versions
+lint: need-lint lint-python lint-units lint-scripts lint-versions ## Style, types, units, scripts, versions
+
+lint-python: venv
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check --quiet .
 	$(RUN) -m mypy
+
+lint-scripts:
 	shellcheck .ci/run packaging/start packaging/detached packaging/quiet-install packaging/debian/secure-registry.p*
+
+lint-versions:
 	@grep -qx '__version__ = "$(VERSION)"' secreg_host/__init__.py || { echo "setup.cfg and __init__.py differ in version"; exit 1; }
 	@grep -q '($(VERSION))' packaging/debian/changelog || { echo "packaging/debian/changelog is not at $(VERSION)"; exit 1; }
 	@grep -qx 'Version: *$(VERSION)' packaging/secure-registry.spec || { echo "packaging/secure-registry.spec is not at $(VERSION)"; exit 1; }
@@ -132,17 +147,20 @@ bench-front: need-bench venv ## The front beside its peers only
 	$(RUN) -m bench front http2
 
 bench-hosts: need-bench venv deb ## Setup, start, reload and the watchdog on booted hosts only
-	$(RUN) -m bench hosts
+	$(RUN) -m bench hosts watchdog verbs
 
 host: need-test venv deb          ## A shell on a booted host with the package installed
 	$(RUN) -m tests.hosts.shell --deb $(DEB)
 
 venv: $(VENV)/ready
 
+# What Debian's packages have of it is taken from there; systemd is spoken to by their libraries alone.
 $(VENV)/ready: setup.cfg
 	$(PYTHON) -m venv --clear --system-site-packages $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
-		$$($(PYTHON) -c 'import configparser as c; p = c.ConfigParser(); p.read("setup.cfg"); print(p["options.extras_require"]["dev"])')
+	$(PYTHON) -c 'import configparser as c; p = c.ConfigParser(); p.read("setup.cfg"); \
+		print(p["options.extras_require"]["dev"], p["options"]["install_requires"])' | sed '/^pydbus/d' > $(VENV)/wanted
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $(VENV)/wanted || \
+		{ echo "pip says why, above; once it gets packages (a proxy? PIP_INDEX_URL?): make venv" >&2; exit 1; }
 	touch $@
 
 need-run:
@@ -157,4 +175,8 @@ need-test:
 	$(call need,$(TEST_PACKAGES))
 need-bench:
 	$(call need,$(BENCH_PACKAGES))
-$(VENV)/ready: | need-lint
+need-venv:
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && packaging/quiet-install python3-venv; } || \
+		{ echo "$(PYTHON) can make no virtual environments; as root: apt-get install python3-venv" >&2; exit 1; }
+$(VENV)/ready: | need-venv

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench import front, hosts, http2, plot, results, table
+from bench import costs, front, hosts, http2, plot, results, table, verbs
 from tests.hosts import tree
 
-PARTS = ("front", "http2", "hosts")
+PARTS = ("front", "http2", "hosts", "watchdog", "verbs")
 
 
 def main() -> int:
@@ -38,9 +38,15 @@ def main() -> int:
             figures = front.measure(say, quick=args.quick)
         elif part == "http2":
             figures = {"versions": http2.measure(quick=args.quick)}
+        elif part == "verbs":
+            figures = verbs.measure()
         else:
             deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
-            figures = hosts.measure(say, deb, args.release or list(tree.RELEASES), quick=args.quick)
+            releases = args.release or list(tree.RELEASES)
+            if part == "hosts":
+                figures = hosts.measure(say, deb, releases, quick=args.quick)
+            else:
+                figures = costs.measure(say, deb, releases)
         results.save(found, part, figures, write=not args.quick)
     text = table.report(found)
     if not args.quick:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench import facts, hosts, targets, watch
+from bench import costs, facts, hosts, targets, verbs, watch
 from bench.results import PLOT, Results
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, GROWTH, PEERS, Measure
@@ -91,6 +91,10 @@ def verdicts(results: Results) -> str:
         limit = floor + OVER_FLOOR
         row = [f"watchdog resident ({release})", f"≤ {limit:.1f} MB ({floor:.1f} + {OVER_FLOOR:g})", f"{memory:.1f} MB"]
         rows.append([*row, _yes(met=memory <= limit)])
+    if "verbs" in results:
+        for verb, ratio in verbs.ratios(results["verbs"]).items():
+            row = [f"time of `{verb}`", f"≤ {verbs.MOST:g} times {watch.OLD}", f"{ratio:.2f} times"]
+            rows.append([*row, _yes(met=ratio <= verbs.MOST)])
     return markdown(["measure", "wanted", "reached", "met"], rows)
 
 
@@ -145,6 +149,14 @@ def host(results: Results) -> str:
     return markdown(["", *(name for name, _ in found)], rows)
 
 
+def watching(results: Results) -> str:
+    """What the watchdog costs, of this version and of the one before."""
+    found = {name: of for name, of in results["watchdog"].items() if name != "machine"}
+    versions = [(release, version) for release in found for version in found[release]]
+    rows = [[title, *(figure(found[one][version][key]) for one, version in versions)] for title, key in costs.ROWS]
+    return markdown(["the watchdog", *(f"{version}, {release}" for release, version in versions)], rows)
+
+
 def percentile(values: Sequence[float], of: int) -> float:
     """The value that `of` percent of all are not above (nearest rank)."""
     ordered = sorted(values)
@@ -170,6 +182,8 @@ def report(results: Results) -> str:
         parts += ["## HTTP/2", _where(results["http2"]), told, http2(results)]
     if releases(results):
         parts += ["## On booted hosts", _where(results["hosts"]), host(results)]
+    if "watchdog" in results:
+        parts += ["## What it costs to watch", _where(results["watchdog"]), watching(results)]
     return "\n\n".join([*parts, "## Targets", verdicts(results)]) + "\n"
 
 
@@ -192,5 +206,7 @@ def readme(results: Results) -> str:
         ]
     if releases(results):
         parts += [f"On booted hosts ({facts.describe(results['hosts']['machine'])}):", host(results)]
+    if "watchdog" in results:
+        parts += ["What it costs to watch, after a change went through:", watching(results)]
     parts.append("All of it, with targets and what was met: [bench/results](bench/results/results.md).")
     return "\n\n".join(parts)

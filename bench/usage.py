@@ -44,6 +44,19 @@ def resident(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in _read(pid, "status").splitlines() if line.startswith("VmRSS:"))
 
 
+def watching(pid: int) -> dict[str, float]:
+    """What a process that watches files takes: instances of inotify, threads, MB that are its own (what is shared is
+    divided by all who share it: Pss of proc(5)) and MB in memory."""
+    opened = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
+    lines = _read(pid, "smaps_rollup").splitlines()
+    return {
+        "instances": opened.count(Path("anon_inode:inotify")),
+        "threads": len(list(Path(f"/proc/{pid}/task").iterdir())),
+        "own": next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")) / 1e6,
+        "resident": resident(pid) / 1e6,
+    }
+
+
 def wakeups(pid: int) -> int:
     """How often the threads of a process have waited for something since they began."""
     total = 0

@@ -78,7 +78,7 @@ def measure(golden: Machine, old: Machine, *, quick: bool = False) -> dict[str, 
         return {"watchdog": memory | idle, "saves": seconds}
 
 
-def _main_pid(machine: Machine, unit: str) -> int:
+def main_pid(machine: Machine, unit: str) -> int:
     """A unit's process, as it is numbered out here."""
     inside = machine.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
     for status in Path("/proc").glob("[0-9]*/status"):
@@ -98,9 +98,9 @@ def _memory(machine: Machine) -> dict[str, float]:
     machine.run("systemd-run", "--quiet", "--unit=floor", "--service-type=notify", "--property=NotifyAccess=all",
                 "/usr/bin/python3", "-IB", "-c", FLOOR)  # fmt: skip
     found = {
-        "resident": usage.resident(_main_pid(machine, "secure-registry-watchdog.service")) / 1e6,
-        "ready": usage.resident(_main_pid(machine, "secure-registry-apply.service")) / 1e6,
-        "floor": usage.resident(_main_pid(machine, "floor.service")) / 1e6,
+        "resident": usage.resident(main_pid(machine, "secure-registry-watchdog.service")) / 1e6,
+        "ready": usage.resident(main_pid(machine, "secure-registry-apply.service")) / 1e6,
+        "floor": usage.resident(main_pid(machine, "floor.service")) / 1e6,
     }
     machine.run("systemctl", "stop", "floor.service")
     return found
@@ -108,7 +108,7 @@ def _memory(machine: Machine) -> dict[str, float]:
 
 def _idle(machine: Machine, seconds: float) -> dict[str, float]:
     """How often a minute any thread of the watchdog wakes while nothing changes: moments, not context switches."""
-    pid = _main_pid(machine, "secure-registry-watchdog.service")
+    pid = main_pid(machine, "secure-registry-watchdog.service")
     time.sleep(min(seconds, SETTLED_SECONDS))
     end = time.monotonic() + seconds
     moments, before, awake = 0, usage.wakeups(pid), False

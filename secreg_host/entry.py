@@ -29,9 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host.watchdog import watch
 
         return _lasting(watch.main)
+    if arguments == ["--version"]:
+        from secreg_host import __version__
+
+        print(f"secure-registry {__version__}")
+        return 0
     gc.disable()  # nothing that is imported is garbage, now or later
     from secreg_host.command import cli
 
+    cli.build_parser(*(cli.typed(arguments) if arguments != ["ready"] else ("apply",)))
     gc.freeze()
     gc.enable()
     if arguments == ["ready"]:
@@ -43,12 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _lasting(run: Callable[[Paths], int]) -> int:
     """What systemd runs for years; what it can't do is said in a line."""
+    import logging
+
+    from secreg_host.base import journal
     from secreg_host.base.errors import SecregError
-    from secreg_host.base.journal import Level, say
     from secreg_host.base.paths import Paths
 
+    journal.start()
     try:
         return run(Paths())
     except SecregError as error:
-        say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+        said = "\n".join(f"secure-registry: {problem}" for problem in error.problems)
+        logging.getLogger(__name__).error(said)
         return int(error.code)

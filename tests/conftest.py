@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from secreg_host.base import process
+from secreg_host.base import journal, process
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import Account
 from secreg_host.host.host import Accounts, Host
-from tests.hosts.fixtures import releases
+
+pytest_plugins = ("tests.hosts.fixtures", "tests.hosts.summary")
 
 # the same examples each time, however slow the machine is
 settings.register_profile("gate", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -30,7 +31,8 @@ class Banned(BaseException):
 
 @pytest.fixture(autouse=True)
 def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs and the bus are banned for tests without the marks `real` or `host`."""
+    """Programs and the bus are banned for tests without the marks `real` or `host`. What is logged is told as ever."""
+    journal.start()
     if request.node.get_closest_marker("real") or request.node.get_closest_marker("host"):
         return
 
@@ -47,6 +49,8 @@ def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of one release run on that one. With several workers (`pytest -n 2`), the hosts of a release are one
     worker's: it installs the package once."""
+    from tests.hosts.fixtures import releases
+
     known = releases()
     for item in list(items):
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}

@@ -66,7 +66,7 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[dict[str, object]]:
     subparsers = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     common = {option["spelled"] for option in options(parser)}
     for shown, one in shown_commands(subparsers):
-        usage = " ".join(one.format_usage().split()).removeprefix("usage: ").replace(" [-h] [--root DIR]", "")
+        usage = " ".join(one.format_usage().split()).removeprefix("usage: ").replace(" [-h] [--root DIR] [--debug]", "")
         yield {
             "usage": [escaped(f"{NAME} {line.strip()}") for line in usage.split(f"{NAME} ")[1:]],
             "about": escaped(" ".join((one.description or shown.help or "").split())),

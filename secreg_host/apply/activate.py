@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from secreg_host.apply import backend, faults, probe, rehearsal, strangers
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import files
+from secreg_host.base import files, waiting
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.assemble import NO_SLOT
@@ -22,6 +22,8 @@ from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
+
+log = logging.getLogger(__name__)
 
 REGISTRY_SECONDS = 20.0
 RUNNING_SECONDS = 2.0
@@ -78,27 +80,28 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
     name = f"registry@{generation.slot}"
     link = host.paths.slot(generation.slot)
     runs = proven and services.running(name) and not services.died(name)
-    deadline = time.monotonic() + (RUNNING_SECONDS if runs else REGISTRY_SECONDS)
     started = False
-    while said := backend.wrong(host, generation) if services.running(name) else "it does not run":
-        died = services.died(name)
-        if (died and started) or time.monotonic() > deadline:
-            if proven and not died:
-                return (backend.problem(host, generation, said),)
-            words = services.last_words(name) if died else [f"it does not answer ({said})"]
-            services.stop(name)  # else it is started again and again, without a pause
-            return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in words]),)
-        if died or not services.running(name):
+    for _ in waiting.looks(RUNNING_SECONDS if runs else REGISTRY_SECONDS, meanwhile=stage.meanwhile):
+        said = backend.wrong(host, generation) if services.running(name) else "it does not run"
+        if not said or (started and services.died(name)):
+            break
+        if services.died(name) or not services.running(name):
             files.make_directory(link.parent, 0o711)
             files.flip(link, f"../generations/{generation.name}/registry")
             services.prepare_registry(generation.parts, generation.slot)
+            log.debug("%s: started, with generation %s", name, generation.name)
             try:
                 services.start(name)
             except SecregError as error:  # what it needs, such as a mount, is away
                 return (Problem(generation.parts[RegistryPart].place, error.message, error.hint),)
             started = True
-        stage.meanwhile()
-        time.sleep(0.01)
+    if said and proven and not services.died(name):
+        return (backend.problem(host, generation, said),)
+    if said:
+        words = services.last_words(name) if services.died(name) else [f"it does not answer ({said})"]
+        services.stop(name)  # else it is started again and again, without a pause
+        return (faults.of_start(host, generation, [line.replace(f"{link}/", "") for line in words]),)
+    log.debug("%s: answers", name)
     if root := generation.parts[RegistryPart].root:
         services.show_images(generation.slot, root)
     return ()
@@ -126,6 +129,7 @@ def activate(
     except SecregError as error:
         if current is None or current.name == new.name:
             raise
+        log.debug("not proven (%s): back to %s", error.message, current.name)
         back = _way_back(stage, current)
         stage.services.prepare(back.parts)
         away = _switch(stage, back, new, renew, proven=True)
@@ -201,15 +205,20 @@ def _serve(
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
         if services.died(name) or not services.running(name):
+            log.debug("%s: started", name)
             services.start(name)
         elif name == "nginx" and old is not None and ports.kept_from(new.taken, old.taken):
+            log.debug("%s: stopped and started, for it keeps itself from an address", name)
             services.stop(name)  # which serves nobody, or is on its way back: else this was held back
             services.start(name)
         elif name in renew:
+            log.debug("%s: renewed, its program is another one", name)
             services.renew(name)
         elif not same:
+            log.debug("%s: reloaded", name)
             services.reload(name)
         else:
+            log.debug("%s: passed over, unchanged", name)
             continue
         did = True
     dead = ""
@@ -262,10 +271,8 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
     """
     if old.slot in (NO_SLOT, new.slot):
         return
-    deadline = time.monotonic() + WORKERS_SECONDS
-    while len(before & stage.services.pids("nginx")) > 1 and time.monotonic() < deadline:  # the master stays
-        stage.meanwhile()
-        time.sleep(0.02)
+    # the master stays
+    waiting.until(lambda: len(before & stage.services.pids("nginx")) <= 1, WORKERS_SECONDS, 0.02, stage.meanwhile)
     stage.services.stop(f"registry@{old.slot}", wait=False)
     with contextlib.suppress(OSError):
         stage.host.paths.slot(old.slot).unlink()

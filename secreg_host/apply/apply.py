@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, files, leftovers, records, reserve
+from secreg_host.base import bugs, files, leftovers, marks, records, reserve
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
@@ -24,6 +25,8 @@ from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.watchdog import retries
+
+log = logging.getLogger(__name__)
 
 Follow = Callable[[Generation], tuple[Finding, ...]]
 """Lets the clients of this host follow what serves; what is wrong with that."""
@@ -45,7 +48,7 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
     except BaseException as error:
         with contextlib.suppress(SecregError):
             if bugs.is_failure(error) and (wish.start or stage.services.wanted()):
-                retries.failed(stage.host.paths, bugs.problems(error, "the apply failed"), start=wish.start)
+                retries.failed(stage.host.paths, bugs.problems(error, "apply"), start=wish.start)
         raise
 
 
@@ -54,6 +57,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     leftovers.sweep(host.paths)
     interrupted = _redo(host)
     current = activate.last_good(stage)
+    log.debug("the last good generation: %s", current.name if current is not None else "none, it never served")
     if current is not None:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
@@ -65,7 +69,9 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     outdated = upgrades.outdated(stage.services, current) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
+    log.debug("%s; replaced programs: %s", "it is to serve" if live else "only checked", ", ".join(outdated) or "none")
     chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, outdated, checked, live=live)
+    log.debug("generation %s is chosen", chosen.name)
     unproven: tuple[Finding, ...] = ()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]
@@ -79,7 +85,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
     if any(finding.kind != "warning" for finding in every):
         every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
-    counted = records.digest(users.counted or b"") if live else ""
+    counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
         generation=serving,
         since=before.since if before.since and before.generation == serving else time.time(),

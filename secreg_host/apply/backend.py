@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from secreg_host.apply import probe
+from secreg_host.base import names
 from secreg_host.base.errors import Problem
 from secreg_host.formats.listening import Listen
 from secreg_host.generation.assemble import NO_SLOT
@@ -60,7 +61,7 @@ def problems(settings: Settings, known: Settings | None, conf: Path) -> tuple[Pr
 
 
 def _away(settings: Settings, conf: Path, said: str) -> Problem:
-    place = f"{settings.registry_host}:{settings.registry_port}"
+    place = names.place(settings.registry_host, settings.registry_port)
     return Problem(str(conf), f"no registry answers at {place} (REGISTRY_HOST, REGISTRY_PORT): {said}", HINT)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterable
 
 from secreg_host.apply import activate, faults, rehearsal, storeproof, strangers, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import records
+from secreg_host.base import marks
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
@@ -19,6 +20,11 @@ from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Part, Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
+
+log = logging.getLogger(__name__)
+
+Step = str | type[Part]
+"""What is tried by itself: a part, or a setting that names a program."""
 
 
 def choose_renewed(
@@ -76,9 +82,12 @@ def choose(
         return assemble.assemble(stage.host, some, slot)
 
     wanted = assembled(parts)
+    log.debug("wanted: generation %s, registry in slot %s", wanted.name, wanted.slot)
     if current is not None and wanted.name == current.name:
+        log.debug("it is what serves: nothing is tried")
         return current, ()
     if wanted.name == checked:
+        log.debug("it was found good a moment ago: not tried again")
         return wanted, ()
     verdicts: dict[str, tuple[Problem, ...]] = {}
     problems = _check(stage, wanted, current, tried, verdicts, live=live)
@@ -86,9 +95,10 @@ def choose(
         return wanted, ()
     if current is None:
         raise BadInput(problems)
+    log.debug("it is not good as a whole: what serves, with one changed part after the other")
     known = {wanted.name: problems}
     found: list[Finding] = []
-    steps: tuple[str | type[Part], ...] = (*programs.FIELDS, *kinds.REVERTIBLE)
+    steps: tuple[Step, ...] = (*programs.FIELDS, *kinds.REVERTIBLE)
     base = _with(parts, steps, current.parts)
     for step in steps:
         tried_parts = _with(base, (step,), parts)
@@ -97,20 +107,26 @@ def choose(
         trial = assembled(tried_parts)
         if trial.name not in known:
             known[trial.name] = _check(stage, trial, current, tried, verdicts, live=live)
+        log.debug("with %s: %s", getattr(step, "NAME", step), "bad" if known[trial.name] else "good")
         if not (problems := known[trial.name]):
             base = trial.parts
-        elif isinstance(step, str):
-            problems = programs.blamed(stage.host.paths.conf, step, parts[SettingsPart].settings, problems)
-            found += findings("rejected", SettingsPart.NAME, problems)
         else:
-            found += findings("rejected", step.NAME, problems)
+            found += _blamed(stage, step, parts, problems)
     chosen = assembled(base)
     if chosen.name != current.name and (problems := _check(stage, chosen, current, tried, verdicts, live=live)):
         raise BadInput(problems)
     return chosen, tuple(found)
 
 
-def _with(base: Parts, steps: Iterable[str | type[Part]], parts: Parts) -> Parts:
+def _blamed(stage: Stage, step: Step, parts: Parts, problems: tuple[Problem, ...]) -> tuple[Finding, ...]:
+    """`problems` that what `step` names has, as it is in `parts`."""
+    if not isinstance(step, str):
+        return findings("rejected", step.NAME, problems)
+    settings = parts[SettingsPart].settings
+    return findings("rejected", SettingsPart.NAME, programs.blamed(stage.host.paths.conf, step, settings, problems))
+
+
+def _with(base: Parts, steps: Iterable[Step], parts: Parts) -> Parts:
     """`base` with what `steps` name, parts or settings of programs, as it is in `parts`."""
     settings = base[SettingsPart].settings
     for step in steps:
@@ -149,6 +165,7 @@ def _check(
             problems = _storage_problems(stage, new)
         if problems:
             verdicts[registry] = problems
+    log.debug("generation %s, tried: %s", new.name, f"{len(problems)} problems" if problems else "good")
     if problems and generations.current_name(host) != new.name:
         shutil.rmtree(staged, ignore_errors=True)
     return problems
@@ -193,4 +210,4 @@ def _stores_otherwise(new: Generation, old: Generation) -> bool:
 def _registry_of(generation: Generation) -> str:
     """What decides whether the registry of `generation` starts."""
     program = programs.given(generation.settings, programs.REGISTRY)
-    return records.digest(program.encode() + b"\0" + generation.parts[RegistryPart].yml)
+    return marks.digest(program.encode() + b"\0" + generation.parts[RegistryPart].yml)

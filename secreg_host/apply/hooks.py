@@ -69,7 +69,8 @@ def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
                 wrong.append(Problem(str(path), error.message, error.hint))
                 continue
             if done.returncode:
-                wrong.append(Problem(str(path), f"the hook was not started: {done.stderr.strip()}", "mend it"))
+                hint = f"see whether it can be run: ls -l {path}; head -n 1 {path}"
+                wrong.append(Problem(str(path), f"the hook was not started: {done.stderr.strip()}", hint))
     return tuple(wrong)
 
 
@@ -85,5 +86,6 @@ def run(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
                 continue
             if done.returncode:
                 said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-                wrong.append(Problem(str(path), f"the hook failed with exit code {done.returncode}: {said}", "mend it"))
+                hint = f"run it by hand as root, to see why: {path}"
+                wrong.append(Problem(str(path), f"the hook failed with exit code {done.returncode}: {said}", hint))
     return tuple(wrong)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import replace
 
 from secreg_host.apply import activate
 from secreg_host.apply.activate import Stage
+from secreg_host.base import waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.generation.generations import Generation
 
@@ -18,12 +18,12 @@ PATIENCE_SECONDS = 2.0
 def patient(stage: Stage, proven: Generation) -> Stage:
     """`stage`, for trying something at a start: whoever waits for longer than `PATIENCE_SECONDS` has `proven` serve
     meanwhile, unless it does. That is tried once; why it can't, an activation tells later."""
-    due, done = time.monotonic() + PATIENCE_SECONDS, False
+    due, done = waiting.within(PATIENCE_SECONDS), False
 
     def meanwhile() -> None:
         nonlocal done
         stage.meanwhile()
-        if done or time.monotonic() < due:
+        if done or not due.over:
             return
         done = True
         if not activate.reaches(proven):

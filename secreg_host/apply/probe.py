@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import hashlib
 import http.client
 import json
+import logging
 import os
 import socket
 import ssl
 import stat
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from secreg_host.base import marks, names, waiting
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
+
+log = logging.getLogger(__name__)
 
 IN_A_ROW = 3
 """Old and new workers both answer for a moment after a reload: so many answers in a row must be the new one's."""
@@ -126,7 +128,9 @@ def find_open(doors: Iterable[Door], connect: Callable[[Door], Callable[[Listen]
     """
     with ThreadPoolExecutor(THREADS) as pool:  # of servers that are waited for
         found = pool.map(lambda door: _behind(door, connect(door)), doors)
-        return next((said for said in found if said), "")
+        wrong = next((said for said in found if said), "")
+    log.debug("asked behind every door: %s", wrong or "none is open")
+    return wrong
 
 
 def _behind(door: Door, connect: Callable[[Listen], socket.socket]) -> str:
@@ -177,7 +181,7 @@ class _Client:
             link.sendall(b"PROXY UNKNOWN\r\n")
         if self.listen.tls:
             link = self.links.enter_context(_context().wrap_socket(link, server_hostname=self.name or None))
-            self.fingerprint = hashlib.sha256(link.getpeercert(binary_form=True) or b"").hexdigest()
+            self.fingerprint = marks.digest(link.getpeercert(binary_form=True) or b"")
         return link
 
 
@@ -202,24 +206,22 @@ def prove(
 
     alive: returns what has died, "" while all is well; a death ends the wait, and so does an open answer.
     """
-    deadline = time.monotonic() + seconds
+    deadline = waiting.within(seconds)
     for want in wants:
-        met = 0
-        while met < in_a_row:
-            wrong = once(want)
-            met = 0 if wrong else met + 1
-            if wrong:
-                if dead := alive():
-                    return dead
-                if isinstance(wrong, Open) or time.monotonic() >= deadline:
-                    return f"{place(want.listen)}: {wrong}"
-                time.sleep(0.01)
+        for _ in waiting.looks(deadline.left):
+            wrong = next(filter(None, (once(want) for _ in range(in_a_row))), "")
+            dead = alive() if wrong else ""
+            if not wrong or dead or isinstance(wrong, Open):
+                break
+        log.debug("probe of %s: %s", place(want.listen), wrong or "as expected")
+        if wrong:
+            return dead or f"{place(want.listen)}: {wrong}"
     return find_open(doors, lambda _: connect_tcp)
 
 
 def place(listen: Listen) -> str:
     """`listen` as an address and a port to ask."""
-    return f"[{listen.reach}]:{listen.port}" if ":" in listen.reach else f"{listen.reach}:{listen.port}"
+    return names.place(listen.reach, listen.port)
 
 
 def registry_wrong(connect: Callable[[], socket.socket]) -> str:

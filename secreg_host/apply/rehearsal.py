@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from secreg_host.apply import probe
-from secreg_host.base import bugs, files, process, quoting
+from secreg_host.base import bugs, files, process, quoting, utf8, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
@@ -26,9 +26,12 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.services import nginxmaster
 from secreg_host.wanted import bypass
 from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart, included
+
+log = logging.getLogger(__name__)
 
 SECONDS = 10.0
 ATTEMPTS = 5
@@ -57,6 +60,8 @@ def _check(host: Host, generation: Generation, staged: Path, tried: Generation |
     same_settings = tried is not None and tried.settings == settings
     if not same_settings or generation.differs(tried, "auth/"):
         tests.append(("auth", host.accounts.auth, host.paths.auth_run))
+    else:
+        log.debug("auth: not tried, unchanged")
     with ThreadPoolExecutor() as pool:  # of processes that are waited for
         said = [pool.submit(_test, program, staged / part / "nginx.conf", whose, run) for part, whose, run in tests]
         rehearsed = pool.submit(_rehearse, host, generation, staged, program)
@@ -95,12 +100,16 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
         shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
         found.append(Problem(where, shown, hint_for(text)))
     if not found:
-        said = (stderr.strip().splitlines() or ["nginx -t failed without a word"])[-1]
-        found = [Problem(nginx.conf, lastwords.nginx(said))]
+        said = (stderr.strip().splitlines() or ["nginx -t ended without a word"])[-1]
+        found = [Problem(nginx.conf, lastwords.nginx(said), RUNS)]
     return tuple(found)
 
 
+RUNS = "see whether nginx runs at all: nginx -v"
+
+
 def hint_for(text: str) -> str:
+    """What to do about an error of nginx's, by its `text`."""
     if "bind() to unix:" in text:
         return "nginx does not run as root: name a socket in a directory that user secure-registry-nginx may write to"
     if "Cannot assign requested address" in text:
@@ -109,7 +118,7 @@ def hint_for(text: str) -> str:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
     if "unknown directive" in text:
         return "correct it, or install the nginx module that knows it"
-    return "correct the line"
+    return "correct the line; what may stand there: https://nginx.org/en/docs/dirindex.html"
 
 
 def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -> tuple[Problem, ...]:
@@ -126,8 +135,10 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
             for want in expectations(generation):
                 connect = moved.get((want.listen.host, want.listen.port))
                 if connect and (wrong := probe.once(want, connect)):
+                    log.debug("rehearsed on port %d: %s", want.listen.port, wrong)
                     hint = "each server { } needs: include secure-registry/registry.conf;"
                     return (Problem(conf, f"rehearsed on port {want.listen.port}: {wrong}", hint),)
+            log.debug("rehearsed on %d addresses: as expected", len(moved))
             here = [door for door in doors(generation) if (door.listen.host, door.listen.port) in moved]
             if wrong := probe.find_open(here, lambda door: moved[door.listen.host, door.listen.port]):
                 return (Problem(conf, f"rehearsed: {wrong}", bypass.REMEDY),)
@@ -165,13 +176,11 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
     """nginx while the block runs; raises SecregError with its last line if it does not come up."""
     nginx = process.spawn(argv)
     try:
-        deadline = time.monotonic() + SECONDS
-        while not (pid_file.exists() and pid_file.stat().st_size):
-            if nginx.poll() is not None or time.monotonic() > deadline:
-                nginx.kill()
-                said = (nginx.communicate()[0].decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
-                raise SecregError(f"nginx did not start: {lastwords.nginx(said)}")
-            time.sleep(0.002)
+        waiting.until(lambda: nginxmaster.pid_in(pid_file) or nginx.poll() is not None, SECONDS, 0.002)
+        if not nginxmaster.pid_in(pid_file):
+            nginx.kill()
+            said = (utf8.shown(nginx.communicate()[0]).strip().splitlines() or ["no answer"])[-1]
+            raise SecregError(f"nginx did not start: {lastwords.nginx(said)}", RUNS)
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):

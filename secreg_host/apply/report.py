@@ -72,10 +72,12 @@ class Report:
 
     @property
     def rejected(self) -> tuple[Finding, ...]:
+        """What is held back, waited for or not proven: all but warnings."""
         return tuple(finding for finding in self.findings if finding.kind != "warning")
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
+        """What an administrator should know, though nothing is held back for it."""
         return tuple(finding for finding in self.findings if finding.kind == "warning")
 
     @property
@@ -88,6 +90,7 @@ class Report:
 
 
 def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:
+    """`problems` of `part` as findings of `kind`, one each."""
     return tuple(Finding(kind, part, problem) for problem in problems)
 
 

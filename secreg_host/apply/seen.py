@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from secreg_host.apply import backend, hooks, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, distant
+from secreg_host.base import bugs, distant, marks
 from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import njs
@@ -27,6 +28,8 @@ from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.wanted.provision import Provisioned
 from secreg_host.wanted.settings import Settings
+
+log = logging.getLogger(__name__)
 
 READS = 3
 """How often everything is read while it changes; then what was read last counts, and the watchdog asks again."""
@@ -78,6 +81,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
             said = "waiting" if time.time() - waiting[name] < WAIT_SECONDS else said
         found.extend(findings(said, name, one.problems))
         found.extend(findings("warning", name, one.warnings))
+        log.debug("part %s: %s", name, _verdict(one, known.get(kind)))
         if (part := one.part or known.get(kind)) is not None:
             parts = parts.having(part)
 
@@ -95,7 +99,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         add(SettingsPart, Reading(parts[SettingsPart], told))
     written = {path for path in provisioned.written if path.parent == host.paths.etc}
     own |= written
-    begun |= {str(path): sources.mark(str(path)) for path in written}
+    begun |= {str(path): marks.mark(path) for path in written}
     now = datetime.now(UTC)
     for kind in kinds.ALL:
         if kind is not SettingsPart:
@@ -109,14 +113,21 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
     watched = _watched(host, parts, known)
     there = set(sources.own_files(host.paths))
-    marks = sources.marks(host.paths, watched, there)
-    same = there == own and all(marks[name] == begun[name] for name in begun)
+    found_marks = sources.marks(host.paths, watched, there)
+    same = there == own and all(found_marks[name] == begun[name] for name in begun)
     nginx = parts[NginxPart]
     if nginx != known.get(NginxPart):
         same = same and nginx.outside_now() == nginx.outside
-    users = begun.get(str(host.paths.htpasswd)) or sources.mark(str(host.paths.htpasswd))
-    fingerprint = sources.digest(marks) if same else ""
+    users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
+    fingerprint = sources.fingerprint_of(found_marks) if same else ""
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users)
+
+
+def _verdict(one: Reading[Part], known: Part | None) -> str:
+    """What counts for a part, for the log."""
+    if one.part is None:
+        return f"{'waited for' if one.waiting else 'bad'}, {'the last good one counts' if known else 'never was good'}"
+    return "good" if known is None else "good, unchanged" if one.part == known else "good, changed"
 
 
 def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | None, parts: Parts) -> Provisioned:

@@ -7,14 +7,14 @@ do it at once the last one has read the last file.
 
 from __future__ import annotations
 
+import logging
 import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from secreg_host.apply import probe, rehearsal
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import bugs, reading
+from secreg_host.base import bugs, marks, reading, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
@@ -22,9 +22,10 @@ from secreg_host.generation.liveusers import LiveUsers, answer_path
 from secreg_host.host import memory
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
-from secreg_host.wanted import sources
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.users import UsersReading
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.25
 """How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
@@ -42,7 +43,7 @@ before that is told."""
 class Users:
     """The users of one instance, made to count again and again while an apply goes on.
 
-    mark: of .htpasswd before it was read last (sources.mark); findings: what was wrong with it then, or with letting
+    mark: of .htpasswd before it was read last (marks.mark); findings: what was wrong with it then, or with letting
     it count; counted: the users that count since (None: nobody is let in).
     """
 
@@ -54,6 +55,7 @@ class Users:
 
     @property
     def live(self) -> LiveUsers:
+        """The users that count."""
         return LiveUsers(self.host)
 
     @property
@@ -76,7 +78,8 @@ class Users:
 
     @property
     def changed(self) -> bool:
-        return sources.mark(str(self.host.paths.htpasswd)) != self.mark
+        """Whether .htpasswd is another one than was read last."""
+        return marks.mark(self.host.paths.htpasswd) != self.mark
 
     def _read(self, *, begin: bool) -> None:
         live = self.live
@@ -86,6 +89,7 @@ class Users:
             *findings("rejected", users_part.NAME, seen.problems),
             *findings("warning", users_part.NAME, seen.warnings),
         )
+        log.debug("users: %s", "the same" if self.counted == seen.htpasswd else "changed")
         if self.counted is None and not begin:
             return
         fresh = False
@@ -133,8 +137,10 @@ class Users:
             return False  # `settle` comes when another one serves
         wants = self._wants(generation, epoch)
         if told and wants and not any(probe.once(want) for want in wants):
+            log.debug("users: the front answers for them already")
             self.live.mark_proven(epoch)
             return True
+        log.debug("users: nginx is reloaded, so that it forgets what it remembers")
         if not self.services.reload("nginx"):
             return False
 
@@ -160,14 +166,12 @@ class Users:
 
     def _settled(self, patience: float) -> UsersReading:
         """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
-        until = time.monotonic() + patience
-        while True:
-            self.mark = sources.mark(str(self.host.paths.htpasswd))
+        for _ in waiting.looks(patience):
+            self.mark = marks.mark(self.host.paths.htpasswd)
             seen = users_part.read(self.host.paths)
-            there = reading.is_there(self.host.paths.htpasswd)
-            if (there and not self.changed) or time.monotonic() >= until:
-                return seen
-            time.sleep(0.01)
+            if reading.is_there(self.host.paths.htpasswd) and not self.changed:
+                break
+        return seen
 
     @staticmethod
     def _wants(generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:

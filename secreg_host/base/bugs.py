@@ -5,11 +5,14 @@ Neither holds anything of what was read: no local variables, no message of the e
 
 from __future__ import annotations
 
+import logging
 import traceback
 from pathlib import Path
 
+from secreg_host.base import journal
 from secreg_host.base.errors import BadInput, Problem, SecregError
-from secreg_host.base.journal import Level, keep
+
+log = logging.getLogger(__name__)
 
 HINT = "journalctl -t secure-registry -p err; please report it, see SECURITY.md"
 FRAMES = 30
@@ -23,10 +26,10 @@ def is_failure(error: BaseException) -> bool:
 
 
 def problems(error: BaseException, doing: str) -> tuple[Problem, ...]:
-    """What `error` is for an administrator, which is told in full elsewhere."""
+    """What `error`, met while `doing` (such as "apply"), is for an administrator; it is told in full elsewhere."""
     if isinstance(error, SecregError):
         return error.problems
-    return (Problem("", f"{doing} (a bug in secure-registry: {type(error).__name__})", HINT),)
+    return (Problem(doing, f"it raised what it never should (a bug in secure-registry: {type(error).__name__})", HINT),)
 
 
 def caught(error: BaseException, where: Path | str, *, serves: bool = True) -> tuple[Problem, ...]:
@@ -50,6 +53,7 @@ def told(error: BaseException, where: Path | str) -> Problem:
     name = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
     said = "".join(traceback.format_list(frames))
-    keep(f"bug: {name} while {where} was read\n{said}{name}", Level.ERROR, kind="bug", where=str(where))
+    kept = journal.entry({"kind": "bug", "where": str(where)}, kept=True)
+    log.error(f"bug: {name} while {where} was read\n{said}{name}", extra=kept)
     what = f"can't be read (a bug in secure-registry: {name}); the traceback is in the journal"
     return Problem(str(where), what, HINT)

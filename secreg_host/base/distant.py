@@ -13,11 +13,11 @@ import pickle
 import re
 import select
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from secreg_host.base import utf8, waiting
 from secreg_host.base.errors import bad_input
 from secreg_host.base.paths import PROC
 
@@ -45,7 +45,7 @@ LOCAL = re.compile(
 
 _far: frozenset[str] = frozenset()
 _table: tuple[int, int] = (0, -1)
-_silent: dict[str, float] = {}
+_silent: dict[str, waiting.Deadline] = {}
 _left: list[int] = []
 """Which mounts may not answer; by which process the table of mounts is watched, and its descriptor; until when which
 mounts are not asked; forks left behind."""
@@ -104,8 +104,8 @@ def mounts() -> dict[str, Mount]:
             before, _, after = line.partition(b" - ")
             words = before.split(b" ")
             point = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8)]), words[4])
-            options = frozenset(words[5].decode().split(","))
-            found[os.fsdecode(point)] = Mount(after.split(b" ")[0].decode(), options)
+            options = frozenset(utf8.shown(words[5]).split(","))
+            found[os.fsdecode(point)] = Mount(utf8.shown(after.split(b" ")[0]), options)
     return found
 
 
@@ -150,10 +150,10 @@ def ask(path: Path | str, work: Callable[[], T], wait: float = WAIT_SECONDS) -> 
     mount = mount_of(path)
     if not mount:
         return work()
-    now = time.monotonic()
-    answer = None if _silent.get(mount, now) > now else _in_fork(work, wait)
+    silent = _silent.get(mount)
+    answer = _in_fork(work, wait) if silent is None or silent.over else None
     if answer is None:
-        _silent[mount] = max(_silent.get(mount, 0.0), now + SILENT_SECONDS)
+        _silent[mount] = waiting.within(SILENT_SECONDS)
         raise bad_input(
             str(path),
             f"{mount} does not answer (network file system?)",
@@ -196,8 +196,8 @@ def _in_fork(work: Callable[[], T], wait: float) -> bytes | None:
         _answer(work, writer, wait)
     os.close(writer)
     with os.fdopen(reader, "rb", buffering=0) as stream:
-        answer, until = b"", time.monotonic() + wait
-        while select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
+        answer, deadline = b"", waiting.within(wait)
+        while select.select([stream], [], [], deadline.left)[0]:
             piece = stream.read(1 << 20)
             if not piece:
                 _left.append(child)  # which is about to end

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from secreg_host.base import directories, reading, temporary
+from secreg_host.base import directories, reading, temporary, utf8, waiting
 from secreg_host.base.errors import SecregError
+
+log = logging.getLogger(__name__)
 
 PRIVATE = 0o600
 SECRET = 0o640
@@ -28,7 +30,7 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
     lasting = Path(*path.parts[: min(hidden.index(True), len(path.parts) - 1)])  # what is hidden may be gone by then
     remedies = {
         errno.ENOSPC: f"free some space on the file system of {lasting} (see: df -h {lasting})",
-        errno.EDQUOT: f"the quota of {path.parent} is used up",
+        errno.EDQUOT: f"remove something of the owner of {path.parent}, or raise his quota (see: quota)",
         errno.EROFS: f"the file system is mounted read-only; remount it: mount -o remount,rw (see: findmnt -T {path})",
         errno.EACCES: "run this as root (sudo), or give --root DIR for an instance of your own",
         errno.EISDIR: f"a directory is in its place; move it away: mv {path} {path}.old",
@@ -38,7 +40,10 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where, hint = error.filename2 or error.filename or path, remedies.get(error.errno or 0, "")
+        where, hint = (
+            error.filename2 or error.filename or path,
+            remedies.get(error.errno or 0, f"see what is there: ls -ld {path}"),
+        )
         raise SecregError(f"cannot {doing} {where}: {error.strerror}", hint) from error
 
 
@@ -68,6 +73,7 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
                 os.fchown(descriptor, *owner)
             os.fchmod(descriptor, mode)
         sync_directory(path.parent)
+    log.debug("wrote %s, %d bytes", path, len(data))
 
 
 def write_own(path: Path, data: bytes) -> None:
@@ -120,6 +126,7 @@ def flip(link: Path, target: str) -> None:
         new.symlink_to(target)
         new.replace(link)
         sync_directory(link.parent)
+    log.debug("linked %s to %s", link, target)
 
 
 def close(path: Path, mode: int) -> None:
@@ -172,12 +179,9 @@ def exclusively(directory: Path, wait: float = 10.0) -> Iterator[None]:
     with explained(directory, "lock"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        deadline = time.monotonic() + wait
-        while not _taken(descriptor, directory):
-            if time.monotonic() >= deadline:
-                said = f"another process holds {directory}, waited {wait:.0f} s"
-                raise SecregError(said, "end it (which one: lslocks), and try again")
-            time.sleep(0.005)
+        if not waiting.until(lambda: _taken(descriptor, directory), wait, 0.005):
+            said = f"another process holds {directory}, waited {wait:.0f} s"
+            raise SecregError(said, "end it (which one: lslocks), and try again")
         yield
     finally:
         os.close(descriptor)
@@ -211,14 +215,12 @@ def lock(path: Path, doing: str, wait: float = 60.0, meanwhile: Callable[[], Non
     with explained(path, "lock"):
         descriptor = _private(path)
     try:
-        deadline = time.monotonic() + wait
-        while not _taken(descriptor, path):
-            if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
-                said = f"{holder} holds {path}, waited {wait:.0f} s"
-                raise SecregError(said, "try again when it is done, or end it")
-            meanwhile()
-            time.sleep(0.02)
+        took = waiting.stopwatch()
+        if not waiting.until(lambda: _taken(descriptor, path), wait, 0.02, meanwhile):
+            holder = utf8.shown(os.pread(descriptor, 200, 0)).strip() or "another run"
+            said = f"{holder} holds {path}, waited {wait:.0f} s"
+            raise SecregError(said, "try again when it is done, or end it")
+        log.debug("%s: has the lock after %.0f ms", doing, took())
         _sign(descriptor, f"secure-registry {doing} (process {os.getpid()})")
         try:
             yield

@@ -1,23 +1,49 @@
-"""Telling systemd: lines with a priority on stderr (sd-daemon(3)), and the status line of the unit (sd_notify(3))."""
+"""Telling systemd: where what is logged goes, and the status line of the unit (sd_notify(3)).
+
+Modules log by the standard library, `logging.getLogger(__name__)`: what people should know from INFO on; which programs
+run, what is decided and how long it takes as DEBUG. This is the handler for all of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import struct
 import sys
-from enum import IntEnum
+import time
+from collections.abc import Mapping
+from typing import Any
 
 from secreg_host.base.paths import JOURNAL
 
+PROGRAM = "secreg_host"
+"""The logger above those of all our modules."""
 
-class Level(IntEnum):
-    """syslog(3) priorities that we use."""
+DEBUG = "SECREG_DEBUG"
+"""The environment variable that is as good as `--debug`, for what systemd starts."""
 
-    ERROR = 3
-    WARNING = 4
-    INFO = 6
+SET = f"systemctl set-environment {DEBUG}=1"
+"""What sets it for all that systemd starts from then on (systemctl(1))."""
+
+PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+"""Those of syslog(3) for the levels that we use."""
+
+
+def start(*, debug: bool = False) -> None:
+    """Let what our modules log be told from INFO on, or all of it if `debug` or the environment variable says so."""
+    program = logging.getLogger(PROGRAM)
+    program.handlers[:] = [Handler()]
+    program.setLevel(logging.DEBUG if debug or os.environ.get(DEBUG, "0") not in ("", "0") else logging.INFO)
+
+
+def entry(fields: Mapping[str, str], *, kept: bool = False) -> dict[str, Any]:
+    """`extra` of what becomes one entry of the service in the journal, with structured `fields` (lower case here).
+
+    kept: also when stderr is a terminal, in place of a line there: for what is looked up later.
+    """
+    return {"fields": {f"SECREG_{name.upper()}": value for name, value in fields.items()}, "kept": kept}
 
 
 def in_journal() -> bool:
@@ -25,41 +51,55 @@ def in_journal() -> bool:
     return "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty()
 
 
-def say(text: str, level: Level = Level.INFO) -> None:
-    """Print `text` to stderr; each line with its priority when that is the journal."""
-    prefix = f"<{level.value}>" if in_journal() else ""
-    for line in text.splitlines():
-        print(f"{prefix}{line}", file=sys.stderr, flush=True)
+class Handler(logging.Handler):
+    """Entries (`entry`) go to the journal where there is one; all else goes to stderr, line by line, each with its
+    priority where that is the journal (sd-daemon(3)). What can't be told changes nothing of what is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = time.time()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell `record`."""
+        fields = getattr(record, "fields", None)
+        if fields is not None and (getattr(record, "kept", False) or in_journal()):
+            with contextlib.suppress(OSError):
+                _send(record, fields)
+                return
+        prefix = f"<{PRIORITIES[record.levelno]}>" if in_journal() else ""
+        with contextlib.suppress(OSError, ValueError):  # it is full, or closed
+            for line in self.format(record).splitlines():
+                print(f"{prefix}{line}", file=sys.stderr, flush=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message; of DEBUG with the module and the milliseconds since the beginning."""
+        text = record.getMessage()
+        if record.levelno > logging.DEBUG:
+            return text
+        return f"debug: {(record.created - self.begun) * 1000:6.0f} ms {record.name.rpartition('.')[2]}: {text}"
 
 
-def record(text: str, level: Level, **fields: str) -> None:
-    """One entry of `text` with structured `fields` (lower case here) in the journal of the service; stderr elsewhere.
+def _send(record: logging.LogRecord, fields: dict[str, str]) -> None:
+    """One entry for the journal. Raises OSError where there is none.
 
     OBJECT_SYSTEMD_UNIT makes it an entry of secure-registry.service, whichever unit runs this, so that `systemctl
-    status` shows it. Source: systemd's native journal protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).
+    status` shows it. Sources: systemd's native journal protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL),
+    systemd.journal-fields(7).
     """
-    if in_journal():
-        keep(text, level, **fields)
-    else:
-        say(text, level)
-
-
-def keep(text: str, level: Level, **fields: str) -> None:
-    """`record`, also when stderr is a terminal: for what is looked up later; stderr where there is no journal."""
-    entry = {
-        "MESSAGE": text,
-        "PRIORITY": str(level.value),
+    told = {
+        "MESSAGE": record.getMessage(),
+        "PRIORITY": str(PRIORITIES[record.levelno]),
         "SYSLOG_IDENTIFIER": "secure-registry",
         "OBJECT_SYSTEMD_UNIT": "secure-registry.service",
-        **{f"SECREG_{name.upper()}": value for name, value in fields.items()},
+        "CODE_FILE": record.pathname,
+        "CODE_LINE": str(record.lineno),
+        "CODE_FUNC": record.funcName,
+        **fields,
     }
-    encoded = {name.encode(): value.encode(errors="backslashreplace") for name, value in entry.items()}
+    encoded = {name.encode(): value.encode(errors="backslashreplace") for name, value in told.items()}
     data = b"".join(name + b"\n" + struct.pack("<Q", len(value)) + value + b"\n" for name, value in encoded.items())
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-            link.sendto(data, JOURNAL)
-    except OSError:
-        say(text, level)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.sendto(data, JOURNAL)
 
 
 def notify(state: str) -> None:

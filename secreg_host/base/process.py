@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from secreg_host.base import distant
+from secreg_host.base import distant, masking, waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import PROC, SEARCH
+
+log = logging.getLogger(__name__)
 
 CONFINED = "SECREG_CONFINED"
 """Set by units that run us in a sandbox."""
@@ -34,6 +36,7 @@ class Account:
 
     @property
     def owner(self) -> tuple[int, int]:
+        """User and group, as chown(2) takes them."""
         return self.uid, self.gid
 
 
@@ -87,7 +90,7 @@ def run(
     Returns the completed process whatever its exit status, stdout and stderr as text. Raises SecregError when it
     can't be started or doesn't end in time.
     """
-    shown = shlex.join(argv)
+    shown, took = masking.shown(argv), waiting.stopwatch()
     try:
         child = subprocess.Popen(
             argv,
@@ -104,11 +107,20 @@ def run(
         said = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
         child.kill()  # and not waited for: what waits for a dead file system can't be ended
-        raise SecregError(f"{shown} did not end within {timeout:.0f} s") from error
+        log.debug("ran %s: no end within %.0f s, killed", shown, timeout)
+        raise SecregError(
+            f"{shown} did not end within {timeout:.0f} s", "run it by hand, to see what it waits for"
+        ) from error
     except BaseException:
         child.kill()
         raise
+    log.debug("ran %s%s: exit status %d, %.0f ms", shown, _given(environment), child.returncode, took())
     return subprocess.CompletedProcess(argv, child.returncode, *said)
+
+
+def _given(environment: Mapping[str, str] | None) -> str:
+    """The names of what a program was given in its environment."""
+    return f" (with {', '.join(environment)})" if environment else ""
 
 
 def _not_run(program: str, error: OSError) -> SecregError:
@@ -122,7 +134,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`."""
     try:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -133,6 +145,8 @@ def spawn(
         )
     except OSError as error:
         raise _not_run(argv[0], error) from error
+    log.debug("started %s%s: process %d", masking.shown(argv), _given(environment), child.pid)
+    return child
 
 
 def unit_of(pid: int) -> str:

@@ -120,7 +120,7 @@ def openssl(value: object) -> Quoted:
     text = line(value)
     if text != text.strip():
         raise ValueError("a blank at either end can't stand here")
-    return Quoted(re.sub(r"[\\\"'#$]", r"\\\g<0>", text))
+    return Quoted(re.sub(r"[\\\"'`#$]", r"\\\g<0>", text))
 
 
 def component(value: object) -> str:

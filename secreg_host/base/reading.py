@@ -94,7 +94,9 @@ def unreadable(path: Path, error: OSError | ValueError) -> SecregError:
     """`error`, met when `path` was to be read or looked at, in words. (ValueError: a NUL in the path.)"""
     if not isinstance(error, OSError):
         return SecregError(f"cannot read {str(path)!r}: {error}", "name another file")
-    return SecregError(f"cannot read {path}: {error.strerror}", REMEDIES.get(error.errno or 0, ""))
+    return SecregError(
+        f"cannot read {path}: {error.strerror}", REMEDIES.get(error.errno or 0, f"see what is there: ls -ld {path}")
+    )
 
 
 def _check(path: Path, found: os.stat_result, limit: int) -> None:

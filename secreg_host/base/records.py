@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, reading
+from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.paths import Paths
 
@@ -34,11 +33,6 @@ REPORT: dict[Any, Shape] = {
 }
 WRITTEN: dict[Any, Shape] = {str: [TEXT]}
 PENDING: list[Any] = [{"version": int, "path": TEXT, "mode": int, "before": (TEXT, type(None))}]
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 of `data` in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def fits(value: object, shape: Shape) -> bool:
@@ -114,7 +108,7 @@ class Ledger:
 
     def wrote(self, path: Path, data: bytes | None) -> bool:
         """Whether `data`, found at `path`, is what the program wrote there."""
-        return data is not None and digest(data) in self.digests.get(path.name, [])
+        return data is not None and marks.digest(data) in self.digests.get(path.name, [])
 
     def untouched(self, path: Path, data: bytes | None) -> bool:
         """The same, of a file that is still where the program wrote it: one that was moved elsewhere and linked here
@@ -125,7 +119,7 @@ class Ledger:
         """Remember `writes`. Called before they are done: a crash in between, or a file system that can't be written,
         however often, leaves files that count as ours."""
         for write in writes:
-            known, new = self.digests.get(write.path.name, []), digest(write.data)
+            known, new = self.digests.get(write.path.name, []), marks.digest(write.data)
             there = [item for item in known if item == _digest_of(write.path)] or known[-1:]
             self.digests[write.path.name] = list(dict.fromkeys([*there, new]))
         save(self.path, self.digests)
@@ -159,7 +153,7 @@ def _digest_of(path: Path) -> str | None:
         data = reading.read(path, reading.OTHER)
     except BadInput:
         return "not a file"
-    return digest(data) if data is not None else None
+    return marks.digest(data) if data is not None else None
 
 
 def redo(paths: Paths) -> None:

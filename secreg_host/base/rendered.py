@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from secreg_host.base import beside, files
+from secreg_host.base import beside, files, utf8
+from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
-from secreg_host.base.records import digest
 
 LINE = re.compile(r"([0-9a-f]{64})  (/.+)")
 HEADER = b"# Written by secure-registry setup;"
@@ -29,7 +29,7 @@ class Rendered:
         self.paths = paths
         data = beside.content(paths.rendered)
         self.digests: dict[str, list[str]] = {}
-        for line in (data or b"").decode(errors="replace").splitlines():
+        for line in utf8.shown(data or b"").splitlines():
             if found := LINE.fullmatch(line):
                 self.digests.setdefault(found[2], []).append(found[1])
         if data is None:

@@ -1,5 +1,5 @@
 """Files as they were when they were first looked at: what is decided in one go is decided of the same bytes, and each
-file is read once. What is to be written goes through here, too, and is known from then on.
+file is read once. What is to be written goes through here, too; it is read anew then, for somebody may have edited it.
 """
 
 from __future__ import annotations
@@ -67,4 +67,5 @@ class Snapshot:
         else:
             for write in writes:
                 files.write(write.path, write.data, write.mode)
-        self._known |= {write.path: write.data for write in writes}
+        for write in writes:
+            self._known.pop(write.path, None)

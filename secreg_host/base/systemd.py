@@ -6,14 +6,16 @@ Source: org.freedesktop.systemd1(5).
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from secreg_host.base import distro
+from secreg_host.base import distro, waiting
 from secreg_host.base.errors import SecregError
+
+log = logging.getLogger(__name__)
 
 NAME, OBJECT = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -35,7 +37,7 @@ OF_UNITS = (
 """Properties that any unit has; the others that are asked for are those of services."""
 
 JOB_SECONDS = 60.0
-LOOK_SECONDS = (0.005, 0.02)
+LOOK_SECONDS, LONGEST_SECONDS = 0.005, 0.02
 """Pauses between looks at a job: they grow from the first to the second, for looks keep others from working."""
 
 
@@ -82,7 +84,12 @@ class Systemd:
         from gi.repository import GLib
 
         given = GLib.Variant(signature, args) if args else None
-        answer = self.connection.call_sync(NAME, path, interface, method, given, None, 0, CALL_SECONDS * 1000, None)
+        took = waiting.stopwatch()
+        try:
+            answer = self.connection.call_sync(NAME, path, interface, method, given, None, 0, CALL_SECONDS * 1000, None)
+        finally:
+            asked = (path.removeprefix(f"{OBJECT}/"), method, *map(str, args))
+            log.debug("D-Bus %s: %.1f ms", " ".join(asked), took())
         values = answer.unpack()
         return values[0] if len(values) == 1 else values
 
@@ -119,6 +126,7 @@ class Systemd:
         return {name: (active, sub) for name, _, _, active, sub, *_ in self.call("ListUnitsByNames", names)}
 
     def state(self, name: str) -> UnitState:
+        """What unit `name`, a service, is doing. Raises SecregError."""
         found = self.properties(name, *OF_UNITS, "MainPID", "Result", "StatusText")
         return UnitState(
             found["ActiveState"],
@@ -145,21 +153,19 @@ class Systemd:
         """
         job = self.call(method, unit, mode)
         path = object_of(unit)
-        deadline = time.monotonic() + JOB_SECONDS
-        pause, longest = LOOK_SECONDS
-        while wait:
+        if not wait:
+            return False
+        took = waiting.stopwatch()
+        for _ in waiting.looks(JOB_SECONDS, LOOK_SECONDS, longest=LONGEST_SECONDS):
             with _explained(f"look at {unit}"):
                 current = self._ask(path, PROPERTIES, "Get", "(ss)", (f"{NAME}.Unit", "Job"))
             if current[1] != job:
+                log.debug("%s %s is through: %.0f ms", method, unit, took())
                 return True
             if enough():
                 return False
-            if time.monotonic() > deadline:
-                waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
-                raise SecregError(waited, f"systemctl status {unit}")
-            time.sleep(pause)
-            pause = min(1.2 * pause, longest)
-        return False
+        waited = f"{method} {unit} is not through after {JOB_SECONDS:.0f} s"
+        raise SecregError(waited, f"systemctl status {unit}")
 
 
 def object_of(unit: str) -> str:
@@ -179,6 +185,8 @@ def _explained(doing: str) -> Iterator[None]:
             raise
         said = getattr(error, "message", str(error))
         hint = (
-            "run this as root (sudo)" if "AccessDenied" in said or "authentication" in said else "is systemd running?"
+            "run this as root (sudo)"
+            if "AccessDenied" in said or "authentication" in said
+            else "see whether systemd answers: systemctl status"
         )
         raise SecregError(f"cannot {doing}: {said.split(': ', 1)[-1]}", hint) from error

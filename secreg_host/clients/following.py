@@ -5,19 +5,18 @@ from __future__ import annotations
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import bugs
 from secreg_host.clients import trust
+from secreg_host.clients.docker.dockerd import Manager
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 
 PART = "trust"
 
 
-def follow(host: Host, generation: Generation) -> tuple[Finding, ...]:
-    """Let the clients that trust us follow `generation`, which serves; what goes wrong there is a warning, never a
-    failure. For whoever holds the lock."""
-    if not host.is_system:
-        return ()
+def follow(host: Host, manager: Manager, generation: Generation) -> tuple[Finding, ...]:
+    """Let the clients of `host` that trust us follow `generation`, which serves; what goes wrong there is a warning,
+    never a failure. For whoever holds the lock. manager: systemd, by the connection that the apply has."""
     try:
-        problems = trust.at(host, generation).follow()
+        problems = trust.Trust(host, generation, manager).follow()
     except BaseException as error:
         problems = bugs.caught(error, host.paths.trust)
     return findings("warning", PART, problems)

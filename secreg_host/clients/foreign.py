@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host.base import distant, files, reading, temporary
+from secreg_host.base import distant, files, marks, reading, temporary, utf8
 from secreg_host.base.errors import BadInput, SecregError, bad_input
-from secreg_host.base.records import digest
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,13 @@ class Mine:
     made: bool
 
     def as_json(self) -> dict[str, Any]:
-        before = None if self.before is None else self.before.decode()
+        """What is ours as JSON values, which `from_json` takes."""
+        before = None if self.before is None else utf8.exact(self.before, "")
         return {"before": before, "wrote": self.wrote, "added": list(self.added), "made": self.made}
 
     @staticmethod
     def from_json(found: dict[str, Any] | None) -> Mine | None:
+        """What is ours, of which `as_json` made `found`; None: nothing is."""
         if not found or set(found) != {"before", "wrote", "added", "made"}:
             return None
         before = found["before"]
@@ -65,26 +66,27 @@ def plan(now: bytes | None, mine: Mine | None, kind: Kind, wanted: tuple[str, ..
     """
     base = now
     if mine is not None and now is not None:
-        base = mine.before if digest(now) == mine.wrote else kind.take_out(now, mine)
+        base = mine.before if marks.digest(now) == mine.wrote else kind.take_out(now, mine)
     if not wanted:
         return base, None
     new, added, made = kind.add(base, wanted)
     if not added:
         return base, None
-    return new, Mine(base, digest(new), added, made)
+    return new, Mine(base, marks.digest(new), added, made)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A file as it was read: its bytes (None: there is none) and what tells whether it changed since."""
+    """A file as it was read: its bytes (None: there is none), and what stat(2) said of it."""
 
     path: Path
     data: bytes | None
-    tag: tuple[int, ...] = ()
+    status: os.stat_result | None = None
 
-
-def _tag(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid, found.st_gid
+    @property
+    def mark(self) -> str:
+        """What tells, besides its bytes, whether it changed since."""
+        return marks.of(self.status) if self.status else ""
 
 
 def read(path: Path) -> Seen:
@@ -106,10 +108,14 @@ def _read(path: Path) -> Seen:
             "add the entries where it is managed, or set DOCKER_TRUST=none",
         )
     if not stat.S_ISREG(found.st_mode):
-        raise bad_input(str(path), "is not a regular file", "move it away")
+        raise bad_input(str(path), "is not a regular file", f"move it away: mv {path} {path}.old")
     if found.st_nlink > 1:
-        raise bad_input(str(path), f"has {found.st_nlink} names (hard links)", "make it a file of its own")
-    return Seen(path, reading.read(path, reading.JSON), _tag(found))
+        raise bad_input(
+            str(path),
+            f"has {found.st_nlink} names (hard links)",
+            f"make it a file of its own: cp -p {path} {path}.new && mv {path}.new {path}",
+        )
+    return Seen(path, reading.read(path, reading.JSON), found)
 
 
 def replace(seen: Seen, data: bytes | None) -> None:
@@ -135,16 +141,15 @@ def replace(seen: Seen, data: bytes | None) -> None:
 
 def _dress(descriptor: int, seen: Seen) -> None:
     """Mode, owner, ACLs and security label of the file that is replaced."""
-    if not seen.tag:
+    if seen.status is None:
         os.fchmod(descriptor, files.PUBLIC)
         return
-    mode, uid, gid = seen.tag[4:]
     if os.geteuid() == 0:
-        os.fchown(descriptor, uid, gid)
+        os.fchown(descriptor, seen.status.st_uid, seen.status.st_gid)
     for name in os.listxattr(seen.path):
         with contextlib.suppress(OSError):  # some can't be set by hand; none of these is the administrator's
             os.setxattr(descriptor, name, os.getxattr(seen.path, name))
-    os.fchmod(descriptor, stat.S_IMODE(mode))
+    os.fchmod(descriptor, stat.S_IMODE(seen.status.st_mode))
 
 
 def _compare(seen: Seen) -> None:
@@ -152,5 +157,8 @@ def _compare(seen: Seen) -> None:
         now = read(seen.path)
     except BadInput:
         now = None
-    if now is None or (now.data, now.tag) != (seen.data, seen.tag):
-        raise SecregError(f"{seen.path} was changed by somebody else just now", "run it again")
+    if now is None or (now.data, now.mark) != (seen.data, seen.mark):
+        raise SecregError(
+            f"{seen.path} was changed by somebody else just now",
+            "nothing of it was lost; run it again: secure-registry trust install",
+        )

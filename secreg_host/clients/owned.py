@@ -8,9 +8,8 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import beside, files, reading
+from secreg_host.base import beside, files, marks, reading
 from secreg_host.base.errors import Problem
-from secreg_host.base.records import digest
 
 INSTALL = "secure-registry trust install"
 
@@ -45,8 +44,8 @@ def plan(
             continue
         if there is not None and there == data and ours is None:
             continue  # the administrator did the same
-        if there is None or digest(there) == ours or there == data:
-            keep[str(path)] = digest(data)
+        if there is None or marks.digest(there) == ours or there == data:
+            keep[str(path)] = marks.digest(data)
             if there != data:
                 write[path] = data
         else:
@@ -56,7 +55,7 @@ def plan(
         path
         for path in map(Path, record)
         if path not in wanted and path not in links
-        if (there := now.get(path)) is not None and digest(there) == record[str(path)]
+        if (there := now.get(path)) is not None and marks.digest(there) == record[str(path)]
     )
     return Plan(write, remove, keep, tuple(problems))
 

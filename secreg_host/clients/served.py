@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 from dataclasses import dataclass
 
-from secreg_host.base import names
+from secreg_host.base import marks, names, utf8
 from secreg_host.generation.generations import Generation
 from secreg_host.wanted.parts.certificate import CertificatePart
 
@@ -25,19 +24,16 @@ class Endpoint:
             raise ValueError("neither a host name nor an address")
 
     @property
-    def bracketed(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-    @property
     def authority(self) -> str:
-        return f"{self.bracketed}:{self.port}"
+        """Host and port, as in a URL."""
+        return names.place(self.host, self.port)
 
     @property
     def spellings(self) -> tuple[str, ...]:
         """How clients write it before the name of an image: port 443 may be left out, unless the name is a single
         word, which is a user of Docker Hub then (`host/image`)."""
-        alone = self.port == HTTPS and ("." in self.host or ":" in self.host or self.host == "localhost")
-        return (self.bracketed, self.authority) if alone else (self.authority,)
+        alone = self.port == HTTPS and ("." in self.host or names.is_ipv6(self.host) or self.host == "localhost")
+        return (names.bracketed(self.host), self.authority) if alone else (self.authority,)
 
     @property
     def insecure_entries(self) -> tuple[str, ...]:
@@ -54,10 +50,12 @@ class Served:
 
     @property
     def spellings(self) -> tuple[str, ...]:
+        """How clients write all of them before the name of an image, each once."""
         return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.spellings))
 
     @property
     def insecure_entries(self) -> tuple[str, ...]:
+        """What dockerd takes for all of them, each once."""
         return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.insecure_entries))
 
 
@@ -80,9 +78,9 @@ def of(generation: Generation) -> Served:
 
 def _reaches(name: str, only: str) -> bool:
     """Whether `name` may lead to the one address that is listened on: an address must be that one."""
-    return name == only if names.address(name) is not None else True
+    return name == only or not names.is_address(name)
 
 
 def fingerprint(pem: bytes) -> str:
     """SHA-256 of the DER form of a PEM certificate, hexadecimal."""
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).hexdigest()
+    return marks.digest(ssl.PEM_cert_to_DER_cert(utf8.shown(pem)))

@@ -6,6 +6,7 @@ and from then on follow what is served, until `trust remove` or the package's re
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host.base import bugs, files, quoting, reading, records, templating, temporary
+from secreg_host.base import bugs, files, quoting, reading, records, templating, temporary, utf8
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -22,9 +23,11 @@ from secreg_host.clients.docker import docker as daemon
 from secreg_host.clients.docker.dockerd import Manager
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
-from secreg_host.host.host import Host, systemd_runs
+from secreg_host.host.host import Host
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
+
+log = logging.getLogger(__name__)
 
 DOCKER = "docker"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -135,13 +138,17 @@ class Trust:
             self._save("declined", value=False)
             self._save(DOCKER, replace(self._docker_record(), failed="", problem=None).as_json())
             if self.settings is not None and self.settings.docker_trust == "none" and DOCKER in names:
-                found.append(Problem(str(self.paths.conf), "DOCKER_TRUST=none", "set DOCKER_TRUST=ca, then reload"))
+                said = "DOCKER_TRUST=none, so Docker is left as it is"
+                found.append(Problem(str(self.paths.conf), said, "set DOCKER_TRUST=ca; then: secure-registry reload"))
             found += self._caught(self._docker)
         for client in here:
             if client.name == trust_system.NAME and client.name not in names:
                 continue
             if self.served.ca is None and not insecure:
-                found.append(Problem(client.name, "no CA certificate of ours signed what is served", "--insecure"))
+                hint = f"put its CA into {self.paths.ca_crt}; or unverified: {owned.INSTALL} {client.name} --insecure"
+                found.append(
+                    Problem(client.name, "no CA that is known here signed the certificate that is served", hint)
+                )
                 continue
             how = "insecure" if insecure and client.name != trust_system.NAME else "ca"
             self._save("chosen", how, client.name)
@@ -178,6 +185,7 @@ class Trust:
             mode = self.mode()
         except SecregError as error:
             problems = error.problems
+        log.debug("docker: DOCKER_TRUST counts as %s", mode)
         if self.served is not None and mode == "insecure":
             wanted = self.served.insecure_entries
         if self.served is not None and mode == "ca" and self.served.ca and self.docker_found():
@@ -194,6 +202,7 @@ class Trust:
         return (*problems, *(engine.dockerd.strangers() if mode != "none" else ()))
 
     def docker_found(self) -> bool:
+        """Whether Docker is on this host, or a directory of its settings."""
         return any(find_program(name) for name in ("dockerd", "docker")) or reading.is_directory(self.paths.docker)
 
     def _files(self, name: str, wanted: dict[Path, bytes]) -> tuple[bool, tuple[Problem, ...]]:
@@ -209,6 +218,7 @@ class Trust:
             possible = self.served is not None and (how == "insecure" or (how and self.served.ca))
             words = self.served.spellings if self.served and possible else ()
             changed |= self._k3s(words, insecure=how == "insecure")
+        log.debug("%s: %s, files %s", client.name, how or "none", "changed" if changed else "unchanged")
         if changed and client.after is not None:
             client.after(self.paths)
         return changed, problems
@@ -268,13 +278,13 @@ class Trust:
             "fingerprint": served.fingerprint(self.served.ca),
         }
         name = "line.sh.j2" if line else "show.sh.j2"
-        return templating.render(self.paths.templates, f"trust/{name}", **variables).decode()
+        return utf8.shown(templating.render(self.paths.templates, f"trust/{name}", **variables))
 
 
 def at(host: Host, current: Generation | None) -> Trust:
     """The clients of `host`, by what serves: `current`."""
     manager = None
-    if host.is_system and systemd_runs():
+    if host.by_systemd:
         from secreg_host.base.systemd import Systemd
 
         manager = Systemd()

@@ -11,8 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import quoting, reading
-from secreg_host.base.errors import Note, Problem
+from secreg_host.base import quoting, reading, utf8
+from secreg_host.base.errors import BadInput, Note, Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
 from secreg_host.clients.served import Served
@@ -26,6 +26,7 @@ PLUGINS = ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri")
 
 
 def found(paths: Paths) -> bool:
+    """Whether containerd is on this host."""
     return find_program("containerd") is not None
 
 
@@ -50,9 +51,10 @@ def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     return wanted
 
 
-def config_paths(data: bytes) -> tuple[str, ...]:
-    """The directories that CRI searches, from the bytes of config.toml. Raises ValueError when it is not TOML."""
-    plugins: dict[str, Any] = tomllib.loads(data.decode()).get("plugins", {})
+def config_paths(data: bytes, where: str) -> tuple[str, ...]:
+    """The directories that CRI searches, from the bytes of config.toml, the file `where`. Raises ValueError when it is
+    not TOML, BadInput when it is no text."""
+    plugins: dict[str, Any] = tomllib.loads(utf8.text(data, where)).get("plugins", {})
     given = [plugins.get(name, {}).get("registry", {}).get("config_path", "") for name in PLUGINS]
     return tuple(path for item in given if item for path in str(item).split(":"))
 
@@ -61,10 +63,18 @@ def notes(paths: Paths) -> tuple[Problem, ...]:
     """A warning unless CRI searches certs.d; nerdctl and ctr need no setting."""
     config, directory = paths.containerd / "config.toml", paths.containerd / "certs.d"
     try:
-        given = config_paths(reading.read(config, reading.JSON) or b"")
+        given = config_paths(reading.read(config, reading.JSON) or b"", str(config))
+    except BadInput as error:
+        return error.problems
     except (ValueError, AttributeError, RecursionError) as error:
         at = re.search(r"\(at [^()]*\)$", str(error))  # the rest may quote
-        return (Problem(str(config), f"can't be read as TOML{f' {at[0]}' if at else ''}", "correct it"),)
+        return (
+            Problem(
+                str(config),
+                f"can't be read as TOML{f' {at[0]}' if at else ''}",
+                "correct that; what containerd makes of it: containerd config dump",
+            ),
+        )
     if str(directory) in given:
         return ()
     hint = (

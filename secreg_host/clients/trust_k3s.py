@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import reading
+from secreg_host.base import reading, utf8
 from secreg_host.base.errors import BadInput, Note, Problem, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -23,10 +23,12 @@ MARK = "  # secure-registry"
 
 
 def found(paths: Paths) -> bool:
+    """Whether k3s is on this host."""
     return find_program("k3s") is not None or reading.is_directory(paths.k3s)
 
 
 def ca_file(paths: Paths) -> Path:
+    """Where the CA stands that registries.yaml names."""
     return paths.k3s / "secure-registry-ca.crt"
 
 
@@ -36,6 +38,7 @@ def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
 
 
 def notes(paths: Paths) -> tuple[Problem, ...]:
+    """What the administrator should know once that is done."""
     hint = "systemctl restart k3s (or k3s-agent); running pods stay"
     return (Note(str(paths.k3s / "registries.yaml"), "is read when k3s starts", hint),)
 
@@ -53,7 +56,9 @@ class Registries:
             return {}
         if not isinstance(found, dict) or not isinstance(found.get("configs") or {}, dict):
             raise bad_input(
-                self.where, "is not what k3s reads", "see https://docs.k3s.io/installation/private-registry"
+                self.where,
+                "configs in it is no mapping of registries",
+                "see https://docs.k3s.io/installation/private-registry",
             )
         return found
 
@@ -63,10 +68,7 @@ class Registries:
         missing = tuple(word for word in dict.fromkeys(wanted) if word not in configs)
         if not missing:
             return data or b"", (), False
-        try:
-            text = (data or b"").decode()
-        except UnicodeDecodeError:  # YAML may be UTF-16
-            raise self._by_hand(missing) from None
+        text = utf8.lossless(data or b"")  # YAML may be UTF-16, which is refused below
         heading = re.search(r"(?m)^configs:[ \t]*(#.*)?$", text)
         if heading is None and "configs" in before:
             raise self._by_hand(missing)
@@ -83,25 +85,27 @@ class Registries:
             new = f"{text[:at]}\n{''.join(lines)}{tail}"
         after = {**configs, **{word: {"tls": self.tls} for word in missing}}
         try:
-            if self.load(new.encode()) != {**before, "configs": after}:
+            if self.load(utf8.back(new)) != {**before, "configs": after}:
                 raise self._by_hand(missing)
         except BadInput:
             raise self._by_hand(missing) from None
-        return new.encode(), missing, heading is None
+        return utf8.back(new), missing, heading is None
 
     def _by_hand(self, missing: tuple[str, ...]) -> BadInput:
         return bad_input(
-            self.where, "can't be edited safely", f"add below configs: {missing[0]}: {json.dumps({'tls': self.tls})}"
+            self.where,
+            "is written in a form that can't be edited safely",
+            f"add below configs: {missing[0]}: {json.dumps({'tls': self.tls})}",
         )
 
     def take_out(self, data: bytes, mine: Mine) -> bytes | None:
         kept = []
-        for line in data.decode(errors="surrogateescape").splitlines(keepends=True):
+        for line in utf8.lossless(data).splitlines(keepends=True):
             ours = line.rstrip("\r\n").endswith(MARK)
             if ours and any(line.lstrip().startswith(f"{json.dumps(word)}:") for word in mine.added):
                 continue
             kept.append(line)
         left = "".join(kept)
-        if mine.made and not (self.load(left.encode(errors="surrogateescape")).get("configs")):
+        if mine.made and not (self.load(utf8.back(left)).get("configs")):
             left = left.replace(f"configs:{MARK}\n", "", 1)
-        return left.encode(errors="surrogateescape") if left or mine.before is not None else None
+        return utf8.back(left) if left or mine.before is not None else None

@@ -18,6 +18,7 @@ PROGRAMS = ("podman", "skopeo", "buildah", "crio")
 
 
 def found(paths: Paths) -> bool:
+    """Whether podman, or another program of its family, is on this host."""
     return any(find_program(name) for name in PROGRAMS)
 
 

@@ -15,6 +15,7 @@ SECONDS = 120.0
 
 
 def found(paths: Paths) -> bool:
+    """Whether a tool that keeps such a store is on this host."""
     return any(process.find_program(command[0]) for _, command in paths.anchors)
 
 
@@ -36,10 +37,12 @@ def after(paths: Paths) -> None:
                 command = (*command, "--fresh")  # else the link to what was removed stays in /etc/ssl/certs
             done = process.run(process.outside(command, SECONDS), SECONDS)
             if done.returncode != 0:
-                raise SecregError(f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}", "run it by hand")
+                said = f"{' '.join(command)} failed: {done.stderr.strip()[-200:]}"
+                raise SecregError(said, f"run it by hand, to see why: {' '.join(command)}")
             return
 
 
 def notes(paths: Paths) -> tuple[Problem, ...]:
+    """What the administrator should know once that is done."""
     hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
-    return (Note("", "the system trusts the registry's CA for its names", hint),)
+    return (Note(NAME, "the system trusts the registry's CA for its names", hint),)

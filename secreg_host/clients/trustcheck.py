@@ -6,7 +6,6 @@ The rules are read from the clients' own files, whoever wrote them. Nothing is c
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import tomllib
 from collections.abc import Callable, Iterable
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files
+from secreg_host.base import files, names, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -51,16 +50,14 @@ def pems(directories: Iterable[Path]) -> tuple[bytes, ...]:
 def docker_rules(paths: Paths, said: dict[str, Any]) -> Rules:
     """dockerd: "insecure-registries" by name, or by the network of an address; else certs.d and the system."""
     named = dockerinfo.insecure(said)
-    networks = [
-        ipaddress.ip_network(word) for word in said.get("RegistryConfig", {}).get("InsecureRegistryCIDRs") or ()
-    ]
+    networks = [names.network(word) for word in said.get("RegistryConfig", {}).get("InsecureRegistryCIDRs") or ()]
 
     def rule(endpoint: Endpoint, word: str) -> Rule:
         near = False
         with contextlib.suppress(OSError, ValueError):
             for answer in socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM):
-                address = ipaddress.ip_address(answer[4][0])
-                near |= any(address in network for network in networks)
+                address = names.address(str(answer[4][0]))
+                near |= address is not None and any(address in network for network in networks)
         return Rule(word in named or near, pems([paths.docker / "certs.d" / word]))
 
     return rule
@@ -74,7 +71,7 @@ def podman_rules(paths: Paths) -> Rules:
         *sorted((paths.containers / "registries.conf.d").glob("*.conf")),
     ):
         with contextlib.suppress(ValueError, SecregError):
-            for table in tomllib.loads((files.read_or_none(path) or b"").decode()).get("registry", []):
+            for table in tomllib.loads(utf8.text(files.read_or_none(path) or b"", str(path))).get("registry", []):
                 loose[str(table.get("prefix") or table.get("location"))] = bool(table.get("insecure"))
 
     def rule(endpoint: Endpoint, word: str) -> Rule:
@@ -92,7 +89,7 @@ def containerd_rules(paths: Paths) -> Rules:
         found = Rule()
         with contextlib.suppress(ValueError, SecregError):
             directory = paths.containerd / "certs.d" / word
-            whole = tomllib.loads((files.read_or_none(directory / "hosts.toml") or b"").decode())
+            whole = tomllib.loads(utf8.text(files.read_or_none(directory / "hosts.toml") or b"", word))
             for table in (*whole.get("host", {}).values(), whole):  # in this order; the whole is about `server`
                 given = table.get("ca") or ()
                 named = [given] if isinstance(given, str) else given

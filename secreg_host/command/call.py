@@ -27,9 +27,8 @@ class Call:
     def host(self) -> Host:
         """The host. Raises BadInput when we may not change it, and for a root that nginx can't take."""
         if os.geteuid() != 0 and self.paths.root == Path("/"):
-            raise bad_input(
-                "", "this needs root", "run it with sudo; or an instance of your own: start --foreground --root DIR"
-            )
+            hint = "run it with sudo; or an instance of your own: secure-registry start --foreground --root DIR"
+            raise bad_input(str(self.args.verb), "this needs root", hint)
         try:
             quoting.nginx(self.paths.root)
         except ValueError:

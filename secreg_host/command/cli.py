@@ -6,32 +6,22 @@ import argparse
 import contextlib
 import errno
 import functools
+import importlib
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from secreg_host import __version__
+from secreg_host.base import journal
 from secreg_host.base.errors import Exit, SecregError
-from secreg_host.base.journal import Level, notify, say
 from secreg_host.base.paths import Paths
 from secreg_host.command import helptext
 from secreg_host.command.call import Call
-from secreg_host.command.verbs import (
-    apply,
-    gencert,
-    help,
-    htpasswd,
-    reload,
-    restart,
-    setup,
-    start,
-    status,
-    stop,
-    trust,
-    uninstall,
-)
+
+log = logging.getLogger(__name__)
 
 
 class Verb(Protocol):
@@ -48,7 +38,7 @@ class Verb(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with the option that every command has; those of commands and their actions are made of it, too."""
+    """A parser with the options that every command has; those of commands and their actions are made of it, too."""
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
@@ -59,30 +49,31 @@ class Parser(argparse.ArgumentParser):
             default=argparse.SUPPRESS,
             help="work below DIR instead of /: an instance of your own",
         )
+        self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=helptext.DEBUG)
 
 
-VERBS: dict[str, Verb] = {
-    "start": start,
-    "setup": setup,
-    "stop": stop,
-    "restart": restart,
-    "reload": reload,
-    "status": status,
-    "gencert": gencert,
-    "htpasswd": htpasswd,
-    "trust": trust,
-    "uninstall": uninstall,
-    "help": help,
-}
-"""What people type, as the help lists it."""
+VERBS = ("start", "setup", "stop", "restart", "reload", "status", "gencert", "htpasswd", "trust", "uninstall", "help")
+"""What people type, as the help lists it: modules of `verbs`."""
 
-HIDDEN: dict[str, Verb] = {"apply": apply}
+HIDDEN = ("apply",)
 """What units run."""
 
 
+def load(name: str) -> Verb:
+    """The verb `name`, whose module is loaded only now: each loads what it needs."""
+    return cast(Verb, importlib.import_module(f"secreg_host.command.verbs.{name}"))
+
+
+def typed(argv: Sequence[str]) -> tuple[str, ...]:
+    """The verb that `argv` is about, so that no other one need be loaded; nothing where that is not plain, or is all of
+    them (help, completion)."""
+    found = {word for word in argv if word in (*VERBS, *HIDDEN)}
+    return tuple(found) if len(found) == 1 and "help" not in found and "_ARGCOMPLETE" not in os.environ else ()
+
+
 @functools.cache
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def build_parser(*only: str) -> argparse.ArgumentParser:
+    """The parser of the whole command line, or of the verbs `only`."""
     parser = Parser(
         "secure-registry",
         description=helptext.DESCRIPTION,
@@ -91,12 +82,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"secure-registry {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="verb", title="commands")
-    for name, verb in VERBS.items():
-        one = commands.add_parser(name, help=verb.ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
-        one.description = verb.ABOUT.capitalize() + "."
+    for name in only or (*VERBS, *HIDDEN):
+        verb = load(name)
+        shown: dict[str, Any] = {"help": verb.ABOUT} if name in VERBS else {}
+        one = commands.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter, **shown)
+        one.description = f"{verb.ABOUT.capitalize()}."
         verb.add(one)
-    for name, verb in HIDDEN.items():
-        verb.add(commands.add_parser(name))
     return parser
 
 
@@ -111,21 +102,25 @@ def complete(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     os.umask(0o022)
-    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    parser = build_parser(*typed(words))
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow; it gets its answer here and nothing is done
         complete(parser)
-    args = parser.parse_args(argv)
+    args = parser.parse_args(words)
     if args.verb is None:
-        args = parser.parse_args([*(argv if argv is not None else sys.argv[1:]), "start"])
+        args = parser.parse_args([*words, "start"])
+    journal.start(debug=getattr(args, "debug", False))
     call = Call(args, Paths(_root(args)), os.environ if environment is None else environment, parser)
+    log.debug("secure-registry %s: %s, process %d", __version__, args.verb, os.getpid())
     try:
-        code = int((VERBS | HIDDEN)[args.verb].run(call))
+        code = int(load(args.verb).run(call))
         sys.stdout.flush()
+        log.debug("%s: exit code %d", args.verb, code)
         return code
     except SecregError as error:
-        say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+        log.error("\n".join(f"secure-registry: {problem}" for problem in error.problems))
         first = error.problems[0]
-        notify(f"STATUS=failed: {first.where}{': ' if first.where else ''}{first.what} -> {first.hint}")
+        journal.notify(f"STATUS=failed: {first.where}{': ' if first.where else ''}{first.what} -> {first.hint}")
         return int(error.code)
     except KeyboardInterrupt:
         return 130
@@ -135,7 +130,7 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename:
             raise
-        say(f"secure-registry: cannot write what is to be said: {error.strerror}", Level.ERROR)
+        log.error(f"secure-registry: cannot write what is to be said: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
         return int(Exit.FAILED)
 

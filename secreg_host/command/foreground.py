@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import select
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,8 @@ from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
-from secreg_host.base import files
+from secreg_host.base import files, waiting
 from secreg_host.base.errors import Exit, SecregError
-from secreg_host.base.journal import Level, say
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import printing
 from secreg_host.command import status as looking
@@ -30,6 +29,8 @@ from secreg_host.services import foreground
 from secreg_host.services.foreground import ForegroundServices
 from secreg_host.wanted import sources
 from secreg_host.watchdog import watch
+
+log = logging.getLogger(__name__)
 
 OPEN_FILES = 65536
 RELOAD_SECONDS = 60.0
@@ -111,7 +112,7 @@ def _watch(stage: Stage, events: _Events) -> int:
         dead = services.wait(events.wake)
         if dead is not None:
             services.stop_all()
-            say(f"secure-registry: {dead.obituary}; everything is stopped", Level.ERROR)
+            log.error(f"secure-registry: {dead.obituary}; everything is stopped")
             return Exit.FAILED
         events.wake.clear()
         if events.ended:
@@ -121,7 +122,7 @@ def _watch(stage: Stage, events: _Events) -> int:
             try:
                 _tell(stage.host, applying.apply(stage, Wish("reload", {})))
             except SecregError as error:
-                say("\n".join(f"secure-registry: {problem}" for problem in error.problems), Level.ERROR)
+                log.error("\n".join(f"secure-registry: {problem}" for problem in error.problems))
             events.done.set()
 
 
@@ -168,14 +169,15 @@ def reload(paths: Paths) -> Report:
     """
     before = reports.load(paths).generation
     _signal(paths, signal.SIGHUP)
-    deadline = time.monotonic() + RELOAD_SECONDS
-    while time.monotonic() < deadline and pid_of(paths):
+    for _ in waiting.looks(RELOAD_SECONDS, 0.02):
+        if not pid_of(paths):
+            break
         report = reports.load(paths)
         # one without a generation is of a check that somebody else made: of the same files, but nothing serves them yet
         if report.generation and report.fingerprint == sources.fingerprint(paths, report.sources):
             return replace(report, changed=report.generation != before)
-        time.sleep(0.02)
-    raise SecregError("the instance did not take over what changed", "see what it says where it was started")
+    waited = f"the instance below {paths.root} has not taken over what changed after {RELOAD_SECONDS:.0f} s"
+    raise SecregError(waited, f"see what it says where it was started; or: secure-registry status --root {paths.root}")
 
 
 def stop(paths: Paths) -> None:
@@ -199,5 +201,6 @@ def _signal(paths: Paths, number: signal.Signals) -> int:
     pid = pid_of(paths)
     if pid is None:
         raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
+    log.debug("%s to process %d: what it does is told where it was started, if that was with --debug", number.name, pid)
     os.kill(pid, number)
     return pid

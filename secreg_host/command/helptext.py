@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secreg_host.base import journal
 from secreg_host.base.paths import Paths
 
 DESCRIPTION = """\
@@ -34,6 +35,10 @@ secure-registry status, and the last good version goes on."""
 ENVIRONMENT = """\
 Every setting of secure-registry.conf may be given to setup and start: SERVER_NAME=registry.example.org PORT=8443 ..."""
 
+DEBUG = "also say which programs are run, what is decided, and how long it takes"
+IN_UNITS = f"""\
+{journal.DEBUG}=1 is as good as --debug; for all that systemd starts from then on: {journal.SET}"""
+
 EXIT_CODES = ((0, "done"), (1, "failed"), (2, "bad input"), (3, "not proven, or degraded"))
 
 EXAMPLES = (
@@ -55,7 +60,8 @@ def epilog() -> str:
         lines.append(f"  {directory}")
         inside = [(path.removeprefix(directory), about) for path, about in FILES if path.startswith(directory)]
         lines += [f"    {name:<22} {about}" for name, about in inside]
-    lines += ["", *(f"  {line}" for line in CHANGES.splitlines()), "", "environment:", f"  {ENVIRONMENT}", ""]
+    lines += ["", *(f"  {line}" for line in CHANGES.splitlines()), "", "environment:"]
+    lines += [f"  {ENVIRONMENT}", f"  {IN_UNITS}", ""]
     lines += ["exit codes:", "  " + "   ".join(f"{code} {about}" for code, about in EXIT_CODES), "", "examples:"]
     lines += [f"  {command:<47} {about}" for command, about in EXAMPLES]
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from secreg_host.base import files, reading
+from secreg_host.base import files, quoting, reading
 from secreg_host.base.errors import Exit, SecregError, bad_input
 from secreg_host.base.reserve import Reserve
 from secreg_host.formats import hashoptions, users
@@ -106,7 +106,7 @@ def run(
     """
     place = own or Place(request.file.resolve().parent if request.file is not None else Path())
     if wrong := users.name_problem(request.user):
-        raise bad_input("USER", wrong)
+        raise bad_input("USER", wrong, "choose another name, such as one of letters, digits, . _ -")
     if request.file is not None and not args.create and not args.delete and not args.verify:
         _require(request.file)
     if args.delete:
@@ -151,6 +151,10 @@ def _names(raw: bytes, user: str) -> bool:
     return raw.removeprefix(b"\xef\xbb\xbf").startswith(user.encode() + b":")
 
 
+def _who(file: Path) -> str:
+    return f"see who is: cut -d: -f1 {quoting.shell(file)}"
+
+
 def _require(path: Path) -> None:
     if reading.read(path, reading.HTPASSWD) is None:
         raise SecregError(f"{path} does not exist", "begin it with -c")
@@ -183,12 +187,12 @@ def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:
 
 def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
     if request.file is None:
-        raise bad_input("-D", "it does not go with -n")
+        raise bad_input("-D", "it does not go with -n", "leave -n out")
     with files.exclusively(place.lock):
         data = reading.read(request.file, reading.HTPASSWD) or b""
         after = edited(data, request.user, None)
         if after == data:
-            raise SecregError(f"user {request.user} is not in {request.file}")
+            raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))
         _save_less(request.file, after, place.reserve)
     print(f"Deleting password for user {request.user}", file=stdout)
     return Exit.DONE
@@ -196,12 +200,14 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
 
 def _verify(request: Request, password: str, stdout: TextIO) -> Exit:
     if request.file is None:
-        raise bad_input("-v", "it does not go with -n")
+        raise bad_input("-v", "it does not go with -n", "leave -n out")
     found, _ = users.parse(reading.read(request.file, reading.HTPASSWD) or b"", str(request.file))
     user = next((user for user in found if user.name == request.user), None)
     if user is None:
-        raise SecregError(f"user {request.user} is not in {request.file}")
+        raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))
     if not users.verify(password, user.hash):
-        raise SecregError("password verification failed")
+        raise SecregError(
+            "password verification failed", "type it again; or give another one: secure-registry htpasswd USER"
+        )
     print(f"Password for user {request.user} correct.", file=stdout)
     return Exit.DONE

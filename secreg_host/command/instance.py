@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
+from secreg_host.base import journal
 from secreg_host.base.errors import SecregError, bad_input
-from secreg_host.base.journal import Level, record
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
-from secreg_host.host import host as hosts
+from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle, Services
 from secreg_host.wanted.parts import users
+
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from secreg_host.services.unitservices import UnitServices
 
 
 class Instance(Protocol):
@@ -53,6 +59,9 @@ class Instance(Protocol):
     def let_users_count(self) -> tuple[Finding, ...]:
         """Let .htpasswd, which was just written, count when this returns; what is wrong with it."""
 
+    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+        """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply."""
+
     def tell(self, report: Report) -> None:
         """Tell the administrator's own programs what is new in `report`, without waiting for them."""
 
@@ -68,7 +77,7 @@ class ByUnits:
     host: Host
 
     @functools.cached_property
-    def services(self) -> Services:
+    def services(self) -> UnitServices:
         from secreg_host.services.unitservices import UnitServices
 
         return UnitServices(self.host)
@@ -91,6 +100,7 @@ class ByUnits:
         from secreg_host.services import units
 
         manager = systemd.Systemd()
+        log.debug("%s %s; what that does is in the journal; in such detail after: %s", method, units.MAIN, journal.SET)
         manager.job(method, units.MAIN)
         state = manager.state(units.MAIN)
         if method != "StopUnit" and state.active != "active":
@@ -101,8 +111,8 @@ class ByUnits:
     def reload(self, doing: str) -> Report:
         services = self.services
         if not services.wanted():
-            raise SecregError("it does not run", "secure-registry start")
-        report = apply.apply(Stage(self.host, services), Wish(doing, {}), following(self.host))
+            raise SecregError("secure-registry does not run, so there is nothing to reload", "secure-registry start")
+        report = apply.apply(Stage(self.host, services), Wish(doing, {}), self.follow)
         self.tell(report)
         return report
 
@@ -111,9 +121,14 @@ class ByUnits:
         users.serve()
         return users.findings
 
+    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+        from secreg_host.clients import following
+
+        return following.follow(self.host, self.services.systemd, generation)
+
     def tell(self, report: Report) -> None:
         for wrong in hooks.launch(self.host.paths, report.told):
-            record(str(wrong), Level.WARNING)
+            log.warning(str(wrong), extra=journal.entry({}))
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         from secreg_host.base.systemd import Systemd
@@ -154,7 +169,8 @@ class InForeground:
         foreground.stop(self.host.paths)
 
     def restart(self) -> None:
-        raise bad_input("", "only who runs it in the foreground can start it again", "secure-registry stop, then start")
+        hint = f"secure-registry stop --root {self.host.paths.root}; then start it as before"
+        raise bad_input("restart", "only who runs it in the foreground can start it again", hint)
 
     def reload(self, doing: str) -> Report:
         return foreground.reload(self.host.paths)
@@ -162,6 +178,10 @@ class InForeground:
     def let_users_count(self) -> tuple[Finding, ...]:
         found = foreground.reload(self.host.paths).findings if self.running() else ()
         return tuple(finding for finding in found if finding.part == users.NAME)
+
+    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+        """There are none: it is somebody's own instance, or systemd does not run."""
+        return ()
 
     def tell(self, report: Report) -> None:
         """The process itself does."""
@@ -175,7 +195,7 @@ class InForeground:
 def of(call: Call) -> Instance:
     """The instance that `call` is about."""
     host = call.host()
-    return ByUnits(host) if host.is_system and hosts.systemd_runs() else InForeground(host)
+    return ByUnits(host) if host.by_systemd else InForeground(host)
 
 
 def startable(call: Call) -> Instance:
@@ -184,12 +204,5 @@ def startable(call: Call) -> Instance:
     if isinstance(found, InForeground) and not found.running():
         if not found.host.is_system:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
-        raise bad_input("", "systemd does not run here", "use: secure-registry start --foreground")
+        raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")
     return found
-
-
-def following(host: Host) -> apply.Follow:
-    """What lets the clients of `host` that trust the registry follow what serves."""
-    from secreg_host.clients import following
-
-    return functools.partial(following.follow, host)

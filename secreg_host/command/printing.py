@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable
 
 from secreg_host.apply.report import Finding, Report
 from secreg_host.base.errors import Problem
-from secreg_host.base.journal import Level, say
 from secreg_host.command import status
 from secreg_host.host.host import Host
 from secreg_host.wanted.parts.certificate import CertificatePart
+
+log = logging.getLogger(__name__)
 
 
 def findings(found: Iterable[Finding]) -> None:
     """Each of `found` with its kind, on stderr."""
     for finding in found:
-        say(f"{finding.kind}: {finding.problem}", Level.WARNING if finding.kind == "warning" else Level.ERROR)
+        level = logging.WARNING if finding.kind == "warning" else logging.ERROR
+        log.log(level, f"{finding.kind}: {finding.problem}")
 
 
 def warnings(found: Iterable[Problem]) -> None:
     """Each of `found` as a warning, on stderr."""
     for problem in found:
-        say(f"warning: {problem}", Level.WARNING)
+        log.warning(f"warning: {problem}")
 
 
 def provisioned(host: Host, report: Report) -> None:

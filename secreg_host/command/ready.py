@@ -19,14 +19,13 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from secreg_host.base import templating
+from secreg_host.base import marks, templating
 from secreg_host.base.errors import Exit, bad_input
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import cli
-from secreg_host.watchdog.ask import BEGUN
+from secreg_host.watchdog.ask import BEGUN, DEBUGGED
 
-Mark = tuple[int, int, int]
 FIRST_DESCRIPTOR = 3
 """The socket that systemd listens on for us (sd_listen_fds(3))."""
 
@@ -50,7 +49,9 @@ SECONDS = 5.0
 def main(paths: Paths) -> int:
     """Serve one request after the other, until something that was loaded is replaced on disk: systemd begins anew."""
     if os.environ.get("LISTEN_FDS") != "1":
-        raise bad_input("", "only systemd can run this", "systemctl restart secure-registry-apply.socket")
+        raise bad_input(
+            "LISTEN_FDS", "only systemd can run this, by its socket", "systemctl restart secure-registry-apply.socket"
+        )
     loaded = _load(paths)
     with socket.socket(fileno=FIRST_DESCRIPTOR) as listener:
         listener.set_inheritable(False)
@@ -65,28 +66,27 @@ def main(paths: Paths) -> int:
                 _serve(listener, link)
 
 
-def _load(paths: Paths) -> dict[Path, Mark]:
+def _load(paths: Paths) -> dict[Path, str]:
     """Load everything; returns the files of it, each with its mark."""
     for name in LATER:
         with contextlib.suppress(ImportError):  # told by the apply that misses it
             importlib.import_module(name)
     templating.load(paths.templates)
-    cli.build_parser()
+    cli.build_parser("apply")
     gc.freeze()  # so that forks share it
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return {path: mark(path) for path in map(Path, filter(None, files))}
 
 
-def mark(path: Path) -> Mark:
-    """What is another one once `path` was replaced or edited."""
+def mark(path: Path) -> str:
+    """That of what is at `path`, "" if nothing is; of hundreds of files of the system's, without a look at the way."""
     try:
-        status = path.stat()
+        return marks.of(path.stat())
     except OSError:
-        return 0, 0, 0
-    return status.st_ino, status.st_mtime_ns, status.st_size
+        return ""
 
 
-def outdated(loaded: Mapping[Path, Mark]) -> bool:
+def outdated(loaded: Mapping[Path, str]) -> bool:
     """Whether anything that this process has `loaded` is not what is on disk: modules, or libraries of the system's."""
     if any(mark(path) != was for path, was in loaded.items()):
         return True
@@ -110,7 +110,7 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
         if child == 0:
             listener.close()
             link.close()
-            _apply(outputs)
+            _apply(outputs, debug=asked == DEBUGGED)
     finally:
         for descriptor in outputs:
             os.close(descriptor)
@@ -127,14 +127,14 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
         link.sendall(bytes([code]))
 
 
-def _apply(outputs: list[int]) -> None:
-    """In the fork: one apply, which says what it has to say to `outputs`. Does not return."""
+def _apply(outputs: list[int], *, debug: bool) -> None:
+    """In the fork: one apply, which says what it has to say to `outputs`, all of it to `debug`. Does not return."""
     gc.disable()  # it is over before there is anything to collect
     code = int(Exit.FAILED)
     try:
         for descriptor, output in enumerate(outputs, 1):
             os.dup2(output, descriptor)
-        code = cli.main(["apply"])
+        code = cli.main(["apply", "--debug"] if debug else ["apply"])
     except BaseException:
         traceback.print_exc()
     finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from secreg_host.apply import backend, probe, rehearsal
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
-from secreg_host.base import files
+from secreg_host.base import files, names, waiting
 from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import served
@@ -19,7 +19,7 @@ from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
-from secreg_host.host.host import Host, systemd_runs
+from secreg_host.host.host import Host
 from secreg_host.pki import ours
 from secreg_host.services import units
 from secreg_host.wanted.parts.certificate import CertificatePart
@@ -65,19 +65,19 @@ class Status:
 
     @property
     def code(self) -> Exit:
+        """The exit code of `status`."""
         return Exit.DEGRADED if self.down or self.report.rejected else Exit.DONE
 
 
 def look(host: Host) -> Status:
     """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
     is called wrong. Raises SecregError when the state can't be read."""
-    begun = time.monotonic()
-    while (found := _look(host)).down or found.away or found.failed:
-        waited = time.monotonic() - begun
-        changing = bool(found.down or found.failed) and files.held(host.paths.lock) and waited < CHANGE_SECONDS
-        if not changing and not (found.away and waited < BACK_SECONDS):
+    back = waiting.within(BACK_SECONDS)
+    for _ in waiting.looks(CHANGE_SECONDS, 0.05):
+        found = _look(host)
+        changing = bool(found.down or found.failed) and files.held(host.paths.lock)
+        if not changing and (back.over or not found.away):
             break
-        time.sleep(0.05)
     return replace(found, retry=retries.load(host.paths) if found.down or found.away or found.failed else None)
 
 
@@ -85,7 +85,7 @@ def _look(host: Host) -> Status:
     generation = generations.load(host, generations.current_name(host))
     report = _with_own_looks(host, reports.load(host.paths))
     unit, since = "", report.since
-    if host.is_system and systemd_runs():
+    if host.by_systemd:
         from secreg_host.base import systemd
 
         with contextlib.suppress(SecregError):
@@ -145,11 +145,11 @@ def _of_watchdog(manager: Systemd) -> tuple[reports.Finding, ...]:
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
     """Addresses (https://…) under which `listen` is reached; the best one first."""
-    names = list(generation.parts[CertificatePart].usable_names)
+    hosts = generation.parts[CertificatePart].usable_names
     if listen.host not in ("", "::"):
-        names = [listen.host]
+        hosts = (listen.host,)
     port = "" if listen.port == 443 else f":{listen.port}"
-    return [f"https://{f'[{name}]' if ':' in name else name}{port}" for name in names or ["localhost"]]
+    return [f"https://{names.bracketed(host)}{port}" for host in hosts or ("localhost",)]
 
 
 def as_json(status: Status) -> dict[str, Any]:

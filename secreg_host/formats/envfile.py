@@ -53,7 +53,7 @@ class _Reader:
     """A cursor over the text that counts lines."""
 
     def __init__(self, text: str) -> None:
-        self.text = text.removeprefix("\ufeff")
+        self.text = text
         self.at = 0
         self.line = 1
 

@@ -19,9 +19,12 @@ class HashChoice:
     cost: int | None = None
 
 
+KNOWN = "write one of: -5, -5 -r ROUNDS, -2, -2 -r ROUNDS, -B, -B -C COST"
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, _: str) -> NoReturn:
-        raise bad_input("OPT", "a word of it is no option of htpasswd for a hash, or two do not go together")
+        raise bad_input("OPT", "a word of it is no option of htpasswd for a hash, or two do not go together", KNOWN)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,15 +56,15 @@ def choice_of(args: argparse.Namespace) -> HashChoice:
         raise bad_input("-p", "passwords are never stored in plain text", "leave -p out")
     if args.cost is not None:
         if scheme is not Scheme.BCRYPT:
-            raise bad_input("-C", "it goes with -B", "for -5 and -2: -r ROUNDS")
+            raise bad_input("-C", "it goes with -B only", "add -B; or use -r ROUNDS, which goes with -5 and -2")
         if not 4 <= args.cost <= 17:
-            raise bad_input("-C", "the cost is not from 4 to 17")
+            raise bad_input("-C", "the cost is not from 4 to 17", "write, for example: -B -C 12")
         return HashChoice(scheme, args.cost)
     if args.rounds is not None:
         if scheme not in (Scheme.SHA512, Scheme.SHA256):
-            raise bad_input("-r", "it goes with -5 or -2", "for -B: -C COST")
+            raise bad_input("-r", "it goes with -5 and -2 only", "add one of them; or use -C COST, which goes with -B")
         if not 1000 <= args.rounds <= 999_999_999:
-            raise bad_input("-r", "the rounds are not from 1000 to 999999999")
+            raise bad_input("-r", "the rounds are not from 1000 to 999999999", "write, for example: -5 -r 100000")
         return HashChoice(scheme, args.rounds)
     return HashChoice(scheme)
 
@@ -74,5 +77,5 @@ def split_options(opt: str, where: str) -> HashChoice:
     parser.add_argument("-c", action="store_true")
     try:
         return choice_of(parser.parse_args(shlex.split(opt)))
-    except ValueError as error:
-        raise bad_input(where, str(error)) from None
+    except ValueError:
+        raise bad_input(where, "a quote or a backslash in it is not closed", KNOWN) from None

@@ -31,8 +31,7 @@ UNSAID = Listen("", 8000, tls=False)
 
 def place(listen: Listen) -> str:
     """`listen` as the first word of the directive."""
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    return f"{host}:{listen.port}" if host else str(listen.port)
+    return names.place(listen.host, listen.port) if listen.host else str(listen.port)
 
 
 def listen_of(args: Sequence[str]) -> Listen | None:
@@ -44,7 +43,7 @@ def listen_of(args: Sequence[str]) -> Listen | None:
     bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>[0-9]+))?", word)
     plain = re.fullmatch(r"(?:(?P<host>[^:]+):)?(?P<port>[0-9]+)|(?P<only>[^:]+)", word)
     matched = bracketed or plain
-    if not matched or (port := _port(matched["port"] or "80")) is None:
+    if not matched or (port := names.port(matched["port"] or "80")) is None:
         return None
     if bracketed:
         address = names.address(bracketed["host"])
@@ -53,7 +52,3 @@ def listen_of(args: Sequence[str]) -> Listen | None:
         return Listen(str(address), port, tls, proxied)
     host = matched["host"] or matched["only"] or ""
     return Listen("" if host in ("*", "0.0.0.0") else host, port, tls, proxied)
-
-
-def _port(digits: str) -> int | None:
-    return int(digits) if len(digits) <= 5 and 0 < int(digits) < 1 << 16 else None

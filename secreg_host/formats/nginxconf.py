@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from secreg_host.base import quoting
+from secreg_host.base import quoting, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.formats.listening import Listen, listen_of
 from secreg_host.formats.nginxsyntax import Directive, included, parse
@@ -149,15 +149,11 @@ class _Bundler:
             self.counted.add(path)
         if len(self.counted) > FILES or self.bytes > BYTES or self.depth > DEPTH:
             what = f"with this nginx reads over {FILES} files, {BYTES >> 20} MB, or {DEPTH} that include each other"
-            raise bad_input(where, what, "include less")
+            raise bad_input(where, what, "include single files instead of a pattern (*)")
         return data
 
     def add(self, name: str, source: Path, data: bytes, context: tuple[str, ...]) -> None:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            raise bad_input(f"{source}:{line}", "not UTF-8 text", "save the file as UTF-8") from None
+        text = utf8.text(data, str(source))
         self.files[name] = b""  # an include of itself ends here
         self.origin[name] = source
         self.sources.append(source)
@@ -236,7 +232,7 @@ class _Bundler:
 
         Raises BadInput if it can't be parsed: what nginx may make of it is not known then.
         """
-        directives = parse((self.taken(path, where) or b"").decode(errors="surrogateescape"), str(path))
+        directives = parse(utf8.lossless(self.taken(path, where) or b""), str(path))
         self.problems += self.rules.problems(directives, str(path))
         return directives
 
@@ -251,7 +247,7 @@ class _Bundler:
     def sets_of(self, path: Path) -> set[str]:
         """The names of directives outside of blocks in the file `path`."""
         if path not in self.set_in:
-            text = (self.taken(path, str(path)) or b"").decode(errors="surrogateescape")
+            text = utf8.lossless(self.taken(path, str(path)) or b"")
             self.set_in[path] = {one.name for one in parse(text, str(path)) if not one.context}
         return self.set_in[path]
 
@@ -275,11 +271,12 @@ class _Bundler:
             if ".." in PurePosixPath(name).parts:
                 raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
             if not name.isprintable():
-                raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it")
+                raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it in plain letters")
             if name not in self.files:
                 data = self.taken(self.etc / name, where)
                 if data is None:
-                    raise bad_input(where, f"included file {self.etc / name} does not exist", "create it")
+                    what = f"included file {self.etc / name} does not exist"
+                    raise bad_input(where, what, "create it, or correct the path")
                 self.depth += 1
                 self.add(name, self.etc / name, data, context)
                 self.depth -= 1

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import patterns
+from secreg_host.base import patterns, utf8
 from secreg_host.base.errors import bad_input
 
 DIRECTIVES, BLOCKS = 300_000, 100
@@ -50,10 +50,12 @@ class Directive:
 
     @property
     def name(self) -> str:
+        """Its first word."""
         return self.words[0].text
 
     @property
     def args(self) -> tuple[str, ...]:
+        """Its other words."""
         return tuple(word.text for word in self.words[1:])
 
 
@@ -62,7 +64,7 @@ def parse(text: str, where: str) -> tuple[Directive, ...]:
     found: list[Directive] = []
     words: list[Word] = []
     blocks: list[Word] = []
-    at, line = 0, 1
+    at, line = len(text) - len(text.removeprefix(utf8.BOM)), 1
     while at < len(text):
         match = TOKEN.match(text, at)
         if match is None:
@@ -101,14 +103,16 @@ def _sign(
         if words:
             raise bad_input(f"{where}:{words[0].line}", "no ';' at the end of the directive", "end it with ;")
         if not blocks:
-            raise bad_input(f"{where}:{line}", "a } too many", "remove it")
+            raise bad_input(f"{where}:{line}", "a } too many", "remove it, or add the { that it should close")
         blocks.pop()
         return
     if not words:
         raise bad_input(f"{where}:{line}", f"unexpected {sign!r}", "remove it, or put a directive before it")
     if len(found) >= DIRECTIVES or len(blocks) > BLOCKS:
         what = f"more than {DIRECTIVES} directives, or blocks nested deeper than {BLOCKS} levels"
-        raise bad_input(f"{where}:{line}", what, "write less")
+        raise bad_input(
+            f"{where}:{line}", what, "see whether it is the right file; leave out what the registry does not need"
+        )
     found.append(Directive(tuple(words), tuple(block.text for block in blocks), sign == "{", end))
     if sign == "{":
         blocks.append(words[0])

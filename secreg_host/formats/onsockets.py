@@ -6,7 +6,7 @@ import glob
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from secreg_host.base import quoting
+from secreg_host.base import quoting, utf8
 from secreg_host.base.errors import bad_input
 from secreg_host.formats.listening import UNSAID, Listen, listen_of
 from secreg_host.formats.nginxconf import FILES, GENERATED
@@ -49,7 +49,7 @@ class _Mover:
     def copy(self, name: str, data: bytes, where: str, around: tuple[str, ...]) -> None:
         """Make the copy `name` of what is in the file `where`, included in the blocks `around`."""
         self.copies[name] = b""  # an include of itself ends here
-        text = data.decode(errors="surrogateescape")
+        text = utf8.lossless(data)
         edits: list[Edit] = []
         silent: list[int] = []  # where the servers begin that have no `listen` yet
         for directive in parse(text, where):
@@ -66,7 +66,7 @@ class _Mover:
             elif listens and context == ("http", "server") and silent and silent[-1] > 0:
                 silent[-1] = 0
         edits += [(at, at, f" listen {self.socket(f'{UNSAID.host} {UNSAID.port}', UNSAID)};") for at in silent if at]
-        self.copies[name] = "".join(_edited(text, sorted(edits))).encode(errors="surrogateescape")
+        self.copies[name] = utf8.back("".join(_edited(text, sorted(edits))))
 
     def moved(self, directive: Directive, context: tuple[str, ...]) -> tuple[list[Edit], bool] | None:
         """The edits for `directive`, and whether it makes the server around it listen; None: neither."""
@@ -111,7 +111,11 @@ class _Mover:
             if data is None:
                 return ""
             if len(self.outside) > FILES:
-                raise bad_input(str(path), f"nginx reads over {FILES} files with this", "include less")
+                raise bad_input(
+                    str(path),
+                    f"nginx reads over {FILES} files with this",
+                    "include single files instead of a pattern (*)",
+                )
             name = self.outside[path] = f"{OUTSIDE}/{len(self.outside)}.conf"
             self.copy(name, data, str(path), context)
         return self.outside[path]

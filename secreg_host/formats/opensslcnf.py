@@ -1,27 +1,32 @@
-"""openssl.cnf: what gencert puts into a certificate. The subset of OpenSSL's config(5) and x509v3_config(5) that
-request files use: sections, variables, [req], the distinguished name, extensions, alternative names.
+"""openssl.cnf: what gencert puts into a certificate. Of what OpenSSL's x509v3_config(5) and `openssl req` know, that
+which clients of a registry look at: [req], the distinguished name, usages, alternative names. What is not put into the
+certificate is refused by name, never left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from secreg_host.base import names
+from secreg_host.base import names, utf8
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.names import IPAddress
+from secreg_host.formats import opensslsyntax
+from secreg_host.formats.opensslsyntax import Sections, Value, lookup
 
 SUBJECT = {
-    "C": ("C", "countryName"),
-    "ST": ("ST", "stateOrProvinceName"),
-    "L": ("L", "localityName"),
-    "O": ("O", "organizationName"),
-    "OU": ("OU", "organizationalUnitName"),
-    "CN": ("CN", "commonName"),
-    "emailAddress": ("emailAddress",),
+    "C": ("countryName", 2),
+    "ST": ("stateOrProvinceName", 128),
+    "L": ("localityName", 128),
+    "O": ("organizationName", 64),
+    "OU": ("organizationalUnitName", 64),
+    "CN": ("commonName", 64),
+    "emailAddress": ("emailAddress", 128),
 }
-"""Short names of subject attributes (RFC 4519) -> how openssl.cnf spells them."""
+"""Short names of attributes (RFC 4519) -> their long names, and how many characters they take (RFC 5280, A.1)."""
+
+SHORT = {spelling: short for short, (long, _) in SUBJECT.items() for spelling in (short, long)}
 
 KEY_USAGES = (
     "digitalSignature",
@@ -35,17 +40,20 @@ KEY_USAGES = (
     "decipherOnly",
 )
 EXTENDED = ("serverAuth", "clientAuth")
-CONTINUED = re.compile(r"(?<!\\)(?:\\\\)*\\\Z")
-"""A line that goes on in the next: a backslash at its end that no other one makes a plain character."""
-
-LONGEST = 65536
-"""Characters of a value, as in OpenSSL (CONF_MAX_VALUE): variables can make it grow without end."""
 
 NEEDED = {"keyUsage": "digitalSignature", "extendedKeyUsage": "serverAuth"}
 """Without which no client takes a server's certificate (RFC 8446, 4.4.2.2; RFC 5280, 4.2.1.12)."""
 
+KNOWN = ("subjectAltName", "basicConstraints", *NEEDED)
 IGNORED = {"subjectKeyIdentifier", "authorityKeyIdentifier", "nsComment", "nsCertType"}
 """Extensions that gencert sets by itself, or that nobody reads any more."""
+
+NO_CA = re.compile(r"\s*CA\s*:\s*(FALSE|false|NO?|no?)\s*")
+CRITICAL = re.compile(r"critical,\s*")
+NUMBERED = re.compile(r"[^:,.]*[:,.](?=.)")
+"""What stands before an attribute's name, so that there may be several: `0.organizationName`."""
+
+IDNA = """python3 -c 'print("NAME".encode("idna").decode())'"""
 
 
 @dataclass(frozen=True)
@@ -63,78 +71,9 @@ class Request:
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True)
-class Value:
-    """A value, and the place that it stands at."""
-
-    text: str
-    where: str
-
-
-Sections = dict[str, dict[str, Value]]
-
-
-def sections(text: str, where: str) -> tuple[Sections, list[Problem]]:
-    """The sections of `text` with variables replaced, and the lines that can't be read. "": before any section."""
-    found: Sections = {"": {}}
-    problems: list[Problem] = []
-    current = found[""]
-    lines = text.removeprefix("\ufeff").splitlines()
-    number = 0
-    while number < len(lines):
-        line, place = lines[number], f"{where}:{number + 1}"
-        number += 1
-        pieces = [line]
-        while CONTINUED.search(pieces[-1]) and number < len(lines):
-            pieces[-1] = pieces[-1][:-1]
-            pieces.append(lines[number])
-            number += 1
-        line = "".join(pieces)
-        line = re.sub(r"(?<!\\)#.*", "", line).strip()
-        if not line or line.startswith("."):  # .include and .pragma: nothing that a request needs
-            continue
-        if line.startswith("[") and line.find("]") == len(line) - 1 and (header := line[1:-1].strip()):
-            current = found.setdefault(header, {})
-            continue
-        key, equals, value = line.partition("=")
-        if not equals:
-            problems.append(Problem(place, "neither [section] nor name = value", "correct the line"))
-            continue
-        current[key.strip()] = Value(_expand(value.strip(), current, found, place, problems), place)
-    return found, problems
-
-
-def _expand(text: str, own: Mapping[str, Value], all_: Sections, place: str, problems: list[Problem]) -> str:
-    """`text` without quotes and escapes, its `$var`, `${var}`, `$(section::var)` replaced."""
-
-    left = LONGEST
-
-    def replaced(match: re.Match[str]) -> str:
-        nonlocal left
-        if match["escaped"]:
-            return match["escaped"]
-        name = match["name"] or match["braced"]
-        section, _, key = name.rpartition("::")
-        value = all_.get(section, {}).get(key) if section else own.get(key) or all_[""].get(key)
-        if value is None:
-            problems.append(Problem(place, "a variable in it is not set above", "set it, or write the value"))
-            return ""
-        left -= len(value.text)
-        return value.text if left >= 0 else ""
-
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        text = text[1:-1]
-    pattern = r"\\(?P<escaped>.)|\$(?:\{(?P<braced>[\w:]+)\}|(?P<name>\w+(?:::\w+)?))"
-    text = re.sub(pattern, replaced, text)
-    if left < 0 or len(text) > LONGEST:
-        problems.append(Problem(place, f"the value has more than {LONGEST} characters", "write less"))
-        return ""
-    return text
-
-
-def parse(text: str, where: str) -> Request:
-    """What `text` asks for. Raises BadInput with every problem, each with `where` and its line."""
-    found, problems = sections(text, where)
+def parse(data: bytes, where: str) -> Request:
+    """What `data` asks for. Raises BadInput with every problem, each with `where` and its line."""
+    found, problems = opensslsyntax.sections(utf8.text(data, where), where)
     reader = _Reader(found, where, problems)
     request = reader.request()
     if problems:
@@ -149,22 +88,23 @@ class _Reader:
         self.problems = problems
         self.places: dict[str, str] = {}
 
-    def wrong(self, value: Value, what: str, hint: str = "correct the line") -> None:
+    def wrong(self, value: Value, what: str, hint: str) -> None:
         self.problems.append(Problem(value.where, what, hint))
 
+    def option(self, name: str) -> Value | None:
+        return lookup(self.sections, "req", name)
+
     def request(self) -> Request:
-        req = self.sections.get("req", {})
-        bits = req.get("default_bits")
-        if bits and not (bits.text.isdecimal() and len(bits.text) < 6 and 2048 <= int(bits.text) <= 8192):
-            self.wrong(bits, "default_bits is not a number from 2048 to 8192")
+        bits = self.option("default_bits")
+        if bits and not (re.fullmatch("[0-9]{4}", bits.text) and 2048 <= int(bits.text) <= 8192):
+            self.wrong(bits, "default_bits is not a number from 2048 to 8192", "write: default_bits = 4096")
             bits = None
-        extensions: dict[str, Value] = {}
-        for option in ("req_extensions", "x509_extensions"):
-            if option in req:
-                extensions |= self.section(req[option])
+        named = self.option("req_extensions") or self.option("x509_extensions")  # in the order of `openssl req`
+        extensions = self.section(named) if named else {}
+        self.known(extensions)
         dns, ips = self.alternative_names(extensions)
         return Request(
-            self.subject(req.get("distinguished_name")),
+            tuple(self.subject()),
             dns,
             ips,
             self.usages(extensions, "keyUsage", KEY_USAGES, ("digitalSignature", "keyEncipherment")),
@@ -175,90 +115,112 @@ class _Reader:
 
     def section(self, name: Value) -> dict[str, Value]:
         if name.text not in self.sections:
-            self.wrong(name, "there is no such section", "add it, or correct the name")
+            self.wrong(name, "there is no such section", "add it, or write the name of one that is there")
         return self.sections.get(name.text, {})
 
-    def subject(self, name: Value | None) -> tuple[tuple[str, str], ...]:
+    def subject(self) -> Iterator[tuple[str, str]]:
+        """Attributes in the order of the file."""
+        name = self.option("distinguished_name")
         given = self.section(name) if name else self.sections.get("req_distinguished_name", {})
-        prompting = self.sections.get("req", {}).get("prompt", Value("yes", "")).text != "no"
-        attributes = []
-        for short, spellings in SUBJECT.items():
-            for spelling in spellings:
-                value = given.get(f"{spelling}_default") if prompting else given.get(spelling)
-                if value is None or not value.text:
-                    continue
-                limit = 2 if short == "C" else 64 if short != "emailAddress" else 255
-                if len(value.text) > limit or (short == "C" and not re.fullmatch("[A-Z]{2}", value.text)):
-                    self.wrong(
-                        value,
-                        f"{spelling} is not "
-                        + ("a country code of two capital letters" if short == "C" else f"at most {limit} characters"),
-                    )
-                    continue
-                attributes.append((short, value.text))
+        prompt = self.option("prompt")
+        if prompt is None or prompt.text != "no":
+            given = self.answers(given)
+        for key, value in given.items():
+            short = SHORT.get(NUMBERED.sub("", key, count=1), "")
+            if not short:
+                self.wrong(value, "this attribute is not known here", f"use one of: {', '.join(SUBJECT)}")
+            elif value.text and self.fits(short, value):
                 self.places[short] = value.where
-                break
-        return tuple(attributes)
+                yield short, value.text
+
+    def answers(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """What counts where OpenSSL would ask the questions `given`: what it proposes, for nobody is asked here."""
+        found: dict[str, Value] = {}
+        for suffix in ("_default", "_value"):  # the latter is not even asked for
+            found |= {key.removesuffix(suffix): value for key, value in given.items() if key.endswith(suffix)}
+        if given and not found:
+            question = next(iter(given.values()))
+            self.wrong(question, "OpenSSL takes this for a question, not for a value", "add to [req]: prompt = no")
+        return found
+
+    def fits(self, short: str, value: Value) -> bool:
+        long, limit = SUBJECT[short]
+        if short == "C" and not re.fullmatch("[A-Z]{2}", value.text):
+            self.wrong(value, f"{long} is not two capital letters", "write the country's code, such as: C = DE")
+        elif len(value.text) > limit:
+            self.wrong(value, f"{long} has more than {limit} characters", "write a shorter one")
+        elif short == "emailAddress" and not value.text.isascii():
+            self.wrong(value, f"{long} has letters that no such address has", "write it with ASCII letters only")
+        else:
+            return True
+        return False
+
+    def known(self, extensions: Mapping[str, Value]) -> None:
+        """See to it that there are no `extensions` but those that are put into the certificate."""
+        for key, value in extensions.items():
+            if key == "basicConstraints":
+                if not NO_CA.fullmatch(_plain(value)):
+                    self.wrong(value, "a server certificate is no CA", "write: basicConstraints = CA:FALSE")
+            elif key not in (*KNOWN, *IGNORED):
+                self.wrong(value, "this extension is not known here", f"remove the line; known: {', '.join(KNOWN)}")
 
     def alternative_names(self, extensions: Mapping[str, Value]) -> tuple[tuple[str, ...], tuple[IPAddress, ...]]:
-        entries: list[Value] = []
-        for key, value in extensions.items():
-            if key in IGNORED or key in ("keyUsage", "extendedKeyUsage", "basicConstraints"):
-                if key == "basicConstraints" and "CA:TRUE" in value.text.upper().replace(" ", ""):
-                    self.wrong(value, "a server certificate is no CA", "write: basicConstraints = CA:FALSE")
-            elif key != "subjectAltName":
-                self.wrong(value, "this extension is not known here", "remove the line")
-            else:
-                for item in value.text.split(","):
-                    entries += self.entries(Value(item.strip(), value.where))
-        if not any(key == "subjectAltName" for key in extensions):
-            entries = self.entries(Value("@alt_names", self.where))
         dns: dict[str, None] = {}
         ips: dict[IPAddress, None] = {}
-        for entry in entries:
-            self.alternative_name(entry, dns, ips)
+        for kind, value in self.entries(extensions.get("subjectAltName") or Value("@alt_names", self.where)):
+            self.alternative_name(kind, value, dns, ips)
         if not dns and not ips and not self.problems:
             self.problems.append(
                 Problem(self.where, "no alternative name: no client would accept it", "add DNS.1 = NAME to [alt_names]")
             )
         return tuple(dns), tuple(ips)
 
-    def entries(self, item: Value) -> list[Value]:
-        """`@section` as its entries `kind:value`, anything else as itself."""
-        if not item.text.startswith("@"):
-            return [item]
-        section = self.section(Value(item.text[1:], item.where))
-        for value in section.values():
-            self.places.setdefault("subjectAltName", value.where)
-        return [Value(f"{key.split('.')[0]}:{value.text}", value.where) for key, value in section.items()]
+    def entries(self, given: Value) -> Iterator[tuple[str, Value]]:
+        """Kind and value of each: `@section`, or all in one line."""
+        text = _plain(given)
+        if text.startswith("@"):
+            for key, value in self.section(Value(text[1:], given.where)).items():
+                self.places.setdefault("subjectAltName", value.where)
+                yield key.partition(".")[0], value
+            return
+        for item in text.split(","):
+            kind, _, value_text = item.partition(":")
+            yield kind.strip().partition(".")[0], Value(value_text.strip(), given.where)
 
-    def alternative_name(self, entry: Value, dns: dict[str, None], ips: dict[IPAddress, None]) -> None:
-        kind, _, text = entry.text.partition(":")
-        if kind == "DNS" and names.is_host_name(text, wildcard=True):
-            dns[text.lower()] = None
+    def alternative_name(self, kind: str, value: Value, dns: dict[str, None], ips: dict[IPAddress, None]) -> None:
+        if kind == "DNS" and names.is_host_name(value.text, wildcard=True):
+            dns[value.text.lower()] = None
+        elif kind == "DNS" and not value.text.isascii():
+            self.wrong(value, "DNS: not a host name as clients ask for it", f"write what this prints: {IDNA}")
         elif kind == "DNS":
-            self.wrong(entry, "DNS: not a host name", "an address goes into IP.n")
-        elif kind == "IP" and (address := names.address(text)):
+            self.wrong(value, "DNS: not a host name", "correct it; an address goes into IP.n")
+        elif kind == "IP" and (address := names.address(value.text)):
             ips[address] = None
         elif kind == "IP":
-            self.wrong(entry, "IP: not an IP address", "a name goes into DNS.n")
-        elif kind not in ("critical", "email", "URI"):
-            self.wrong(entry, "an alternative name is neither DNS:… nor IP:…")
+            self.wrong(value, "IP: not an IP address", "correct it; a name goes into DNS.n")
+        else:
+            self.wrong(value, "an alternative name is neither DNS nor IP", "remove it, or write DNS:NAME or IP:ADDRESS")
 
     def usages(
         self, extensions: Mapping[str, Value], key: str, known: tuple[str, ...], default: tuple[str, ...]
     ) -> tuple[str, ...]:
         if key not in extensions:
             return default
-        words = [word.strip() for word in extensions[key].text.split(",")]
-        words = [word for word in words if word and word != "critical"]
-        for word in words:
-            if word not in known:
-                self.wrong(extensions[key], f"{key}: a word is not known", f"known: {', '.join(known)}")
-        if NEEDED[key] not in words:
-            self.wrong(extensions[key], f"no client takes it without {NEEDED[key]}", f"add {NEEDED[key]}")
+        value = extensions[key]
+        words = tuple(word.strip() for word in _plain(value).split(","))
+        if not {*words} <= {*known}:
+            self.wrong(value, f"{key}: a word is not known", f"write some of these: {', '.join(known)}")
+        elif NEEDED[key] not in words:
+            self.wrong(value, f"no client takes it without {NEEDED[key]}", f"add {NEEDED[key]}")
         if "keyCertSign" in words:
-            self.wrong(extensions[key], "keyCertSign is for CAs, and clients refuse it here", "remove it")
+            self.wrong(value, "keyCertSign is for CAs, and clients refuse it here", "remove keyCertSign")
         if {"encipherOnly", "decipherOnly"} & {*words} and "keyAgreement" not in words:
-            self.wrong(extensions[key], "encipherOnly and decipherOnly go with keyAgreement only", "remove them")
-        return tuple(words)
+            self.wrong(
+                value, "encipherOnly and decipherOnly go with keyAgreement only", "remove both, or add keyAgreement"
+            )
+        return words
+
+
+def _plain(value: Value) -> str:
+    """`value` of an extension without the mark that it is critical: which ones are is no choice of openssl.cnf's."""
+    return CRITICAL.sub("", value.text, count=1) if CRITICAL.match(value.text) else value.text

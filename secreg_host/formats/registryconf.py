@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import names
+from secreg_host.base import names, utf8
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import DEFAULT_STORAGE
 from secreg_host.formats import yamlfile
@@ -68,7 +68,7 @@ def parse(data: bytes, where: str) -> RegistryConf:
         drivers = [storage]
     if len(drivers) != 1:
         said = f"storage names {len(drivers)} drivers" if drivers else "storage names no driver"
-        problems.append(Problem(where, said, "one is needed, such as filesystem: with rootdirectory:"))
+        problems.append(Problem(where, said, "name one, such as filesystem: with rootdirectory: below it"))
     for section in ("log", "http", "auth", "health", "middleware", "notifications", "proxy"):
         value = document.get(section)
         if value is not None and not isinstance(value, dict):
@@ -86,7 +86,7 @@ def parse(data: bytes, where: str) -> RegistryConf:
 
 def line_of(data: bytes, key: str) -> int:
     """The first line of docker-registry.yml that begins with `key`; 0: there is none."""
-    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
+    lines = enumerate(utf8.shown(data).splitlines(), 1)
     return next((number for number, text in lines if re.match(rf"\s*['\"]?{re.escape(key)}\b", text)), 0)
 
 
@@ -127,13 +127,14 @@ def _debug(document: object, where: str, data: bytes, problems: list[Problem]) -
     if given in (None, ""):
         return None
     found = DEBUG.fullmatch(str(given))
-    host = (found["host"] or "").removeprefix("[").removesuffix("]").replace("localhost", "127.0.0.1") if found else ""
-    if not found or not 0 < int(found["port"]) < 65536 or (host and names.address(host) is None):
+    host = names.bare(found["host"]).replace("localhost", "127.0.0.1") if found else ""
+    port = names.port(found["port"]) if found else None
+    if port is None or (host and not names.is_address(host)):
         line = line_of(data, "addr")
         hint = "write an address and a port, such as 127.0.0.1:5001"
         problems.append(Problem(f"{where}:{line}" if line else where, "http.debug.addr is not such an address", hint))
         return None
-    return "" if host == "0.0.0.0" else host, int(found["port"])
+    return "" if host == "0.0.0.0" else host, port
 
 
 def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], ...]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from secreg_host.base import utf8
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.formats.listening import UNSAID, Listen, listen_of
 from secreg_host.formats.nginxconf import GENERATED
@@ -53,14 +54,14 @@ def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]
     @functools.cache
     def parsed(path: Path) -> tuple[Directive, ...]:
         with contextlib.suppress(SecregError):
-            return parse((read(path) or b"").decode(errors="surrogateescape"), str(path))
+            return parse(utf8.lossless(read(path) or b""), str(path))
         return ()
 
     found: list[Block] = []
     for number, (directive, context) in enumerate(_walk(etc, etc / "nginx.conf", parsed, (), ())):
         if number >= DIRECTIVES:
             what = f"with all that it includes, as often as it does, it has more than {DIRECTIVES} directives"
-            raise bad_input(str(etc / "nginx.conf"), what, "include less")
+            raise bad_input(str(etc / "nginx.conf"), what, "include single files instead of a pattern (*)")
         if directive.opens and directive.name == "server" and context in (("http",), ("stream",), ("mail",)):
             found.append(Block(protocol=context[0]))
         elif context[1:] == ("server",) and found and directive.args:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from secreg_host.base import distro, quoting
-from secreg_host.base.errors import Problem, SecregError, bad_input
+from secreg_host.base import distro, quoting, utf8
+from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 
 ROUNDS = 200_000
 """Rounds of sha256-crypt and sha512-crypt: what a check costs here is printed by `make bench`."""
@@ -93,7 +93,7 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
     found: dict[str, User] = {}
     problems: list[Problem] = []
     bad = 0
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    for number, raw in enumerate(data.removeprefix(utf8.BOM.encode()).split(b"\n"), 1):
         line = raw.rstrip(b"\r")
         if not line.strip() or line.lstrip().startswith(b"#"):
             continue
@@ -107,7 +107,13 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
             if bad <= TOLD:
                 problems.append(Problem(f"{where}:{number}", *user))
     if bad > TOLD:
-        problems.append(Problem(where, f"{bad - TOLD} more lines can't be used", "is it the right file?"))
+        problems.append(
+            Problem(
+                where,
+                f"{bad - TOLD} more lines can't be used",
+                "see whether it is the right file; each line is USER:HASH",
+            )
+        )
     return tuple(found.values()), tuple(problems)
 
 
@@ -115,9 +121,9 @@ def _user(line: bytes, number: int) -> User | tuple[str, str]:
     """The user of one line, or what is wrong with it and what to do."""
     again = "write it anew: secure-registry htpasswd USER"
     try:
-        name, colon, rest = line.decode().partition(":")
-    except UnicodeDecodeError:
-        return "not UTF-8 text", again
+        name, colon, rest = utf8.exact(line, "").partition(":")
+    except BadInput as error:
+        return error.problems[0].what, again
     if not colon:
         return "no colon: a line is USER:HASH", again
     if wrong := name_problem(name):
@@ -174,9 +180,9 @@ def _is_of_nothing(value: str) -> bool:
 def check_password(password: str, scheme: Scheme) -> None:
     """Raise BadInput if `password` can't be used."""
     if not password:
-        raise bad_input("password", "it is empty")
+        raise bad_input("password", "it is empty", "type at least one character; nothing was changed")
     if re.search(r"[\x00-\x1f\x7f]", password):
-        raise bad_input("password", "it has control characters")
+        raise bad_input("password", "it has control characters", "type one without tabs and ends of lines")
     if scheme is Scheme.BCRYPT and len(password.encode()) > BCRYPT_LIMIT:
         raise bad_input("password", f"bcrypt looks at {BCRYPT_LIMIT} bytes only", "use -5, or a shorter password")
 
@@ -212,7 +218,7 @@ def _bcrypt(password: str, cost: int) -> str:
         import bcrypt
     except ImportError:
         raise SecregError("bcrypt is not available here", f"{distro.install('python3-bcrypt')}, or use -5") from None
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+    return utf8.shown(bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)))
 
 
 def verify(password: str, value: str) -> bool:
@@ -221,7 +227,9 @@ def verify(password: str, value: str) -> bool:
     if name is None:
         return False
     if name == "yescrypt":
-        raise SecregError("yescrypt hashes can't be checked here", "nginx can: log in with it")
+        raise SecregError(
+            "yescrypt hashes can't be checked here", "nginx knows them; try it there: curl -u USER https://HOST/v2/"
+        )
     if name == "bcrypt":
         import bcrypt
 

@@ -25,14 +25,18 @@ def load(data: bytes, where: str) -> Any:
         last = max(1, len(data.splitlines()))
         line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
         said = re.split("['\"]", error.problem or "it can't be read")[0].strip()  # what it quotes may be a secret
-        raise bad_input(f"{where}:{line}", f"not YAML: {said}", "mind the indentation") from None
+        raise bad_input(
+            f"{where}:{line}", f"not YAML: {said}", "indent with blanks, not tabs, and quote texts with : or # in them"
+        ) from None
     except yaml.YAMLError:
-        raise bad_input(where, "not YAML that can be read", "save the file as UTF-8 text") from None
+        raise bad_input(
+            where, "no text, or characters that YAML does not allow", "save the file as UTF-8 text"
+        ) from None
     except BadInput:
         raise
     except Exception as error:  # a date or a number that there is none of, a key that can be none
-        what = f"it holds a value that can't be read ({type(error).__name__})"
-        raise bad_input(where, what, "quote dates and long numbers") from None
+        what = f"a date or number in it is impossible, or a key is a list ({type(error).__name__})"
+        raise bad_input(where, what, "quote dates and long numbers, and write keys as plain words") from None
 
 
 def _check(data: bytes, where: str) -> None:
@@ -51,7 +55,11 @@ def _check(data: bytes, where: str) -> None:
                 sizes[anchor] = size - before
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in opened):
-                raise bad_input(f"{where}:{line}", "the alias stands for what it is in", "remove it")
+                raise bad_input(
+                    f"{where}:{line}",
+                    "the alias (*) stands for the list or mapping that it is in",
+                    "write out what it should be",
+                )
             size += sizes.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
             size += 1
@@ -59,4 +67,4 @@ def _check(data: bytes, where: str) -> None:
                 sizes[event.anchor] = 1
         if size > NODES or len(opened) > DEPTH:
             what = f"more than {NODES} values, or nested deeper than {DEPTH} levels"
-            raise bad_input(f"{where}:{line}", what, "write less")
+            raise bad_input(f"{where}:{line}", what, "see whether it is the right file; write out less by aliases (*)")

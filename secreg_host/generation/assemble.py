@@ -7,7 +7,7 @@ import re
 import secrets
 from dataclasses import replace
 
-from secreg_host.base import beside, files, quoting, templating
+from secreg_host.base import beside, files, names, quoting, templating, utf8
 from secreg_host.base.paths import Paths
 from secreg_host.formats import listening
 from secreg_host.generation import basicauth, direct, njs
@@ -40,8 +40,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     if settings.own_registry:
         upstream = f"unix:{processes.socket_of(host, slot)}"
     else:
-        bare = settings.registry_host
-        upstream = f"[{bare}]:{settings.registry_port}" if ":" in bare else f"{bare}:{settings.registry_port}"
+        upstream = names.place(settings.registry_host, settings.registry_port)
         slot = NO_SLOT
     socket = paths.auth_run / "auth.sock"
     bits = _bits(paths)
@@ -98,7 +97,7 @@ def _bits(paths: Paths) -> quoting.Quoted:
 
     Raises SecregError when there are none yet and they can't be kept.
     """
-    kept = (beside.content(paths.front_secret) or b"").decode(errors="replace").strip()
+    kept = utf8.shown(beside.content(paths.front_secret) or b"").strip()
     if re.fullmatch("[0-9a-f]{32}", kept):
         return quoting.Quoted(kept)
     made = secrets.token_hex(16)
@@ -118,4 +117,5 @@ location = {answer_path(generation)} {{
 
 
 def answer_path(generation: Generation) -> str:
+    """The address that only the front of `generation` answers (204)."""
     return f"/_secreg/generation/{generation.front}"

@@ -6,17 +6,17 @@ nginx or systemd.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from secreg_host.base import files, reading, records
 from secreg_host.base.errors import SecregError
+from secreg_host.base.marks import digest
 from secreg_host.formats.listening import Listen
 from secreg_host.host.host import Host
 from secreg_host.wanted.parts import kinds
@@ -83,6 +83,7 @@ class Generation:
 
     @property
     def name(self) -> str:
+        """Its name: the digest of what it is."""
         return self.label or _name(self._listing, self.files)
 
     @property
@@ -93,12 +94,9 @@ class Generation:
     @property
     def front(self) -> str:
         """The digest of what its nginx reads: equal for two generations between which nginx need not reload."""
-        summary = hashlib.sha256()
-        for path, data in sorted(self.files.items()):
-            if path.startswith("front/"):
-                summary.update(f"{path}\0{len(data)}\0".encode() + data)
-        summary.update(json.dumps(self.parts[NginxPart].outside, sort_keys=True).encode())
-        return summary.hexdigest()[:IDENTITY]
+        read = {path: data for path, data in self.files.items() if path.startswith("front/")}
+        outside = json.dumps(self.parts[NginxPart].outside, sort_keys=True).encode()
+        return digest(*_pieces(read), outside)[:IDENTITY]
 
     @property
     def listens(self) -> tuple[Listen, ...]:
@@ -123,11 +121,8 @@ class Generation:
 
 def _name(listing: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     """The digest by which a generation of these `files` is called, of whose parts a manifest says `listing`."""
-    summary = hashlib.sha256()
     manifest = json.dumps(listing, indent=1, sort_keys=True).encode() + b"\n"
-    for path, data in sorted({**files, MANIFEST: manifest}.items()):
-        summary.update(f"{path}\0{len(data)}\0".encode() + data)
-    return summary.hexdigest()[:IDENTITY]
+    return digest(*_pieces({**files, MANIFEST: manifest}))[:IDENTITY]
 
 
 def owners(host: Host) -> dict[str, tuple[int, int]]:
@@ -219,10 +214,16 @@ def load(host: Host, name: str | None) -> Generation | None:
     return Generation(Parts(*found), slot, left, name, manifest) if whole else None
 
 
+def _pieces(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    """What a digest of `files` is one of: their paths, sizes and bytes."""
+    for path, data in sorted(files.items()):
+        yield f"{path}\0{len(data)}\0".encode() + data
+
+
 def _bytes(path: Path) -> bytes:
     data = reading.read(path, reading.RECORD)
     if data is None:
-        raise SecregError(f"{path} does not exist")
+        raise SecregError(f"{path} does not exist", "have it made anew: secure-registry reload")
     return data
 
 

@@ -49,6 +49,7 @@ class LiveUsers:
 
     @property
     def directory(self) -> Path:
+        """Where they are, in memory."""
         return self.host.paths.users_run
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, process, quoting, reading, records, templating
+from secreg_host.base import files, marks, process, quoting, reading, records, templating, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.formats import nginxconf, nginxsyntax
 from secreg_host.host import host as hosts
@@ -50,14 +50,14 @@ http {{
 def loaded_by(nginx: NginxPart) -> bool:
     """Whether the administrator's nginx.conf loads the module already (twice is an error)."""
     outside = (reading.peek(Path(path), reading.OTHER) for path in nginx.outside)
-    texts = (data.decode(errors="replace") for data in (*nginx.files.values(), *outside))
+    texts = (utf8.shown(data) for data in (*nginx.files.values(), *outside))
     return any(LOADS.search(text) for text in texts)
 
 
 def can_load(nginx: NginxPart) -> bool:
     """Whether a `load_module` in secure-registry/main.conf comes early enough: before the first block."""
     with contextlib.suppress(SecregError):
-        text = nginx.files[NGINX_CONF].decode()
+        text = utf8.lossless(nginx.files[NGINX_CONF])
         for directive in nginxsyntax.parse(text, ""):
             if directive.name == "include" and directive.args[:1] == (f"{nginxconf.GENERATED}/main.conf",):
                 return True
@@ -75,6 +75,7 @@ class Module:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
+        """That nginx can't use it, and what to do."""
         what = f"nginx can't use it, so it asks the registry for each manifest: {self.wrong}"
         return (Problem(str(self.path), what, "install the version that belongs to this nginx"),) if self.wrong else ()
 
@@ -86,22 +87,17 @@ def module(host: Host, settings: Settings) -> Module | None:
         return None
     try:
         program = hosts.nginx(settings.nginx_binary)
-        marks = tuple(_mark(path) for path in (program, found, host.paths.templates / SCRIPT))
-        return Module(found, _wrong(host, program, found, marks))
+        known = tuple(marks.mark(path) for path in (program, found, host.paths.templates / SCRIPT))
+        return Module(found, _wrong(host, program, found, known))
     except SecregError:  # as long as nginx is away, or can't be tried, what serves stays as it is
         return Module(found, _record(host).get("wrong", "it could not be tried"))
 
 
-def _mark(path: Path) -> str:
-    status = reading.status(path)
-    return f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}" if status else f"{path} is away"
-
-
 @functools.lru_cache(maxsize=1)
-def _wrong(host: Host, program: Path, found: Path, marks: tuple[str, ...]) -> str:
+def _wrong(host: Host, program: Path, found: Path, now: tuple[str, ...]) -> str:
     known = _record(host)
-    if known.get("files") != list(marks):
-        known = {"files": list(marks), "wrong": _tried(host, program, found)}
+    if known.get("files") != list(now):
+        known = {"files": list(now), "wrong": _tried(host, program, found)}
         with contextlib.suppress(SecregError):
             records.save(host.paths.state / "njs.json", known)
     return str(known["wrong"])

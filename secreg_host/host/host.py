@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import ipaddress
 import os
 import pwd
 import socket
@@ -13,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import distant, distro
+from secreg_host.base import distant, distro, names
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import PROC, SYSTEMD, Paths
 from secreg_host.base.process import Account, find_program
@@ -40,7 +39,8 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Host:
-    """Where an instance lives: its paths, and who runs its processes; by_systemd: as units, with walls around them."""
+    """Where an instance lives: its paths, and who runs its processes; by_systemd: systemd, as units with walls around
+    them. Only then is there a systemd to be asked."""
 
     paths: Paths
     accounts: Accounts
@@ -54,15 +54,16 @@ class Host:
 
 def discover(paths: Paths) -> Host:
     """The host below `paths`. Raises SecregError when we are root and the service users do not exist."""
+    by_systemd = paths.root == Path("/") and SYSTEMD.is_dir()  # it is PID 1 (sd_booted(3))
     if os.geteuid() != 0:
         me = Account(str(os.geteuid()), os.geteuid(), os.getegid())
-        return Host(paths, Accounts(me, me, me))
+        return Host(paths, Accounts(me, me, me), by_systemd)
     accounts = Accounts(
         _account(FRONT_USER, paths.front_run),
         _account(AUTH_USER, paths.auth_run),
         _account(REGISTRY_USER, paths.registry_run("a"), paths.registry_run("b")),
     )
-    return Host(paths, accounts, by_systemd=paths.root == Path("/") and systemd_runs())
+    return Host(paths, accounts, by_systemd)
 
 
 def _account(name: str, *run: Path) -> Account:
@@ -102,11 +103,6 @@ def _program(given: str, names: tuple[str, ...], setting: str, remedy: str) -> P
     raise SecregError(f"program not found: {wanted}", f"{remedy}, or set {setting} in secure-registry.conf")
 
 
-def systemd_runs() -> bool:
-    """Whether systemd is PID 1 (sd_booted(3))."""
-    return SYSTEMD.is_dir()
-
-
 def in_memory(path: Path) -> bool:
     """Whether `path` (or the nearest above it that exists) is on a tmpfs (proc_pid_mountinfo(5))."""
     where = path
@@ -119,6 +115,7 @@ def in_memory(path: Path) -> bool:
 
 
 def has_ipv6() -> bool:
+    """Whether the kernel has IPv6 (if_inet6, proc(5))."""
     return IF_INET6.exists()
 
 
@@ -131,7 +128,7 @@ def addresses() -> tuple[str, ...]:
                 answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
             except OSError:
                 continue  # an interface without an IPv4 address
-            found.append(ipaddress.ip_address(answer[20:24]))
+            found.append(names.packed(answer[20:24]))
     if has_ipv6():
-        found += [ipaddress.ip_address(bytes.fromhex(line.split()[0])) for line in IF_INET6.read_text().splitlines()]
+        found += [names.packed(bytes.fromhex(line.split()[0])) for line in IF_INET6.read_text().splitlines()]
     return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))

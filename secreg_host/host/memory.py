@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import stat
 from pathlib import Path
 
-from secreg_host.base import files
+from secreg_host.base import files, marks
 from secreg_host.base.errors import SecregError
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
@@ -61,5 +60,5 @@ def forget(host: Host) -> None:
 
 
 def _private(host: Host) -> Path:
-    name = hashlib.sha256(os.fsencode(host.paths.root.resolve())).hexdigest()[:16]
+    name = marks.digest(os.fsencode(host.paths.root.resolve()))[:16]
     return host.paths.shared_memory / f"secure-registry-{host.accounts.front.uid}-{name}"

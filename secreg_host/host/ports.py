@@ -39,10 +39,10 @@ def holders(listen: Listen) -> tuple[str, ...]:
     for address, port, inode in _listeners():
         if port != listen.port:
             continue
-        everything = address in ("", "::") and (":" in address) == (":" in listen.host)
-        covered = address == listen.host or (listen.host in ("", "::") and (":" in address) == (":" in listen.host))
+        alike = names.is_ipv6(address) == names.is_ipv6(listen.host)
+        covered = address == listen.host or (alike and not {"", "::"}.isdisjoint((address, listen.host)))
         # a socket on [::] without IPV6_V6ONLY also takes IPv4; /proc does not say, so it counts
-        if everything or covered or (address == "::" and ":" not in listen.host):
+        if covered or address == "::":
             found.append(inode)
     return tuple(found)
 
@@ -65,7 +65,7 @@ def kept_from(new: Iterable[Listen], held: Iterable[Listen]) -> tuple[Listen, Li
 
 def _bound(listens: Iterable[Listen]) -> set[tuple[bool, int, str]]:
     """The sockets that nginx has for `listens`: IPv6, port, address ("": all)."""
-    every = {(":" in one.host, one.port, one.host if one.host != "::" else "") for one in listens}
+    every = {(names.is_ipv6(one.host), one.port, one.host if one.host != "::" else "") for one in listens}
     return {one for one in every if not one[2] or (*one[:2], "") not in every}
 
 
@@ -76,9 +76,9 @@ def _listen(bound: tuple[bool, int, str]) -> Listen:
 
 def is_foreign(listen: Listen) -> bool:
     """Whether `listen` names an address that this host does not have (a host name is nginx's to judge)."""
-    if names.address(listen.host) is None:
+    if not names.is_address(listen.host):
         return False
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    family = socket.AF_INET6 if names.is_ipv6(listen.host) else socket.AF_INET
     with socket.socket(family) as probe:
         try:
             probe.bind((listen.host, 0))

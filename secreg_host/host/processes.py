@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,8 +51,7 @@ def _outdated(pid: int, program: Path) -> bool:
     with program.open("rb") as stream:
         if stream.read(len(ELF)) != ELF:
             return False
-    now, then = program.stat(), (PROC / str(pid) / "exe").stat()
-    return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino)
+    return not os.path.samestat(program.stat(), (PROC / str(pid) / "exe").stat())
 
 
 def front(host: Host, program: str = "") -> Process:

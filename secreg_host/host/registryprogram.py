@@ -23,6 +23,8 @@ ELSEWHERE = {"swift": "2.8", "oss": "2.8"}
 DRIVERS = {"azure", "filesystem", "gcs", "inmemory", "oss", "s3", "s3aws", "swift"}
 """Those that any version of distribution ever had."""
 
+REFERENCE = "correct what it says; all keys: https://distribution.github.io/distribution/about/configuration/"
+
 
 def version(program: Path, account: Account) -> str:
     """What `program --version`, run as `account`, says of itself; "" when it says nothing of the kind."""
@@ -37,7 +39,7 @@ def version(program: Path, account: Account) -> str:
 def explain(said: str, yml: Path, data: bytes, program: Path, its_version: str) -> Problem:
     """Why the registry `program` does not start with `data`, the bytes of docker-registry.yml, as it `said`."""
     if not (missing := NO_DRIVER.search(said)):
-        return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", "correct it")
+        return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", REFERENCE)
     driver = missing[1]
     line = registryconf.line_of(data, driver)
     shown = f": {driver}" if driver in DRIVERS else ""

@@ -8,6 +8,7 @@ nginx and for its JavaScript module, at no cost per request. Each slot of the re
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from secreg_host.base import distant
@@ -56,10 +57,9 @@ def shows(host: Host, root: str, slot: str) -> bool:
         mount = distant.mounts().get(str(view))
         if mount is None or not set(OPTIONS.split(",")) <= mount.options:
             return False
-        seen, there = view.stat(), Path(root).stat()
+        return os.path.samestat(view.stat(), Path(root).stat())
     except OSError:
         return False
-    return (seen.st_dev, seen.st_ino) == (there.st_dev, there.st_ino)
 
 
 def remove(paths: Paths) -> None:

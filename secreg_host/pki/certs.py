@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secreg_host.base import bugs
-from secreg_host.base.names import IPAddress
+from secreg_host.base.names import IPAddress, network
 from secreg_host.formats.opensslcnf import Request
 
 CA_DAYS = 3653
@@ -106,8 +105,8 @@ def make_ca(
     """
     key = ec.generate_private_key(ec.SECP256R1())
     allowed = dict.fromkeys([*(name.removeprefix("*.") for name in names), "localhost"])
-    networks = dict.fromkeys([*map(ipaddress.ip_network, PRIVATE_NETWORKS), *map(ipaddress.ip_network, addresses)])
-    permitted = [*(x509.DNSName(name) for name in allowed), *(x509.IPAddress(network) for network in networks)]
+    networks = dict.fromkeys(map(network, (*PRIVATE_NETWORKS, *addresses)))
+    permitted = [*(x509.DNSName(name) for name in allowed), *(x509.IPAddress(one) for one in networks)]
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization or "secure-registry"),
@@ -152,10 +151,10 @@ def outside(ca_crt: bytes, names: Iterable[str], addresses: Iterable[IPAddress])
     except x509.ExtensionNotFound:
         return ()
     domains = [str(item.value).lower() for item in permitted if isinstance(item, x509.DNSName)]
-    networks = [ipaddress.ip_network(str(item.value)) for item in permitted if isinstance(item, x509.IPAddress)]
+    networks = [network(str(item.value)) for item in permitted if isinstance(item, x509.IPAddress)]
     return (
         *(name for name in names if not any(_within(name, domain) for domain in domains)),
-        *(str(address) for address in addresses if not any(address in network for network in networks)),
+        *(str(address) for address in addresses if not any(address in one for one in networks)),
     )
 
 

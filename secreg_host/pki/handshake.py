@@ -6,6 +6,8 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from secreg_host.base import utf8
+
 SECONDS = 5.0
 OUT_OF_TIME = "the certificate is not valid at this time (clock, or expiry), but trusted otherwise"
 _TIMES = (9, 10)
@@ -26,7 +28,7 @@ def shake(host: str, port: int, rule: Rule, reach: str = "") -> str:
         context = ssl.create_default_context()
         context.hostname_checks_common_name = False  # the clients are written in Go, which looks at the SAN only
         for pem in rule.cas:
-            context.load_verify_locations(cadata=pem.decode(errors="replace"))
+            context.load_verify_locations(cadata=utf8.shown(pem))
         if rule.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -24,6 +24,8 @@ CURVES = ("secp256r1", "secp384r1", "secp521r1")
 RSA_BITS = 2048
 """What OpenSSL asks of a key at its default security level (SSL_CTX_set_security_level(3))."""
 
+STRONG = "write: default_bits = 4096; or set KEY_TYPE=P-256 in secure-registry.conf"
+
 
 @dataclass(frozen=True)
 class Flaw:
@@ -76,11 +78,11 @@ def _chain(leaf: x509.Certificate, crt: bytes, ca: x509.Certificate, ca_crt: byt
 def _key(leaf: x509.Certificate, pem: bytes) -> list[Flaw]:
     key = serialization.load_pem_private_key(pem, None).public_key()
     if certs.public_bytes(key) != certs.public_bytes(leaf.public_key()):
-        return [Flaw("CA", "the certificate does not belong to the key", "run it again")]
+        return [Flaw("CA", "the certificate does not belong to the key", "run it again: secure-registry gencert")]
     strong = (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES) or (
         isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS
     )
-    return [] if strong else [Flaw("default_bits", "its key is too weak, or of a kind that clients don't know", "")]
+    return [] if strong else [Flaw("default_bits", "its key is too weak, or of a kind that clients don't know", STRONG)]
 
 
 def _usage(leaf: x509.Certificate) -> list[Flaw]:
@@ -91,13 +93,19 @@ def _usage(leaf: x509.Certificate) -> list[Flaw]:
     usage = _extension(leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         found.append(
-            Flaw("keyUsage", "without digitalSignature no client goes on (TLS 1.3, and ECDHE before it)", "add it")
+            Flaw(
+                "keyUsage",
+                "without digitalSignature no client goes on (TLS 1.3, and ECDHE before it)",
+                "add digitalSignature",
+            )
         )
     if usage is not None and usage.key_cert_sign:
-        found.append(Flaw("keyUsage", "keyCertSign is for CAs; clients refuse it in a server certificate", "remove it"))
+        found.append(
+            Flaw("keyUsage", "keyCertSign is for CAs; clients refuse it in a server certificate", "remove keyCertSign")
+        )
     extended = _extension(leaf, x509.ExtendedKeyUsage)
     if extended is not None and ExtendedKeyUsageOID.SERVER_AUTH not in extended:
-        found.append(Flaw("extendedKeyUsage", "without serverAuth clients refuse it as a server's", "add it"))
+        found.append(Flaw("extendedKeyUsage", "without serverAuth clients refuse it as a server's", "add serverAuth"))
     return found
 
 
@@ -107,10 +115,10 @@ def _names(leaf: x509.Certificate, ca_crt: bytes, configured: Iterable[str]) -> 
         return [Flaw("subjectAltName", "it has no name and no address", "add DNS.1 = NAME to [alt_names]")]
     found = []
     if outside := certs.outside(ca_crt, said.names, said.addresses):
-        found.append(Flaw("subjectAltName", f"the host's CA may not sign {', '.join(outside)}", "remove it there"))
+        found.append(Flaw("subjectAltName", f"the host's CA may not sign {', '.join(outside)}", "remove them there"))
     common = [str(item.value) for item in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if not said.names:  # OpenSSL takes the common name for a host's then, and the CA's limits for limits on it
-        hosts = [name for name in names.usable(common) if ":" not in name]
+        hosts = [name for name in names.usable(common) if not names.is_ipv6(name)]
         if outside := certs.outside(ca_crt, hosts, ()):
             found.append(
                 Flaw("CN", f"the host's CA may not sign {', '.join(outside)}, its only name", "add a DNS.1 that it may")

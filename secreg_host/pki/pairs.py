@@ -51,7 +51,7 @@ def _judge(pair: KeyPair, crt_where: str, key_where: str, now: datetime, renew: 
     own = certs.public_bytes(key.public_key())
     if certs.public_bytes(leaf.public_key()) != own:
         if any(certs.public_bytes(other.public_key()) == own for other in certificates[1:]):
-            hint = "the server's own certificate must come first in the file, its issuers after it"
+            hint = "put them in order: the server's own certificate must come first, its issuers after it"
         else:
             hint = f"bring the {key_where.rpartition('/')[2]} that belongs to it"
         problem = Problem(crt_where, f"it does not belong to the key in {key_where}", hint)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host.base import files, process
+from secreg_host.base import files, process, utf8
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.host import processes
 from secreg_host.host.host import Host
@@ -43,7 +43,7 @@ class Child:
     def _read(self) -> None:
         assert self.popen.stdout is not None
         for raw in self.popen.stdout:
-            line = raw.decode(errors="replace").rstrip()
+            line = utf8.shown(raw).rstrip()
             self.said.append(line)
             print(f"{self.name}: {line}", file=sys.stderr, flush=True)
 
@@ -104,8 +104,9 @@ class ForegroundServices:
         environment = dict(one.environment)
         if name.startswith("registry"):
             environment |= provision.http_secret(self.host.paths.http_secret)
-            own = files.read_or_none(self.host.paths.slot(name.partition("@")[2]) / "environment") or b""
-            environment |= dict(line.split("=", 1) for line in own.decode().splitlines())
+            own = self.host.paths.slot(name.partition("@")[2]) / "environment"
+            lines = utf8.text(files.read_or_none(own) or b"", str(own)).splitlines()
+            environment |= dict(line.split("=", 1) for line in lines)
         self.children[name] = Child(one, environment)
 
     def reload(self, name: str) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from secreg_host.base import waiting
 from secreg_host.base.paths import PROC
+
+log = logging.getLogger(__name__)
 
 TITLE = b"nginx: worker process\0"
 """What a worker calls itself from when it takes connections until it is told to finish."""
@@ -60,6 +63,7 @@ def send(pid: int, number: signal.Signals, ours: Callable[[int], bool]) -> None:
         held = os.pidfd_open(pid)
         try:
             if ours(pid):
+                log.debug("%s to process %d", number.name, pid)
                 signal.pidfd_send_signal(held, number)
         finally:
             os.close(held)
@@ -82,12 +86,11 @@ def reload(master: int, ours: Callable[[int], bool]) -> None:
 def _relieved(master: int, old: set[int]) -> bool:
     """Whether new workers have come in time, as many as the `old` ones or as there will be."""
     new: set[int] = set()
-    begun = changed = time.monotonic()
-    while (now := time.monotonic()) < begun + HANDOVER_SECONDS:
+    quiet = waiting.within(QUIET_SECONDS)
+    for _ in waiting.looks(HANDOVER_SECONDS, LOOK_SECONDS):
         found = workers(master) - old
         if found != new:
-            new, changed = found, now
-        if new and (len(new) >= len(old) or now > changed + QUIET_SECONDS):
+            new, quiet = found, waiting.within(QUIET_SECONDS)
+        if new and (len(new) >= len(old) or quiet.over):
             return True
-        time.sleep(LOOK_SECONDS)
     return False

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from secreg_host.base import process
+from secreg_host.base import process, utf8
 
 LINES = 100  # a panic of Go comes before its stack, which may be long
 FIELDS = ("MESSAGE", "_SYSTEMD_INVOCATION_ID", "INVOCATION_ID")
@@ -37,5 +37,5 @@ def of_starts(entries: Collection[dict[str, Any]], starts: Collection[str]) -> l
 
 def _text(value: object) -> str:
     """A field's value: journalctl gives bytes that aren't text as a list of numbers (systemd.journal-fields(7))."""
-    text = bytes(value).decode(errors="replace") if isinstance(value, list) else str(value or "")
+    text = utf8.shown(bytes(value)) if isinstance(value, list) else str(value or "")
     return text.strip()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from secreg_host.base import beside, files, quoting, templating
+from secreg_host.base import beside, files, quoting, templating, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import MASK
 from secreg_host.base.rendered import Rendered
@@ -138,7 +138,7 @@ WALLS_ONLY = re.compile(
 
 def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
     """A unit that runs `argv` once, for `seconds` at the most, within the walls of nginx."""
-    text = _service(host, "nginx", processes.front(host), None).decode()
+    text = utf8.shown(_service(host, "nginx", processes.front(host), None))
     walls = [line for line in text.partition("[Service]\n")[2].splitlines() if not WALLS_ONLY.match(line)]
     run = ["[Service]", "Type=oneshot", f"ExecStart=:{_words(argv)}", f"TimeoutStartSec={seconds:.0f}s"]
     return "\n".join([*run, *walls, ""]).encode()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from secreg_host.base import files, process
+from secreg_host.base import files, process, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import PROC
 from secreg_host.base.systemd import Systemd
@@ -182,11 +182,8 @@ class UnitServices:
         """
         old = self._master(name)
         nginxmaster.send(old, signal.SIGUSR2, _in_unit(name))
-        deadline = time.monotonic() + RENEW_SECONDS
-        while (new := self._master(name)) == old or not nginxmaster.children(new):
-            if time.monotonic() > deadline:
-                raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
-            time.sleep(0.01)
+        if not waiting.until(lambda: (new := self._master(name)) != old and nginxmaster.children(new), RENEW_SECONDS):
+            raise SecregError(f"the new {name} does not start", f"journalctl -u {units.unit_of(name)} -n 20")
         nginxmaster.send(old, signal.SIGQUIT, _in_unit(name))
 
     def show_images(self, slot: str, root: str) -> None:

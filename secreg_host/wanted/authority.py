@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from secreg_host.pki.certs import KeyPair
 from secreg_host.wanted import defaults
 from secreg_host.wanted.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Order:
@@ -29,6 +32,7 @@ class Order:
 
     @property
     def command(self) -> str:
+        """The command that asks for it."""
         return f"{ours.GENCERT} --new-ca" if self.new_ca else ours.GENCERT
 
 
@@ -56,7 +60,7 @@ def due(disk: Snapshot, now: datetime) -> bool:
     openssl.cnf is bad, whoever issued the certificate: the next gencert will need it."""
     paths = disk.paths
     cnf = disk.read(paths.openssl_cnf, reading.SETTINGS)
-    request = opensslcnf.parse(cnf.decode(errors="replace"), str(paths.openssl_cnf)) if cnf is not None else None
+    request = opensslcnf.parse(cnf, str(paths.openssl_cnf)) if cnf is not None else None
     crt = disk.peek(paths.crt, reading.PEM)
     if request is None or crt is None:
         return False
@@ -67,7 +71,9 @@ def due(disk: Snapshot, now: datetime) -> bool:
         return False
     found = certs.describe(certs.chain(crt)[0])
     names_differ = set(found.names) != set(request.dns_names) or set(found.addresses) != set(request.addresses)
-    return names_differ or now > found.not_before + (found.not_after - found.not_before) * 2 / 3
+    renewal = found.not_before + (found.not_after - found.not_before) * 2 / 3
+    log.debug("certificate: names %s, to be renewed at %s", "differ" if names_differ else "are right", renewal)
+    return names_differ or now > renewal
 
 
 def check(disk: Snapshot, order: Order) -> None:
@@ -92,8 +98,8 @@ def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: dateti
     """
     paths = disk.paths
     check(disk, order)
-    text = (disk.read(paths.openssl_cnf, reading.SETTINGS) or b"").decode(errors="replace")
-    request = opensslcnf.parse(text, str(paths.openssl_cnf))
+    cnf = disk.read(paths.openssl_cnf, reading.SETTINGS) or b""
+    request = opensslcnf.parse(cnf, str(paths.openssl_cnf))
     writes: list[Write] = []
     ca = None if order.new_ca else ours.authority(disk).pair
     if ca is None:

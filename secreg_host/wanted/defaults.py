@@ -9,7 +9,7 @@ from typing import Any
 
 from secreg_host.base import files, quoting, reading, records, templating
 from secreg_host.base.errors import SecregError
-from secreg_host.base.names import address, is_host_name
+from secreg_host.base.names import is_address, is_host_name
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import envfile
@@ -47,19 +47,15 @@ def facts(host: Host, *, fresh: bool = False) -> Facts:
 
 def names(settings: Settings, known: Facts) -> tuple[str, ...]:
     """Every name of the front, the most wanted first. The host's own is one only if clients can use it."""
-    given = [name for name in settings.server_names if not _is_address(name)]
+    given = [name for name in settings.server_names if not is_address(name)]
     own = [known.hostname] if is_host_name(known.hostname) else []
     return tuple(dict.fromkeys((*given, *own, "localhost")))
 
 
 def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:
     """Every address of the front, the most wanted first."""
-    given = [name for name in settings.server_names if _is_address(name)]
+    given = [name for name in settings.server_names if is_address(name)]
     return tuple(dict.fromkeys((*settings.server_ips, *given, *known.addresses, "127.0.0.1", "::1")))
-
-
-def _is_address(name: str) -> bool:
-    return address(name) is not None
 
 
 def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import distant, quoting, reading
+from secreg_host.base import distant, marks, quoting, reading
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.wanted import settings, sources
+from secreg_host.wanted import settings
 
 PART = "files"
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -52,7 +52,7 @@ def weaknesses(path: Path) -> tuple[Weakness, ...]:
 
 def _weaknesses(path: Path) -> tuple[Weakness, ...]:
     found: dict[Path, Weakness | None] = {}
-    for step in sources.along(path):
+    for step in marks.along(path):
         last = step.lstat()
         for directory in reversed(step.parents):
             above, entry = directory.stat(), directory / step.relative_to(directory).parts[0]
@@ -84,7 +84,7 @@ def readable(path: Path) -> bool:
 
 def _readable(path: Path) -> bool:
     try:
-        for step in sources.along(path):
+        for step in marks.along(path):
             if not all(directory.stat().st_mode & stat.S_IXOTH for directory in step.parents):
                 return False
         return bool(path.stat().st_mode & stat.S_IROTH)

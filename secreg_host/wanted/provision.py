@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import beside, files, reading, records
+from secreg_host.base import beside, files, marks, reading, records, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
@@ -68,7 +68,7 @@ def _replaced_password(disk: Snapshot, environment: Mapping[str, str]) -> bool:
     """
     given, path = environment.get("PASSWORD", ""), disk.paths.password
     data = disk.read(path, reading.SETTINGS) if given else None
-    if data is None or data.decode(errors="replace").strip() == given:
+    if data is None or utf8.text(data, str(path)).strip() == given:
         return False
     if not disk.ledger.untouched(path, data):
         hint = "remove the file, or run this without PASSWORD"
@@ -108,8 +108,7 @@ def _http_secret(path: Path) -> None:
 
 def http_secret(path: Path) -> dict[str, str]:
     """The environment in `path`, for processes that systemd does not start."""
-    data = files.read_or_none(path) or b""
-    name, _, value = data.decode().strip().partition("=")
+    name, _, value = utf8.text(files.read_or_none(path) or b"", str(path)).strip().partition("=")
     return {name: value} if value else {}
 
 
@@ -142,18 +141,20 @@ def _first_user(disk: Snapshot, settings: Settings, *, create: bool) -> tuple[li
         now = disk.read(paths.htpasswd, reading.HTPASSWD)
     except SecregError:
         return [], None  # told by its part
-    stored = (disk.read(paths.password, reading.SETTINGS) or b"").decode(errors="replace").strip()
-    password = settings.password or stored
     if now is None and (not create or paths.htpasswd.is_symlink()):
         return [], None
-    if now is not None and (not disk.ledger.untouched(paths.htpasswd, now) or not password):
+    if now is not None and not disk.ledger.untouched(paths.htpasswd, now):
+        return [], None
+    stored = utf8.text(disk.read(paths.password, reading.SETTINGS) or b"", str(paths.password)).strip()
+    password = settings.password or stored
+    if now is not None and not password:
         return [], None
     if now is not None and _says(now, settings.username, password):
         records.save(paths.state / "credentials.json", {"stamp": stamp})
         return [], None
     written, made = [], None
     if not password:
-        password = made = base64.b64encode(secrets.token_bytes(32)).decode()
+        password = made = utf8.shown(base64.b64encode(secrets.token_bytes(32)))
         write = Write(paths.password, f"{password}\n".encode(), files.PRIVATE)
         disk.write([write])
         written.append(write)
@@ -173,10 +174,6 @@ def _says(data: bytes, username: str, password: str) -> bool:
     return any(user.name == username and users.verify(password, user.hash) for user in found)
 
 
-def _stamp(paths: Paths, settings: Settings) -> list[object]:
+def _stamp(paths: Paths, settings: Settings) -> list[str]:
     """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow."""
-    marks: list[object] = [settings.username, settings.opt]
-    for path in (paths.conf, paths.password):
-        status = reading.status(path)
-        marks.append([status.st_ino, status.st_mtime_ns, status.st_size] if status else None)
-    return marks
+    return [settings.username, settings.opt, marks.mark(paths.conf), marks.mark(paths.password)]

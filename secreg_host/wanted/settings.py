@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from secreg_host.base import reading
+from secreg_host.base import reading, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.paths import OWN_NGINX, OWN_REGISTRY, PROC
 from secreg_host.formats import envfile
@@ -172,10 +172,9 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
 def from_file(data: bytes, where: str) -> tuple[dict[str, Given], tuple[Problem, ...]]:
     """The settings in the bytes of secure-registry.conf, and every problem of their form."""
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        return {}, (Problem(f"{where}:{line}", "not UTF-8 text", "save the file as UTF-8"),)
+        text = utf8.text(data, where)
+    except BadInput as error:
+        return {}, error.problems
     assignments, problems = envfile.parse(text, where)
     given: dict[str, Given] = {}
     found = list(problems)

@@ -1,23 +1,19 @@
-"""Which files the current state was read from, and whether they are still the same: stat(2), no reading.
-
-A fingerprint holds of each file along its path what any way of saving changes: device, inode, size, times, mode and
-owner. Links are followed one by one, so that a new target of any of them is seen (certbot's live/ -> archive/). What
-does not answer is the same for as long as it does not.
-"""
+"""Which files the current state was read from, and whether they are still the same: a fingerprint is a digest of their
+marks, of each file along its path."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import glob
-import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from secreg_host.base import distant, patterns, quoting
 from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.marks import along, digest, leads, mark
 from secreg_host.base.paths import Paths
 
 FILES, FOLDERS = 1000, 50
@@ -54,31 +50,6 @@ def _files_below(top: Path, wanted: Iterable[Path]) -> tuple[Path, ...]:
                 folders.append(Path(entry))
     found |= {path for path in wanted if path not in found and os.path.lexists(path)}
     return tuple(sorted(found))
-
-
-def along(path: Path, *, far: bool = True, target: Callable[[Path], Path | None] | None = None) -> Iterator[Path]:
-    """`path` and every link on the way to where its bytes are, as absolute paths without links in front; unless `far`,
-    only as far as it leads through file systems that answer. target: where a link leads, for who looks at many."""
-    target = target or _target
-    pending = [path]
-    for _ in range(distant.LINKS):
-        if not pending:
-            return
-        current = pending.pop()
-        if not far and distant.below(current):
-            return
-        link = next((parent for parent in reversed(current.parents) if target(parent)), None) or current
-        yield link
-        if (leads := target(link)) is not None:
-            pending.append(leads / current.relative_to(link))
-
-
-def _target(link: Path) -> Path | None:
-    """Where `link` leads; None if it is none, or not to be seen."""
-    try:
-        return Path(os.path.normpath(link.parent / link.readlink()))
-    except OSError:
-        return None
 
 
 def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
@@ -143,40 +114,16 @@ def marks(paths: Paths, sources: Iterable[str], own: Iterable[Path] | None = Non
     """For each of the files what changes whenever it does. own: `own_files`, where they are known already."""
     sources = tuple(sources)
     names = map(str, own_files(paths) if own is None else own)
-    target = functools.cache(_target)
-    return {source: mark(source, target) for source in {*names, *sources, *_matches(sources)}}
-
-
-def mark(source: str, target: Callable[[Path], Path | None] | None = None) -> str:
-    """What changes whenever the file at the path `source` does, or a link on the way to it."""
-    try:
-        return distant.ask(source, lambda: _mark(source, target))
-    except SecregError:
-        return f"{source} does not answer"
-
-
-def _mark(source: str, target: Callable[[Path], Path | None] | None) -> str:
-    found = []
-    for step in along(Path(source), target=target):
-        try:
-            status = step.lstat()
-        except OSError as error:
-            found.append(f"{step} {error.errno}")
-            continue
-        times = (status.st_mtime_ns, status.st_ctime_ns) if not stat.S_ISDIR(status.st_mode) else ()
-        found.append(
-            f"{step} {status.st_dev} {status.st_ino} {status.st_size} {times} "
-            f"{status.st_mode:o} {status.st_uid} {status.st_gid}"
-        )
-    return "\n".join(found)
+    link = functools.cache(leads)
+    return {source: mark(source, link) for source in {*names, *sources, *_matches(sources)}}
 
 
 def fingerprint(paths: Paths, sources: Iterable[str]) -> str:
-    """A digest that changes whenever one of the files does; the same files give the same digest."""
-    return digest(marks(paths, sources))
+    """A digest that changes whenever one of the files does; the same files give the same one."""
+    return fingerprint_of(marks(paths, sources))
 
 
-def digest(marks: dict[str, str]) -> str:
+def fingerprint_of(marks: Mapping[str, str]) -> str:
     """The fingerprint of files with these `marks`."""
     whole = "\n".join(f"{source} {marks[source]}" for source in sorted(marks))
-    return hashlib.sha256(os.fsencode(whole)).hexdigest()  # of names that may be no text
+    return digest(os.fsencode(whole))  # of names that may be no text

@@ -33,8 +33,7 @@ def host_names(value: str) -> tuple[str, ...]:
 
 def host_name(word: str) -> str:
     """A host name, without a dot at its end, or an address, without brackets."""
-    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
-    if (address := names.address(bare)) is not None:
+    if (address := names.address(names.bare(word))) is not None:
         return str(address)
     if not names.is_host_name(word.removesuffix(".")):
         raise Invalid("not a host name (letters, digits, hyphens and dots)")

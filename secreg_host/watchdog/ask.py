@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import sys
 from _socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, socket
+from posix import environ
 
 SOCKET = "/run/secure-registry/apply.sock"
 """Where secure-registry-apply.socket listens, for root alone."""
 
 HEARD_SECONDS = 0.2
 """How long what is ready may take to begin: it does nothing else. One that hangs is passed by."""
+
+ASKED, DEBUGGED = b"\0", b"\1"
+"""What is asked for: an apply, or one that says all it does (`SECREG_DEBUG` in the environment, as elsewhere)."""
 
 BEGUN = b"\xff"
 """What it says first."""
@@ -28,7 +32,8 @@ def main() -> int:
         link = socket(AF_UNIX)
         link.connect(SOCKET)
         outputs = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in (1, 2))
-        link.sendmsg([b"\0"], [(SOL_SOCKET, SCM_RIGHTS, outputs)])
+        asked = DEBUGGED if environ.get(b"SECREG_DEBUG", b"0") not in (b"", b"0") else ASKED
+        link.sendmsg([asked], [(SOL_SOCKET, SCM_RIGHTS, outputs)])
         link.settimeout(HEARD_SECONDS)
         if link.recv(1) != BEGUN:
             return _unheard("the apply did not begin")

@@ -9,6 +9,7 @@ next one is asked for soon. One that is slow does not hold up a removed user: it
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 import time
@@ -17,13 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import records
+from secreg_host.base import marks, records, waiting
 from secreg_host.base.errors import SecregError
-from secreg_host.base.journal import Level, notify, say
+from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
 from secreg_host.wanted import sources
 from secreg_host.watchdog import ask, retries
 from secreg_host.watchdog.events import BLIND_SECONDS, Events
+
+log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.02
 """Quiet time after an event before looking; each further event begins it anew ..."""
@@ -68,6 +71,9 @@ class Watcher:
     retried: retries.Retry | None = None
     """What was tried again last."""
 
+    marks: dict[str, str] = field(default_factory=dict)
+    """What was looked at last, for the log."""
+
     outcome: str = "watching"
     """What came of the last reload."""
 
@@ -76,7 +82,7 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until `ended` is set."""
-        code, due, periodic = _code(), 0.0, True
+        code, due, periodic = marks.mark(__file__), waiting.within(0.0), True
         self.arm()
         notify("READY=1")
         try:
@@ -86,13 +92,13 @@ class Watcher:
                     self.events.wake()
                 self.tell()
                 notify("WATCHDOG=1")
-                if _code() != code:
+                if marks.mark(__file__) != code:
                     return  # a new version was installed: systemd starts it
-                now = time.monotonic()
-                due = now + self.pause if periodic else min(due, now + self.pause)
-                self.events.wait(due - now)
+                following = waiting.within(self.pause)
+                due = following if periodic else min(due, following)
+                self.events.wait(due.left)
                 self.settle()
-                periodic = time.monotonic() >= due
+                periodic = due.over
                 self.arm()
         finally:
             self.events.close()
@@ -104,8 +110,8 @@ class Watcher:
 
     def settle(self) -> None:
         """Wait until nothing happens any more."""
-        longest = time.monotonic() + LONGEST_SECONDS
-        while time.monotonic() < longest and not self.ended.is_set() and self.events.wait(SETTLE_SECONDS):
+        longest = waiting.within(LONGEST_SECONDS)
+        while not longest.over and not self.ended.is_set() and self.events.wait(SETTLE_SECONDS):
             pass
 
     def arm(self) -> bool:
@@ -129,9 +135,9 @@ class Watcher:
         if self.told.startswith(BLIND) == before.startswith(BLIND):
             return
         if self.told.startswith(BLIND):
-            say(self.told.replace(REMEDY, f"\n {REMEDY}"), Level.WARNING)
+            log.warning(self.told.replace(REMEDY, f"\n {REMEDY}"))
         else:
-            say("everything is watched again")
+            log.info("everything is watched again")
 
     def sources(self) -> list[str]:
         """The files outside our directory that the last apply read."""
@@ -141,6 +147,7 @@ class Watcher:
         """Try again what failed, when its time has come; else see whether anything changed."""
         due = retries.load(self.paths)
         if due is not None and due.seconds(time.time()) == 0 and (periodic or due != self.retried):
+            log.debug("what failed is tried again, %d times so far", due.tries)
             self.retried, self.pause = due, CHECK_SECONDS  # whoever tries it writes down when it is tried next
             self.ask(self.start if due.start else lambda: self.reload(self.hurry()))
         else:
@@ -154,7 +161,7 @@ class Watcher:
         try:
             apply()
         except SecregError as error:
-            say(f"reload: {error.message}\n  -> {error.hint}", Level.ERROR)
+            log.error(f"reload: {error.message}\n  -> {error.hint}")
             self.outcome = f"the last reload failed: {error.message}"
         else:
             found = records.peek(self.paths.report, records.REPORT).get("findings", [])
@@ -169,11 +176,15 @@ class Watcher:
         if not report.get("generation") and not damaged:
             self.pause = CHECK_SECONDS
             return  # nothing serves: nothing to take over
-        now = sources.fingerprint(self.paths, self.sources())
+        before, self.marks = self.marks, sources.marks(self.paths, self.sources())
+        now = sources.fingerprint_of(self.marks)
         due = periodic and (self.waited_long(report) or not os.path.lexists(self.paths.users_live))
         if now == report.get("fingerprint") and not due:
+            log.debug("looked: it is what the last apply saw")
             self.tried, self.tries, self.pause = "", 0, CHECK_SECONDS  # what was before may come back
             return
+        changed = sorted({name for name, _ in before.items() ^ self.marks.items()} if before else ())
+        log.debug("not what the last apply saw; changed since the last look: %s", ", ".join(changed) or "nothing")
         if now == self.tried and not periodic:
             return
         self.tries = self.tries + 1 if now == self.tried else 0
@@ -185,17 +196,17 @@ class Watcher:
 
     def hurry(self) -> Callable[[], bool]:
         """What tells, once for each change, whether .htpasswd changed a while ago, after now."""
-        users = str(self.paths.htpasswd)
-        known, since, patience = sources.mark(users), 0.0, PATIENCE_SECONDS
+        known, patience = marks.mark(self.paths.htpasswd), PATIENCE_SECONDS
+        due: waiting.Deadline | None = None
 
         def urgent() -> bool:
-            nonlocal known, since, patience
-            now = sources.mark(users)
+            nonlocal known, due, patience
+            now = marks.mark(self.paths.htpasswd)
             if now != known:
-                known, since = now, since or time.monotonic()
-            if not since or time.monotonic() - since < patience:
+                known, due = now, due or waiting.within(patience)
+            if due is None or not due.over:
                 return False
-            since, patience = 0.0, patience * 2  # whoever goes on changing it must not keep all else from serving
+            due, patience = None, patience * 2  # whoever goes on changing it must not keep all else from serving
             return True
 
         return urgent
@@ -220,14 +231,6 @@ def _blindness(blind: Mapping[Path, OSError]) -> str:
     return f"{BLIND} {BLIND_SECONDS:.0f} s, for it cannot watch {first}{more} ({error.strerror}){REMEDY}{remedy}"
 
 
-def _code() -> int:
-    """When this program was last changed (nanoseconds)."""
-    try:
-        return Path(__file__).stat().st_mtime_ns
-    except OSError:
-        return 0  # in the middle of an upgrade
-
-
 def run_reload_unit(urgent: Callable[[], bool]) -> None:
     """Have systemd run one apply, anew when it is `urgent`, and wait for its end. Raises SecregError when that can't be
     asked for.
@@ -241,11 +244,11 @@ def run_reload_unit(urgent: Callable[[], bool]) -> None:
     try:
         through = systemd.job("StartUnit", RELOAD, enough=urgent)
         while not through:
-            say(".htpasswd changed: what is slow begins anew, so that a removed user is out")
+            log.info(".htpasswd changed: what is slow begins anew, so that a removed user is out")
             through = systemd.job("RestartUnit", RELOAD, enough=urgent)
         code = systemd.properties(RELOAD, "ExecMainStatus")["ExecMainStatus"]
     except SecregError as error:
-        say(f"{error.message}\n  -> {MAIN} is reloaded instead; see: systemctl status {RELOAD}", Level.WARNING)
+        log.warning(f"{error.message}\n  -> {MAIN} is reloaded instead; see: systemctl status {RELOAD}")
         code = ask.UNHEARD
     if code == ask.UNHEARD or code >= BY_SYSTEMD:
         systemd.job("ReloadUnit", MAIN, mode="fail")  # not in place of a stop that somebody has just asked for

@@ -102,6 +102,12 @@ class Typist:
         self.shell(command)
         assert self.answer("bob:secret-of-bob") == "200"
 
+    def debugged(self, command: str) -> None:
+        """It follows what comes; here, what has come by then."""
+        self.machine.run("sh", "-c", f"echo '# seen' >> {ETC}/nginx.conf")
+        shown = command.replace(" -f", "")
+        self.machine.wait_for("an apply", lambda: " apply: " in self.machine.run("sh", "-c", shown).stdout)
+
     def foreground(self, command: str) -> None:
         """Without root: until it says how to log in."""
         argv = self.machine.command("runuser", "-u", "guest", "--", "bash", "-c", f"cd ~; exec {command}")
@@ -138,6 +144,8 @@ WAYS: tuple[tuple[str, Callable[[Typist, str], None] | str], ...] = (
     (r"secure-registry htpasswd -i bob < file", Typist.bob),
     (r"secure-registry start --foreground .*", Typist.foreground),
     (r"secure-registry (status|reload|setup|gencert)", Typist.shell),
+    (r"systemctl (set-environment SECREG_DEBUG=1|restart secure-registry-watchdog)", Typist.shell),
+    (r"journalctl -f -u 'secure-registry\*'", Typist.debugged),
 )
 """What is done with a line that matches; a text is the reason why it is not typed here."""
 

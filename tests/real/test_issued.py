@@ -56,7 +56,7 @@ def test_what_is_issued_passes_the_strictest(
     key_type: str, subject: tuple[tuple[str, str], ...], tmp_path: Path
 ) -> None:
     """Python 3.13 verifies with VERIFY_X509_STRICT by default; an empty subject wants the names critical."""
-    request = replace(opensslcnf.parse(f"[req]\n[alt_names]\nDNS.1 = {NAME}\n", "f"), subject=subject)
+    request = replace(opensslcnf.parse(f"[req]\n[alt_names]\nDNS.1 = {NAME}\n".encode(), "f"), subject=subject)
     pair = certs.issue(CA, request, key_type, 90, NOW)
     assert issued.flaws(pair, CA.crt, (NAME,), NOW) == ()
     assert verify(pair, CA.crt, tmp_path, "-verify_hostname", NAME) == ""

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -79,6 +80,38 @@ def test_units_that_could_not_be_verified_are_not_clean(place: Path) -> None:
         unit.write("[Service]\nNoSuchThing=yes\n")
     wrong = make(place, "lint-units")
     assert wrong.returncode != 0 and "NoSuchThing" in wrong.stderr and "not found clean" in wrong.stderr
+
+
+def test_the_fast_checks_need_neither_root_nor_packages(place: Path) -> None:
+    """On 0.1 they installed nginx and the registry first, or were refused to whoever is not root."""
+    tools = place / "bin"
+    tools.mkdir()
+    (tools / "grep").symlink_to("/usr/bin/true")  # for the version in files that are not here
+    python = place / "build/venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/usr/bin/bash\necho "$@"\n')
+    python.chmod(0o755)
+    (place / "build/venv/ready").touch()
+    done = make(place, "check-fast", path=str(tools))
+    assert done.returncode == 0, done.stderr
+    for left_out, package in (("lint-units", "systemd"), ("lint-scripts", "shellcheck")):
+        assert re.search(rf"left out: {left_out}, .*apt-get install {package}$", done.stdout, re.MULTILINE), done.stdout
+    assert "-m mypy\n" in done.stdout and "-m pytest -q tests/unit\n" in done.stdout
+
+
+def test_what_the_fast_checks_need_is_named(place: Path) -> None:
+    done = make(place, "check-fast", "PYTHON=/bin/false")
+    assert done.returncode != 0 and "/bin/false can make no virtual environments" in done.stderr
+    assert "apt-get install python3-venv\n" in done.stderr and not (place / "build/venv").exists()
+
+
+def test_unit_tests_run_as_they_are_typed() -> None:
+    """On 0.1 `pytest tests/unit` found no module `tests`."""
+    pytest_as_typed = str(Path(sys.executable).parent / "pytest")
+    argv = [pytest_as_typed, "-q", "-p", "no:cacheprovider", "tests/unit/base/test_names.py"]
+    given = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(argv, cwd=CHECKOUT, env=given, capture_output=True, text=True)
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

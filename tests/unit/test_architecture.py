@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import functools
 import re
 from collections.abc import Iterator
@@ -60,6 +61,14 @@ def test_every_folder_and_module_is_listed_once() -> None:
     assert folders == set(ROOMS)
 
 
+def test_every_folder_is_installed_by_pip() -> None:
+    """Each by its name: templates are a package there, and are none here."""
+    setup = configparser.ConfigParser()
+    setup.read(CHECKOUT / "setup.cfg")
+    folders = {f"secreg_host/{room}".removesuffix("/.").replace("/", ".") for room in ROOMS}
+    assert set(setup["options"]["packages"].split()) == folders | {"secreg_host.templates"}
+
+
 @pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) != "."])
 def test_rooms_look_down_only(module: str) -> None:
     own = ORDER.index(room_of(module))
@@ -88,6 +97,8 @@ def test_edges_have_one_owner() -> None:
     assert importers("jinja2") == {"base/templating"}
     assert importers("yaml") == {"formats/yamlfile"}
     assert importers("passlib") == {"formats/users"}
+    assert importers("ipaddress") == {"base/names"}
+    assert importers("hashlib") == {"base/marks", "formats/users"}, "one digest, besides what is a format of passwords"
 
 
 STARTS = re.compile(
@@ -101,6 +112,38 @@ def test_programs_are_started_in_one_place() -> None:
     found = {module: (PACKAGE / f"{module}.py").read_text() for module in MODULES}
     assert {module for module, text in found.items() if STARTS.search(text)} == {"base/process"}
     assert {module for module, text in found.items() if FORKS.search(text)} == {"base/distant", "command/ready"}
+
+
+STAT = re.compile(r"\bst_(ino|ctime|ctime_ns|mtime_ns)\b")
+
+
+def test_whether_a_file_is_the_same_is_asked_in_one_place() -> None:
+    """How old one is (st_mtime) is another question, and so is whether two paths lead to one file (samestat)."""
+    assert {module for module in MODULES if STAT.search((PACKAGE / f"{module}.py").read_text())} == {"base/marks"}
+
+
+def test_whether_systemd_runs_is_asked_once() -> None:
+    """All others have the answer: Host.by_systemd."""
+    asks = re.compile(r"\bSYSTEMD\b|sd_booted")
+    found = {module for module in MODULES if asks.search((PACKAGE / f"{module}.py").read_text())}
+    assert found == {"base/paths", "host/host"}
+
+
+DECODES = re.compile(r"\.decode\(|UnicodeDecodeError")
+
+
+def test_bytes_become_text_by_one_rule() -> None:
+    """base/errors turns text into bytes and back, to print what is none; formats/opensslcnf has it in a remedy."""
+    found = {module for module in MODULES if DECODES.search((PACKAGE / f"{module}.py").read_text())}
+    assert found == {"base/utf8", "base/errors", "formats/opensslcnf"}
+
+
+CLOCK = re.compile(r"\btime\.(sleep|monotonic\w*|perf_counter\w*)\b")
+
+
+def test_seconds_are_waited_for_in_one_place() -> None:
+    """What reads the date (time.time), or waits for a descriptor or an event, is something else."""
+    assert {module for module in MODULES if CLOCK.search((PACKAGE / f"{module}.py").read_text())} == {"base/waiting"}
 
 
 ABSOLUTE = re.compile(r"/(bin|dev|etc|home|lib|proc|root|run|sbin|sys|tmp|usr|var)\b")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import hosts, results, table, watch
+from bench import hosts, results, table, verbs, watch
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, Measure
 
@@ -29,7 +29,11 @@ def some_results() -> results.Results:
     versions = {"http1.1": {"rate": 1.0, "cpu": 1.0}, "http2": {"rate": 0.5, "cpu": 2.0}}
     front = {"figures": FIGURES, "growth": {"10": GROWN, "10000": GROWN}, "machine": MACHINE}
     http2 = {"versions": versions, "machine": MACHINE}
-    return {"front": front, "http2": http2, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
+    cost = {"instances": 1, "threads": 2, "own": 9.87, "resident": 20.0}
+    watching = {"bookworm": {OURS: cost, watch.OLD: cost | {"instances": 3}}, "machine": MACHINE}
+    found = {"front": front, "http2": http2, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
+    begun = {verb: {OURS: 84.0, watch.OLD: 80.0} for verb in verbs.VERBS}
+    return found | {"watchdog": watching, "verbs": begun | {"machine": MACHINE}}
 
 
 def measure(key: str) -> Measure:
@@ -71,6 +75,12 @@ def test_the_report_names_what_was_missed() -> None:
     assert "| watchdog resident (bookworm) | ≤ 26.0 MB (22.0 + 4) | 27.0 MB | **no** |" in text
 
 
+def test_what_it_costs_to_watch_is_told_of_both_versions() -> None:
+    for text in (table.report(some_results()), table.readme(some_results())):
+        assert "| the watchdog | secure-registry, bookworm | version 0.1, bookworm |" in text
+        assert "| instances of inotify | 1 | 3 |" in text and "| memory of its own (MB) | 9.87 | 9.87 |" in text
+
+
 def test_a_part_that_was_not_measured_is_left_out() -> None:
     found = some_results()
     del found["front"]
@@ -90,3 +100,10 @@ def test_numbers_go_between_readmes_markers(tmp_path: Path) -> None:
 def test_readme_has_the_markers() -> None:
     text = results.README.read_text()
     assert text.count(results.BEGIN) == text.count(results.END) == 1
+
+
+def test_a_command_that_begins_more_slowly_is_told() -> None:
+    found = some_results()
+    assert "| time of `ask` | ≤ 1.05 times version 0.1 | 1.05 times | yes |" in table.verdicts(found)
+    found["verbs"]["ask"][OURS] = 85.0
+    assert "| time of `ask` | ≤ 1.05 times version 0.1 | 1.06 times | **no** |" in table.verdicts(found)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from secreg_host.base import quoting
+from secreg_host.base import quoting, utf8
 from secreg_host.base.errors import BadInput, bad_input
 from secreg_host.clients.foreign import Mine
 
@@ -123,14 +123,6 @@ class _Text:
         return None
 
 
-def _decode(data: bytes, where: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise bad_input(f"{where}:{line}", "is not UTF-8", HINT) from None
-
-
 class DaemonJson:
     """`foreign.Kind` of daemon.json."""
 
@@ -141,7 +133,7 @@ class DaemonJson:
         """What "insecure-registries" holds; None when there is no such key."""
         if data is None or not data.strip(b" \t\r\n"):
             return None
-        holder = _Text(_decode(data, self.where), self.where).holder()
+        holder = _Text(utf8.exact(data, self.where, HINT), self.where).holder()
         return None if holder is None else tuple(holder.value or ())
 
     def add(self, data: bytes | None, wanted: tuple[str, ...]) -> tuple[bytes, tuple[str, ...], bool]:
@@ -151,7 +143,7 @@ class DaemonJson:
             return data or b"", (), False
         if data is None or not data.strip(b" \t\r\n"):
             return f"{{\n{INDENT}{_member(missing, INDENT, _newline(''), ': ')}\n}}\n".encode(), missing, True
-        text = _Text(_decode(data, self.where), self.where)
+        text = _Text(utf8.exact(data, self.where, HINT), self.where)
         new = _into_key(text, missing) if present is not None else _new_key(text, missing)
         self._verify(text.text, new, (*(present or ()), *missing))
         return new.encode(), missing, present is None
@@ -159,7 +151,7 @@ class DaemonJson:
     def take_out(self, data: bytes, mine: Mine) -> bytes | None:
         if not data.strip(b" \t\r\n"):
             return data
-        text = _Text(_decode(data, self.where), self.where)
+        text = _Text(utf8.exact(data, self.where, HINT), self.where)
         holder = text.holder()
         if holder is None:
             return data
@@ -186,7 +178,7 @@ class DaemonJson:
 
 def emptied(data: bytes, where: str) -> bytes:
     """`data`, which has the key, with an empty list."""
-    text = _Text(_decode(data, where), where)
+    text = _Text(utf8.exact(data, where, HINT), where)
     holder = text.holder()
     assert holder is not None
     return f"{text.text[: holder.value_start]}[]{text.text[holder.end :]}".encode()

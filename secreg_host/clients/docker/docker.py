@@ -7,12 +7,13 @@ read it, go back if it does not show it.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, reading, records
+from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.clients import foreign
@@ -22,6 +23,8 @@ from secreg_host.clients.docker.dockerd import Dockerd, Manager, Proof
 from secreg_host.clients.docker.dockerflags import Flags, Target
 from secreg_host.clients.docker.dockerinfo import UNIT
 from secreg_host.clients.foreign import Kind, Mine, Seen
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Record:
     problem: Problem | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """The record as JSON values, which `from_json` takes."""
         found: dict[str, Any] = {"failed": self.failed}
         if self.target is not None and self.mine is not None:
             found |= {"path": str(self.target.path), "variable": self.target.variable, "mine": self.mine.as_json()}
@@ -43,6 +47,7 @@ class Record:
 
     @staticmethod
     def from_json(found: dict[str, Any]) -> Record:
+        """The record of which `as_json` made `found`; what is missing there is as at the beginning."""
         mine = Mine.from_json(found.get("mine"))
         known = mine is not None and {"path", "variable"} <= set(found)
         target = Target(Path(found["path"]), found["variable"]) if known else None
@@ -87,9 +92,10 @@ class Docker:
             if record.mine is not None:  # our entries would keep dockerd from starting
                 self._edit(record, record.target, (), save)
             raise
+        log.debug("docker: entries in %s: %s", target.path if target else "no file", ", ".join(wanted) or "none")
         if target is None:
             return ()
-        attempt = f"{target.path} {records.digest(repr((self._base(target, record), wanted)).encode())}"
+        attempt = f"{target.path} {marks.digest(repr((self._base(target, record), wanted)).encode())}"
         if record.failed == attempt and record.problem is not None:
             return (record.problem,)
         try:
@@ -137,6 +143,7 @@ class Docker:
         reloads = self.dockerd.running and not target.variable
         shown = self.dockerd.shown() if reloads else frozenset()
         if new == seen.data:
+            log.debug("docker: %s is as it should be", target.path)
             if after != record:
                 save(after)
             if reloads and not set(wanted) <= shown:  # a run was killed before the reload
@@ -188,6 +195,7 @@ class Docker:
         except SecregError as error:
             if seen.data == before:
                 raise
+            log.debug("docker: undone, for %s", error.message)
             self.undone = back
             if done.target and done.mine and DaemonJson("").entries(before) is None:
                 with contextlib.suppress(SecregError):  # what is wrong is known
@@ -205,7 +213,7 @@ class Docker:
         seen = foreign.read(path)
         assert seen.data is not None
         empty = daemonjson.emptied(seen.data, str(path))
-        ours = replace(ours, wrote=records.digest(empty))
+        ours = replace(ours, wrote=marks.digest(empty))
         save(Record(target, ours))
         foreign.replace(seen, empty)
         try:

@@ -5,6 +5,7 @@ It is told by SIGHUP through systemd, never restarted, and asked afterwards (wha
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Set
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from secreg_host.base import reading
+from secreg_host.base import reading, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import SNAP_DAEMON_JSON, Paths
 from secreg_host.clients.docker import dockerflags, dockerinfo
 from secreg_host.clients.docker.dockerflags import Unit
 from secreg_host.clients.docker.dockerinfo import UNIT, insecure
+
+log = logging.getLogger(__name__)
 
 SNAP = "snap.docker.dockerd.service"
 STARTING_SECONDS, PROOF_SECONDS = 20.0, 10.0
@@ -50,6 +53,7 @@ class Proof:
     gone: Set[str] = frozenset()
 
     def holds(self, shown: Set[str]) -> bool:
+        """Whether `shown`, the registries that `docker info` lists, are as they should be."""
         return self.there <= shown and not self.gone & shown
 
 
@@ -67,11 +71,10 @@ class Dockerd:
         """dockerd as systemd has it now; one that is starting is waited for."""
         if self.manager is None:
             return None
-        found = self.manager.unit(UNIT)
-        deadline = time.monotonic() + STARTING_SECONDS
-        while found.get("ActiveState") == "activating" and time.monotonic() < deadline:
-            time.sleep(0.1)  # a SIGHUP before dockerd is ready would end it
+        for _ in waiting.looks(STARTING_SECONDS, 0.1):
             found = self.manager.unit(UNIT)
+            if found.get("ActiveState") != "activating":  # a SIGHUP before it is ready would end it
+                break
         if found.get("LoadState") != "loaded" or not found.get("ExecStart"):
             return None
         given = []
@@ -86,6 +89,7 @@ class Dockerd:
 
     @property
     def running(self) -> bool:
+        """Whether dockerd runs."""
         return self.engine is not None and self.engine.running
 
     def shown(self) -> frozenset[str]:
@@ -123,6 +127,7 @@ class Dockerd:
         self.engine = self.look()
         if self.manager is None or self.engine is None or not self.engine.running:
             return False
+        log.debug("docker: SIGHUP to %s", UNIT)
         self.manager.call("KillUnit", UNIT, "main", signal.SIGHUP.value)
         return True
 
@@ -131,20 +136,19 @@ class Dockerd:
         began = time.time()
         if not self.hang_up():
             return
-        deadline = time.monotonic() + PROOF_SECONDS
-        while True:
-            late = time.monotonic() > deadline
+        for _ in waiting.looks(PROOF_SECONDS, 0.1):
+            silent: SecregError | None = None
             try:
                 if proof.holds(self.shown()):
                     return
-            except SecregError:
-                if late:
-                    raise
-            said = dockerinfo.last_error(began)
-            if said or late:
-                self.refused = True
-                raise SecregError(
-                    f"dockerd did not take the change over: {said or 'docker info does not show it'}",
-                    "see: journalctl -u docker -n 20; then: secure-registry trust install docker, or DOCKER_TRUST=ca",
-                )
-            time.sleep(0.1)
+            except SecregError as error:
+                silent = error
+            if said := dockerinfo.last_error(began):
+                break
+        if silent and not said:
+            raise silent
+        self.refused = True
+        raise SecregError(
+            f"dockerd did not take the change over: {said or 'docker info does not show it'}",
+            "see: journalctl -u docker -n 20; then: secure-registry trust install docker, or DOCKER_TRUST=ca",
+        )

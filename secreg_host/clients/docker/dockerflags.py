@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base.errors import BadInput, bad_input
+from secreg_host.base import utf8
+from secreg_host.base.errors import bad_input
 from secreg_host.clients.foreign import Mine
 from secreg_host.formats import envfile
 
@@ -54,7 +55,7 @@ def words(unit: Unit) -> Iterator[Word]:
         name, _, value = item.partition("=")
         known[name] = (value, None)
     for path, data in unit.files:
-        for assignment in envfile.parse(data.decode(errors="replace"), str(path))[0]:
+        for assignment in envfile.parse(utf8.shown(data), str(path))[0]:
             known[assignment.key] = (assignment.value, path)
     for text in unit.argv:
         match = re.fullmatch(r"\$(\{)?(\w+)\}?", text)
@@ -140,19 +141,13 @@ class Flags:
             )
         return match
 
-    def _bad(self) -> BadInput:
-        return bad_input(self.where, "can't be edited safely", f"add {FLAG} to {self.variable} by hand")
-
     def entries(self, data: bytes | None) -> tuple[str, ...]:
-        match = self._line((data or b"").decode(errors="surrogateescape"))
+        match = self._line(utf8.lossless(data or b""))
         given = [Word(text) for text in match["body"].split()] if match else []
         return tuple(value for value, _ in values(given, FLAG))
 
     def add(self, data: bytes | None, wanted: tuple[str, ...]) -> tuple[bytes, tuple[str, ...], bool]:
-        try:
-            text = (data or b"").decode()
-        except UnicodeDecodeError:
-            raise self._bad() from None
+        text = utf8.exact(data or b"", self.where)
         present = self.entries(data)
         missing = tuple(entry for entry in dict.fromkeys(wanted) if entry not in present)
         if not missing:
@@ -167,11 +162,11 @@ class Flags:
         start = match.start("quote")
         new = (text[:start] + value + text[match.end() :]).encode()
         if self.entries(new) != (*present, *missing):
-            raise self._bad()
+            raise bad_input(self.where, "can't be edited safely", f"add {FLAG} to {self.variable} by hand")
         return new, missing, False
 
     def take_out(self, data: bytes, mine: Mine) -> bytes | None:
-        text = data.decode(errors="surrogateescape")
+        text = utf8.lossless(data)
         match = self._line(text)
         if match is None:
             return data
@@ -180,6 +175,6 @@ class Flags:
             body = re.sub(rf"(^|\s+){FLAG}[ =]{re.escape(entry)}(?=\s|$)", "", body, count=1)
         if mine.made and not body.strip():
             left = text[: match.start()] + text[match.end() :].removeprefix("\n")
-            return left.encode(errors="surrogateescape") if left or mine.before is not None else None
+            return utf8.back(left) if left or mine.before is not None else None
         left = text[: match.start("body")] + body.lstrip() + text[match.end("body") :]
-        return left.encode(errors="surrogateescape")
+        return utf8.back(left)

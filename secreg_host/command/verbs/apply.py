@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import logging
 
 from secreg_host.apply import apply
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
+from secreg_host.base import journal
 from secreg_host.base.errors import Exit
-from secreg_host.base.journal import Level, notify, record, say
 from secreg_host.command import instance, status
 from secreg_host.command.call import Call
+
+log = logging.getLogger(__name__)
 
 ABOUT = "one apply, as the units run it"
 
@@ -25,18 +28,19 @@ def run(call: Call) -> int:
     """One apply. A start that serves has succeeded, whatever is held back."""
     one, start = instance.of(call), call.args.start
     wish = Wish("apply", {}, create=start, start=start)
-    report = apply.apply(Stage(one.host, one.services), wish, instance.following(one.host))
+    report = apply.apply(Stage(one.host, one.services), wish, one.follow)
     _record(report, all_of_them=start)
     line = status.one_line(report, report.served)
-    notify(f"STATUS={line}")
+    journal.notify(f"STATUS={line}")
     one.tell(report)
     if report.changed:
-        say(line)
+        log.info(line)
     return Exit.DONE if start else apply.exit_code(report)
 
 
 def _record(report: Report, *, all_of_them: bool) -> None:
     """Findings, one entry of the journal each: those that are new, or all."""
     for finding in report.findings if all_of_them else report.fresh:
-        level = {"warning": Level.WARNING, "waiting": Level.INFO}.get(finding.kind, Level.ERROR)
-        record(f"{finding.kind}: {finding.problem}", level, kind=finding.kind, **finding.facts)
+        level = {"warning": logging.WARNING, "waiting": logging.INFO}.get(finding.kind, logging.ERROR)
+        entry = journal.entry({"kind": finding.kind, **finding.facts})
+        log.log(level, f"{finding.kind}: {finding.problem}", extra=entry)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from secreg_host.base import files, reserve
+from secreg_host.base import files, marks, reserve
 from secreg_host.base.errors import Exit
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import htpasswd, instance, printing
 from secreg_host.command.call import Call
 from secreg_host.formats import hashoptions
-from secreg_host.wanted import sources
 from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.settings import Settings
 
@@ -37,11 +36,11 @@ def run(call: Call) -> int:
     if request.file is not None and request.file.resolve() == paths.htpasswd.resolve():
         files.make_directory(paths.state, 0o700)
         own = htpasswd.Place(paths.state, reserve.of_state(paths))
-    before = sources.mark(str(paths.htpasswd))
+    before = marks.mark(paths.htpasswd)
     code = htpasswd.run(
         call.args, request, lambda: hashoptions.split_options(settings().opt, "OPT"), sys.stdin, sys.stdout, own
     )
-    if code != Exit.DONE or sources.mark(str(paths.htpasswd)) == before:
+    if code != Exit.DONE or marks.mark(paths.htpasswd) == before:
         return code
     found = one.let_users_count()
     printing.findings(found)

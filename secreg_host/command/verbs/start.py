@@ -40,7 +40,9 @@ def run(call: Call) -> int:
     """Set up, start, and say how to log in."""
     args = call.args
     if args.disposable and not args.foreground:
-        raise bad_input("", "--disposable goes with --foreground", "secure-registry start --foreground --disposable")
+        raise bad_input(
+            "--disposable", "it goes with --foreground only", "secure-registry start --foreground --disposable"
+        )
     if args.disposable:
         with tempfile.TemporaryDirectory(prefix="secure-registry-") as directory:
             Path(directory).chmod(0o711)

@@ -41,7 +41,7 @@ def run(call: Call) -> int:
         print(known.show(line=args.line), end="")
         return Exit.DONE
     if unknown := [name for name in args.client if name not in trust.NAMES]:
-        raise bad_input("", f"{unknown[0]!r} is no client that is known here", f"of: {', '.join(trust.NAMES)}")
+        raise bad_input("trust", f"{unknown[0]!r} is no client that is known", f"name one of: {', '.join(trust.NAMES)}")
     if args.action == "check":
         return _check(host, known, args.client)
     with files.lock(host.paths.lock, f"trust {args.action}"):
@@ -55,7 +55,7 @@ def run(call: Call) -> int:
 
 def _check(host: Host, known: trust.Trust, names: list[str]) -> int:
     if known.served is None:
-        raise SecregError("nothing serves yet", "secure-registry start")
+        raise SecregError("nothing serves yet, so no client can be checked", "secure-registry start")
     checked, problems = trustcheck.check(host.paths, known.served, names)
     for one in checked:
         print(one)

@@ -1,0 +1,1 @@
+"""What /etc says, one file a part: what stands and falls together."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from secreg_host.base import reading, records
+from secreg_host.base import marks, reading
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
@@ -51,7 +51,7 @@ class NginxPart(Part):
 
     def outside_now(self) -> dict[str, str]:
         """`outside` as it is now; the digest of what can't be read is that of nothing."""
-        return {name: records.digest(reading.peek(Path(name), reading.OTHER)) for name in self.outside}
+        return {name: marks.digest(reading.peek(Path(name), reading.OTHER)) for name in self.outside}
 
     @classmethod
     def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
@@ -117,7 +117,7 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         listens=listens,
         origin={f"front/{name}": str(path) for name, path in found.origin.items()},
         own_pair=found.own_pair,
-        outside={str(path): records.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
+        outside={str(path): marks.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
         watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),
     )
     return Reading(part, warnings=plainhttp.warnings(found.servers))

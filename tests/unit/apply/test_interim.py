@@ -8,6 +8,7 @@ import pytest
 
 from secreg_host.apply import activate, interim
 from secreg_host.apply.activate import Stage
+from secreg_host.base import waiting
 from secreg_host.base.errors import SecregError
 
 
@@ -16,7 +17,7 @@ class Start:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, reached: bool = False, works: bool = True) -> None:
         self.now, self.did, self.works = 0.0, list[str](), works
-        monkeypatch.setattr(interim.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(waiting.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(activate, "reaches", lambda _: reached)
         monkeypatch.setattr(activate, "activate", self.activate)
         nothing: Any = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.base import files, leftovers, temporary
+from secreg_host.base import files, leftovers, temporary, waiting
 from secreg_host.clients import foreign, trust
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
@@ -158,7 +158,7 @@ def test_a_directory_that_is_not_there_or_does_not_answer_is_passed_by(
     (tmp_path / "file").touch()
     temporary.sweep(tmp_path / "file")
     monkeypatch.setattr(temporary.distant, "mount_of", lambda _: str(tmp_path))
-    monkeypatch.setitem(temporary.distant._silent, str(tmp_path), float("inf"))
+    monkeypatch.setitem(temporary.distant._silent, str(tmp_path), waiting.within(600))
     (tmp_path / ".x.secreg.new").touch()
     temporary.sweep(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"file", ".x.secreg.new"}

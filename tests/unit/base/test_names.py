@@ -68,6 +68,43 @@ def test_labels_with_dots_between_them(name: str) -> None:
     assert names.is_host_name(name) == (len(name) <= 253 and not number)
 
 
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [("a.example", "a.example:443"), ("192.0.2.1", "192.0.2.1:443"), ("2001:db8::1", "[2001:db8::1]:443")],
+)
+def test_a_host_and_a_port_are_one_word(host: str, written: str) -> None:
+    assert names.place(host, 443) == written
+    assert names.bare(names.bracketed(host)) == names.bare(host) == host
+    assert names.is_ipv6(host) == written.startswith("[")
+
+
+@pytest.mark.parametrize("text", ["[", "]", "[]", "[::1", "::1]", ""])
+def test_half_of_the_brackets_is_no_address(text: str) -> None:
+    assert not names.is_address(names.bare(text))
+
+
+@pytest.mark.parametrize("digits", ["0", "65536", "99999", "", "-1", "+1", "1_0", " 1", "\u0661", "1" * 5000])
+def test_no_ports(digits: str) -> None:
+    assert names.port(digits) is None
+
+
+def test_ports() -> None:
+    assert [names.port(digits) for digits in ("1", "00443", "65535")] == [1, 443, 65535]
+
+
+@given(st.ip_addresses())
+def test_an_address_as_it_is_sent(address: names.IPAddress) -> None:
+    assert names.packed(address.packed) == address
+    assert address in names.network(address) and names.network(address).num_addresses == 1
+
+
+def test_networks() -> None:
+    inside = names.address("10.1.2.3")
+    assert inside in names.network("10.0.0.0/8") and inside not in names.network("fc00::/7")
+    with pytest.raises(ValueError):
+        names.network("registry.example")
+
+
 def test_what_is_reached_by_an_address_alone() -> None:
     assert served._reaches("registry.example", "192.0.2.1") and served._reaches("192.0.2.1", "192.0.2.1")
     assert not served._reaches("::1", "192.0.2.1")

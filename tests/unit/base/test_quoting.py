@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from secreg_host.base import quoting, templating
 from secreg_host.base.paths import TEMPLATES
-from secreg_host.formats import nginxsyntax, opensslcnf
+from secreg_host.formats import nginxsyntax, opensslsyntax
 
 NASTY = [
     "$(touch /pwned)", "`id`", "a b", "'", '"', "\\", "a\\", "%n", "%", "${x}", ";", "{", "}", "#", "\n", "\t", "\x7f",
@@ -124,12 +124,13 @@ def test_paths_in_yaml(path: str) -> None:
 
 
 @given(TEXT)
+@example("a `b` c")
 def test_openssl(text: str) -> None:
     value = quoted(quoting.openssl, text)
     if value is None:
         assert quoting.CONTROL.search(text) or text != text.strip()
-    elif not re.search(r"[\x80-\x9f\u2028\u2029]", text):  # ends of lines to Python, not to OpenSSL
-        found, problems = opensslcnf.sections(f"[a]\nx = {value}\ny = 1\n", "f")
+    else:
+        found, problems = opensslsyntax.sections(f"[a]\nx = {value}\ny = 1\n", "f")
         assert not problems and {name: item.text for name, item in found["a"].items()} == {"x": text, "y": "1"}
 
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from secreg_host.base.errors import BadInput, SecregError
+from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
-from secreg_host.base.records import digest
 from secreg_host.clients import foreign, owned, served, trust, trust_containerd, trust_podman, trust_system
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.clients.trust import Trust
@@ -190,7 +190,7 @@ def test_podman_and_containerd_files() -> None:
     ],
 )
 def test_containerd_config_path(text: str, found: tuple[str, ...]) -> None:
-    assert trust_containerd.config_paths(text.encode()) == found
+    assert trust_containerd.config_paths(text.encode(), "f") == found
 
 
 def test_containerd_without_config_path_is_warned_of(host: Host) -> None:

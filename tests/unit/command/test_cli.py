@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,53 @@ def test_errors_are_told_with_their_remedy(
 def test_disposable_goes_with_foreground(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["start", "--disposable", "--root", str(root)], {}) == 2
     assert "--foreground" in capsys.readouterr().err
+
+
+def verbs(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
+    """Every command, and every action of one, as it is typed."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, one in action.choices.items():
+                inner = list(verbs(one))
+                yield from ([name, *words] for words in inner or [[]])
+
+
+VERBS = list(verbs(cli.build_parser()))
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_each_command_can_be_debugged(words: list[str]) -> None:
+    assert {"reload", "apply", "trust"} <= {words[0] for words in VERBS}
+    for argv in ([*words, "--debug"], ["--debug", *words]):
+        assert cli.build_parser().parse_args(argv).debug
+    assert not hasattr(cli.build_parser().parse_args(words), "debug")
+
+
+def test_debugging_shows_no_argument_of_the_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Apache's tool takes a password there."""
+    assert cli.main(["htpasswd", "-nb", "alice", "hunter2", "--debug", "--root", str(root)], {}) == 0
+    said = capsys.readouterr().err
+    assert f"secure-registry {__version__}: htpasswd, process {os.getpid()}" in said and "exit code 0" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "verbs"),
+    [
+        (["status", "--json"], ("status",)),
+        (["--root", "/srv", "stop"], ("stop",)),
+        (["htpasswd", "-D", "status"], ()),
+        (["help", "status"], ()),
+        (["--help"], ()),
+        ([], ()),
+    ],
+)
+def test_only_the_verb_that_is_typed_is_loaded(argv: list[str], verbs: tuple[str, ...]) -> None:
+    """Not where that could be two: then all are there, and the parser finds out."""
+    assert cli.typed(argv) == verbs
+
+
+def test_a_users_name_may_be_that_of_a_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["htpasswd", "-nb", "status", "secret", "--root", str(root)], {}) == 0
+    assert capsys.readouterr().out.startswith("status:$")
+    assert {"gencert", "trust", "uninstall"} <= set(cli.build_parser().format_help().split())

@@ -34,8 +34,9 @@ def test_what_was_loaded_and_replaced_is_noticed(tmp_path: Path, monkeypatch: py
     assert ready.outdated(loaded)
 
 
+@pytest.mark.parametrize(("word", "argv"), [(ask.ASKED, ["apply"]), (ask.DEBUGGED, ["apply", "--debug"])])
 def test_an_apply_speaks_to_whoever_asked_and_ends_as_it_ends(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    word: bytes, argv: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def apply(argv: list[str]) -> int:
         print(f"this is {argv}")
@@ -46,12 +47,12 @@ def test_an_apply_speaks_to_whoever_asked_and_ends_as_it_ends(
     reading, writing = os.pipe()
     asking, asked = socket.socketpair()
     with asking, asked, socket.socket(socket.AF_UNIX) as listener:
-        socket.send_fds(asking, [b"\0"], [writing, writing])
+        socket.send_fds(asking, [word], [writing, writing])
         os.close(writing)
         ready._serve(listener, asked)
         assert asking.recv(1) + asking.recv(1) == ask.BEGUN + b"\3"
     with os.fdopen(reading) as said:
-        assert said.read() == "this is ['apply']\n"
+        assert said.read() == f"this is {argv}\n"
     assert capfd.readouterr().out == ""
 
 
@@ -91,3 +92,26 @@ def test_who_asked_is_told_what_to_look_at(
         assert "did not begin" in capfd.readouterr().err
         assert ask.main() == ask.UNHEARD  # it is stopped: the kernel takes the connection, nobody answers
     assert "does not answer" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "word"), [(b"1", ask.DEBUGGED), (b"0", ask.ASKED)])
+def test_an_apply_is_debugged_for_whoever_wants_it(
+    value: bytes, word: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What systemd has in its environment when an apply is asked for counts, not what it had when this began."""
+    monkeypatch.setattr(ask, "SOCKET", str(tmp_path / "apply.sock"))
+    monkeypatch.setitem(ask.environ, b"SECREG_DEBUG", value)
+    heard = []
+    with socket.create_server(ask.SOCKET, family=socket.AF_UNIX) as listener:
+
+        def answer() -> None:
+            link, _ = listener.accept()
+            with link:
+                heard.append(link.recv(1))
+                link.sendall(ask.BEGUN + b"\3")
+
+        answers = threading.Thread(target=answer)
+        answers.start()
+        assert ask.main() == 3
+        answers.join()
+    assert heard == [word]

@@ -38,8 +38,8 @@ def test_value_as_systemd_reads_it(line: str, value: str) -> None:
     assert values(line + "\n") == {"A": value}
 
 
-def test_comments_blank_lines_and_a_bom() -> None:
-    assert values("\ufeff# one\n\n; two \\\n still\nA=1\n   # three\nB=2") == {"A": "1", "B": "2"}
+def test_comments_and_blank_lines() -> None:
+    assert values("# one\n\n; two \\\n still\nA=1\n   # three\nB=2") == {"A": "1", "B": "2"}
 
 
 def test_every_problem_has_its_line() -> None:

@@ -57,7 +57,7 @@ def handshake(ca: bytes, pair: KeyPair, name: str, tmp_path: object) -> None:
 
 
 def made(text: str = CNF, key_type: str = "P-256") -> tuple[KeyPair, KeyPair]:
-    request = opensslcnf.parse(text, "openssl.cnf")
+    request = opensslcnf.parse(text.encode(), "openssl.cnf")
     ca = certs.make_ca(request.dns_names, request.addresses, NOW, "Void", "host")
     return ca, certs.issue(ca, request, key_type, 90, NOW)
 
@@ -77,7 +77,7 @@ def test_another_name_is_refused(tmp_path: object) -> None:
 @pytest.mark.parametrize("outside", ["DNS.3 = evil.example", "IP.3 = 8.8.8.8"])
 def test_a_stolen_ca_key_signs_nothing_else(outside: str, tmp_path: object) -> None:
     ca, _ = made()
-    request = opensslcnf.parse(CNF + outside, "f")
+    request = opensslcnf.parse((CNF + outside).encode(), "f")
     assert certs.outside(ca.crt, request.dns_names, request.addresses) == (outside.partition(" = ")[2],)
     stolen = certs.issue(ca, request, "P-256", 90, NOW)
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
@@ -86,16 +86,15 @@ def test_a_stolen_ca_key_signs_nothing_else(outside: str, tmp_path: object) -> N
 
 def test_subdomains_and_private_addresses_are_within(tmp_path: object) -> None:
     ca, _ = made()
-    request = opensslcnf.parse(
-        CNF + "DNS.3 = a.b.registry.example.org\nDNS.4=localhost\nIP.3 = 10.1.2.3\nIP.4=fd00::7", "f"
-    )
+    more = "DNS.3 = a.b.registry.example.org\nDNS.4=localhost\nIP.3 = 10.1.2.3\nIP.4=fd00::7"
+    request = opensslcnf.parse((CNF + more).encode(), "f")
     assert certs.outside(ca.crt, request.dns_names, request.addresses) == ()
     handshake(ca.crt, certs.issue(ca, request, "P-256", 90, NOW), "10.1.2.3", tmp_path)
 
 
 def test_reissuing_touches_no_client(tmp_path: object) -> None:
     ca, first = made()
-    second = certs.issue(ca, opensslcnf.parse(CNF, "f"), "P-256", 90, NOW)
+    second = certs.issue(ca, opensslcnf.parse(CNF.encode(), "f"), "P-256", 90, NOW)
     assert first.crt != second.crt and first.key != second.key
     handshake(ca.crt, second, "host", tmp_path)
     assert certs.is_issued_by(second.crt, ca.crt) and not certs.is_issued_by(second.crt, made()[0].crt)
@@ -109,7 +108,7 @@ def test_what_is_issued_is_judged_good_and_lasts_as_asked() -> None:
         (found.certificate.not_after - NOW - timedelta(days=90)).total_seconds()) < 2  # fmt: skip
     assert found.certificate.names == ("registry.example.org", "host")
     assert found.certificate.addresses == (ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1"))
-    late = certs.issue(ca, opensslcnf.parse(CNF, "f"), "P-256", 90, NOW + timedelta(days=certs.CA_DAYS - 10))
+    late = certs.issue(ca, opensslcnf.parse(CNF.encode(), "f"), "P-256", 90, NOW + timedelta(days=certs.CA_DAYS - 10))
     judged = pairs.judge(late, "crt", "key", NOW + timedelta(days=certs.CA_DAYS - 10)).certificate
     assert judged and judged.not_after <= NOW + timedelta(days=certs.CA_DAYS)
 
@@ -144,12 +143,22 @@ def test_a_chain_in_the_wrong_order_is_told() -> None:
         ("[req]\ndefault_bits = 512", "not a number from 2048"),
         ("[req]\ndistinguished_name = gone", "no such section"),
         ("nonsense", "neither [section] nor"),
+        ("[dn]\nOU = Joe's", "the quote ' is not closed"),
+        ("[dn]\nOU = $ENV::HOME", "the environment is not the same"),
+        ("[dn]\nDC = example", "this attribute is not known"),
+        ("[dn]\nOU = \0", "holds a NUL byte"),
+        ("[alt_names]\nDNS.1 = again.example", "the same name as in line 14"),
+        ("[alt_names]\nDNS.3 = bücher.example", "not a host name as clients ask for it"),
+        ("[alt_names]\nemail.1 = a@b.example", "neither DNS nor IP"),
+        (".include other.cnf", "other files are not read"),
+        ("[alt_names] # \\\nDNS.3 = c.example", "a comment that swallows"),
+        ("[alt_names] DNS.3 = c.example", "not a section alone"),
     ],
 )
 def test_openssl_cnf_errors_have_lines(line: str, said: str) -> None:
     text = CNF + line + "\n"
     with pytest.raises(BadInput) as caught:
-        opensslcnf.parse(text, "openssl.cnf")
+        opensslcnf.parse(text.encode(), "openssl.cnf")
     assert any(said in problem.what for problem in caught.value.problems), caught.value.problems
     assert caught.value.problems[0].where.startswith("openssl.cnf:")
 
@@ -170,7 +179,7 @@ commonName_default = $name
 subjectAltName = DNS:${name}, IP:10.0.0.1, \
   DNS:*.apps.example.org
 """
-    found = opensslcnf.parse(text, "f")
+    found = opensslcnf.parse(text.encode(), "f")
     assert found.subject == (("C", "DE"), ("O", "Our, own"), ("CN", "registry.example.org"))
     assert found.dns_names == ("registry.example.org", "*.apps.example.org")
     assert [str(address) for address in found.addresses] == ["10.0.0.1"]

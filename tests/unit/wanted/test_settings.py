@@ -24,7 +24,7 @@ def problems(text: str | None, **environment: str) -> list[str]:
 
 
 def test_defaults_are_those_of_the_original() -> None:
-    assert load(None) == load("") == Settings()
+    assert load(None) == load("") == settings.default()
     found = Settings()
     assert (found.username, found.c, found.st, found.l, found.o, found.port) == (
         "docker",

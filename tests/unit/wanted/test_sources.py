@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.base import distant
+from secreg_host.base import distant, marks
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.wanted import sources
@@ -46,7 +46,7 @@ def test_every_link_on_the_way_is_seen(paths: Paths, tmp_path: Path) -> None:
     (tmp_path / "archive/1.pem").touch()
     (tmp_path / "live/crt.pem").symlink_to("../archive/1.pem")
     paths.crt.symlink_to(tmp_path / "live/crt.pem")
-    steps = list(sources.along(paths.crt))
+    steps = list(marks.along(paths.crt))
     assert steps == [paths.crt, tmp_path / "live/crt.pem", tmp_path / "archive/1.pem"]
     assert {tmp_path / "live", tmp_path / "archive"} <= set(sources.directories(paths, ()))
 
@@ -66,7 +66,8 @@ def test_a_file_with_another_name_is_watched_itself(
     events.close()
     images = tmp_path / "images"
     images.mkdir()
-    elsewhere = {str(paths.nginx_conf): None, str(images): None}  # a file that is written where it is mounted from
+    disk = distant.Mount("ext4", frozenset())
+    elsewhere = {str(paths.nginx_conf): disk, str(images): disk}  # a file that is written where it is mounted from
     monkeypatch.setattr(distant, "mounts", lambda: elsewhere)
     watched = sources.directories(paths, (str(images),))
     assert paths.nginx_conf in watched and images not in watched  # which the watchdog may not even look into

@@ -77,7 +77,7 @@ def test_the_watchdog_tries_when_the_time_has_come(paths: Paths, monkeypatch: py
     retries.failed(paths, AWAY, start=start)
     watcher.look(periodic=False)
     assert asked == [] and 0 < watcher.pause <= PAUSES[0]
-    monkeypatch.setattr(watch, "time", SimpleNamespace(time=lambda: time.time() + 1.5, monotonic=time.monotonic))
+    monkeypatch.setattr(watch, "time", SimpleNamespace(time=lambda: time.time() + 1.5))
     watcher.look(periodic=True)
     watcher.look(periodic=False)  # an event: who was asked has not written down anything new
     assert (asked, watcher.pause) == (["start" if start else "reload"], CHECK_SECONDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.base import records
+from secreg_host.base import records, waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.wanted import sources
@@ -115,7 +115,7 @@ def test_users_that_are_gone_from_memory_are_brought_back(applies: Applies) -> N
 def test_what_can_not_wait(applies: Applies, monkeypatch: pytest.MonkeyPatch) -> None:
     """.htpasswd changed while an apply runs: it is told once for each change, and more and more patiently."""
     now = 1000.0
-    monkeypatch.setattr(watch.time, "monotonic", lambda: now)
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now)
     urgent = Watcher(applies.paths, applies).hurry()
     (applies.paths.etc / "nginx.conf").touch()
     now += 10

@@ -1,0 +1,72 @@
+"""Whether a file is still the same, in two notions: its mark, which is what stat(2) says of it and costs no reading,
+and the digest of its content.
+
+A mark holds what any way of saving changes: device, inode, size, times, mode and owner. Links are followed one by one,
+so that a new target of any of them is seen (certbot's live/ -> archive/). What does not answer is the same for as long
+as it does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from secreg_host.base import distant
+from secreg_host.base.errors import SecregError
+
+Link = Callable[[Path], Path | None]
+
+
+def digest(*pieces: bytes) -> str:
+    """SHA-256 of `pieces`, one after the other, in hexadecimal."""
+    return hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def mark(path: Path | str, link: Link | None = None) -> str:
+    """What changes whenever the file at `path` does, or a link on the way to it, or whether it is there."""
+    try:
+        return distant.ask(path, lambda: "\n".join(f"{step} {_here(step)}" for step in along(Path(path), link=link)))
+    except SecregError:
+        return f"{path} does not answer"
+
+
+def _here(step: Path) -> str:
+    try:
+        return of(step.lstat())
+    except OSError as error:
+        return str(error.errno)
+
+
+def of(status: os.stat_result) -> str:
+    """The mark of one file by itself, of which stat(2) said `status`. What is in a directory is no part of its mark."""
+    times = (status.st_mtime_ns, status.st_ctime_ns) if not stat.S_ISDIR(status.st_mode) else ()
+    owner = f"{status.st_uid} {status.st_gid}"
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {times} {status.st_mode:o} {owner}"
+
+
+def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:
+    """`path` and every link on the way to where its bytes are, as absolute paths without links in front; unless `far`,
+    only as far as it leads through file systems that answer. link: `leads`, or what remembers it for many paths."""
+    target = link or leads
+    pending = [path]
+    for _ in range(distant.LINKS):
+        if not pending:
+            return
+        current = pending.pop()
+        if not far and distant.below(current):
+            return
+        step = next((parent for parent in reversed(current.parents) if target(parent)), None) or current
+        yield step
+        if (found := target(step)) is not None:
+            pending.append(found / current.relative_to(step))
+
+
+def leads(link: Path) -> Path | None:
+    """Where `link` leads; None if it is none, or not to be seen."""
+    try:
+        return Path(os.path.normpath(link.parent / link.readlink()))
+    except OSError:
+        return None

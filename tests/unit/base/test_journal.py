@@ -1,0 +1,108 @@
+"""Where what is logged goes: a terminal, stderr with priorities, entries of the journal."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base import journal
+
+log = logging.getLogger("secreg_host.base.one")
+
+
+@pytest.fixture
+def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The journal's socket."""
+    monkeypatch.setattr(journal, "JOURNAL", str(tmp_path / "journal"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(journal.JOURNAL)
+        receiver.setblocking(False)
+        yield receiver
+
+
+def fields(data: bytes) -> dict[str, str]:
+    """An entry of the native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
+    found = {}
+    while data:
+        name, _, rest = data.partition(b"\n")
+        (size,) = struct.unpack("<Q", rest[:8])
+        found[name.decode()] = rest[8 : 8 + size].decode()
+        data = rest[8 + size + 1 :]
+    return found
+
+
+def test_a_terminal_gets_the_plain_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    log.info("one\ntwo")
+    log.error("100 %", extra=journal.entry({"kind": "rejected"}))
+    log.debug("not asked for")
+    assert capsys.readouterr().err == "one\ntwo\n100 %\n"
+
+
+def test_each_line_has_its_priority_where_the_journal_reads(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    journal.start(debug=True)
+    log.info("one\ntwo")
+    log.warning("three")
+    log.error("four")
+    log.debug("ran %s", "x")
+    said = capsys.readouterr().err.splitlines()
+    assert said[:4] == ["<6>one", "<6>two", "<4>three", "<3>four"]
+    assert said[4].startswith("<7>debug: ") and said[4].endswith(" ms one: ran x")
+
+
+def test_an_entry_has_fields_and_says_where_it_comes_from(
+    entries: socket.socket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    log.warning("a\nb", extra=journal.entry({"kind": "warning", "where": "x:1"}))
+    found = fields(entries.recv(1 << 16))
+    assert found.pop("CODE_FILE") == __file__ and int(found.pop("CODE_LINE")) > 1
+    assert found == {
+        "MESSAGE": "a\nb",
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "secure-registry",
+        "OBJECT_SYSTEMD_UNIT": "secure-registry.service",
+        "CODE_FUNC": "test_an_entry_has_fields_and_says_where_it_comes_from",
+        "SECREG_KIND": "warning",
+        "SECREG_WHERE": "x:1",
+    }
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_kept_is_in_the_journal_alone_if_there_is_one(
+    entries: socket.socket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    log.error("a bug", extra=journal.entry({"kind": "bug"}, kept=True))
+    assert fields(entries.recv(1 << 16))["MESSAGE"] == "a bug" and capsys.readouterr().err == ""
+    monkeypatch.setattr(journal, "JOURNAL", "/nowhere")
+    log.error("a bug", extra=journal.entry({"kind": "bug"}, kept=True))
+    assert capsys.readouterr().err == "a bug\n"
+
+
+@pytest.mark.parametrize(("value", "debugged"), [("1", True), ("yes", True), ("0", False), ("", False)])
+def test_the_environment_is_as_good_as_the_option(
+    value: str, debugged: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(journal.DEBUG, value)
+    journal.start()
+    log.debug("x")
+    assert bool(capsys.readouterr().err) is debugged
+
+
+def test_what_can_not_be_told_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        log.error("x")
+        with pytest.raises(OSError):
+            full.close()
+    log.error("x")
