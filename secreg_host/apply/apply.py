@@ -76,6 +76,8 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
+        if current is None:  # it may be damaged, and what served it still runs
+            activate.retire_strays(stage, chosen)
         users.settle()
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))

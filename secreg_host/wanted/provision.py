@@ -51,11 +51,11 @@ def provision(
     replaced = _replaced_password(disk, environment)
     facts = defaults.facts(host)
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
-    written += _certificate(disk, settings, facts, create=create)
     anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
-    more, password = _first_user(disk, settings, create=anew)
+    more, password = _first_user(disk, settings, create=anew, replaced=replaced)
     if replaced:
         paths.password.unlink(missing_ok=True)
+    written += _certificate(disk, settings, facts, create=create)  # last: a bad openssl.cnf holds back nothing else
     return Provisioned(tuple(write.path for write in (*written, *more)), password)
 
 
@@ -123,18 +123,21 @@ def _certificate(disk: Snapshot, settings: Settings, facts: defaults.Facts, *, c
     return written
 
 
-def _first_user(disk: Snapshot, settings: Settings, *, create: bool) -> tuple[list[Write], str | None]:
+def _first_user(
+    disk: Snapshot, settings: Settings, *, create: bool, replaced: bool = False
+) -> tuple[list[Write], str | None]:
     """.htpasswd with the first user, and .password when the password is ours to keep.
 
     An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by
     `setup`: until then it admits nobody. One that is linked is the administrator's, also while its target is away.
+    replaced: the password is another one, though it stands in no file.
     """
     from secreg_host.formats import hashoptions, users
 
     paths = disk.paths
     stamp = _stamp(disk, settings)
     seen = records.peek(paths.state / "credentials.json", {"stamp": list})
-    if reading.is_there(paths.htpasswd) and seen.get("stamp") == stamp:
+    if reading.is_there(paths.htpasswd) and seen.get("stamp") == stamp and not replaced:
         return [], None
     try:
         now = disk.read(paths.htpasswd, reading.HTPASSWD)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import users
 from secreg_host.host.host import Host
@@ -51,3 +52,22 @@ def test_a_password_that_changes_while_it_is_hashed(host: Host, monkeypatch: pyt
     assert admitted(host, "three")
     monkeypatch.setattr(users, "verify", lambda *_: pytest.fail("nothing changed, so nothing is verified"))
     first_user(host)
+
+
+def test_a_broken_openssl_cnf_holds_back_no_password(host: Host) -> None:
+    def provisioned(environment: dict[str, str]) -> None:
+        disk = Snapshot(host.paths, sources.marks(host.paths, ()))
+        provision.provision(host, disk, settings_part.read(disk, environment), environment, create=True)
+
+    quick = {"OPT": "-5 -r 1000"}
+    provisioned(quick)
+    made = host.paths.password.read_text().strip()
+    assert admitted(host, made)
+    write(host.paths.openssl_cnf, "broken")
+    with pytest.raises(BadInput, match="openssl.cnf"):
+        provisioned({**quick, "PASSWORD": "two"})
+    assert admitted(host, "two") and not host.paths.password.exists(), "it would count again at the next edit"
+    write(host.paths.conf, "OPT='-5 -r 1000'\nPASSWORD=three\n")
+    with pytest.raises(BadInput, match="openssl.cnf"):
+        provisioned({})
+    assert admitted(host, "three")
