@@ -13,6 +13,7 @@ from secreg_host.apply import report as reports
 from secreg_host.apply import seen as reading
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
+from secreg_host.apply.seen import Seen
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, files, leftovers, marks, records, reserve
@@ -76,6 +77,8 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
+        if current is None:  # it may be damaged, and what served it still runs
+            activate.retire_strays(stage, chosen)
         users.settle()
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
@@ -91,7 +94,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         since=before.since if before.since and before.generation == serving else time.time(),
         findings=every,
         waiting=seen.waiting | upgrades.waiting(held, before),
-        fingerprint=seen.fingerprint if seen.users == users.mark else "",
+        fingerprint=_counted_as_seen(seen, users, every),
         users=counted,
         sources=seen.sources,
         checked=chosen.name,
@@ -103,15 +106,27 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         provisioned=seen.provisioned,
         served=chosen if live else None,
     )
-    if away := [finding.problem for finding in unproven if finding.kind == "away"]:
+    _keep(host, report, before)
+    return report
+
+
+def _keep(host: Host, report: Report, before: Report) -> None:
+    """Remember `report`, and what is to be tried again, and forget what nobody needs any more."""
+    if away := [finding.problem for finding in report.findings if finding.kind == "away"]:
         retries.failed(host.paths, away, start=False)
-    elif live:
+    elif report.generation:
         retries.done(host.paths)
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves
         reports.save(host.paths, report, before)
         generations.prune(host)
     reserve.of_state(host.paths).keep()
-    return report
+
+
+def _counted_as_seen(seen: Seen, users: Users, every: tuple[Finding, ...]) -> str:
+    """The fingerprint that the watchdog compares with; "" has it ask for an apply of the same files again, after pauses
+    that grow: .htpasswd is another one by now, or what was rejected is no fault of a file but of a lack of room."""
+    room = any(reserve.tells_full(finding.problem.what) for finding in every)
+    return seen.fingerprint if seen.users == users.mark and not room else ""
 
 
 def _redo(host: Host) -> tuple[Finding, ...]:

@@ -69,9 +69,9 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     waiting: dict[str, float] = {}
     known = current.parts if current is not None else Parts()
     parts = Parts()
-    disk = Snapshot(host.paths)
     own = set(sources.own_files(host.paths))
     begun = sources.marks(host.paths, (), own)
+    disk = Snapshot(host.paths, begun)
 
     def add(kind: type[Part], one: Reading[Part]) -> None:
         nonlocal parts

@@ -78,6 +78,11 @@ def of_state(paths: Paths) -> Reserve:
     return Reserve(paths.state / "reserve", STATE_SIZE)
 
 
+def tells_full(words: str) -> bool:
+    """Whether `words`, of ours, nginx's or the registry's, say the same."""
+    return any(os.strerror(number).lower() in words.lower() for number in FULL)
+
+
 def is_full(error: SecregError) -> bool:
     """Whether `error` says that there is no room: blocks, inodes, or a quota."""
     cause = error.__cause__

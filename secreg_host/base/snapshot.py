@@ -5,20 +5,21 @@ file is read once. What is to be written goes through here, too; it is read anew
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from secreg_host.base import files, reading, records
+from secreg_host.base import files, marks, reading, records
 from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Ledger, Write
 
 
 class Snapshot:
-    """The files of the instance at `paths`, each read once."""
+    """The files of the instance at `paths`, each read once. begun: their marks (marks.mark) before that, by path."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, begun: Mapping[str, str] | None = None) -> None:
         self.paths = paths
+        self._marks = dict(begun or {})
         self._known: dict[Path, bytes | None] = {}
         self._refused: dict[tuple[Path, int], SecregError] = {}
 
@@ -48,6 +49,13 @@ class Snapshot:
         except SecregError:
             return b""
 
+    def mark(self, path: Path) -> str:
+        """The mark of the file at `path` from before it was read, or since it was written here."""
+        found = self._marks.get(str(path))
+        if found is None:
+            found = self._marks[str(path)] = marks.mark(path)
+        return found
+
     def content(self, path: Path) -> bytes | None:
         """The bytes of the file at `path`; None when there is no regular file, or one that is far too large. Raises
         SecregError when it can't be read."""
@@ -69,3 +77,4 @@ class Snapshot:
                 files.write(write.path, write.data, write.mode)
         for write in writes:
             self._known.pop(write.path, None)
+            self._marks.pop(str(write.path), None)

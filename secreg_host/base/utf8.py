@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from secreg_host.base.errors import bad_input
 
 BOM = "\ufeff"
 """With it some editors begin a file; it is no part of the text."""
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 HINT = "save the file as UTF-8"
 
@@ -26,6 +30,12 @@ def exact(data: bytes, where: str, hint: str = HINT) -> str:
         line = data.count(b"\n", 0, at) + 1
         raise bad_input(f"{where}:{line}", what, hint)
     return found
+
+
+def is_text(found: str) -> bool:
+    """Whether `found`, an argument or a variable of the environment, came as UTF-8: other bytes are surrogates in it
+    (PEP 383), which nothing can be written with."""
+    return SURROGATE.search(found) is None
 
 
 def lossless(data: bytes) -> str:

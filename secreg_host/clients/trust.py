@@ -20,6 +20,7 @@ from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
 from secreg_host.clients import foreign, owned, served, trust_containerd, trust_k3s, trust_podman, trust_system
 from secreg_host.clients.docker import docker as daemon
+from secreg_host.clients.docker import dockerd
 from secreg_host.clients.docker.dockerd import Manager
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
@@ -196,10 +197,10 @@ class Trust:
         if self.manager is None and wanted:
             hint = f'add to "insecure-registries" of {self.paths.docker}/daemon.json: {", ".join(wanted)}'
             return (*problems, Problem(DOCKER, "is left alone where systemd does not run", hint))
-        engine = daemon.Docker(self.paths, self.manager)
-        if wanted or record.target is not None:
+        if wanted or record.target is not None:  # else it is not even looked at: one that is starting is waited for
+            engine = daemon.Docker(self.paths, self.manager)
             problems += engine.follow(record, wanted, lambda new: self._save(DOCKER, new.as_json()))
-        return (*problems, *(engine.dockerd.strangers() if mode != "none" else ()))
+        return (*problems, *(dockerd.strangers(self.paths, self.manager) if mode != "none" else ()))
 
     def docker_found(self) -> bool:
         """Whether Docker is on this host, or a directory of its settings."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, names, utf8
+from secreg_host.base import files, names, records, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
@@ -39,6 +39,22 @@ class Checked:
 
 
 Rules = Callable[[Endpoint, str], Rule]
+NONE = type(None)
+
+
+TLS: dict[Any, records.Shape] = {"ca": (str, [str]), "skip_verify": bool}
+PODMAN: dict[Any, records.Shape] = {"registry": [{"prefix": str, "location": str, "insecure": bool}]}
+CONTAINERD: dict[Any, records.Shape] = {**TLS, "host": {str: TLS}}
+K3S: dict[Any, records.Shape] = {str: ({"tls": ({"ca_file": str, "insecure_skip_verify": bool}, NONE)}, NONE)}
+"""What is read of registries.conf, hosts.toml and the configs of registries.yaml."""
+
+
+def _toml(path: Path, shape: records.Shape) -> dict[str, Any]:
+    """What stands in `path`; nothing where that is not of `shape` or no TOML, which its reader does not take either."""
+    with contextlib.suppress(ValueError, RecursionError, SecregError):
+        found = tomllib.loads(utf8.text(files.read_or_none(path) or b"", str(path)))
+        return found if records.fits(found, shape) else {}
+    return {}
 
 
 def pems(directories: Iterable[Path]) -> tuple[bytes, ...]:
@@ -70,9 +86,8 @@ def podman_rules(paths: Paths) -> Rules:
         paths.containers / "registries.conf",
         *sorted((paths.containers / "registries.conf.d").glob("*.conf")),
     ):
-        with contextlib.suppress(ValueError, SecregError):
-            for table in tomllib.loads(utf8.text(files.read_or_none(path) or b"", str(path))).get("registry", []):
-                loose[str(table.get("prefix") or table.get("location"))] = bool(table.get("insecure"))
+        for table in _toml(path, PODMAN).get("registry", ()):
+            loose[str(table.get("prefix") or table.get("location"))] = bool(table.get("insecure"))
 
     def rule(endpoint: Endpoint, word: str) -> Rule:
         places = [paths.containers / "certs.d" / word, paths.docker / "certs.d" / word]
@@ -87,12 +102,12 @@ def containerd_rules(paths: Paths) -> Rules:
 
     def rule(_: Endpoint, word: str) -> Rule:
         found = Rule()
-        with contextlib.suppress(ValueError, SecregError):
-            directory = paths.containerd / "certs.d" / word
-            whole = tomllib.loads(utf8.text(files.read_or_none(directory / "hosts.toml") or b"", word))
-            for table in (*whole.get("host", {}).values(), whole):  # in this order; the whole is about `server`
-                given = table.get("ca") or ()
-                named = [given] if isinstance(given, str) else given
+        directory = paths.containerd / "certs.d" / word
+        whole = _toml(directory / "hosts.toml", CONTAINERD)
+        for table in (*whole.get("host", {}).values(), whole):  # in this order; the whole is about `server`
+            given = table.get("ca") or ()
+            named = [given] if isinstance(given, str) else given
+            with contextlib.suppress(SecregError):
                 cas = tuple(data for name in named if (data := files.read_or_none(directory / name)))
                 found = Rule(found.insecure or bool(table.get("skip_verify")), (*found.cas, *cas))
         return found
@@ -105,7 +120,8 @@ def k3s_rules(paths: Paths) -> Rules:
     configs: dict[str, Any] = {}
     with contextlib.suppress(SecregError):
         path = paths.k3s / "registries.yaml"
-        configs = trust_k3s.Registries(str(path), {}).load(files.read_or_none(path)).get("configs") or {}
+        found = trust_k3s.Registries(str(path), {}).load(files.read_or_none(path)).get("configs") or {}
+        configs = found if records.fits(found, K3S) else {}
 
     def rule(_: Endpoint, word: str) -> Rule:
         tls = (configs.get(word) or {}).get("tls") or {}
@@ -115,9 +131,17 @@ def k3s_rules(paths: Paths) -> Rules:
     return rule
 
 
-def check(paths: Paths, served: Served, names: Iterable[str]) -> tuple[tuple[Checked, ...], tuple[Problem, ...]]:
+CLIENTS: tuple[tuple[Any, Callable[[Paths], Rules]], ...] = (
+    (trust_podman, podman_rules),
+    (trust_containerd, containerd_rules),
+    (trust_k3s, k3s_rules),
+)
+"""Those with files of their own: their module, and their rules."""
+
+
+def check(paths: Paths, served: Served, asked: Iterable[str]) -> tuple[tuple[Checked, ...], tuple[Problem, ...]]:
     """Every client found here (or named) at every endpoint; and clients that can't be asked."""
-    wanted = set(names)
+    wanted = set(asked)
     rules: dict[str, Rules] = {}
     problems: list[Problem] = []
     if "docker" in wanted or (not wanted and find_program("dockerd")):
@@ -125,24 +149,21 @@ def check(paths: Paths, served: Served, names: Iterable[str]) -> tuple[tuple[Che
             rules["docker"] = docker_rules(paths, dockerinfo.info(paths.docker_socket))
         except SecregError as error:
             problems += error.problems
-    if trust_podman.NAME in wanted or (not wanted and trust_podman.found(paths)):
-        rules[trust_podman.NAME] = podman_rules(paths)
-    if trust_containerd.NAME in wanted or (not wanted and trust_containerd.found(paths)):
-        rules[trust_containerd.NAME] = containerd_rules(paths)
-    if trust_k3s.NAME in wanted or (not wanted and trust_k3s.found(paths)):
-        rules[trust_k3s.NAME] = k3s_rules(paths)
+    for client, rules_of in CLIENTS:
+        if client.NAME in wanted or (not wanted and client.found(paths)):
+            rules[client.NAME] = rules_of(paths)
     installed = any((directory / trust_system.FILE).exists() for directory, _ in paths.anchors)
     if trust_system.NAME in wanted or (not wanted and installed):
         rules[trust_system.NAME] = lambda *_: Rule()
     found = []
-    for client, rule in rules.items():
+    for name, rule in rules.items():
         for endpoint in served.endpoints:
             for word in endpoint.spellings:
-                if client == "docker" and word.endswith("]") and rule(endpoint, endpoint.authority).insecure:
+                if name == "docker" and word.endswith("]") and rule(endpoint, endpoint.authority).insecure:
                     continue  # see Endpoint.insecure_entries
                 one = rule(endpoint, word)
                 how = (
                     "not verified" if one.insecure else "its own CA and the system's" if one.cas else "the system's CAs"
                 )
-                found.append(Checked(client, word, how, handshake.shake(endpoint.host, endpoint.port, one)))
+                found.append(Checked(name, word, how, handshake.shake(endpoint.host, endpoint.port, one)))
     return tuple(found), tuple(problems)

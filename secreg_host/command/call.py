@@ -31,8 +31,11 @@ class Call:
             raise bad_input(str(self.args.verb), "this needs root", hint)
         try:
             quoting.nginx(self.paths.root)
+            str(self.paths.root).encode()
         except ValueError:
             raise bad_input(
-                "--root", "nginx can't take a path with $ or a control character", "name another directory"
+                "--root",
+                "nginx can't take a path with $ or a control character, or one that is not UTF-8",
+                "name another directory",
             ) from None
         return hosts.discover(self.paths)

@@ -82,7 +82,16 @@ def request_of(args: argparse.Namespace, default_file: Path, username: str, pass
 
 
 def ask(stdin: TextIO, prompt: Callable[[str], str] = getpass.getpass, *, twice: bool) -> str:
-    """A password from the terminal, asked for once or twice; elsewhere the first line of standard input."""
+    """A password from the terminal, asked for once or twice; elsewhere the first line of standard input.
+
+    Raises BadInput when the two differ, or it is no text."""
+    try:
+        return _asked(stdin, prompt, twice=twice)
+    except UnicodeError:
+        raise users.not_text() from None
+
+
+def _asked(stdin: TextIO, prompt: Callable[[str], str], *, twice: bool) -> str:
     if not stdin.isatty():
         return stdin.readline().rstrip("\r\n")
     password = prompt("New password: " if twice else "Enter password: ")

@@ -28,6 +28,8 @@ BCRYPT_LIMIT = 72
 ALPHABET = r"[./0-9A-Za-z]"
 
 
+NO_TEXT = "it is not UTF-8 text"
+
 TOLD = 100
 """Bad lines that are told one by one."""
 
@@ -77,6 +79,8 @@ def name_problem(name: str) -> str:
     """What is wrong with user name `name`; "" if nothing is."""
     if not name:
         return "the user name is empty"
+    if not utf8.is_text(name):
+        return NO_TEXT
     if ":" in name or re.search(r"[\x00-\x1f\x7f]", name):
         return "a user name has no colon and no control characters"
     if len(name.encode()) > 255:
@@ -177,10 +181,17 @@ def _is_of_nothing(value: str) -> bool:
     return digest[:20] == hashlib.sha1(digest[20:], usedforsecurity=False).digest()
 
 
+def not_text() -> BadInput:
+    """That a password is no text."""
+    return bad_input("password", NO_TEXT, "type it where letters are UTF-8 (locale charmap); nothing was changed")
+
+
 def check_password(password: str, scheme: Scheme) -> None:
     """Raise BadInput if `password` can't be used."""
     if not password:
         raise bad_input("password", "it is empty", "type at least one character; nothing was changed")
+    if not utf8.is_text(password):
+        raise not_text()
     if re.search(r"[\x00-\x1f\x7f]", password):
         raise bad_input("password", "it has control characters", "type one without tabs and ends of lines")
     if scheme is Scheme.BCRYPT and len(password.encode()) > BCRYPT_LIMIT:
@@ -224,7 +235,7 @@ def _bcrypt(password: str, cost: int) -> str:
 def verify(password: str, value: str) -> bool:
     """Whether `password` is the one of hash `value`. Raises SecregError for a scheme that only crypt(3) knows."""
     name = scheme_of(value)
-    if name is None:
+    if name is None or not utf8.is_text(password):
         return False
     if name == "yescrypt":
         raise SecregError(

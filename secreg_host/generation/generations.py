@@ -205,7 +205,7 @@ def load(host: Host, name: str | None) -> Generation | None:
         whole = old or _name(manifest, left) == name
         found = []
         for kind in kinds.ALL:
-            entry = manifest["parts"][kind.NAME]
+            entry = manifest["parts"].get(kind.NAME, ABSENT)
             data = {path: left.pop(path) for path in entry["files"]}
             found.append(kind.restored(data, tuple(entry["sources"]), entry["facts"]))
         slot = manifest[OLD_SLOT if old else "registry_slot"]
@@ -233,6 +233,9 @@ SHAPE: dict[Any, records.Shape] = {
     OLD_SLOT: str,
 }
 
+
+ABSENT: dict[str, Any] = {"files": [], "facts": {}, "sources": []}
+"""What a manifest of a version before a part says of it."""
 
 EXTRA = ("front/generation.conf",)
 """Files that are made from a digest of the generation, and so are not part of it."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from secreg_host.base import beside, files, reading
-from secreg_host.base.errors import BadInput, Problem
+from secreg_host.base.errors import BadInput, Problem, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
@@ -57,18 +57,20 @@ def restore_ca(disk: Snapshot) -> list[Write]:
 def due(disk: Snapshot, now: datetime) -> bool:
     """Whether the certificate that we issued must be issued anew: two thirds of its life are over, or openssl.cnf names
     other names or addresses. Never for one that the administrator brought, nor with a key of his. Raises BadInput when
-    openssl.cnf is bad, whoever issued the certificate: the next gencert will need it."""
+    openssl.cnf is bad, whoever issued the certificate: the next gencert will need it; and when it is missing, if we
+    issued it."""
     paths = disk.paths
     cnf = disk.read(paths.openssl_cnf, reading.SETTINGS)
     request = opensslcnf.parse(cnf, str(paths.openssl_cnf)) if cnf is not None else None
     crt = disk.peek(paths.crt, reading.PEM)
-    if request is None or crt is None:
-        return False
     if not disk.ledger.wrote(paths.crt, crt) or not disk.ledger.wrote(paths.key, disk.content(paths.key)):
         return False
     ca = ours.authority(disk).pair
     if ca is None or not certs.is_issued_by(crt, ca.crt):
         return False
+    if request is None:
+        what = "does not exist, so the certificate can't be renewed when its time comes"
+        raise bad_input(str(paths.openssl_cnf), what, "bring it back; or, for a new one: secure-registry setup")
     found = certs.describe(certs.chain(crt)[0])
     names_differ = set(found.names) != set(request.dns_names) or set(found.addresses) != set(request.addresses)
     renewal = found.not_before + (found.not_after - found.not_before) * 2 / 3

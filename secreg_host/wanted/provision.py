@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import beside, files, marks, reading, records, utf8
+from secreg_host.base import beside, files, reading, records, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError
-from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
@@ -52,11 +51,11 @@ def provision(
     replaced = _replaced_password(disk, environment)
     facts = defaults.facts(host)
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
-    written += _certificate(disk, settings, facts, create=create)
     anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
-    more, password = _first_user(disk, settings, create=anew)
+    more, password = _first_user(disk, settings, create=anew, replaced=replaced)
     if replaced:
         paths.password.unlink(missing_ok=True)
+    written += _certificate(disk, settings, facts, create=create)  # last: a bad openssl.cnf holds back nothing else
     return Provisioned(tuple(write.path for write in (*written, *more)), password)
 
 
@@ -124,18 +123,21 @@ def _certificate(disk: Snapshot, settings: Settings, facts: defaults.Facts, *, c
     return written
 
 
-def _first_user(disk: Snapshot, settings: Settings, *, create: bool) -> tuple[list[Write], str | None]:
+def _first_user(
+    disk: Snapshot, settings: Settings, *, create: bool, replaced: bool = False
+) -> tuple[list[Write], str | None]:
     """.htpasswd with the first user, and .password when the password is ours to keep.
 
     An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by
     `setup`: until then it admits nobody. One that is linked is the administrator's, also while its target is away.
+    replaced: the password is another one, though it stands in no file.
     """
     from secreg_host.formats import hashoptions, users
 
     paths = disk.paths
-    stamp = _stamp(paths, settings)
+    stamp = _stamp(disk, settings)
     seen = records.peek(paths.state / "credentials.json", {"stamp": list})
-    if reading.is_there(paths.htpasswd) and seen.get("stamp") == stamp:
+    if reading.is_there(paths.htpasswd) and seen.get("stamp") == stamp and not replaced:
         return [], None
     try:
         now = disk.read(paths.htpasswd, reading.HTPASSWD)
@@ -162,7 +164,7 @@ def _first_user(disk: Snapshot, settings: Settings, *, create: bool) -> tuple[li
     line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
     write = Write(paths.htpasswd, line.encode(), files.SECRET)
     disk.write([write])
-    records.save(paths.state / "credentials.json", {"stamp": _stamp(paths, settings)})
+    records.save(paths.state / "credentials.json", {"stamp": _stamp(disk, settings)})
     return [*written, write], made
 
 
@@ -174,6 +176,7 @@ def _says(data: bytes, username: str, password: str) -> bool:
     return any(user.name == username and users.verify(password, user.hash) for user in found)
 
 
-def _stamp(paths: Paths, settings: Settings) -> list[str]:
-    """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow."""
-    return [settings.username, settings.opt, marks.mark(paths.conf), marks.mark(paths.password)]
+def _stamp(disk: Snapshot, settings: Settings) -> list[str]:
+    """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow. Of the
+    files as they were read: they may have changed since."""
+    return [settings.username, settings.opt, disk.mark(disk.paths.conf), disk.mark(disk.paths.password)]

@@ -215,6 +215,8 @@ def parse(given: Mapping[str, Given]) -> Settings:
         if item.value == "" and key.field not in ("username",):
             continue  # KEY= is the same as leaving it out, as in a shell's ${KEY:-default}
         try:
+            if not utf8.is_text(item.value):  # of the environment
+                raise Invalid("not UTF-8 text")
             read[key.field] = key.parse(item.value)
         except Invalid as error:
             problems.append(Problem(item.where, f"{name}: {error}", f"see {name} in secure-registry.conf(5)"))

@@ -13,6 +13,7 @@ from functools import partial
 
 import pytest
 
+from tests.booted.obstacles import FILL, GROW_RUN, SHRINK_RUN
 from tests.booted.registry import ETC, HERE, KILL_APPLY, Registry
 
 UNIT = "secure-registry-watchdog"
@@ -222,6 +223,19 @@ def test_nothing_slow_holds_up_a_removed_user(watched: Registry) -> None:
     watched.expected.append("unknown directive|docker-registry.crt: does not exist")
     watched.put("nginx.conf", before)
     machine.run("cp", "/var/lib/secure-registry/current/front/docker-registry.crt", ETC)
+    machine.wait_for("a good end", lambda: watched.command("status").returncode == 0)
+
+
+def test_what_was_rejected_for_want_of_room_serves_once_there_is_some(watched: Registry) -> None:
+    """Seen: the rehearsal had no room in /run, nginx.conf was to blame, and what was saved never served."""
+    machine = watched.machine
+    watched.expected.append("No space left on device")
+    machine.run("sh", "-ec", f"{SHRINK_RUN}\n{FILL.format('/run')}")
+    watched.edit("nginx.conf", "server_name", "# saved while there was no room\n    server_name")
+    machine.wait_for("that it is told", lambda: "No space left" in watched.command("status").stdout)
+    machine.run("sh", "-ec", f"{GROW_RUN}; rm /run/fill")
+    conf = f"{CURRENT}/front/nginx.conf"
+    machine.wait_for("it", lambda: "saved while there was no room" in machine.read(conf), 25)
     machine.wait_for("a good end", lambda: watched.command("status").returncode == 0)
 
 

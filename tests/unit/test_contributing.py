@@ -53,6 +53,7 @@ def test_a_part(example: Any, host: Host) -> None:
     facts = json.loads(json.dumps(part.facts))
     assert facts == {"lines": 2} and type(part).restored(part.files, part.sources, facts) == part
     assert part.place == str(host.paths.etc / "motd")
+    assert type(part).restored({}, (), {}).lines == 0, "in a generation of before"
 
 
 @pytest.mark.parametrize("example", ["clients/trust_skopeo"], indirect=True)

@@ -57,6 +57,17 @@ class Proof:
         return self.there <= shown and not self.gone & shown
 
 
+def strangers(paths: Paths, manager: Manager | None) -> tuple[Problem, ...]:
+    """Daemons of kinds whose files are left alone."""
+    found = []
+    hint = 'add the entries to "insecure-registries" there yourself (see: secure-registry trust show)'
+    if manager is not None and manager.unit(SNAP).get("LoadState") == "loaded":
+        found.append(Problem(str(SNAP_DAEMON_JSON), "Docker is a snap, which is not edited", hint))
+    for path in sorted(paths.user_runs.glob("*/docker.sock")):
+        found.append(Problem(str(path), "a rootless Docker, in ~/.config/docker/daemon.json, is not edited", hint))
+    return tuple(found)
+
+
 class Dockerd:
     """The daemon of the host below `paths`; ask(path of its socket) returns what `docker info` prints."""
 
@@ -103,16 +114,6 @@ class Dockerd:
         hosts = [value for flag in ("-H", "--host") for value, _ in dockerflags.values(given, flag)]
         own = [host.removeprefix("unix://") for host in hosts if host.startswith("unix://")]
         return Path(own[0]) if own and "fd://" not in hosts else self.paths.docker_socket
-
-    def strangers(self) -> tuple[Problem, ...]:
-        """Daemons of kinds whose files are left alone."""
-        found = []
-        hint = 'add the entries to "insecure-registries" there yourself (see: secure-registry trust show)'
-        if self.manager is not None and self.manager.unit(SNAP).get("LoadState") == "loaded":
-            found.append(Problem(str(SNAP_DAEMON_JSON), "Docker is a snap, which is not edited", hint))
-        for path in sorted(self.paths.user_runs.glob("*/docker.sock")):
-            found.append(Problem(str(path), "a rootless Docker, in ~/.config/docker/daemon.json, is not edited", hint))
-        return tuple(found)
 
     def forgets(self) -> str:
         """Why a reload would make it lose the list of others, too; "" if it would not."""

@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True, title="actions")
     made = {name: actions.add_parser(name, help=about) for name, about in ACTIONS.items()}
     for name in ("install", "remove", "check"):
-        made[name].add_argument("client", nargs="*", help="docker, podman, containerd, k3s, system")
+        made[name].add_argument("client", nargs="*", help=", ".join(trust.NAMES))
     made["install"].add_argument(
         "--insecure", action="store_true", help="unverified TLS; docker goes by DOCKER_TRUST instead"
     )

@@ -47,8 +47,9 @@ class Part:
 
     @classmethod
     def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
-        """The part of which a manifest, also one of version 0.1, holds `facts`. Raises LookupError, TypeError,
-        ValueError or AttributeError for what no version wrote."""
+        """The part of which a manifest, also one of version 0.1, holds `facts`; of a version before the part there are
+        neither files nor facts. Raises LookupError, TypeError, ValueError or AttributeError for what no version wrote.
+        """
         raise NotImplementedError
 
     @classmethod

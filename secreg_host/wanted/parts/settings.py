@@ -35,6 +35,8 @@ class SettingsPart(Part):
 
     @classmethod
     def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
+        if not facts:
+            raise LookupError("no settings")
         known: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in facts.items()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from secreg_host.apply import activate, apply, seen
+from secreg_host.apply.report import findings
 from secreg_host.apply.seen import Seen
-from secreg_host.base.errors import SecregError
+from secreg_host.base.errors import Problem, SecregError
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.provision import Provisioned
 
@@ -49,3 +51,20 @@ def test_what_changes_while_it_is_read_is_read_again(monkeypatch: pytest.MonkeyP
     assert left(torn, whole, whole) == (whole, 1)
     assert left(torn, torn, torn, whole) == (torn, 1)  # an endless change must not hold up what is known
     assert left(first, whole) == (first, 1)  # its passwords and files are told once
+
+
+@pytest.mark.parametrize(
+    ("what", "counted"),
+    [
+        ("rehearsal: cannot write /run/x: No space left on device", ""),
+        ("mkdir() failed (28: No space left on device)", ""),
+        ("mkdir /srv/docker: disk quota exceeded", ""),
+        ("unknown directive", "of what is there"),
+    ],
+)
+def test_a_lack_of_room_is_no_fault_of_a_file(what: str, counted: str) -> None:
+    """The watchdog asks again. Seen: nginx.conf was to blame for a full /run, and never served."""
+    seen_now = Seen(Parts(), (), {}, Provisioned(), (), "of what is there", "mark")
+    users: Any = SimpleNamespace(mark="mark")
+    every = findings("rejected", "nginx", [Problem("nginx.conf:1", what, "mend it")])
+    assert apply._counted_as_seen(seen_now, users, every) == counted

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.clients import foreign
-from secreg_host.clients.docker import dockerflags, dockerinfo
+from secreg_host.clients.docker import dockerd, dockerflags, dockerinfo
 from secreg_host.clients.docker.daemonjson import KEY, DaemonJson
 from secreg_host.clients.docker.docker import Docker, Record
-from secreg_host.clients.docker.dockerd import Dockerd
 from secreg_host.clients.docker.dockerflags import Flags, Target, Unit
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
@@ -567,5 +566,5 @@ def test_a_daemon_json_that_is_broken_is_left_alone(fake: Fake, data: bytes) -> 
 def test_strangers_are_named(fake: Fake) -> None:
     (fake.paths.user_runs / "1000").mkdir(parents=True)
     (fake.paths.user_runs / "1000/docker.sock").touch()
-    (problem,) = Dockerd(fake.paths, fake, fake.ask).strangers()
+    (problem,) = dockerd.strangers(fake.paths, fake)
     assert "rootless" in problem.what

@@ -7,6 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
 from secreg_host.clients import foreign, owned, served, trust, trust_containerd, trust_podman, trust_system
+from secreg_host.clients.docker import dockerd
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.clients.trust import Trust
 from secreg_host.clients.trust_k3s import MARK, Registries
@@ -53,6 +55,26 @@ def test_endpoints_are_names_and_addresses_with_their_ports() -> None:
     assert found.spellings == ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
     assert found.insecure_entries == found.spellings
     assert found.ca == CA
+
+
+class Starting:
+    """systemd, while dockerd is starting again and again."""
+
+    def unit(self, name: str) -> dict[str, Any]:
+        assert name == dockerd.SNAP, f"{name} was looked at, and would be waited for"
+        return {}
+
+    def call(self, method: str, *args: Any) -> Any:
+        raise AssertionError(method)
+
+
+@pytest.mark.parametrize("mode", ["ca", "none"])
+def test_a_daemon_that_is_starting_holds_up_nothing_that_it_need_not_read(host: Host, mode: str) -> None:
+    """Seen: 20 seconds for each edit, reload and restart, though certs.d is read for each pull."""
+    host.paths.docker.mkdir(parents=True)
+    known = Trust(host, generation(mode=mode), Starting())
+    assert known.follow() == ()
+    assert bool(list(host.paths.docker.rglob("ca.crt"))) is (mode == "ca")
 
 
 def test_what_is_no_name_is_nobodys_endpoint(host: Host) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.clients import trust_containerd, trustcheck
+from secreg_host.clients import trust, trust_containerd, trust_system, trustcheck
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.formats.opensslcnf import Request
 from secreg_host.host.host import Host
@@ -90,6 +90,11 @@ def put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def test_each_client_that_can_be_named_has_rules() -> None:
+    """Without any, `trust check NAME` looked at nothing and said that all is well."""
+    assert {trust.DOCKER, trust_system.NAME, *(client.NAME for client, _ in trustcheck.CLIENTS)} == set(trust.NAMES)
+
+
 def test_rules_of_docker(host: Host) -> None:
     put(host.paths.docker / f"certs.d/{NAME}/ca.crt", CA)
     put(host.paths.docker / f"certs.d/{NAME}/client.cert", b"no CA")
@@ -115,6 +120,30 @@ def test_rules_of_podman(host: Host) -> None:
     assert rule(Endpoint("loose.test", 1), "loose.test:1") == Rule()
     put(directory / "registries.conf.d/3.conf", b'[[registry]]\nlocation = "a:1"\ninsecure = false\n')
     assert trustcheck.podman_rules(host.paths)(HERE, "a:1") == Rule(), "the last one counts"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[registry]\nlocation = "a:1"\n', 'registry = "a:1"\n', "[[registry]]\nprefix = 5\n", "x = " + "[" * 5000],
+    ids=range(4),
+)
+def test_what_podman_does_not_take_is_no_rule(host: Host, text: str) -> None:
+    put(host.paths.containers / "registries.conf", text.encode())
+    assert trustcheck.podman_rules(host.paths)(HERE, "a:1") == Rule()
+
+
+@pytest.mark.parametrize(
+    "text", ['host = "a"\n', '[host]\ncapabilities = ["pull"]\n', "ca = 5\n", "ca = [5]\n", "[[host]]\nca = 'x'\n"]
+)
+def test_what_containerd_does_not_take_is_no_rule(host: Host, text: str) -> None:
+    put(host.paths.containerd / "certs.d/a:1/hosts.toml", text.encode())
+    assert trustcheck.containerd_rules(host.paths)(HERE, "a:1") == Rule()
+
+
+@pytest.mark.parametrize("config", ["plain", "{tls: true}", "{tls: {ca_file: 5}}", "{tls: [a]}"])
+def test_what_k3s_does_not_take_is_no_rule(host: Host, config: str) -> None:
+    put(host.paths.k3s / "registries.yaml", f"configs:\n  a:1: {config}\n".encode())
+    assert trustcheck.k3s_rules(host.paths)(HERE, "a:1") == Rule()
 
 
 @pytest.mark.parametrize("insecure", [False, True])

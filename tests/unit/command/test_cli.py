@@ -47,6 +47,12 @@ def test_errors_are_told_with_their_remedy(
     assert not (root / "etc/secure-registry/nginx.conf").exists(), "nothing is half-done"
 
 
+def test_a_root_that_is_no_text_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Configuration that names it could not be written."""
+    assert cli.main(["setup", "--root", f"{root}/b\udcf6b"], {}) == 2
+    assert "--root: nginx can't take" in capsys.readouterr().err and not list(root.glob("b*"))
+
+
 def test_disposable_goes_with_foreground(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["start", "--disposable", "--root", str(root)], {}) == 2
     assert "--foreground" in capsys.readouterr().err

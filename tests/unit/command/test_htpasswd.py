@@ -27,6 +27,28 @@ def call(*argv: str, default: Path = Path("/default"), stdin: str = "") -> tuple
     return htpasswd.run(args, request, lambda: HashChoice(Scheme.SHA512, 1000), io.StringIO(stdin), out), out.getvalue()
 
 
+@pytest.mark.parametrize(
+    "argv", [("-b", "bob", "p\udce4ss"), ("-b", "b\udcf6b", "pass"), ("-i", "bob"), ("-D", "b\udcf6b")]
+)
+def test_bytes_that_are_no_text_are_told(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    """Of arguments and of standard input (PEP 383), as from a terminal of Latin-1."""
+    file = tmp_path / "file"
+    assert call("-c", "-b", str(file), "bob", "pass")[0] == Exit.DONE
+    before = file.read_bytes()
+    with pytest.raises(BadInput, match="not UTF-8 text"):
+        call(*argv, default=file, stdin="p\udce4ss\n")
+    assert file.read_bytes() == before
+    with pytest.raises(SecregError, match="verification failed"):
+        call("-b", "-v", str(file), "bob", "p\udce4ss")
+
+
+def test_standard_input_that_is_no_text_is_told(tmp_path: Path) -> None:
+    """Where Python decodes it strictly."""
+    (tmp_path / "in").write_bytes(b"p\xe4ss\n")
+    with (tmp_path / "in").open(encoding="utf-8") as stdin, pytest.raises(BadInput, match="not UTF-8 text"):
+        htpasswd.ask(stdin, twice=False)
+
+
 def test_a_linked_file_is_edited_where_it_is(tmp_path: Path) -> None:
     """As by Apache's tool: other programs may read it, too."""
     shared, link = tmp_path / "shared", tmp_path / "link"

@@ -66,6 +66,15 @@ def test_it_is_renewed_when_names_change(issued: Host) -> None:
         authority.due(Snapshot(issued.paths), NOW)
 
 
+def test_one_that_can_not_be_renewed_is_told_at_once(issued: Host) -> None:
+    """Without openssl.cnf: it expired in silence. One of the administrator's needs none."""
+    issued.paths.openssl_cnf.unlink()
+    with pytest.raises(BadInput, match=r"openssl\.cnf: does not exist"):
+        authority.due(Snapshot(issued.paths), NOW)
+    issued.paths.crt.write_bytes(b"# mine\n" + issued.paths.crt.read_bytes())
+    assert not authority.due(Snapshot(issued.paths), NOW + timedelta(days=390))
+
+
 def test_one_that_the_administrator_brought_is_never_renewed(issued: Host) -> None:
     issued.paths.crt.write_bytes(b"# mine\n" + issued.paths.crt.read_bytes())
     assert not authority.due(Snapshot(issued.paths), NOW + timedelta(days=390))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -93,6 +95,34 @@ def test_what_a_later_version_knows_besides_keeps_nothing_from_serving(host: Hos
     assert found.files == files
     (host.paths.generations / name / "front/access").write_bytes(b"other rules")
     assert generations.load(host, name) is None, "damaged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPart(Part):
+    NAME = "new"
+
+    lines: int = 0
+
+    @classmethod
+    def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
+        return cls(files=files, sources=sources, lines=facts.get("lines", 0))
+
+
+def test_a_part_that_an_earlier_version_had_not(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an upgrade that brings one, what served before is still known: a bad file holds back itself alone."""
+    host.paths.generations.mkdir(parents=True)
+    before = Generation(Parts(*EVERY), "a", {})
+    generations.stage(host, before, {})
+    monkeypatch.setattr(kinds, "ALL", (*kinds.ALL, NewPart))
+    found = generations.load(host, before.name)
+    assert found is not None and found.parts == Parts(*EVERY, NewPart()) and found.name == before.name
+
+
+@pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.NAME)
+def test_a_part_that_every_version_had_is_not_left_out(kind: type[Part]) -> None:
+    absent = generations.ABSENT
+    with pytest.raises(LookupError):
+        kind.restored({}, (), absent["facts"])
 
 
 def test_what_a_part_raises_is_its_problem() -> None:

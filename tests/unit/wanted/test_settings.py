@@ -81,6 +81,13 @@ def test_what_would_break_a_template_is_refused(text: str) -> None:
     assert len(problems(text + "\n")) == 1
 
 
+@pytest.mark.parametrize("name", [*settings.BY_NAME, "OPTS"])
+def test_a_variable_that_is_no_text_is_named(name: str) -> None:
+    """Bytes of the environment that are no UTF-8 (PEP 383)."""
+    with pytest.raises(BadInput, match=f"environment variable {name}: .*not UTF-8 text"):
+        settings.load(Path("/conf"), None, {"USERNAME": "bob", "PASSWORD": "pass", name: "b\udcf6b"})
+
+
 def test_a_conflict_between_file_and_environment_is_named() -> None:
     found = problems("PORT=443\n", PORT="8443")
     assert "environment variable PORT" in found[0] and f"{CONF}:1" in found[0]

@@ -1,0 +1,73 @@
+"""The first user follows what the settings and .password say, also while they change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base.errors import BadInput
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats import users
+from secreg_host.host.host import Host
+from secreg_host.wanted import provision, sources
+from secreg_host.wanted.parts import settings as settings_part
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").replace(path)
+
+
+def first_user(host: Host) -> None:
+    """As an apply does it."""
+    disk = Snapshot(host.paths, sources.marks(host.paths, ()))
+    provision._first_user(disk, settings_part.read(disk, {}), create=True)
+
+
+def admitted(host: Host, password: str) -> bool:
+    (user,) = users.parse(host.paths.htpasswd.read_bytes(), "")[0]
+    return users.verify(password, user.hash)
+
+
+@pytest.mark.parametrize("where", ["conf", "password"])
+def test_a_password_that_changes_while_it_is_hashed(host: Host, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Seen: what was hashed was taken for what stands there now, until the file changed once more."""
+
+    def say(password: str) -> None:
+        write(host.paths.conf, f"OPT='-5 -r 1000'\nPASSWORD={password}\n" if where == "conf" else "OPT='-5 -r 1000'\n")
+        if where == "password":
+            write(host.paths.password, f"{password}\n")
+
+    make = users.make_hash
+    say("one")
+    first_user(host)
+    say("two")
+    monkeypatch.setattr(users, "make_hash", lambda *argv: (make(*argv), say("three"))[0])
+    first_user(host)
+    assert admitted(host, "two")
+    monkeypatch.setattr(users, "make_hash", make)
+    first_user(host)
+    assert admitted(host, "three")
+    monkeypatch.setattr(users, "verify", lambda *_: pytest.fail("nothing changed, so nothing is verified"))
+    first_user(host)
+
+
+def test_a_broken_openssl_cnf_holds_back_no_password(host: Host) -> None:
+    def provisioned(environment: dict[str, str]) -> None:
+        disk = Snapshot(host.paths, sources.marks(host.paths, ()))
+        provision.provision(host, disk, settings_part.read(disk, environment), environment, create=True)
+
+    quick = {"OPT": "-5 -r 1000"}
+    provisioned(quick)
+    made = host.paths.password.read_text().strip()
+    assert admitted(host, made)
+    write(host.paths.openssl_cnf, "broken")
+    with pytest.raises(BadInput, match="openssl.cnf"):
+        provisioned({**quick, "PASSWORD": "two"})
+    assert admitted(host, "two") and not host.paths.password.exists(), "it would count again at the next edit"
+    write(host.paths.conf, "OPT='-5 -r 1000'\nPASSWORD=three\n")
+    with pytest.raises(BadInput, match="openssl.cnf"):
+        provisioned({})
+    assert admitted(host, "three")
