@@ -99,13 +99,20 @@ def _look(host: Host) -> Status:
         report = replace(report, findings=(*report.findings, *more))
     failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
     if generation is None:
-        return Status(host, None, report, failed or "nothing was ever set up: secure-registry start", unit, since)
+        return Status(host, None, report, failed or _unknown(host), unit, since)
     runs = not unit or unit.startswith(("active", "reloading"))
     down = "" if runs else failed or "it is stopped; start it: systemctl start secure-registry"
     for want in rehearsal.expectations(generation):
         if not down and (wrong := probe.once(want)):
             down = f"{urls(generation, want.listen)[0]}: {wrong}"
     return Status(host, generation, report if down else _with_backend(host, generation, report), down, unit, since)
+
+
+def _unknown(host: Host) -> str:
+    """Why it is not known what serves."""
+    if name := generations.current_name(host):
+        return f"for all that is known: generation {name} is damaged; have it made anew: secure-registry reload"
+    return "nothing was ever set up: secure-registry start"
 
 
 def _with_backend(host: Host, generation: Generation, report: Report) -> Report:

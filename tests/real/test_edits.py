@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import os
 import re
 import shutil
@@ -304,6 +305,20 @@ def test_a_good_registry_configuration_takes_over_in_another_slot(serving: Insta
     assert "rejected" not in serving.reload()
     assert serving.run("status", "--json").stdout != before
     assert serving.ask("/v2/_catalog", user="docker").status == 200
+
+
+def test_a_damaged_generation_leaves_no_registry_behind(serving: Instance) -> None:
+    """Seen: each apply after it took another slot, and after the last one none went through any more."""
+    for _ in range(5):
+        name = json.loads(serving.run("status", "--json").stdout)["generation"]
+        (serving.lib / "current/generation.json").chmod(0o600)
+        (serving.lib / "current/generation.json").write_text("{}")
+        told = json.loads(serving.run("status", "--json").stdout)["down"]
+        assert name in told and "secure-registry reload" in told
+        serving.reload()
+        found = json.loads(serving.run("status", "--json").stdout)
+        assert found["serving"] and not found["rejected"]
+        assert serving.ask("/v2/_catalog", user="docker").status == 200
 
 
 def test_the_port_follows_the_setting_while_nginx_conf_is_not_edited(serving: Instance) -> None:
