@@ -145,13 +145,16 @@ def _activate(
     that was just killed, for which nothing serves right now, is on its way back."""
     served = not start or (current is not None and activate.serves(current))
     try:
-        return activate.activate(stage, chosen, current, renew)
+        done = activate.activate(stage, chosen, current, renew)
     except SecregError:
         if not served:
             activate.stop_all(stage)
             if current is None:
                 generations.flip(stage.host, None)
         raise
+    if current is None:  # it may be damaged, and what served it still runs
+        activate.retire_strays(stage, done[0])
+    return done
 
 
 def exit_code(report: Report) -> Exit:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TextIO, cast
 
 from secreg_host import __version__
 from secreg_host.base import journal
@@ -125,14 +125,20 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        _discard(sys.stdout, sys.stderr)
         return int(Exit.FAILED)
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename:
             raise
         log.error(f"secure-registry: cannot write what is to be said: {error.strerror}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
+        _discard(sys.stdout)
         return int(Exit.FAILED)
+
+
+def _discard(*outputs: TextIO) -> None:
+    """Let what Python still holds for `outputs` go nowhere when it ends."""
+    for output in outputs:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
 def _root(args: argparse.Namespace) -> Path:

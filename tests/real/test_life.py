@@ -470,6 +470,15 @@ def test_a_registry_of_version_three(instance: Instance) -> None:
     assert instance.ask("/v2/_catalog", user="docker").status == 200
 
 
+def test_nobody_listens_any_more(program: Path) -> None:
+    """As with `| head -1`. Seen: 120, for Python tried once more to write what was left."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([PYTHON, "-IB", program, "help"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_an_output_that_is_full_is_told(program: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([PYTHON, "-IB", program, "help"], stdout=full, stderr=subprocess.PIPE, text=True)

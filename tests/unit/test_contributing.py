@@ -60,7 +60,9 @@ def test_a_part(example: Any, host: Host) -> None:
 def test_a_client(example: Any, host: Host) -> None:
     served = Served((Endpoint("a.example", 5000),), b"CA")
     (path,) = example.wants(host.paths, served, insecure=False)
-    assert path.name == "ca.crt" and "a.example:5000" in str(path)
+    assert path.name == "skopeo.crt" and "a.example:5000" in str(path)
+    (drop_in,) = example.wants(host.paths, served, insecure=True).values()
+    assert b'location = "a.example:5000"' in drop_in, "each client can be told not to verify"
     assert example.NAME and example.notes(host.paths) == () and example.found(host.paths) in (True, False)
 
 
