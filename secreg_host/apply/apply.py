@@ -10,10 +10,9 @@ from dataclasses import replace
 
 from secreg_host.apply import activate, choice, interim, upgrades
 from secreg_host.apply import report as reports
-from secreg_host.apply import seen as reading
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
-from secreg_host.apply.seen import Seen
+from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, files, leftovers, marks, records, reserve
@@ -63,7 +62,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         activate.retire_strays(stage, current)
     before = reports.load(host.paths)
     trying = interim.patient(stage, current) if wish.start and current is not None else stage
-    seen = reading.take(trying, wish, current, before)
+    seen = take(trying, wish, current, before)
     live = wish.start or stage.services.wanted()
     if live and (users.changed or not users.live.epoch):
         users.serve(begin=True)

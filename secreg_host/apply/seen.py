@@ -101,10 +101,9 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     own |= written
     begun |= {str(path): marks.mark(path) for path in written}
     now = datetime.now(UTC)
-    for kind in kinds.ALL:
-        if kind is not SettingsPart:
-            context = Context(host, disk, now, parts, known)
-            add(kind, guarded(kind.where(host.paths), functools.partial(kind.read, context)))
+    for kind in kinds.FILES:
+        context = Context(host, disk, now, parts, known)
+        add(kind, guarded(kind.where(host.paths), functools.partial(kind.read, context)))
     found.extend(findings("warning", SettingsPart.NAME, units.strangers(host)))
     found.extend(findings("warning", exposure.PART, (*exposure.problems(disk), *hooks.refused(host.paths))))
     if module := njs.module(host, parts[SettingsPart].settings):

@@ -14,7 +14,7 @@ from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.pki import certs, ours, pairs
-from secreg_host.wanted.parts.part import Context, Part, Reading, required
+from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 
 WARN_DAYS = 14
 CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
@@ -23,7 +23,7 @@ CA = "front/ca.crt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CertificatePart(Part):
+class CertificatePart(FilePart):
     """The pair. fingerprint: SHA-256 of the certificate, hexadecimal; names: all that it is for, addresses too."""
 
     NAME = "certificate"

@@ -17,7 +17,7 @@ from secreg_host.formats.nginxsyntax import Directive
 from secreg_host.formats.serverblocks import Door
 from secreg_host.host import host as hosts
 from secreg_host.wanted import bypass, passing, plainhttp
-from secreg_host.wanted.parts.part import Context, Part, Reading, required
+from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 
@@ -25,7 +25,7 @@ CONF = "front/nginx.conf"
 
 
 @dataclass(frozen=True, kw_only=True)
-class NginxPart(Part):
+class NginxPart(FilePart):
     """nginx.conf and what it includes.
 
     doors: by which addresses and names its server blocks are reached; answering: the addresses with TLS at which the

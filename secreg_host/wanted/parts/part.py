@@ -6,6 +6,7 @@ own here, listed in `kinds`: it says how it is read, and how it is kept in a gen
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ RESTORE = "bring it back, or let this write a new one: secure-registry setup"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Part(ABC):
     """Files of a generation that stand and fall together. Its classes add what is known of them.
 
     files: path below the generation -> bytes; sources: files of /etc that they were read from.
@@ -46,21 +47,25 @@ class Part:
         return {name: _plain(getattr(self, name)) for name in own}
 
     @classmethod
+    @abstractmethod
     def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:
         """The part of which a manifest, also one of version 0.1, holds `facts`; of a version before the part there are
         neither files nor facts. Raises LookupError, TypeError, ValueError or AttributeError for what no version wrote.
         """
-        raise NotImplementedError
+
+
+class FilePart(Part):
+    """A part that is read by itself, once the settings are known."""
 
     @classmethod
+    @abstractmethod
     def where(cls, paths: Paths) -> Path:
         """The file of /etc that it is about."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def read(cls, context: Context) -> Reading[Part]:
         """The part as /etc has it now. Raises SecregError with what is wrong, if that is not in the answer."""
-        raise NotImplementedError
 
 
 def _plain(value: Any) -> Any:

@@ -16,14 +16,14 @@ from secreg_host.formats.listening import Listen
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.images import imagesplace, readable
-from secreg_host.wanted.parts.part import Context, Part, Reading, required
+from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 from secreg_host.wanted.parts.settings import SettingsPart
 
 YML = "registry/docker-registry.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistryPart(Part):
+class RegistryPart(FilePart):
     """docker-registry.yml.
 
     root: its directory of images, as it is written there (None: they are on no file system of this host); real: the

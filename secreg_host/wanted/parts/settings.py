@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 from secreg_host.base import reading
 from secreg_host.base.errors import BadInput, Problem
-from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts.part import Part, required
@@ -43,10 +41,6 @@ class SettingsPart(Part):
             if name in Settings.__dataclass_fields__
         }
         return cls(files=files, sources=sources, settings=replace(Settings(), **known))
-
-    @classmethod
-    def where(cls, paths: Paths) -> Path:
-        return paths.conf
 
 
 def read(disk: Snapshot, environment: Mapping[str, str], *, known: bool = False) -> Settings:

@@ -21,7 +21,7 @@ from secreg_host.host.host import Host
 from secreg_host.wanted import parts as room
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.nginx import NginxPart
-from secreg_host.wanted.parts.part import Part, Parts, Reading, guarded
+from secreg_host.wanted.parts.part import FilePart, Part, Parts, Reading, guarded
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 from tests import made
@@ -54,7 +54,7 @@ def test_each_part_is_listed() -> None:
     for module in pkgutil.iter_modules(room.__path__):
         values = vars(importlib.import_module(f"{room.__name__}.{module.name}")).values()
         found |= {value for value in values if isinstance(value, type) and issubclass(value, Part)}
-    assert found - {Part} == set(kinds.ALL)
+    assert found - {Part, FilePart} == set(kinds.ALL)
     assert set(kinds.REVERTIBLE) == set(kinds.ALL) - {SettingsPart}
     assert len({kind.NAME for kind in kinds.ALL}) == len(kinds.ALL)
 
