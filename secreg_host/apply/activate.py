@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from secreg_host.apply import backend, faults, probe, rehearsal, strangers
+from secreg_host.apply import backend, faults, portconflicts, probe, rehearsal
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import files, waiting
 from secreg_host.base.errors import BadInput, Problem, SecregError
@@ -177,7 +177,7 @@ def _switch(
     """
     host, services = stage.host, stage.services
     serving = services.up("nginx")
-    if not serving and (error := strangers.problem(services, new.taken)):
+    if not serving and (error := portconflicts.problem(services, new.taken)):
         raise error
     away = () if proven and serving else bring_up_registry(stage, new, proven=proven)
     if away and not proven:
@@ -191,7 +191,9 @@ def _switch(
             raise BadInput(problems)
         wrong, _ = _serve(stage, new, old, (), proven=proven)
     if wrong:
-        raise strangers.foreign(new.taken) or SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
+        raise portconflicts.absent(new.taken) or SecregError(
+            wrong, "what it said: journalctl -u 'secure-registry*' -n 50"
+        )
     return bring_up_registry(stage, new, proven=proven) if proven and serving else away
 
 

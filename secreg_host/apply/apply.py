@@ -41,7 +41,7 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
     serve; what served before still does.
     """
     users = Users(stage.host, stage.services)
-    users.serve(begin=wish.start and users.there)
+    users.take_over(begin=wish.start and users.there)
     try:
         with files.lock(stage.host.paths.lock, wish.doing, meanwhile=users.refresh):
             return _apply(replace(stage, meanwhile=users.refresh), wish, users, follow)
@@ -65,7 +65,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     seen = take(trying, wish, current, before)
     live = wish.start or stage.services.wanted()
     if live and (users.changed or not users.live.epoch):
-        users.serve(begin=True)
+        users.take_over(begin=True)
     outdated = upgrades.outdated(stage.services, current) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
@@ -78,7 +78,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
         if current is None:  # it may be damaged, and what served it still runs
             activate.retire_strays(stage, chosen)
-        users.settle()
+        users.prove_again()
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""

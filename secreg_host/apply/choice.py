@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterable
 
-from secreg_host.apply import activate, faults, rehearsal, storeproof, strangers, upgrades
+from secreg_host.apply import activate, faults, portconflicts, rehearsal, storeproof, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import marks
@@ -177,10 +177,10 @@ def _port_problems(stage: Stage, new: Generation, current: Generation) -> tuple[
     services, conf = stage.services, new.parts[NginxPart].place
     held = current.taken if services.up("nginx") and activate.reaches(current) else ()
     for listens in (new.listens, new.taken):
-        if error := strangers.problem(services, listens) or strangers.in_our_way(listens, held):
+        if error := portconflicts.problem(services, listens) or portconflicts.in_our_way(listens, held):
             if listens == new.listens:
                 return (Problem(conf, error.message, error.hint),)
-            hint = error.hint if error.hint == strangers.RESTART else "stop it; or write another http.debug.addr"
+            hint = error.hint if error.hint == portconflicts.RESTART else "stop it; or write another http.debug.addr"
             return (faults.of_registry(new, "addr", error.message, hint),)
     return ()
 

@@ -104,7 +104,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     for kind in kinds.FILES:
         context = Context(host, disk, now, parts, known)
         add(kind, guarded(kind.where(host.paths), functools.partial(kind.read, context)))
-    found.extend(findings("warning", SettingsPart.NAME, units.strangers(host)))
+    found.extend(findings("warning", SettingsPart.NAME, units.links(host)))
     found.extend(findings("warning", exposure.PART, (*exposure.problems(disk), *hooks.refused(host.paths))))
     if module := njs.module(host, parts[SettingsPart].settings):
         found.extend(findings("warning", NginxPart.NAME, module.warnings))

@@ -19,7 +19,7 @@ from secreg_host.base.errors import Problem, SecregError
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers, answer_path
-from secreg_host.host import memory
+from secreg_host.host import authcache
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
 from secreg_host.wanted.parts import users as users_part
@@ -63,28 +63,28 @@ class Users:
         """Whether there is a .htpasswd."""
         return os.path.lexists(self.host.paths.htpasswd)
 
-    def serve(self, *, begin: bool = False) -> None:
+    def take_over(self, *, begin: bool = False) -> None:
         """Let .htpasswd count, if anybody counts yet or it is to `begin`, and prove that it does. Never raises what
         is wrong with the file or the host: `findings` say it, and what can't be done safely lets nobody in."""
         for _ in range(LOOKS):
-            self._read(begin=begin)
+            self._take_over_once(begin=begin)
             if not self.changed:
                 break
 
     def refresh(self) -> None:
-        """`serve`, if .htpasswd changed since it was read: called while something slow is waited for."""
+        """`take_over`, if .htpasswd changed since it was read: called while something slow is waited for."""
         if self.changed:
-            self.serve()
+            self.take_over()
 
     @property
     def changed(self) -> bool:
         """Whether .htpasswd is another one than was read last."""
         return marks.mark(self.host.paths.htpasswd) != self.mark
 
-    def _read(self, *, begin: bool) -> None:
+    def _take_over_once(self, *, begin: bool) -> None:
         live = self.live
         self.counted = live.read()
-        seen = self._settled(GRACE_SECONDS if self.counted else 0.0)
+        seen = self._read_at_rest(GRACE_SECONDS if self.counted else 0.0)
         self.findings = (
             *findings("rejected", users_part.NAME, seen.problems),
             *findings("warning", users_part.NAME, seen.warnings),
@@ -99,44 +99,44 @@ class Users:
                     if fresh := live.read() != seen.htpasswd:
                         live.write(seen.htpasswd)
             self.counted = seen.htpasswd
-            self._settle(told=not fresh)
+            self._prove_latest(reloaded=not fresh)
         except BaseException as error:
             where = str(self.host.paths.htpasswd)
             problems = bugs.caught(error, where)
             if self.counted != seen.htpasswd:
                 live.shut()
                 self.counted = None
-                memory.empty(self.host, self.services.view("nginx"))
+                authcache.empty(self.host, self.services.view("nginx"))
                 what = "it can't be taken over, so nobody can log in"
                 problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)
             self._add("unproven", problems)
 
-    def settle(self) -> None:
+    def prove_again(self) -> None:
         """Prove it once more if it could not be: what serves was not up yet."""
         try:
-            self._settle(told=True)
+            self._prove_latest(reloaded=True)
         except SecregError as error:
             self._add("unproven", error.problems)
 
-    def _settle(self, *, told: bool) -> None:
+    def _prove_latest(self, *, reloaded: bool) -> None:
         """`_prove` what counts in the end: another run may have read a newer file meanwhile."""
         live = self.live
         for _ in range(LOOKS):
             epoch = live.epoch
-            if not epoch or live.proven == epoch or not self._prove(epoch, told=told) or live.epoch == epoch:
+            if not epoch or live.proven == epoch or not self._prove(epoch, reloaded=reloaded) or live.epoch == epoch:
                 break
-            told = True
+            reloaded = True
 
-    def _prove(self, epoch: str, *, told: bool) -> bool:
+    def _prove(self, epoch: str, *, reloaded: bool) -> bool:
         """Let the front forget what it remembers of other epochs and see that it did; whether there is a front.
 
-        told: it may have begun with this epoch already. Raises SecregError when it goes on as before.
+        reloaded: nginx may have begun with this epoch already. Raises SecregError when it goes on as before.
         """
         generation = generations.load(self.host, generations.current_name(self.host))
         if generation is not None and generation.with_users:
-            return False  # `settle` comes when another one serves
+            return False  # `prove_again` comes when another one serves
         wants = self._wants(generation, epoch)
-        if told and wants and not any(probe.once(want) for want in wants):
+        if reloaded and wants and not any(probe.once(want) for want in wants):
             log.debug("users: the front answers for them already")
             self.live.mark_proven(epoch)
             return True
@@ -151,7 +151,7 @@ class Users:
         if overtaken():
             return True
         if wrong or not wants:
-            memory.empty(self.host, self.services.view("nginx"))
+            authcache.empty(self.host, self.services.view("nginx"))
         if not wants:
             return True  # and not proven
         if wrong:
@@ -164,7 +164,7 @@ class Users:
         self.live.mark_proven(epoch)
         return True
 
-    def _settled(self, patience: float) -> UsersReading:
+    def _read_at_rest(self, patience: float) -> UsersReading:
         """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
         for _ in waiting.looks(patience):
             self.mark = marks.mark(self.host.paths.htpasswd)

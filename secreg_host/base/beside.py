@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from secreg_host.base import files, reading
-from secreg_host.base.errors import BadInput, Problem
+from secreg_host.base.errors import Problem
 
 KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
@@ -25,15 +25,6 @@ def obstacle(path: Path) -> Problem | None:
     return Problem(str(path), f"is {kind}, where a file belongs", f"move it away: mv {path} {path}.old")
 
 
-def content(path: Path) -> bytes | None:
-    """The bytes of the file at `path`, behind links too; None when there is no regular file, or one that is far too
-    large. Raises SecregError when it can't be read."""
-    try:
-        return reading.read(path, reading.NGINX)
-    except BadInput:
-        return None
-
-
 def keep(path: Path, now: datetime, *, private: bool = False) -> Path | None:
     """Keep what stands at `path` beside it, as NAME.bak-YYYYMMDD-HHMMSS (UTC); returns where (None: there is nothing).
 
@@ -46,7 +37,7 @@ def keep(path: Path, now: datetime, *, private: bool = False) -> Path | None:
             target.symlink_to(path.readlink())
             files.sync_directory(target.parent)
         return target
-    data = content(path)
+    data = reading.content(path)
     if data is None:
         return None
     status = path.stat()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from secreg_host.base import distant
 from secreg_host.base.distant import WAIT_SECONDS
-from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.base.errors import BadInput, SecregError, bad_input
 
 BLOCK, MB = 1 << 12, 1 << 20
 SETTINGS, YAML, PEM, JSON = MB >> 4, MB, MB, MB
@@ -65,6 +65,15 @@ def peek(path: Path, limit: int) -> bytes:
         return read(path, limit) or b""
     except SecregError:
         return b""
+
+
+def content(path: Path) -> bytes | None:
+    """The bytes of the file at `path`, behind links too; None when there is no regular file, or one that is far too
+    large. Raises SecregError when it can't be read."""
+    try:
+        return read(path, NGINX)
+    except BadInput:
+        return None
 
 
 def _read(path: Path, limit: int) -> bytes | None:

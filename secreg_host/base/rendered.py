@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from secreg_host.base import beside, files, utf8
+from secreg_host.base import files, reading, utf8
 from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
 
@@ -27,7 +27,7 @@ class Rendered:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
-        data = beside.content(paths.rendered)
+        data = reading.content(paths.rendered)
         self.digests: dict[str, list[str]] = {}
         for line in utf8.shown(data or b"").splitlines():
             if found := LINE.fullmatch(line):
@@ -39,7 +39,7 @@ class Rendered:
         """Take over what version 0.1 rendered, known by its name and its first line."""
         for name in FIRST:
             path = self.paths.units / f"secure-registry-{name}.service"
-            data = None if path.is_symlink() else beside.content(path)
+            data = None if path.is_symlink() else reading.content(path)
             if data is not None and data.startswith(HEADER):
                 self.digests[str(path)] = [digest(data)]
 
@@ -47,13 +47,13 @@ class Rendered:
         """Whether what stands at `path` is as it was rendered. A link never is."""
         if path.is_symlink():
             return False
-        data = beside.content(path)
+        data = reading.content(path)
         return data is not None and digest(data) in self.digests.get(str(path), [])
 
     def record(self, new: Mapping[Path, bytes]) -> None:
         """Remember `new`. Called before it is written: a crash in between leaves files that count as rendered."""
         for path, data in new.items():
-            there = beside.content(path)
+            there = reading.content(path)
             known = [item for item in self.digests.get(str(path), []) if there is not None and item == digest(there)]
             self.digests[str(path)] = list(dict.fromkeys([*known, digest(data)]))
         self._save()
@@ -67,5 +67,5 @@ class Rendered:
     def _save(self) -> None:
         lines = [f"{item}  {path}\n" for path, items in sorted(self.digests.items()) for item in items]
         data = "".join(lines).encode()
-        if (beside.content(self.paths.rendered) or b"") != data:
+        if (reading.content(self.paths.rendered) or b"") != data:
             files.write_own(self.paths.rendered, data)

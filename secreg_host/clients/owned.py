@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import beside, files, marks, reading
+from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import Problem
 
 INSTALL = "secure-registry trust install"
@@ -66,7 +66,7 @@ def follow(
     """Bring the files up to `wanted`; whether anything changed, and problems. The record is kept before and after."""
     paths = {*wanted, *map(Path, record)}
     links = {path for path in paths if os.path.lexists(path) and (path.is_symlink() or not path.is_file())}
-    made = plan(wanted, record, {path: beside.content(path) for path in paths}, links)
+    made = plan(wanted, record, {path: reading.content(path) for path in paths}, links)
     if made.write or made.remove:
         save({**record, **made.record})
     for path in made.remove:

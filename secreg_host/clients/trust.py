@@ -18,7 +18,7 @@ from secreg_host.base import bugs, files, quoting, reading, records, templating,
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
-from secreg_host.clients import foreign, owned, served, trust_containerd, trust_k3s, trust_podman, trust_system
+from secreg_host.clients import edits, owned, served, trust_containerd, trust_k3s, trust_podman, trust_system
 from secreg_host.clients.docker import docker as daemon
 from secreg_host.clients.docker import dockerd
 from secreg_host.clients.docker.dockerd import Manager
@@ -200,7 +200,7 @@ class Trust:
         if wanted or record.target is not None:  # else it is not even looked at: one that is starting is waited for
             engine = daemon.Docker(self.paths, self.manager)
             problems += engine.follow(record, wanted, lambda new: self._save(DOCKER, new.as_json()))
-        return (*problems, *(dockerd.strangers(self.paths, self.manager) if mode != "none" else ()))
+        return (*problems, *(dockerd.left_alone(self.paths, self.manager) if mode != "none" else ()))
 
     def docker_found(self) -> bool:
         """Whether Docker is on this host, or a directory of its settings."""
@@ -236,14 +236,14 @@ class Trust:
         tls: dict[str, Any] = (
             {"insecure_skip_verify": True} if insecure else {"ca_file": str(trust_k3s.ca_file(self.paths))}
         )
-        seen = foreign.read(path)
-        mine = foreign.Mine.from_json(self.record.get("k3s"))
-        new, after = foreign.plan(seen.data, mine, trust_k3s.Registries(str(path), tls), wanted)
+        seen = edits.read(path)
+        mine = edits.Mine.from_json(self.record.get("k3s"))
+        new, after = edits.plan(seen.data, mine, trust_k3s.Registries(str(path), tls), wanted)
         if new == seen.data:
             return False
         files.make_directory(path.parent, 0o755) if not reading.is_directory(path.parent) else None
         self._save("k3s", after.as_json() if after else None)
-        foreign.replace(seen, new)
+        edits.replace(seen, new)
         return True
 
     def forget(self) -> None:

@@ -14,7 +14,7 @@ from secreg_host.base import reading, utf8
 from secreg_host.base.errors import BadInput, Note, Problem, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
-from secreg_host.clients.foreign import Mine
+from secreg_host.clients.edits import Mine
 from secreg_host.clients.served import Served
 from secreg_host.formats import yamlfile
 
@@ -44,7 +44,7 @@ def notes(paths: Paths) -> tuple[Problem, ...]:
 
 
 class Registries:
-    """`foreign.Kind` of registries.yaml; entries are spellings of endpoints."""
+    """`edits.Kind` of registries.yaml; entries are spellings of endpoints."""
 
     def __init__(self, where: str, tls: dict[str, Any]) -> None:
         self.where = where

@@ -23,7 +23,7 @@ from secreg_host.base.errors import Exit, SecregError
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import printing
 from secreg_host.command import status as looking
-from secreg_host.host import memory
+from secreg_host.host import authcache
 from secreg_host.host.host import Host
 from secreg_host.services import foreground
 from secreg_host.services.foreground import ForegroundServices
@@ -64,7 +64,7 @@ def run(host: Host, environment: Mapping[str, str], *, watching: bool = True) ->
             watcher.stop()
     finally:
         services.stop_all()
-        memory.forget(host)
+        authcache.forget(host)
         _pid_file(host.paths).unlink(missing_ok=True)  # the last thing: whoever waits for our end looks at it
 
 

@@ -118,7 +118,7 @@ class ByUnits:
 
     def let_users_count(self) -> tuple[Finding, ...]:
         users = Users(self.host, self.services)
-        users.serve()
+        users.take_over()
         return users.findings
 
     def follow(self, generation: Generation) -> tuple[Finding, ...]:

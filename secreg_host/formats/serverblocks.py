@@ -15,7 +15,7 @@ from secreg_host.formats.listening import UNSAID, Listen, listen_of
 from secreg_host.formats.nginxconf import GENERATED
 from secreg_host.formats.nginxsyntax import DIRECTIVES, Directive, included, parse
 
-STRANGER = "secure-registry-probe.invalid"
+UNKNOWN_NAME = "secure-registry-probe.invalid"
 """A name that no server block has: the default one of an address answers (RFC 6761, section 6.4)."""
 
 NAMELESS = ""
@@ -114,7 +114,7 @@ def doors(found: Sequence[Block]) -> tuple[Door, ...]:
     for block in found:
         for plain in block.listens:
             listen = secure.get((plain.host, plain.port), plain)  # `ssl` counts for all blocks of an address
-            opened += [Door(listen, STRANGER), Door(listen, NAMELESS)]
+            opened += [Door(listen, UNKNOWN_NAME), Door(listen, NAMELESS)]
             free = [name for name in block.names if taken.setdefault((listen, name.lower()), block) is block]
             name = next((asked for name in free if (asked := example(name))), "")
             opened += [Door(listen, name)] if name else []

@@ -7,13 +7,13 @@ import re
 import secrets
 from dataclasses import replace
 
-from secreg_host.base import beside, files, names, quoting, templating, utf8
+from secreg_host.base import files, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
 from secreg_host.formats import listening
 from secreg_host.generation import basicauth, direct, njs
 from secreg_host.generation.generations import Generation
+from secreg_host.host import authcache, processes
 from secreg_host.host import host as hosts
-from secreg_host.host import memory, processes
 from secreg_host.host.host import Host
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -56,7 +56,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "tree": direct.tree(host, registry, slot),
         "look": direct.must_look(host),
         "headers": registry.headers,
-        "memory": memory.place(host),
+        "memory": authcache.place(host),
         "njs": None,
         "load_njs": False,
         "debug": None,
@@ -97,7 +97,7 @@ def _bits(paths: Paths) -> quoting.Quoted:
 
     Raises SecregError when there are none yet and they can't be kept.
     """
-    kept = utf8.shown(beside.content(paths.front_secret) or b"").strip()
+    kept = utf8.shown(reading.content(paths.front_secret) or b"").strip()
     if re.fullmatch("[0-9a-f]{32}", kept):
         return quoting.Quoted(kept)
     made = secrets.token_hex(16)

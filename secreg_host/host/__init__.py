@@ -1,1 +1,1 @@
-"""Facts of the machine: accounts, programs, processes, ports, memory, mounts."""
+"""Facts of the machine: accounts, programs, processes, ports, mounts, and where the front remembers right passwords."""

@@ -85,7 +85,7 @@ def is_our_certificate(disk: Snapshot, crt: bytes) -> bool:
     return shown is not None and is_our_ca(disk, shown) and certs.is_issued_by(crt, shown)
 
 
-def strangers(disk: Snapshot, targets: tuple[Path, ...], command: str) -> tuple[Problem, ...]:
+def brought(disk: Snapshot, targets: tuple[Path, ...], command: str) -> tuple[Problem, ...]:
     """What stands at `targets` (of the certificate, its key, ca.crt) and is not of this program's making; how it is
     renewed, and how `command` would replace it. A key is only ours if it is remembered. Raises SecregError when one
     can't be read."""

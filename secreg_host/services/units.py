@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from secreg_host.base import beside, files, quoting, templating, utf8
+from secreg_host.base import beside, files, quoting, reading, templating, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import MASK
 from secreg_host.base.rendered import Rendered
-from secreg_host.host import memory, processes, views
+from secreg_host.host import authcache, processes, views
 from secreg_host.host.host import Host
 from secreg_host.images import imagesplace
 from secreg_host.wanted.parts.part import Parts
@@ -73,7 +73,7 @@ def _service(host: Host, name: str, one: processes.Process, storage: str | None)
         storage=storage,
         at_home=name == "registry@" and imagesplace.at_home(storage),
         drain_seconds=processes.DRAIN_SECONDS,
-        memory=host.paths.front_run / memory.RUN_DIRECTORY,
+        memory=host.paths.front_run / authcache.RUN_DIRECTORY,
     )
 
 
@@ -89,7 +89,7 @@ def write(host: Host, units: Mapping[Path, bytes]) -> bool:
     """
     rendered = Rendered(host.paths)
     due = {path: data for path, data in units.items() if not path.is_symlink()}
-    changed = {path: data for path, data in due.items() if beside.content(path) != data}
+    changed = {path: data for path, data in due.items() if reading.content(path) != data}
     edited = [path for path in changed if not rendered.has(path)]
     with contextlib.suppress(SecregError) if not changed else contextlib.nullcontext():
         rendered.record(due)  # of what stands there already it is no more than a wish
@@ -108,9 +108,9 @@ def prepare_slot(host: Host, parts: Parts, slot: str) -> bool:
         if "@." not in path.name:
             continue
         own = host.paths.trial_units / path.name.replace("@.", f"@{slot}.")
-        if path.is_symlink() or beside.content(path) == data:
+        if path.is_symlink() or reading.content(path) == data:
             changed |= _drop(own)
-        elif beside.content(own) != data:
+        elif reading.content(own) != data:
             files.make_directory(own.parent, 0o755)
             files.write(own, data, files.PUBLIC)
             changed = True
@@ -144,7 +144,7 @@ def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
     return "\n".join([*run, *walls, ""]).encode()
 
 
-def strangers(host: Host) -> tuple[Problem, ...]:
+def links(host: Host) -> tuple[Problem, ...]:
     """What stands in the place of our units and is left as it is: links."""
     found = []
     for path in (host.paths.units / unit_of(name) for name in ("nginx", "auth", "registry@")):

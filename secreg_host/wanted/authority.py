@@ -87,7 +87,7 @@ def check(disk: Snapshot, order: Order) -> None:
     targets = (paths.crt, paths.key, *((paths.ca_crt,) if order.new_ca else ()))
     problems = [wrong for path in targets if (wrong := beside.obstacle(path))]
     if not problems and not order.force:
-        problems += ours.strangers(disk, targets, order.command)
+        problems += ours.brought(disk, targets, order.command)
     if problems:
         raise BadInput(problems)
 
@@ -143,8 +143,8 @@ def _kept(disk: Snapshot, writes: list[Write], order: Order, now: datetime) -> t
     """Keep beside what `writes` would replace and is not ours, links, and a CA that a new one follows."""
     paths = disk.paths
     targets = tuple(write.path for write in writes if write.path.parent == paths.etc)
-    foreign = {Path(problem.where) for problem in ours.strangers(disk, targets, order.command)}
-    keep = [path for path in targets if path in foreign or path.is_symlink()]
+    brought = {Path(problem.where) for problem in ours.brought(disk, targets, order.command)}
+    keep = [path for path in targets if path in brought or path.is_symlink()]
     keep += [write.path for write in writes if write.path.parent == paths.state]
     private = (paths.key, paths.ca_key)
     found = (beside.keep(path, now, private=path in private) for path in keep)

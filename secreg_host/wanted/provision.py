@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import beside, files, reading, records, utf8
+from secreg_host.base import files, reading, records, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
@@ -101,7 +101,7 @@ def defaults_only(
 
 def _http_secret(path: Path) -> None:
     """The registry's http.secret, shared by all slots so that an upload goes on in the next one."""
-    if beside.content(path) is None:
+    if reading.content(path) is None:
         files.write_own(path, f"REGISTRY_HTTP_SECRET={secrets.token_hex(32)}\n".encode())
 
 

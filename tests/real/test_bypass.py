@@ -33,8 +33,8 @@ from secreg_host.base.process import Account
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
+from secreg_host.host import authcache
 from secreg_host.host import host as hosts
-from secreg_host.host import memory
 from secreg_host.host.host import Accounts, Host
 from secreg_host.wanted import bypass
 from secreg_host.wanted.parts import nginx
@@ -152,7 +152,7 @@ def serving(bench: Bench, generation: Generation, registry: Path | None = None) 
     moved = {str(bench.host.paths.front_run): str(directory)}
     if registry:
         moved[bench.registry] = str(registry)
-    if kept := memory.place(bench.host):
+    if kept := authcache.place(bench.host):
         moved[str(kept)] = str(directory / "kept")
     for name, data in (generation.files | assemble.generation_conf(generation)).items():
         if name.startswith("front/"):

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from secreg_host.base import paths, reading
 from secreg_host.base.errors import SecregError
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.clients import foreign, trust_containerd, trust_k3s, trustcheck
+from secreg_host.clients import edits, trust_containerd, trust_k3s, trustcheck
 from secreg_host.clients.docker import daemonjson, dockerflags
-from secreg_host.clients.foreign import Kind, Mine
+from secreg_host.clients.edits import Kind, Mine
 from secreg_host.command import htpasswd
 from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, users
 from secreg_host.host.host import Host
@@ -222,7 +222,7 @@ def test_files_of_other_programs(data: st.DataObject) -> None:
         text = data.draw(mutated(seed, *(other for other, _ in kinds)))
         mine = Mine(None, "", ("a.example", *WANTED), data.draw(st.booleans()))
         reads(partial(kind.add, text, WANTED))
-        reads(partial(foreign.plan, text, mine, kind, WANTED))
+        reads(partial(edits.plan, text, mine, kind, WANTED))
 
 
 @few(50)

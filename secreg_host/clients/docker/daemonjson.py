@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from secreg_host.base import quoting, utf8
 from secreg_host.base.errors import BadInput, bad_input
-from secreg_host.clients.foreign import Mine
+from secreg_host.clients.edits import Mine
 
 KEY = "insecure-registries"
 BLANK = re.compile(r"[ \t\r\n]*")
@@ -124,7 +124,7 @@ class _Text:
 
 
 class DaemonJson:
-    """`foreign.Kind` of daemon.json."""
+    """`edits.Kind` of daemon.json."""
 
     def __init__(self, where: str) -> None:
         self.where = where

@@ -1,6 +1,6 @@
 """The Docker daemon of this host: its insecure registries, changed without a restart, proven, or undone.
 
-What is written where is decided by `dockerflags`, `daemonjson` and `foreign`; here it is done: look, write, let dockerd
+What is written where is decided by `dockerflags`, `daemonjson` and `edits`; here it is done: look, write, let dockerd
 read it, go back if it does not show it.
 """
 
@@ -16,13 +16,13 @@ from typing import Any
 from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
-from secreg_host.clients import foreign
+from secreg_host.clients import edits
 from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.docker.daemonjson import DaemonJson
 from secreg_host.clients.docker.dockerd import Dockerd, Manager, Proof
 from secreg_host.clients.docker.dockerflags import Flags, Target
 from secreg_host.clients.docker.dockerinfo import UNIT
-from secreg_host.clients.foreign import Kind, Mine, Seen
+from secreg_host.clients.edits import Kind, Mine, Original
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Docker:
     def _base(self, target: Target, record: Record) -> bytes | None:
         """The file without our entries."""
         mine = record.mine if record.target == target else None
-        return foreign.plan(foreign.read(target.path).data, mine, self._kind(target), ())[0]
+        return edits.plan(edits.read(target.path).data, mine, self._kind(target), ())[0]
 
     def _target(self, record: Record) -> Target:
         assert self.dockerd.engine is not None
@@ -135,10 +135,10 @@ class Docker:
         self, record: Record, target: Target | None, wanted: tuple[str, ...], save: Callable[[Record], None]
     ) -> tuple[Record, tuple[Problem, ...]]:
         assert target is not None
-        seen = foreign.read(target.path)
+        seen = edits.read(target.path)
         kind = self._kind(target)
         earlier = record.mine if record.target == target else None
-        new, mine = foreign.plan(seen.data, earlier, kind, wanted)
+        new, mine = edits.plan(seen.data, earlier, kind, wanted)
         after = Record(target if mine else None, mine)
         reloads = self.dockerd.running and not target.variable
         shown = self.dockerd.shown() if reloads else frozenset()
@@ -161,7 +161,7 @@ class Docker:
         if mine is not None:
             added = (*mine.added, *(earlier.added if earlier else ()))
             save(replace(after, mine=replace(mine, added=added)))
-        foreign.replace(seen, new)
+        edits.replace(seen, new)
         save(after)
         if forgets or (target.variable and self.dockerd.running):
             hint = "when it suits: systemctl restart docker (ends containers, unless live-restore is set)"
@@ -175,7 +175,7 @@ class Docker:
             back = Record(target, earlier) if earlier else Record()
             proof = Proof((shown & stays) | set(wanted), frozenset(earlier.added if earlier else ()) - stays)
             if wanted:
-                self._proven(proof, after, foreign.read(target.path), back, seen.data, save)
+                self._proven(proof, after, edits.read(target.path), back, seen.data, save)
             else:
                 self.dockerd.reload(proof)
         return after, ()
@@ -184,7 +184,7 @@ class Docker:
         self,
         proof: Proof,
         done: Record,
-        seen: Seen,
+        seen: Original,
         back: Record,
         before: bytes | None,
         save: Callable[[Record], None],
@@ -201,7 +201,7 @@ class Docker:
                 with contextlib.suppress(SecregError):  # what is wrong is known
                     self._withdraw(done.target, done.mine, save)
             else:
-                foreign.replace(seen, before)
+                edits.replace(seen, before)
                 save(back)
                 self.dockerd.hang_up()
             raise SecregError(f"{error.message}; so the change is undone", error.hint) from error
@@ -210,20 +210,20 @@ class Docker:
         """Take out ours, and the list with it. dockerd keeps the list that it has when the file has none, so it reads
         an empty one first. Raises SecregError when it does not; the file is without ours then, too."""
         path = target.path
-        seen = foreign.read(path)
+        seen = edits.read(path)
         assert seen.data is not None
         empty = daemonjson.emptied(seen.data, str(path))
         ours = replace(ours, wrote=marks.digest(empty))
         save(Record(target, ours))
-        foreign.replace(seen, empty)
+        edits.replace(seen, empty)
         try:
             self.dockerd.reload(Proof(frozenset(), frozenset(ours.added)))
         finally:
-            seen = foreign.read(path)
-            foreign.replace(seen, foreign.plan(seen.data, ours, self._kind(target), ())[0])
+            seen = edits.read(path)
+            edits.replace(seen, edits.plan(seen.data, ours, self._kind(target), ())[0])
             save(Record())
 
-    def _back_up(self, seen: foreign.Seen) -> None:
+    def _back_up(self, seen: edits.Original) -> None:
         if seen.data is not None:
             files.make_directory(self.paths.backups, 0o700)
             files.write(self.paths.backups / seen.path.name, seen.data, files.PRIVATE)

@@ -57,7 +57,7 @@ class Proof:
         return self.there <= shown and not self.gone & shown
 
 
-def strangers(paths: Paths, manager: Manager | None) -> tuple[Problem, ...]:
+def left_alone(paths: Paths, manager: Manager | None) -> tuple[Problem, ...]:
     """Daemons of kinds whose files are left alone."""
     found = []
     hint = 'add the entries to "insecure-registries" there yourself (see: secure-registry trust show)'

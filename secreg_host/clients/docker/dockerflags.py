@@ -14,7 +14,7 @@ from pathlib import Path
 
 from secreg_host.base import utf8
 from secreg_host.base.errors import bad_input
-from secreg_host.clients.foreign import Mine
+from secreg_host.clients.edits import Mine
 from secreg_host.formats import envfile
 
 FLAG = "--insecure-registry"
@@ -119,7 +119,7 @@ def decide(unit: Unit, usual: Path, *, in_json: bool) -> Target:
 
 
 class Flags:
-    """`foreign.Kind` of a variable with flags in an environment file."""
+    """`edits.Kind` of a variable with flags in an environment file."""
 
     def __init__(self, where: str, variable: str) -> None:
         self.where = where

@@ -16,7 +16,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
 from secreg_host.generation import liveusers
 from secreg_host.generation.liveusers import LiveUsers
-from secreg_host.host import memory
+from secreg_host.host import authcache
 from secreg_host.host.host import Host
 from secreg_host.services.services import Idle
 
@@ -49,7 +49,7 @@ def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> Front:
     monkeypatch.setattr(usersfirst.probe, "once", once)
     monkeypatch.setattr(usersfirst.probe, "prove", prove)
     monkeypatch.setattr(Users, "_wants", staticmethod(lambda _, epoch: (epoch,)))
-    monkeypatch.setattr(memory, "place", lambda _: host.paths.front_run / "auth-cache")
+    monkeypatch.setattr(authcache, "place", lambda _: host.paths.front_run / "auth-cache")
     host.paths.etc.mkdir(parents=True)
     host.paths.htpasswd.write_bytes(ALICE + BOB)
     return found
@@ -63,17 +63,17 @@ def remembered(host: Host) -> Path:
 
 
 def test_nobody_counts_before_something_begins(host: Host, front: Front) -> None:
-    Users(host, front).serve()
+    Users(host, front).take_over()
     assert (LiveUsers(host).read(), front.reloads) == (None, 0)
 
 
 def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: Front) -> None:
     users = Users(host, front)
-    users.serve(begin=True)
+    users.take_over(begin=True)
     live = users.live
     assert live.read() == ALICE + BOB and live.proven == live.epoch == front.epoch and live.count() == 2
     before = live.epoch
-    users.serve()
+    users.take_over()
     assert (live.epoch, front.reloads) == (before, 1)  # the same bytes, no action
     host.paths.htpasswd.write_bytes(ALICE)
     users.refresh()
@@ -86,7 +86,7 @@ def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: Front) -> N
 
 def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
-    users.serve(begin=True)
+    users.take_over(begin=True)
     changes = iter([ALICE])
     real = usersfirst.users_part.read
 
@@ -98,7 +98,7 @@ def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monk
 
     monkeypatch.setattr(usersfirst.users_part, "read", read)
     host.paths.htpasswd.write_bytes(ALICE + BOB + b"carol" + BOB[3:])
-    users.serve()
+    users.take_over()
     assert users.live.read() == ALICE
 
 
@@ -114,27 +114,27 @@ def test_one_that_changes_while_it_is_made_to_count_is_read_again(
         return reload(name)
 
     monkeypatch.setattr(front, "reload", and_then)
-    users.serve(begin=True)
+    users.take_over(begin=True)
     assert users.live.read() == ALICE and users.live.proven == users.live.epoch
 
 
 def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, front: Front) -> None:
     users = Users(host, front)
-    users.serve(begin=True)
+    users.take_over(begin=True)
     entry = remembered(host)
     front.stuck = True
     host.paths.htpasswd.write_bytes(ALICE)
-    users.serve()
+    users.take_over()
     assert not entry.exists() and users.live.read() == ALICE and users.live.proven != users.live.epoch
     assert [finding.kind for finding in users.findings] == ["unproven"]
     front.stuck = False
-    users.serve()  # an apply that finds it so tries again
+    users.take_over()  # an apply that finds it so tries again
     assert users.live.proven == users.live.epoch and users.findings == ()
 
 
 def test_what_can_not_be_written_lets_nobody_in(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
-    users.serve(begin=True)
+    users.take_over(begin=True)
     entry = remembered(host)
 
     def full(path: Path, *_: object) -> None:
@@ -142,10 +142,10 @@ def test_what_can_not_be_written_lets_nobody_in(host: Host, front: Front, monkey
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(liveusers.files, "create", full)
-    users.serve()
+    users.take_over()
     assert users.live.read() == ALICE + BOB and entry.exists()  # nothing differs: everything goes on
     host.paths.htpasswd.write_bytes(ALICE)
-    users.serve()
+    users.take_over()
     assert users.live.read() is None and users.live.epoch == "" and not entry.exists()
     (finding,) = users.findings
     assert finding.kind == "unproven" and "nobody can log in" in finding.problem.what
@@ -153,7 +153,7 @@ def test_what_can_not_be_written_lets_nobody_in(host: Host, front: Front, monkey
 
 def test_what_is_reserved_goes_first(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
-    users.serve(begin=True)
+    users.take_over(begin=True)
     room = users.live.directory / "reserve"
     assert room.is_dir()
     create = files.create
@@ -166,7 +166,7 @@ def test_what_is_reserved_goes_first(host: Host, front: Front, monkeypatch: pyte
 
     monkeypatch.setattr(liveusers.files, "create", full)
     host.paths.htpasswd.write_bytes(ALICE)
-    users.serve()
+    users.take_over()
     assert users.live.read() == ALICE and users.live.proven == users.live.epoch
     assert room.is_dir()  # made anew
 
@@ -211,7 +211,7 @@ def test_a_file_is_shortened_in_place(tmp_path: Path) -> None:
 
 def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: Front) -> None:
     """nginx runs as a user of its own: it may list the directory of an epoch, and find it only by the link."""
-    Users(host, front).serve(begin=True)
+    Users(host, front).take_over(begin=True)
     live = LiveUsers(host)
     assert live.directory.stat().st_mode & 0o777 == 0o711
     assert (live.directory / live.epoch).stat().st_mode & 0o777 == 0o755

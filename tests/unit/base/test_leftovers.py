@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base import files, leftovers, temporary, waiting
-from secreg_host.clients import foreign, trust
+from secreg_host.clients import edits, trust
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
 
@@ -125,7 +125,7 @@ def test_whoever_writes_next_to_a_leftover_removes_it(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
     path.write_text("{}")
     left = killed(path)
-    foreign.replace(foreign.read(path), b'{"x": 1}')
+    edits.replace(edits.read(path), b'{"x": 1}')
     assert not left.exists() and path.read_text() == '{"x": 1}'
     left = killed(path)
     files.write(tmp_path / "other", b"x", 0o600)
@@ -141,7 +141,7 @@ def test_directories_of_clients_are_swept(host: Host, monkeypatch: pytest.Monkey
         path.parent.mkdir(parents=True, exist_ok=True)
     left = [killed(path) for path in (ours, daemon, k3s)]
     clients = trust.Trust(host, None)
-    mine = foreign.Mine(b"{}", "x", ("a",), True).as_json()
+    mine = edits.Mine(b"{}", "x", ("a",), True).as_json()
     clients.record = {
         "files": {"docker": {str(ours): "x"}},
         "docker": {"path": str(daemon), "variable": "", "mine": mine},

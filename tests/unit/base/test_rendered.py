@@ -57,7 +57,7 @@ def test_a_link_in_the_place_of_a_unit_is_left_and_told(host: Host) -> None:
     assert units.write(host, made) is True
     assert units.write(host, made) is False
     assert masked.is_symlink() and own.is_symlink() and target.read_bytes() == b""
-    first, second = units.strangers(host)
+    first, second = units.links(host)
     assert "masked" in first.what and "systemctl unmask secure-registry-nginx.service" in first.hint
     assert str(target) in second.what and "systemctl edit" in second.hint
     assert units.remove(host)[0] == (unit(host, "registry@"),)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.clients import foreign
+from secreg_host.clients import edits
 from secreg_host.clients.docker import dockerd, dockerflags, dockerinfo
 from secreg_host.clients.docker.daemonjson import KEY, DaemonJson
 from secreg_host.clients.docker.docker import Docker, Record
@@ -142,14 +142,14 @@ def test_corpus(case: Case) -> None:
     kind = DaemonJson("daemon.json")
     if case.refused:
         with pytest.raises(BadInput) as caught:
-            foreign.plan(case.data, None, kind, ONE)
+            edits.plan(case.data, None, kind, ONE)
         assert case.refused in str(caught.value)
         assert caught.value.problems[0].hint
         return
-    new, mine = foreign.plan(case.data, None, kind, ONE)
+    new, mine = edits.plan(case.data, None, kind, ONE)
     assert new == case.after
-    assert foreign.plan(new, mine, kind, ONE) == (new, mine), "a second time changes nothing"
-    assert foreign.plan(new, mine, kind, ()) == (case.data, None)
+    assert edits.plan(new, mine, kind, ONE) == (new, mine), "a second time changes nothing"
+    assert edits.plan(new, mine, kind, ()) == (case.data, None)
 
 
 values = st.recursive(
@@ -181,10 +181,10 @@ def daemon_jsons(draw: st.DrawFn) -> bytes | None:
 @given(daemon_jsons(), entries, entries)
 def test_install_then_remove_gives_the_same_bytes(data: bytes | None, first: list[str], second: list[str]) -> None:
     kind = DaemonJson("daemon.json")
-    new, mine = foreign.plan(data, None, kind, tuple(first))
-    newer, mine = foreign.plan(new, mine, kind, tuple(second))
+    new, mine = edits.plan(data, None, kind, tuple(first))
+    newer, mine = edits.plan(new, mine, kind, tuple(second))
     assert set(second) <= set(kind.entries(newer) or ())
-    assert foreign.plan(newer, mine, kind, ()) == (data, None)
+    assert edits.plan(newer, mine, kind, ()) == (data, None)
 
 
 @relaxed
@@ -193,13 +193,13 @@ def test_what_others_change_meanwhile_stays(data: bytes | None, wanted: list[str
     """An entry and a key of the administrator's, added after ours, survive; ours go."""
     kind = DaemonJson("daemon.json")
     before = kind.entries(data) or ()
-    new, mine = foreign.plan(data, None, kind, tuple(wanted))
+    new, mine = edits.plan(data, None, kind, tuple(wanted))
     if new is None or not new.strip():
         return
     loaded = json.loads(new)
     theirs = [*loaded.get(KEY, []), "theirs:9"] if place == "after" else ["theirs:9", *loaded.get(KEY, [])]
     edited = json.dumps(loaded | {KEY: theirs, "theirs": 1}, indent=3).encode()
-    left, mine = foreign.plan(edited, mine, kind, ())
+    left, mine = edits.plan(edited, mine, kind, ())
     assert mine is None and left is not None
     expected = [*before, "theirs:9"] if place == "after" else ["theirs:9", *before]
     assert json.loads(left) == loaded | {KEY: expected, "theirs": 1}
@@ -209,10 +209,10 @@ def test_what_others_change_meanwhile_stays(data: bytes | None, wanted: list[str
 @given(daemon_jsons(), entries)
 def test_taken_out_as_text_it_means_the_same(data: bytes | None, wanted: list[str]) -> None:
     kind = DaemonJson("daemon.json")
-    new, mine = foreign.plan(data, None, kind, tuple(wanted))
+    new, mine = edits.plan(data, None, kind, tuple(wanted))
     if mine is None or new is None:
         return
-    left, _ = foreign.plan(new + b"\n", mine, kind, ())
+    left, _ = edits.plan(new + b"\n", mine, kind, ())
     assert json.loads((left or b"{}").strip() or b"{}") == json.loads((data or b"{}").strip() or b"{}") or not (
         kind.entries(data)
     )
@@ -225,26 +225,26 @@ def test_replace_keeps_mode_and_owner_and_compares(tmp_path: Path) -> None:
     path.chmod(0o440)
     if os.geteuid() == 0:
         os.chown(path, 1234, 4321)
-    foreign.replace(foreign.read(path), b'{"debug": true}')
+    edits.replace(edits.read(path), b'{"debug": true}')
     found = path.stat()
     assert (path.read_bytes(), stat.S_IMODE(found.st_mode)) == (b'{"debug": true}', 0o440)
     if os.geteuid() == 0:
         assert (found.st_uid, found.st_gid) == (1234, 4321)
-    seen = foreign.read(path)
+    seen = edits.read(path)
     path.chmod(0o640)
     path.write_bytes(b"{  }")
     with pytest.raises(SecregError, match="changed by somebody else"):
-        foreign.replace(seen, b"{}")
+        edits.replace(seen, b"{}")
     assert path.read_bytes() == b"{  }"
     assert [entry.name for entry in tmp_path.iterdir()] == ["daemon.json"]
 
 
 def test_new_file_appearing_meanwhile_is_kept(tmp_path: Path) -> None:
-    seen = foreign.read(tmp_path / "daemon.json")
+    seen = edits.read(tmp_path / "daemon.json")
     (tmp_path / "daemon.json").write_bytes(b"theirs")
     for data in (b"{}", None):
         with pytest.raises(SecregError):
-            foreign.replace(seen, data)
+            edits.replace(seen, data)
     assert (tmp_path / "daemon.json").read_bytes() == b"theirs"
 
 
@@ -257,7 +257,7 @@ def test_what_is_not_a_file_of_its_own_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, said in (("link", "symlink"), ("hard", "hard links"), ("dir", "regular"), ("pipe", "regular")):
         with pytest.raises(BadInput, match=said):
-            foreign.read(tmp_path / name)
+            edits.read(tmp_path / name)
 
 
 # --- flags in environment files
@@ -331,12 +331,12 @@ def test_flags_in_an_environment_file(text: str, after: str | None) -> None:
         with pytest.raises(BadInput, match="not written plainly"):
             kind.add(text.encode(), ONE)
         return
-    new, mine = foreign.plan(text.encode(), None, kind, ONE)
+    new, mine = edits.plan(text.encode(), None, kind, ONE)
     assert (new or b"").decode() == after
-    assert foreign.plan(new, mine, kind, ()) == (text.encode(), None)
+    assert edits.plan(new, mine, kind, ()) == (text.encode(), None)
     if mine is not None:
         edited = after.encode() + b"THEIRS=1\n"
-        left, _ = foreign.plan(edited, mine, kind, ())
+        left, _ = edits.plan(edited, mine, kind, ())
         assert left is not None and b"a:1" not in left and left.endswith(b"THEIRS=1\n")
 
 
@@ -350,9 +350,9 @@ def test_flags_in_an_environment_file(text: str, after: str | None) -> None:
 def test_flags_come_back(lines: list[str], own: str | None, ends: bool, wanted: list[str]) -> None:
     data = ("\n".join([*lines, *([own] if own else [])]) + ("\n" if ends else "")).encode()
     kind = Flags("sysconfig", "V")
-    new, mine = foreign.plan(data, None, kind, tuple(wanted))
+    new, mine = edits.plan(data, None, kind, tuple(wanted))
     assert set(wanted) <= set(kind.entries(new))
-    assert foreign.plan(new, mine, kind, ()) == (data, None)
+    assert edits.plan(new, mine, kind, ()) == (data, None)
 
 
 # --- the daemon
@@ -542,7 +542,7 @@ def test_killed_at_any_moment_it_ends_well(fake: Fake, moment: int, monkeypatch:
 
     with monkeypatch.context() as patch:
         patch.setattr(fake, "call", crashing(fake.call))
-        patch.setattr(foreign, "replace", crashing(foreign.replace))
+        patch.setattr(edits, "replace", crashing(edits.replace))
         saved = fake.saved
         save = crashing(saved.append)
         with pytest.raises(Crash):
@@ -563,8 +563,8 @@ def test_a_daemon_json_that_is_broken_is_left_alone(fake: Fake, data: bytes) -> 
     assert "symlink" in problem.what and fake.json.is_symlink()
 
 
-def test_strangers_are_named(fake: Fake) -> None:
+def test_daemons_that_are_left_alone_are_named(fake: Fake) -> None:
     (fake.paths.user_runs / "1000").mkdir(parents=True)
     (fake.paths.user_runs / "1000/docker.sock").touch()
-    (problem,) = dockerd.strangers(fake.paths, fake)
+    (problem,) = dockerd.left_alone(fake.paths, fake)
     assert "rootless" in problem.what

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
-from secreg_host.clients import foreign, owned, served, trust, trust_containerd, trust_podman, trust_system
+from secreg_host.clients import edits, owned, served, trust, trust_containerd, trust_podman, trust_system
 from secreg_host.clients.docker import dockerd
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.clients.trust import Trust
@@ -260,12 +260,12 @@ def test_registries_yaml(case: Case) -> None:
     data = None if case.before is None else case.before.encode()
     if case.after is None:
         with pytest.raises(BadInput) as caught:
-            foreign.plan(data, None, kind, ("a:1",))
+            edits.plan(data, None, kind, ("a:1",))
         assert caught.value.problems[0].hint
         return
-    new, mine = foreign.plan(data, None, kind, ("a:1",))
+    new, mine = edits.plan(data, None, kind, ("a:1",))
     assert (new or b"").decode() == case.after
-    assert foreign.plan(new, mine, kind, ()) == (data, None)
+    assert edits.plan(new, mine, kind, ()) == (data, None)
 
 
 @relaxed
@@ -281,13 +281,13 @@ def test_registries_yaml_comes_back(
     assume(rest or configs)
     text = yaml.safe_dump({**rest, "configs": configs} if configs else rest, indent=indent, default_flow_style=False)
     kind = Registries("registries.yaml", TLS)
-    new, mine = foreign.plan(text.encode(), None, kind, tuple(wanted))
+    new, mine = edits.plan(text.encode(), None, kind, tuple(wanted))
     loaded = kind.load(new)
     assert {key: value for key, value in loaded.items() if key != "configs"} == rest
     assert (loaded.get("configs") or {}) == {**{word: {"tls": TLS} for word in wanted}, **configs}
-    assert foreign.plan(new, mine, kind, ()) == (text.encode(), None)
+    assert edits.plan(new, mine, kind, ()) == (text.encode(), None)
     if mine is not None and new is not None:
-        left, _ = foreign.plan(b"# theirs\n" + new, mine, kind, ())
+        left, _ = edits.plan(b"# theirs\n" + new, mine, kind, ())
         assert (left or b"").removeprefix(b"# theirs\n") == text.encode()
 
 

@@ -15,7 +15,7 @@ from secreg_host.apply import probe
 from secreg_host.base.errors import BadInput, bad_input
 from secreg_host.formats import nginxconf, nginxsyntax, serverblocks
 from secreg_host.formats.listening import Listen
-from secreg_host.formats.serverblocks import NAMELESS, STRANGER, Door
+from secreg_host.formats.serverblocks import NAMELESS, UNKNOWN_NAME, Door
 from secreg_host.wanted import bypass, passing
 
 DIRECTORIES = [Path("/run/secure-registry"), Path("/var/lib/secure-registry"), Path("/srv/images")]
@@ -175,7 +175,7 @@ def test_every_server_block_has_a_door() -> None:
     assert serverblocks.answering(blocks) == (one, six)
     doors = set(serverblocks.doors(blocks))
     assert doors == {
-        *(Door(listen, name) for listen in (one, six, other, plain) for name in (STRANGER, NAMELESS)),
+        *(Door(listen, name) for listen in (one, six, other, plain) for name in (UNKNOWN_NAME, NAMELESS)),
         Door(one, "a.example"), Door(six, "a.example"), Door(one, "any.c.example"), Door(other, "a.example"),
         Door(plain, "_"),
     }  # fmt: skip

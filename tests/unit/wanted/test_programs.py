@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import activate, choice, rehearsal, strangers
+from secreg_host.apply import activate, choice, portconflicts, rehearsal
 from secreg_host.apply.activate import Stage
 from secreg_host.base import distant
 from secreg_host.base.errors import BadInput, Problem, SecregError
@@ -40,7 +40,7 @@ class Tried:
         monkeypatch.setattr(choice.assemble, "generation_conf", lambda _: {})
         monkeypatch.setattr(generations, "stage", lambda _host, one, _: host.paths.generations / one.name)
         monkeypatch.setattr(rehearsal, "check", lambda _host, one, *_: self.front(one))
-        monkeypatch.setattr(strangers, "problem", lambda *_: None)
+        monkeypatch.setattr(portconflicts, "problem", lambda *_: None)
         monkeypatch.setattr(activate, "bring_up_registry", lambda _, one: self.registry(one))
         monkeypatch.setattr(choice, "_storage_problems", lambda *_: ())
         self.parts({}, GOOD)

@@ -107,7 +107,7 @@ def test_what_ends_an_apply_is_tried_again_and_in_status(
     def fail(*_: Any) -> None:
         raise error
 
-    users = SimpleNamespace(serve=lambda **_: None, there=True, refresh=lambda: None)
+    users = SimpleNamespace(take_over=lambda **_: None, there=True, refresh=lambda: None)
     monkeypatch.setattr(apply, "Users", lambda *_: users)
     monkeypatch.setattr(apply, "_apply", fail)
     services: Any = SimpleNamespace(wanted=lambda: wanted)

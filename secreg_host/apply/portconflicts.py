@@ -18,10 +18,10 @@ def problem(services: Services, listens: Iterable[Listen]) -> SecregError | None
     ours = ("nginx", *(f"registry@{slot}" for slot in processes.SLOTS))  # which ends before nginx takes its place
     own = ports.sockets_of({pid for name in ours for pid in services.pids(name)})
     listens = tuple(listens)
-    if error := foreign(listens):
+    if error := absent(listens):
         return error
     for listen in listens:
-        who = _stranger(services, listen, own)
+        who = _occupant(services, listen, own)
         if not who:
             continue
         unit = re.search(r"[\w@.-]+\.service", who)
@@ -31,7 +31,7 @@ def problem(services: Services, listens: Iterable[Listen]) -> SecregError | None
     return None
 
 
-def foreign(listens: Iterable[Listen]) -> SecregError | None:
+def absent(listens: Iterable[Listen]) -> SecregError | None:
     """An error that names an address of `listens` that this host does not have."""
     for listen in listens:
         if ports.is_foreign(listen):
@@ -48,11 +48,11 @@ def in_our_way(new: Iterable[Listen], held: Iterable[Listen]) -> SecregError | N
     return SecregError(f"nginx can't listen on {wanted} as long as it listens on {other}", RESTART)
 
 
-def _stranger(services: Services, listen: Listen, own: set[str]) -> str:
+def _occupant(services: Services, listen: Listen, own: set[str]) -> str:
     """Who else than our nginx holds the port of `listen`; "": nobody. own: sockets that were our nginx's before.
 
-    While nginx starts or is killed, a socket of its is another process's from one moment to the next: a stranger is who
-    had it before and after our processes were asked for.
+    While nginx starts or is killed, a socket of its is another process's from one moment to the next: somebody else is
+    who had it before and after our processes were asked for.
     """
     for socket in ports.holders(listen):
         if socket in own:

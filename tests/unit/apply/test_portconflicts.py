@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import activate, choice, probe, rehearsal, strangers
+from secreg_host.apply import activate, choice, portconflicts, probe, rehearsal
 from secreg_host.formats.listening import Listen
 from secreg_host.host import ports
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -38,19 +38,19 @@ def test_nginx_that_just_starts_is_no_stranger(listening: Any) -> None:
     listen, holders = listening
     holders += [177, 178]
     services: Any = Moments({177, 178}, {178})
-    assert strangers._stranger(services, listen, set()) == ""
+    assert portconflicts._occupant(services, listen, set()) == ""
     holders[:] = [177, 178, 178]
     services = Moments({178})
-    assert strangers._stranger(services, listen, set()) == ""
+    assert portconflicts._occupant(services, listen, set()) == ""
 
 
 def test_a_stranger_is_named_even_if_it_can_not_be_seen(listening: Any) -> None:
     listen, holders = listening
     holders += [177, None]
     services: Any = Moments({178})
-    assert strangers._stranger(services, listen, set()) == "another process"
+    assert portconflicts._occupant(services, listen, set()) == "another process"
     holders[:] = [1]
-    assert "(process 1" in strangers._stranger(services, listen, set())
+    assert "(process 1" in portconflicts._occupant(services, listen, set())
 
 
 ALL, ALL6, ONE, TWO = Listen("", 443), Listen("::", 443), Listen("192.0.2.1", 443), Listen("192.0.2.2", 443)
@@ -80,7 +80,7 @@ def test_only_a_front_that_serves_keeps_another_address_from_serving(
 ) -> None:
     """Seen: with `listen 10.9.9.9:443` and that address gone, `listen 443` could not serve without a restart, which
     nothing said; and where the old one served, each later edit took 20 s and was back."""
-    monkeypatch.setattr(strangers, "problem", lambda *_: None)
+    monkeypatch.setattr(portconflicts, "problem", lambda *_: None)
     monkeypatch.setattr(rehearsal, "expectations", lambda _: ["an address"])
     monkeypatch.setattr(probe, "once", lambda _: "" if reached else "no answer")
     new, current = (SimpleNamespace(listens=(at,), taken=(at,), parts=PARTS) for at in (ALL, ONE))

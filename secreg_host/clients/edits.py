@@ -76,7 +76,7 @@ def plan(now: bytes | None, mine: Mine | None, kind: Kind, wanted: tuple[str, ..
 
 
 @dataclass(frozen=True)
-class Seen:
+class Original:
     """A file as it was read: its bytes (None: there is none), and what stat(2) said of it."""
 
     path: Path
@@ -89,16 +89,16 @@ class Seen:
         return marks.of(self.status) if self.status else ""
 
 
-def read(path: Path) -> Seen:
+def read(path: Path) -> Original:
     """The regular file `path`. Raises BadInput for what should not be replaced: a symlink, something else."""
     return distant.ask(path, lambda: _read(path))
 
 
-def _read(path: Path) -> Seen:
+def _read(path: Path) -> Original:
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        return Seen(path, None)
+        return Original(path, None)
     except (OSError, ValueError) as error:
         raise reading.unreadable(path, error) from error
     if stat.S_ISLNK(found.st_mode):
@@ -115,10 +115,10 @@ def _read(path: Path) -> Seen:
             f"has {found.st_nlink} names (hard links)",
             f"make it a file of its own: cp -p {path} {path}.new && mv {path}.new {path}",
         )
-    return Seen(path, reading.read(path, reading.JSON), found)
+    return Original(path, reading.read(path, reading.JSON), found)
 
 
-def replace(seen: Seen, data: bytes | None) -> None:
+def replace(seen: Original, data: bytes | None) -> None:
     """Put `data` in place of what was `seen` (None: remove the file), atomically; mode, owner and labels stay.
 
     Raises SecregError when the file is not what was seen any more; it is then untouched.
@@ -139,7 +139,7 @@ def replace(seen: Seen, data: bytes | None) -> None:
         files.sync_directory(path.parent)
 
 
-def _dress(descriptor: int, seen: Seen) -> None:
+def _dress(descriptor: int, seen: Original) -> None:
     """Mode, owner, ACLs and security label of the file that is replaced."""
     if seen.status is None:
         os.fchmod(descriptor, files.PUBLIC)
@@ -152,7 +152,7 @@ def _dress(descriptor: int, seen: Seen) -> None:
     os.fchmod(descriptor, stat.S_IMODE(seen.status.st_mode))
 
 
-def _compare(seen: Seen) -> None:
+def _compare(seen: Original) -> None:
     try:
         now = read(seen.path)
     except BadInput:
