@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from secreg_host.base import distro, quoting, utf8
+from secreg_host.base import crypt, distro, quoting, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 
 ROUNDS = 200_000
@@ -49,16 +49,29 @@ FORMS = {
     "sha512_crypt": rf"\$6\$(rounds=\d{{1,9}}\$)?[^$:\s]{{0,16}}\${ALPHABET}{{86}}",
     "sha256_crypt": rf"\$5\$(rounds=\d{{1,9}}\$)?[^$:\s]{{0,16}}\${ALPHABET}{{43}}",
     "bcrypt": rf"\$2[aby]\$(0[4-9]|[12]\d|3[01])\${ALPHABET}{{53}}",
-    "yescrypt": rf"\$y\${ALPHABET}+\${ALPHABET}{{1,86}}\${ALPHABET}{{43}}",
+    "yescrypt": rf"\$g?y\${ALPHABET}+\${ALPHABET}{{0,86}}\${ALPHABET}{{43}}",
+    "scrypt": rf"\$7\${ALPHABET}{{11,97}}\${ALPHABET}{{43}}",
+    "bcrypt_x": rf"\$2x\$(0[4-9]|[12]\d|3[01])\${ALPHABET}{{53}}",
+    "sha1_crypt": rf"\$sha1\$[1-9]\d{{0,9}}\${ALPHABET}{{1,64}}\${ALPHABET}{{28}}",
+    "sun_md5_crypt": rf"\$md5(,rounds=[1-9]\d{{0,9}})?\${ALPHABET}{{8}}\${{1,2}}{ALPHABET}{{22}}",
     "apr_md5_crypt": rf"\$apr1\$[^$:\s]{{0,8}}\${ALPHABET}{{22}}",
     "md5_crypt": rf"\$1\$[^$:\s]{{0,8}}\${ALPHABET}{{22}}",
     "ldap_salted_sha1": r"\{SSHA\}[A-Za-z0-9+/]{32,}={0,2}",
     "ldap_sha1": r"\{SHA\}[A-Za-z0-9+/]{27}=",
     "des_crypt": rf"{ALPHABET}{{13}}",
+    "bsdi_crypt": rf"_{ALPHABET}{{19}}",
+    "bigcrypt": rf"{ALPHABET}{{2}}({ALPHABET}{{11}}){{2,16}}",
+    "nthash": r"\$3\$\$[0-9a-f]{32}",
 }
-"""Hashes that nginx accepts: passlib's name of the scheme -> their form."""
+"""Hashes that nginx accepts, its own and those of crypt(5): name of the scheme, passlib's if it has one -> form."""
 
-WEAK = {"apr_md5_crypt", "md5_crypt", "ldap_salted_sha1", "ldap_sha1", "des_crypt"}
+OF_CRYPT = {"yescrypt", "scrypt", "bcrypt_x", "sha1_crypt", "sun_md5_crypt", "bsdi_crypt", "bigcrypt", "nthash"}
+"""Those that crypt(3) is asked about here."""
+
+OLD = {"bcrypt_x", "sha1_crypt", "sun_md5_crypt", "bsdi_crypt", "bigcrypt", "nthash"}
+WEAK = {"apr_md5_crypt", "md5_crypt", "ldap_salted_sha1", "ldap_sha1", "des_crypt", *OLD}
+NAMED = 5
+"""Users that one warning names."""
 
 
 @dataclass(frozen=True)
@@ -148,16 +161,16 @@ def render(users: Iterable[User]) -> bytes:
 
 
 def weak(users: Iterable[User], where: str) -> tuple[Problem, ...]:
-    """A warning for each user whose hash is quickly guessed, should it ever leak."""
-    return tuple(
-        Problem(
-            f"{where}:{user.line}",
-            f"the password of user {user.name!r} has a weak hash ({scheme_of(user.hash)})",
-            f"hash it anew: secure-registry htpasswd {quoting.shell(user.name)}",
-        )
-        for user in users
-        if scheme_of(user.hash) in WEAK
-    )
+    """A warning that names the users whose hashes are quickly guessed, should they ever leak; nothing where none is."""
+    found = [(user, scheme) for user in users if (scheme := scheme_of(user.hash)) in WEAK]
+    if not found:
+        return ()
+    first = found[0][0]
+    schemes = ", ".join(sorted({str(scheme) for _, scheme in found}))
+    named = ", ".join(repr(user.name) for user, _ in found[:NAMED])
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    what = f"weak hashes ({schemes}), of the passwords of {named}{more}"
+    return (Problem(f"{where}:{first.line}", what, f"hash anew: secure-registry htpasswd {quoting.shell(first.name)}"),)
 
 
 def empty(users: Iterable[User], where: str) -> tuple[Problem, ...]:
@@ -233,14 +246,12 @@ def _bcrypt(password: str, cost: int) -> str:
 
 
 def verify(password: str, value: str) -> bool:
-    """Whether `password` is the one of hash `value`. Raises SecregError for a scheme that only crypt(3) knows."""
+    """Whether `password` is the one of hash `value`. Raises SecregError where crypt(3) is needed and there is none."""
     name = scheme_of(value)
     if name is None or not utf8.is_text(password):
         return False
-    if name == "yescrypt":
-        raise SecregError(
-            "yescrypt hashes can't be checked here", "nginx knows them; try it there: curl -u USER https://HOST/v2/"
-        )
+    if name in OF_CRYPT:
+        return crypt.is_right(password, value)
     if name == "bcrypt":
         import bcrypt
 

@@ -20,7 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base import crypt
 from tests.real.program import Instance
+from tests.unit.formats.test_users import OF_CRYPT
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -62,6 +64,17 @@ def test_an_empty_password_is_none(serving: Instance) -> None:
         done = serving.run("htpasswd", *words)
         assert done.returncode == 2 and "it is empty" in done.stderr
     assert "carol" not in (serving.etc / ".htpasswd").read_text()
+
+
+def test_what_nginx_passes_on_to_crypt_lets_in(serving: Instance) -> None:
+    """Seen: users of an older system with $7$ or BSDi hashes, locked out: "is not a hash that nginx knows"."""
+    made = [crypt._crypt()(b"geheim und viel laenger als acht", one.encode()).decode() for one in OF_CRYPT.values()]
+    serving.write(".htpasswd", "".join(f"user{number}:{value}\n" for number, value in enumerate(made)))
+    assert "is not a hash" not in serving.reload()
+    for number in range(len(made)):
+        asked = [(f"user{number}", "geheim und viel laenger als acht", 200), (f"user{number}", "falsch", 401)]
+        for user, password, status in asked:
+            assert serving.ask("/v2/", user=user, password=password).status == status, made[number]
 
 
 def test_many_first_requests_cost_one_hash(serving: Instance) -> None:
