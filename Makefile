@@ -40,7 +40,7 @@ define where_there_is
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos \
+.PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos chaos-readme \
         check-fast lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench \
         need-venv
 
@@ -113,6 +113,9 @@ check: need-test venv lint deb rpm ## The whole test suite: lint, unit, real pro
 chaos: need-test venv deb ## 300 random edits under load, processes killed (SECREG_CHAOS_EDITS, SECREG_CHAOS_SEED)
 	SECREG_CHAOS_EDITS=$${SECREG_CHAOS_EDITS:-300} SECREG_DEB=$(CURDIR)/$(DEB) \
 		$(RUN) -m pytest -s tests/booted/test_chaos.py
+
+chaos-readme: need-test venv deb ## Any two of README's set-up commands, in any order
+	SECREG_ORDERS=all SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py
 
 check-fast: lint-python lint-versions ## Lint and unit tests, as any user: needs python3 with venv
 	$(call where_there_is,systemd-analyze,lint-units,systemd)

@@ -25,8 +25,8 @@ def problem(services: Services, listens: Iterable[Listen]) -> SecregError | None
         if not who:
             continue
         unit = re.search(r"[\w@.-]+\.service", who)
-        stop = f"stop it: systemctl disable --now {unit[0]}" if unit else "stop it"
-        hint = f"{stop}; or set PORT in secure-registry.conf to another one"
+        look = f" (what it is: systemctl status {unit[0]})" if unit else ""
+        hint = f"set PORT in secure-registry.conf to another one; or stop that, if nobody needs it{look}"
         return SecregError(f"port {listen.port} ({listen.host or '*'}:{listen.port}) is used by {who}", hint)
     return None
 

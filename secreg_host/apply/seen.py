@@ -19,7 +19,7 @@ from secreg_host.generation import njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.services import units
-from secreg_host.wanted import exposure, programs, provision, sources
+from secreg_host.wanted import adoption, exposure, programs, provision, sources
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -88,12 +88,13 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     provisioned = Provisioned()
     settings: Settings | None = None
     try:
+        provisioned = _adopted(host, disk, wish)
         settings, given = _settings(stage, disk, wish, current)
         add(SettingsPart, given)
     except BaseException as error:
         add(SettingsPart, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
-        provisioned = _provisioned(host, disk, wish, settings, parts)
+        provisioned = _provisioned(host, disk, wish, settings, parts).after(provisioned)
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(SettingsPart, Reading(parts[SettingsPart], told))
@@ -127,6 +128,11 @@ def _verdict(one: Reading[Part], known: Part | None) -> str:
     if one.part is None:
         return f"{'waited for' if one.waiting else 'bad'}, {'the last good one counts' if known else 'never was good'}"
     return "good" if known is None else "good, unchanged" if one.part == known else "good, changed"
+
+
+def _adopted(host: Host, disk: Snapshot, wish: Wish) -> Provisioned:
+    """What is set in the environment stands in the file from now on."""
+    return Provisioned(adoption.adopt(host, disk, wish.environment) if wish.create else ())
 
 
 def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | None, parts: Parts) -> Provisioned:

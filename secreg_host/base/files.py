@@ -76,6 +76,15 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
     log.debug("wrote %s, %d bytes", path, len(data))
 
 
+def rewrite(path: Path, data: bytes) -> None:
+    """Write a file that somebody asked us to edit: where it is linked, what the link leads to; with its mode and owner,
+    or as a secret where there was none. Raises SecregError as `write` does."""
+    if status := reading.status(path):
+        write(path.resolve(), data, stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid))
+    else:
+        write(path.resolve(), data, SECRET)
+
+
 def write_own(path: Path, data: bytes) -> None:
     """`write`, for a file of the program's memory (0600), which nobody else has to do with: its directory is made, and
     a directory that stands in its place is moved away."""

@@ -21,13 +21,14 @@ from secreg_host.apply.wish import Wish
 from secreg_host.base import files, waiting
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.base.paths import PROC, Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import printing
 from secreg_host.command import status as looking
 from secreg_host.host import authcache
 from secreg_host.host.host import Host
 from secreg_host.services import foreground
 from secreg_host.services.foreground import ForegroundServices
-from secreg_host.wanted import sources
+from secreg_host.wanted import provision, sources
 from secreg_host.watchdog import watch
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def run(host: Host, environment: Mapping[str, str], *, watching: bool = True) ->
             f"an instance already runs below {host.paths.root} (process {pid_of(host.paths)})",
             f"secure-registry stop --root {host.paths.root}",
         )
+    provision.check(Snapshot(host.paths), environment)
     events = _Events()
     services = ForegroundServices(host)
     stage = Stage(host, services)

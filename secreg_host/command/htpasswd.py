@@ -131,33 +131,10 @@ def run(
         return Exit.DONE
     with files.exclusively(place.lock):
         before = b"" if args.create else reading.read(request.file, reading.HTPASSWD) or b""
-        known = any(_names(raw, request.user) for raw in before.split(b"\n"))
-        _save(request.file, edited(before, request.user, line.encode()))
+        known = users.has_line(before, request.user)
+        files.rewrite(request.file, users.with_line(before, request.user, line.encode()))
     print(f"{'Updating' if known else 'Adding'} password for user {request.user}", file=stdout)
     return Exit.DONE
-
-
-def edited(data: bytes, user: str, line: bytes | None) -> bytes:
-    """`data` with the user's line replaced by `line`, or added at the end, or removed (None).
-
-    Other lines stay as they are.
-    """
-    kept: list[bytes] = []
-    for raw in data.split(b"\n"):
-        if not _names(raw, user):
-            kept.append(raw)
-        elif line is not None:
-            kept.append(line)
-            line = None
-    if line is not None:
-        if kept and not kept[-1].strip():
-            kept.pop()
-        kept += [line, b""]
-    return b"\n".join(kept)
-
-
-def _names(raw: bytes, user: str) -> bool:
-    return raw.removeprefix(b"\xef\xbb\xbf").startswith(user.encode() + b":")
 
 
 def _who(file: Path) -> str:
@@ -169,20 +146,11 @@ def _require(path: Path) -> None:
         raise SecregError(f"{path} does not exist", "begin it with -c")
 
 
-def _save(path: Path, data: bytes) -> None:
-    """Write the file; it keeps its mode and owner. One that is linked is edited where it is, as by Apache's tool: to
-    change it is what was asked for, and it may be other programs' too."""
-    if status := reading.status(path):
-        files.write(path.resolve(), data, status.st_mode & 0o7777, (status.st_uid, status.st_gid))
-    else:
-        files.write(path.resolve(), data, files.SECRET)
-
-
 def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:
     """Write the file, which gets shorter: where no other one can take its place (no room, a file that is mounted) in
     place, and where that needs room, as where nothing is ever overwritten (btrfs), with what is reserved."""
     try:
-        _save(path, data)
+        files.rewrite(path, data)
     except SecregError as error:
         there = path.resolve()
         try:
@@ -199,7 +167,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
         raise bad_input("-D", "it does not go with -n", "leave -n out")
     with files.exclusively(place.lock):
         data = reading.read(request.file, reading.HTPASSWD) or b""
-        after = edited(data, request.user, None)
+        after = users.with_line(data, request.user, None)
         if after == data:
             raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))
         _save_less(request.file, after, place.reserve)

@@ -47,6 +47,9 @@ class Instance(Protocol):
     def start(self) -> None:
         """Let it run with what was applied; one that runs takes it over."""
 
+    def enable(self) -> bool:
+        """Let it start with the host, where it does not yet; whether anything was changed."""
+
     def stop(self) -> None:
         """End it; returns when nothing of it runs any more."""
 
@@ -87,6 +90,18 @@ class ByUnits:
 
     def start(self) -> None:
         self._job("StartUnit")
+
+    def enable(self) -> bool:
+        from secreg_host.base.systemd import Systemd
+        from secreg_host.services import units
+
+        systemd = Systemd()
+        if systemd.properties(units.MAIN, "UnitFileState")["UnitFileState"] != "disabled":
+            return False
+        only_until_boot, in_place_of_others = False, False
+        systemd.call("EnableUnitFiles", [units.MAIN], only_until_boot, in_place_of_others)
+        systemd.call("Reload")
+        return True
 
     def stop(self) -> None:
         self._job("StopUnit")
@@ -164,6 +179,10 @@ class InForeground:
 
     def start(self) -> None:
         foreground.reload(self.host.paths)
+
+    def enable(self) -> bool:
+        """Whoever runs the process sees to that."""
+        return False
 
     def stop(self) -> None:
         foreground.stop(self.host.paths)

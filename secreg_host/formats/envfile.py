@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from secreg_host.base.errors import Problem
@@ -12,11 +13,14 @@ ESCAPED_IN_DOUBLE_QUOTES = '"\\`$'
 
 @dataclass(frozen=True)
 class Assignment:
-    """One `KEY=value`, and the line (from 1) on which it begins."""
+    """One `KEY=value`, the line (from 1) on which it begins, and where in the text: from its first character on, up to
+    the end of its last line."""
 
     key: str
     value: str
     line: int
+    begin: int = 0
+    end: int = 0
 
 
 def parse(text: str, where: str) -> tuple[tuple[Assignment, ...], tuple[Problem, ...]]:
@@ -33,7 +37,7 @@ def parse(text: str, where: str) -> tuple[tuple[Assignment, ...], tuple[Problem,
         reader.skip(BLANK + "\r\n")
         if reader.done:
             break
-        line = reader.line
+        line, begin = reader.line, reader.at
         if reader.peek in "#;":
             reader.comment()
             continue
@@ -45,7 +49,8 @@ def parse(text: str, where: str) -> tuple[tuple[Assignment, ...], tuple[Problem,
         if value is None:
             problems.append(Problem(f"{where}:{line}", "a quote is opened and never closed", "close it"))
             break
-        assignments.append(Assignment(key, value, line))
+        end = reader.at - 1 if text[reader.at - 1] == "\n" else reader.at
+        assignments.append(Assignment(key, value, line, begin, end))
     return tuple(assignments), tuple(problems)
 
 
@@ -137,3 +142,17 @@ def assignment(key: str, value: str) -> str:
         return f"{key}="
     escaped = "".join("\\" + char if char in ESCAPED_IN_DOUBLE_QUOTES else char for char in value)
     return f'{key}="{escaped}"'
+
+
+def setting(text: str, key: str, value: str) -> str:
+    """`text` with `key` set to `value`: in the place of its assignment; else below the line that shows it as a comment
+    (`#KEY=`), or at the end. All other lines stay as they are."""
+    new = assignment(key, value)
+    found = [one for one in parse(text, "")[0] if one.key == key]
+    if found:
+        tail = "\r" if text[found[-1].end - 1] == "\r" else ""
+        return text[: found[-1].begin] + new + tail + text[found[-1].end :]
+    ending = "\r\n" if "\r\n" in text else "\n"
+    if shown := re.search(rf"^#[ \t]*{re.escape(key)}=.*\n", text, re.MULTILINE):
+        return text[: shown.end()] + new + ending + text[shown.end() :]
+    return text + ("" if text.endswith("\n") or not text else ending) + new + ending

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import files, reading, records, utf8
-from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.base import files, reading, utf8
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
-from secreg_host.wanted import defaults
+from secreg_host.wanted import adoption, defaults, firstuser
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
 
@@ -25,6 +23,10 @@ class Provisioned:
 
     written: tuple[Path, ...] = ()
     password: str | None = None
+
+    def after(self, before: Provisioned) -> Provisioned:
+        """The same, with what was written `before`."""
+        return Provisioned((*before.written, *self.written), self.password)
 
 
 def provision(
@@ -48,31 +50,18 @@ def provision(
         files.make_directory(paths.etc, 0o755)
         files.make_directory(paths.log, 0o750, host.accounts.front.owner)
         _http_secret(paths.http_secret)
-    replaced = _replaced_password(disk, environment)
     facts = defaults.facts(host)
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
     anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
-    more, password = _first_user(disk, settings, create=anew, replaced=replaced)
-    if replaced:
-        paths.password.unlink(missing_ok=True)
+    user = firstuser.follow(disk, settings, create=anew, given=bool(environment.get("PASSWORD")))
     written += _certificate(disk, settings, facts, create=create)  # last: a bad openssl.cnf holds back nothing else
-    return Provisioned(tuple(write.path for write in (*written, *more)), password)
+    return Provisioned(tuple(write.path for write in (*written, *user.written)), user.password)
 
 
-def _replaced_password(disk: Snapshot, environment: Mapping[str, str]) -> bool:
-    """Whether .password holds one that we made up and that PASSWORD in the environment replaces now.
-
-    Raises BadInput when the administrator put another one there: which of the two is meant can't be known, and the one
-    in the environment would be forgotten at the next edit of the settings.
-    """
-    given, path = environment.get("PASSWORD", ""), disk.paths.password
-    data = disk.read(path, reading.SETTINGS) if given else None
-    if data is None or utf8.text(data, str(path)).strip() == given:
-        return False
-    if not disk.ledger.untouched(path, data):
-        hint = "remove the file, or run this without PASSWORD"
-        raise BadInput([Problem("environment variable PASSWORD", f"PASSWORD differs from {path}", hint)])
-    return True
+def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
+    """Raise BadInput, before anything is changed, when what `environment` sets is bad, or would not last."""
+    adoption.check(disk, environment)
+    firstuser.check(disk, environment)
 
 
 def renew(host: Host, disk: Snapshot, settings: Settings) -> Provisioned:
@@ -121,62 +110,3 @@ def _certificate(disk: Snapshot, settings: Settings, facts: defaults.Facts, *, c
     if (create and missing) or authority.due(disk, now):
         written += authority.issue(disk, settings, facts, now, authority.Order()).written
     return written
-
-
-def _first_user(
-    disk: Snapshot, settings: Settings, *, create: bool, replaced: bool = False
-) -> tuple[list[Write], str | None]:
-    """.htpasswd with the first user, and .password when the password is ours to keep.
-
-    An unedited .htpasswd follows USERNAME, PASSWORD and .password. One that was deleted is not brought back but by
-    `setup`: until then it admits nobody. One that is linked is the administrator's, also while its target is away.
-    replaced: the password is another one, though it stands in no file.
-    """
-    from secreg_host.formats import hashoptions, users
-
-    paths = disk.paths
-    stamp = _stamp(disk, settings)
-    seen = records.peek(paths.state / "credentials.json", {"stamp": list})
-    if reading.is_there(paths.htpasswd) and seen.get("stamp") == stamp and not replaced:
-        return [], None
-    try:
-        now = disk.read(paths.htpasswd, reading.HTPASSWD)
-    except SecregError:
-        return [], None  # told by its part
-    if now is None and (not create or paths.htpasswd.is_symlink()):
-        return [], None
-    if now is not None and not disk.ledger.untouched(paths.htpasswd, now):
-        return [], None
-    stored = utf8.text(disk.read(paths.password, reading.SETTINGS) or b"", str(paths.password)).strip()
-    password = settings.password or stored
-    if now is not None and not password:
-        return [], None
-    if now is not None and _says(now, settings.username, password):
-        records.save(paths.state / "credentials.json", {"stamp": stamp})
-        return [], None
-    written, made = [], None
-    if not password:
-        password = made = utf8.shown(base64.b64encode(secrets.token_bytes(32)))
-        write = Write(paths.password, f"{password}\n".encode(), files.PRIVATE)
-        disk.write([write])
-        written.append(write)
-    choice = hashoptions.split_options(settings.opt, "OPT")
-    line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
-    write = Write(paths.htpasswd, line.encode(), files.SECRET)
-    disk.write([write])
-    records.save(paths.state / "credentials.json", {"stamp": _stamp(disk, settings)})
-    return [*written, write], made
-
-
-def _says(data: bytes, username: str, password: str) -> bool:
-    """Whether .htpasswd already holds this user with this password."""
-    from secreg_host.formats import users
-
-    found, _ = users.parse(data, "")
-    return any(user.name == username and users.verify(password, user.hash) for user in found)
-
-
-def _stamp(disk: Snapshot, settings: Settings) -> list[str]:
-    """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow. Of the
-    files as they were read: they may have changed since."""
-    return [settings.username, settings.opt, disk.mark(disk.paths.conf), disk.mark(disk.paths.password)]

@@ -125,11 +125,16 @@ def test_credentials_follow_the_settings_until_htpasswd_is_edited(instance: Inst
 def test_a_password_given_later_outlasts_the_one_that_was_made_up(instance: Instance) -> None:
     """.password would say a password that does not count any more, and come back with the next edit of the settings."""
     assert instance.run("setup", PORT=str(instance.port)).returncode == 0
-    assert (instance.etc / ".password").exists()
+    made = (instance.etc / ".password").read_text().strip()
     assert instance.run("setup", USERNAME="crazy", PASSWORD="fool").returncode == 0
-    assert not (instance.etc / ".password").exists()
+    assert (instance.etc / ".password").exists(), "it is still that of user docker"
     instance.start()
     assert instance.ask("/v2/", user="crazy", password="fool").status == 200
+    assert instance.ask("/v2/", user="docker", password=made).status == 200
+    assert instance.run("setup", USERNAME="docker", PASSWORD="other").returncode == 0
+    assert not (instance.etc / ".password").exists(), "it is nobody's any more"
+    instance.reload()
+    assert [instance.ask("/v2/", user="docker", password=word).status for word in ("other", made)] == [200, 401]
     instance.edit("secure-registry.conf", "#CERT_DAYS=397", "CERT_DAYS=300")
     instance.reload()
     assert instance.ask("/v2/", user="crazy", password="fool").status == 200

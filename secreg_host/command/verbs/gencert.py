@@ -11,7 +11,7 @@ from secreg_host.base.errors import Exit
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import instance, printing
 from secreg_host.command.call import Call
-from secreg_host.wanted import authority, defaults, provision
+from secreg_host.wanted import adoption, authority, defaults, provision
 from secreg_host.wanted.parts import settings as settings_part
 
 ABOUT = "issue a new certificate; replaces the present one"
@@ -33,17 +33,19 @@ def run(call: Call) -> int:
     """Issue a new certificate, and let it serve."""
     one = instance.of(call)
     host, order = one.host, authority.Order(call.args.new_ca, call.args.force)
+    provision.check(Snapshot(host.paths), call.environment)
     with files.lock(host.paths.lock, "gencert"):
         records.redo(host.paths)
         disk = Snapshot(host.paths)
         authority.check(disk, order)
+        adopted = adoption.adopt(host, disk, call.environment)
         settings = settings_part.read(disk, call.environment)
         facts = defaults.facts(host, fresh=True)
         made = provision.defaults_only(host, disk, settings, facts, call.environment)
         issue = authority.issue(disk, settings, facts, datetime.now(UTC), order)
     for path in issue.kept:
         print(f"kept what was there as {path}")
-    for path in (*made, *(write.path for write in issue.written)):
+    for path in (*adopted, *made, *(write.path for write in issue.written)):
         print(f"wrote {path}")
     if not one.running():
         return Exit.DONE

@@ -7,8 +7,10 @@ import argparse
 from secreg_host.apply import apply
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.wish import Wish
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import instance, printing
 from secreg_host.command.call import Call
+from secreg_host.wanted import provision
 
 ABOUT = "write what is missing: configuration, certificate, the first user"
 
@@ -20,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Write what is missing and check everything; nothing is started."""
     one = instance.of(call)
+    provision.check(Snapshot(call.paths), call.environment)
     wish = Wish("setup", call.environment, create=True, restore=True)
     report = apply.apply(Stage(one.host, one.services), wish)
     printing.provisioned(one.host, report)

@@ -11,9 +11,11 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import bad_input
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import foreground, instance, printing
 from secreg_host.command.call import Call
 from secreg_host.host import host as hosts
+from secreg_host.wanted import provision
 
 ABOUT = "set up, then start the registry (the default)"
 
@@ -27,6 +29,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--disposable",
         action="store_true",
         help="with --foreground: in a temporary directory that is removed at the end",
+    )
+    parser.add_argument(
+        "--enable",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let it start with the host, too",
     )
     parser.add_argument(
         "--watch",
@@ -50,8 +58,11 @@ def run(call: Call) -> int:
     if args.foreground:
         return foreground.run(call.host(), call.environment, watching=args.watch)
     one = instance.startable(call)
+    provision.check(Snapshot(call.paths), call.environment)
     report = apply.apply(Stage(one.host, one.services), Wish("start", call.environment, create=True))
     printing.provisioned(one.host, report)
     printing.findings(report.findings)
     one.start()
+    if args.enable and one.enable():
+        print("secure-registry starts with the host from now on; not any more after: systemctl disable secure-registry")
     return printing.serving(one.host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from secreg_host.base.errors import Exit
 from secreg_host.command import instance, removal
@@ -12,11 +13,24 @@ ABOUT = "stop it and remove the units that were written for this host"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add its option to `parser`."""
+    """Add its options to `parser`."""
     parser.add_argument("--purge", action="store_true", help="also remove the configuration and all data but images")
+    parser.add_argument("--yes", action="store_true", help="do not ask, which it does on a terminal only")
+
+
+def agreed(question: str) -> bool:
+    """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def run(call: Call) -> int:
     """Stop everything and remove the rendered units; with --purge also configuration and data, never images."""
+    paths = call.paths
+    loses = f"and remove {paths.etc}, its CA's key and all users; images stay" if call.args.purge else "and its units"
+    if not (call.args.yes or agreed(f"Stop the registry {loses}?")):
+        print("nothing was changed")
+        return Exit.FAILED
     removal.uninstall(instance.of(call), print, purge=call.args.purge)
     return Exit.DONE

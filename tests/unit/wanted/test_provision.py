@@ -10,7 +10,7 @@ from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import users
 from secreg_host.host.host import Host
-from secreg_host.wanted import provision, sources
+from secreg_host.wanted import firstuser, provision, sources
 from secreg_host.wanted.parts import settings as settings_part
 
 
@@ -23,7 +23,7 @@ def write(path: Path, text: str) -> None:
 def first_user(host: Host) -> None:
     """As an apply does it."""
     disk = Snapshot(host.paths, sources.marks(host.paths, ()))
-    provision._first_user(disk, settings_part.read(disk, {}), create=True)
+    firstuser.follow(disk, settings_part.read(disk, {}), create=True, given=False)
 
 
 def admitted(host: Host, password: str) -> bool:

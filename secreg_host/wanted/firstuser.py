@@ -1,0 +1,157 @@
+"""The first user: USERNAME, PASSWORD and .password add that user to .htpasswd or change it, and take nobody away."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secreg_host.base import files, marks, reading, records, utf8
+from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.base.records import Write
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.wanted.settings import Settings
+
+RECORD: dict[Any, records.Shape] = {"stamp": list, "made_for": str, "hash": str}
+"""What is remembered: `_stamp` when credentials were looked at last; whose password .password is, if it was made up,
+and the digest of that user's hash when it was right."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written, and the password that was made up (None: none was)."""
+
+    written: tuple[Write, ...] = ()
+    password: str | None = None
+
+
+def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
+    """Raise BadInput when the administrator put another password into .password than PASSWORD in `environment` says:
+    which of the two is meant can't be known, and the one in the environment would be forgotten at the next edit."""
+    given, path = environment.get("PASSWORD", ""), disk.paths.password
+    data = disk.read(path, reading.SETTINGS) if given else None
+    if data is None or utf8.text(data, str(path)).strip() == given or disk.ledger.untouched(path, data):
+        return
+    hint = "remove the file, or run this without PASSWORD"
+    raise BadInput([Problem("environment variable PASSWORD", f"PASSWORD differs from {path}", hint)])
+
+
+def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> Made:
+    """Let .htpasswd have the user of `settings`, with its password, or the one in .password, which is made up where
+    there is none; and take .password away once it is not true any more, if it was made up.
+
+    create: make .htpasswd where there is none. One that was deleted is not brought back but by `setup`: until then it
+    admits nobody. One that is linked is the administrator's, also while its target is away. given: the password was
+    typed just now, so that it counts whoever edited .htpasswd; else an edited one is left as it is.
+
+    Raises SecregError when something can't be written.
+    """
+    paths = disk.paths
+    known = records.peek(_record(paths), RECORD)
+    try:
+        now = disk.read(paths.htpasswd, reading.HTPASSWD)
+    except SecregError:
+        return Made()  # told by its part
+    made = _followed(disk, settings, now, known, create=create, given=given)
+    if made.password is None:
+        _drop_untrue(disk, settings, known)
+    return made
+
+
+def _followed(
+    disk: Snapshot, settings: Settings, now: bytes | None, known: Mapping[str, Any], *, create: bool, given: bool
+) -> Made:
+    from secreg_host.formats import hashoptions, users
+
+    paths, stamp = disk.paths, _stamp(disk, settings)
+    if now is None and (not create or paths.htpasswd.is_symlink()):
+        return Made()
+    edited = now is not None and not disk.ledger.untouched(paths.htpasswd, now)
+    if not given and (edited or (now is not None and known.get("stamp") == stamp)):
+        return Made()
+    password = settings.password or _stored(disk, settings, now, known)
+    if now is not None and not password:
+        return Made()
+    if now is not None and _says(now, settings.username, password):
+        _remember(disk, known, stamp=stamp)
+        return Made()
+    written, made = [], None
+    if not password:
+        password = made = utf8.shown(base64.b64encode(secrets.token_bytes(32)))
+        written.append(Write(paths.password, f"{password}\n".encode(), files.PRIVATE))
+        disk.write(written)
+    choice = hashoptions.split_options(settings.opt, "OPT")
+    line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}"
+    data = users.with_line(now or b"", settings.username, line.encode())
+    write = Write(paths.htpasswd, data, files.SECRET)
+    if edited:
+        disk.edit(paths.htpasswd, data)
+    else:
+        disk.write([write])
+    owner = {"made_for": settings.username, "hash": marks.digest(line.encode())} if made else {}
+    _remember(disk, known, stamp=_stamp(disk, settings), **owner)
+    return Made((*written, write), made)
+
+
+def _stored(disk: Snapshot, settings: Settings, now: bytes | None, known: Mapping[str, Any]) -> str:
+    """The password in .password, if it is to count for the user of `settings`: not one that was made up for somebody
+    else, or was looked at before, for a user who has one of his own meanwhile."""
+    from secreg_host.formats import users
+
+    data = disk.read(disk.paths.password, reading.SETTINGS) or b""
+    stamp = known.get("stamp") or [""] * len(_stamp(disk, settings))
+    there = users.has_line(now or b"", settings.username)
+    if there and disk.ledger.untouched(disk.paths.password, data) and stamp[-1] == disk.mark(disk.paths.password):
+        return ""
+    return utf8.text(data, str(disk.paths.password)).strip()
+
+
+def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -> None:
+    """Remove .password, if it was made up, once its user has another password, or is gone. A hash is computed only when
+    the user's line is another one than it was."""
+    from secreg_host.formats import users
+
+    paths = disk.paths
+    stored = disk.content(paths.password)
+    if stored is None or not disk.ledger.untouched(paths.password, stored):
+        return
+    try:
+        data = disk.read(paths.htpasswd, reading.HTPASSWD)
+    except SecregError:
+        return
+    if data is None:
+        return
+    owner = str(known.get("made_for") or next(iter(known.get("stamp", ())), settings.username))
+    line = next((raw.rstrip(b"\r") for raw in data.split(b"\n") if users.has_line(raw, owner)), b"")
+    if line and marks.digest(line) == known.get("hash"):
+        return
+    if line and _says(line, owner, utf8.shown(stored).strip()):
+        _remember(disk, records.peek(_record(paths), RECORD), made_for=owner, hash=marks.digest(line))
+        return
+    paths.password.unlink(missing_ok=True)
+
+
+def _record(paths: Paths) -> Path:
+    return paths.state / "credentials.json"
+
+
+def _remember(disk: Snapshot, known: Mapping[str, Any], **new: Any) -> None:
+    records.save(_record(disk.paths), {**known, **new})
+
+
+def _says(data: bytes, username: str, password: str) -> bool:
+    """Whether .htpasswd already holds this user with this password."""
+    from secreg_host.formats import users
+
+    found, _ = users.parse(data, "")
+    return any(user.name == username and users.verify(password, user.hash) for user in found)
+
+
+def _stamp(disk: Snapshot, settings: Settings) -> list[str]:
+    """What changes when the credentials in settings or .password may have: verifying a hash on each run is slow. Of the
+    files as they were read: they may have changed since."""
+    return [settings.username, settings.opt, disk.mark(disk.paths.conf), disk.mark(disk.paths.password)]

@@ -1,0 +1,92 @@
+"""What the environment sets is in secure-registry.conf afterwards, whoever edited that, or it is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from secreg_host.base.errors import BadInput
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats import envfile
+from secreg_host.host.host import Host
+from secreg_host.wanted import adoption, defaults
+from secreg_host.wanted.parts import settings as settings_part
+
+EDITED = "# mine\nPORT=8443\n#SERVER_NAME=registry.example.org\nO='My Corp'  \n"
+
+
+def adopt(host: Host, **environment: str) -> str:
+    """secure-registry.conf after that; every setting in it is what was set, and none is refused."""
+    disk = Snapshot(host.paths)
+    adoption.check(disk, environment)
+    adoption.adopt(host, disk, environment)
+    settings_part.read(disk, environment)
+    return host.paths.conf.read_text()
+
+
+@pytest.fixture
+def edited(host: Host) -> Host:
+    host.paths.etc.mkdir(parents=True)
+    host.paths.conf.write_text(EDITED)
+    host.paths.conf.chmod(0o600)
+    return host
+
+
+@pytest.mark.parametrize(
+    ("environment", "after"),
+    [
+        ({"PORT": "8443"}, EDITED),
+        ({"PORT": "9443"}, EDITED.replace("8443", "9443")),
+        ({"SERVER_NAME": "a b"}, EDITED.replace("example.org\n", 'example.org\nSERVER_NAME="a b"\n')),
+        ({"O": "Void"}, EDITED.replace("'My Corp'  ", "Void")),
+        ({"L": "Here"}, f"{EDITED}L=Here\n"),
+        ({"PASSWORD": "secret", "OTHER": "x", "C": ""}, EDITED),
+    ],
+)
+def test_an_edited_file_is_edited(edited: Host, environment: dict[str, str], after: str) -> None:
+    """Seen: "differs from", exit code 3; or it counted until the next edit, and was forgotten."""
+    assert adopt(edited, **environment) == after
+    assert edited.paths.conf.stat().st_mode & 0o777 == 0o600
+    assert not Snapshot(edited.paths).ledger.knows(edited.paths.conf), "it stays the administrator's"
+
+
+def test_a_password_in_the_file_is_replaced_there(edited: Host) -> None:
+    edited.paths.conf.write_text("PASSWORD=old\nOPTS=-B\n")
+    assert adopt(edited, PASSWORD="new", OPT="-5") == "PASSWORD=new\nOPTS=-5\n"
+
+
+def test_one_of_ours_is_rendered_anew(host: Host) -> None:
+    disk = Snapshot(host.paths)
+    disk.write([defaults.render_conf(host, {})])
+    text = adopt(host, PORT="9443")
+    assert "\nPORT=9443\n" in text and "\n#SERVER_NAME=" in text
+    assert Snapshot(host.paths).ledger.untouched(host.paths.conf, text.encode()), "it goes on following new versions"
+
+
+def test_a_link_is_left_and_told(edited: Host) -> None:
+    edited.paths.conf.rename(edited.paths.etc / "elsewhere")
+    edited.paths.conf.symlink_to("elsewhere")
+    adoption.check(Snapshot(edited.paths), {"PORT": "8443"})
+    with pytest.raises(BadInput, match="is a link"):
+        adoption.check(Snapshot(edited.paths), {"PORT": "9443"})
+
+
+@pytest.mark.parametrize("environment", [{"PORT": "x"}, {"SERVER_NAME": "a/b"}])
+def test_bad_values_change_nothing(edited: Host, environment: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match="environment variable"):
+        adoption.check(Snapshot(edited.paths), environment)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
+def test_a_setting_reads_back(ending: str) -> None:
+    text = f"A=1{ending}" if ending != "" else "A=1"
+    for key, value in (("A", "2 3"), ("B", 'a"b')):
+        new = envfile.setting(text, key, value)
+        found = {one.key: one.value for one in envfile.parse(new, "")[0]}
+        assert found == {"A": "1", key: value}
+        assert new.count("\r\n") == new.count("\n") or "\r" not in new
+
+
+def test_a_value_of_several_lines_is_replaced_whole() -> None:
+    text = "A=1 \\\n 2\nB='x\ny'\nC=3\n"
+    assert envfile.setting(text, "A", "9") == "A=9\nB='x\ny'\nC=3\n"
+    assert envfile.setting(text, "B", "9") == "A=1 \\\n 2\nB=9\nC=3\n"

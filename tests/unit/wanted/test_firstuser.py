@@ -1,0 +1,101 @@
+"""USERNAME and PASSWORD add or change that user, and .password goes once it is not true any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats import users
+from secreg_host.host.host import Host
+from secreg_host.wanted import firstuser, provision, sources
+from secreg_host.wanted.parts import settings as settings_part
+from tests.unit.wanted.test_provision import write
+
+QUICK = "OPT='-5 -r 1000'\n"
+
+
+def apply(host: Host, **environment: str) -> None:
+    """As an apply does it, of `start` where something is set in the environment."""
+    disk = Snapshot(host.paths, sources.marks(host.paths, ()))
+    settings = settings_part.read(disk, environment)
+    firstuser.follow(disk, settings, create=True, given="PASSWORD" in environment)
+
+
+def who(host: Host, *passwords: str) -> dict[str, set[str]]:
+    """The users, each with those of `passwords` that are right."""
+    found, problems = users.parse(host.paths.htpasswd.read_bytes(), "")
+    assert problems == ()
+    return {one.name: {word for word in passwords if users.verify(word, one.hash)} for one in found}
+
+
+@pytest.fixture
+def made(host: Host) -> str:
+    """The password that was made up for user docker."""
+    write(host.paths.conf, QUICK)
+    apply(host)
+    return host.paths.password.read_text().strip()
+
+
+def test_another_first_user_takes_nobody_away(host: Host, made: str) -> None:
+    """Seen: after the quickstart, `USERNAME=crazy PASSWORD=fool secure-registry start` replaced user docker."""
+    apply(host, USERNAME="crazy", PASSWORD="fool")
+    assert who(host, made, "fool") == {"docker": {made}, "crazy": {"fool"}}
+    assert host.paths.password.exists(), "it is still docker's"
+    write(host.paths.conf, f"{QUICK}USERNAME=crazy\nCERT_DAYS=300\n")
+    apply(host)
+    assert who(host, made, "fool") == {"docker": {made}, "crazy": {"fool"}}, "an edit of something else changes nobody"
+    apply(host, USERNAME="crazy", PASSWORD="other")
+    assert who(host, made, "other") == {"docker": {made}, "crazy": {"other"}} and host.paths.password.exists()
+
+
+def test_the_same_user_with_another_password(host: Host, made: str) -> None:
+    apply(host, PASSWORD="fool")
+    assert who(host, made, "fool") == {"docker": {"fool"}} and not host.paths.password.exists()
+
+
+def test_a_password_that_is_typed_counts_whoever_edited_the_users(host: Host, made: str) -> None:
+    mine = host.paths.htpasswd.read_text() + f"# mine\nalice:{users.make_hash('a', users.Scheme.SHA)}\n"
+    write(host.paths.htpasswd, mine)
+    host.paths.htpasswd.chmod(0o604)
+    write(host.paths.conf, f"{QUICK}PASSWORD=in-the-file\n")
+    apply(host)
+    assert host.paths.htpasswd.read_text() == mine, "of the file, an edited one takes no note"
+    write(host.paths.conf, QUICK)
+    apply(host, USERNAME="crazy", PASSWORD="fool")
+    assert who(host, "a", "fool", made) == {"docker": {made}, "alice": {"a"}, "crazy": {"fool"}}
+    assert host.paths.htpasswd.read_text().startswith(mine) and host.paths.htpasswd.stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.parametrize("gone", ["", f"docker:{users.make_hash('by-hand', users.Scheme.SHA)}\n"])
+def test_a_made_up_password_goes_when_it_is_untrue(host: Host, made: str, gone: str) -> None:
+    """Seen: it lay there for years after `htpasswd docker`, and whoever followed README got a 401."""
+    write(host.paths.htpasswd, f"alice:{users.make_hash('a', users.Scheme.SHA)}\n{gone}")
+    apply(host)
+    assert made and not host.paths.password.exists()
+
+
+def test_one_that_was_brought_stays(host: Host) -> None:
+    write(host.paths.conf, QUICK)
+    write(host.paths.password, "mine\n")
+    apply(host)
+    write(host.paths.htpasswd, f"docker:{users.make_hash('by-hand', users.Scheme.SHA)}\n")
+    apply(host)
+    assert host.paths.password.read_text() == "mine\n"
+
+
+def test_what_did_not_change_is_not_hashed_again(host: Host, made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(host.paths.htpasswd, host.paths.htpasswd.read_text() + f"alice:{users.make_hash('a', users.Scheme.SHA)}\n")
+    monkeypatch.setattr(users, "verify", lambda *_: pytest.fail("the line of user docker is the same"))
+    apply(host)
+    assert host.paths.password.read_text().strip() == made
+
+
+def test_the_user_that_the_file_names_is_added(host: Host, made: str) -> None:
+    write(host.paths.conf, f"{QUICK}USERNAME=bob\nPASSWORD=b\n")
+    apply(host)
+    assert who(host, made, "b") == {"docker": {made}, "bob": {"b"}}
+
+
+def test_check_reads_only(host: Host) -> None:
+    provision.check(Snapshot(host.paths), {"PASSWORD": "x", "SERVER_NAME": "a.example"})
+    assert not host.paths.etc.exists() and not host.paths.state.exists()
