@@ -22,7 +22,7 @@ HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 NOT_KEPT = (Path("/tmp"), Path("/var/tmp"), Path("/dev"), Path("/proc"), Path("/sys"))
 """Where a service has files of its own, by PrivateTmp= and PrivateDevices=, or nobody has any."""
 
-PROC = Path("/proc")
+PROC, NET = Path("/proc"), Path("/sys/class/net")
 """What the kernel says of processes and of itself (proc(5))."""
 
 PROCESSES_SHOWN = (PROC, Path("/dev/fd"))

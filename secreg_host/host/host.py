@@ -9,12 +9,13 @@ import pwd
 import socket
 import stat
 import struct
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host.base import distant, distro, names
 from secreg_host.base.errors import SecregError
-from secreg_host.base.paths import PROC, SYSTEMD, Paths
+from secreg_host.base.paths import NET, PROC, SYSTEMD, Paths
 from secreg_host.base.process import Account, find_program
 
 NGINX_NAMES = ("nginx",)
@@ -25,6 +26,9 @@ FRONT_USER = "secure-registry-nginx"
 AUTH_USER = "secure-registry-auth"
 REGISTRY_USER = "secure-registry"
 SIOCGIFADDR = 0x8915
+NAME_SECONDS = 2.0
+"""How long this host's domain is asked for."""
+
 IF_INET6 = PROC / "self/net/if_inet6"
 
 
@@ -119,16 +123,47 @@ def has_ipv6() -> bool:
     return IF_INET6.exists()
 
 
+def domain() -> str:
+    """The domain of this host's name, as hostname(1) finds it (--fqdn); "" where it has none, and where who is asked
+    for it (/etc/hosts, DNS) does not answer."""
+    short = socket.gethostname()
+    found: list[str] = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, UnicodeError):
+            found.extend(one[3] for one in socket.getaddrinfo(short, None, flags=socket.AI_CANONNAME))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(NAME_SECONDS)
+    below = (one for one in list(found) if names.is_host_name(one) and one.startswith(f"{short}."))
+    return next((one.removeprefix(f"{short}.") for one in below if not one.endswith(".localdomain")), "")
+
+
+def is_inner(interface: str) -> bool:
+    """Whether `interface` is a bridge that leads to containers or virtual machines of this host alone (docker0, cni0,
+    virbr0): none of its ports is a device, or stands upon one (VLAN, bond)."""
+    if not (NET / interface / "bridge").is_dir():
+        return False
+    ports = [path.resolve() for path in (NET / interface / "brif").glob("*")]
+    outside = (NET / port.name for port in ports)
+    return not any((port / "device").exists() or any(port.glob("lower_*")) for port in outside)
+
+
 def addresses() -> tuple[str, ...]:
-    """This host's own addresses that others can reach: IPv4 first, no loopback, no link-local ones."""
+    """This host's own addresses that others can reach: IPv4 first, no loopback, no link-local ones, none of bridges to
+    containers."""
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
+            if is_inner(name):
+                continue
             try:
                 answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
             except OSError:
                 continue  # an interface without an IPv4 address
             found.append(names.packed(answer[20:24]))
     if has_ipv6():
-        found += [names.packed(bytes.fromhex(line.split()[0])) for line in IF_INET6.read_text().splitlines()]
+        lines = [line.split() for line in IF_INET6.read_text().splitlines()]
+        found += [names.packed(bytes.fromhex(address)) for address, *_, name in lines if not is_inner(name)]
     return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from secreg_host.base import beside, files, reading
+from secreg_host.base import beside, files, names, reading
 from secreg_host.base.errors import BadInput, Problem, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
@@ -52,6 +53,21 @@ def restore_ca(disk: Snapshot) -> list[Write]:
     writes = [Write(disk.paths.ca_crt, kept)]
     disk.write(writes)
     return writes
+
+
+def signable(
+    disk: Snapshot, found: defaults.Facts, known: defaults.Facts | None
+) -> tuple[defaults.Facts, tuple[str, ...]]:
+    """`defaults.signable` by the host's CA, if there is one."""
+    ca = ours.authority(disk).pair
+    if ca is None:
+        return found, ()
+    crt = ca.crt
+
+    def outside(hosts: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
+        return certs.outside(crt, hosts, filter(None, map(names.address, addresses)))
+
+    return defaults.signable(found, known, outside)
 
 
 def due(disk: Snapshot, now: datetime) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from secreg_host.base import files, quoting, reading, records, templating
-from secreg_host.base.errors import SecregError
+from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.names import is_address, is_host_name
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
@@ -21,35 +22,86 @@ from secreg_host.wanted.settings import KEYS, Given, Settings
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of the host as they were at setup. Fixed then, so that a later setup changes nothing by itself."""
+    """Facts of the host as they were at setup. Fixed then, so that a later setup changes nothing by itself. domain: of
+    its name; "" for none, and on hosts that were set up by version 0.1, whose CA may not sign it."""
 
     hostname: str
     addresses: tuple[str, ...]
     ipv6: bool
+    domain: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The host's name, with its domain first, if it has one."""
+        return (*((f"{self.hostname}.{self.domain}",) if self.domain else ()), self.hostname)
 
 
 FACTS: dict[Any, records.Shape] = {"hostname": str, "addresses": [str], "ipv6": bool}
 """Without a version: 0.1 takes a record with any other key for none."""
 
+DOMAIN: dict[Any, records.Shape] = {"domain": str}
+Outside = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
+"""Which of some names and addresses may not be signed."""
 
-def facts(host: Host, *, fresh: bool = False) -> Facts:
-    """The recorded facts; gathered and recorded when there are none yet, or `fresh` ones are wanted."""
-    path = host.paths.state / "facts.json"
-    known = {} if fresh else records.load(path, FACTS)
-    if set(known) == {field.name for field in fields(Facts)}:
-        return Facts(known["hostname"], tuple(known["addresses"]), known["ipv6"])
-    found = Facts(socket.gethostname(), hosts.addresses(), hosts.has_ipv6())
-    records.save(
-        path, {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6}, versioned=False
-    )
+
+def facts(host: Host) -> Facts:
+    """The recorded facts; gathered and recorded when there are none yet."""
+    return recorded(host) or keep(host, now())
+
+
+def now() -> Facts:
+    """The facts as they are now."""
+    return Facts(socket.gethostname(), hosts.addresses(), hosts.has_ipv6(), hosts.domain())
+
+
+def recorded(host: Host) -> Facts | None:
+    """The facts as they were when they were needed first, or by gencert; None: they never were."""
+    known = records.load(host.paths.state / "facts.json", FACTS)
+    if set(known) != set(FACTS):
+        return None
+    domain = records.peek(host.paths.state / "domain.json", DOMAIN).get("domain", "")
+    return Facts(known["hostname"], tuple(known["addresses"]), known["ipv6"], domain)
+
+
+def keep(host: Host, found: Facts) -> Facts:
+    """Record what was `found`, from now on; returns it. Raises SecregError."""
+    values = {"hostname": found.hostname, "addresses": list(found.addresses), "ipv6": found.ipv6}
+    records.save(host.paths.state / "domain.json", {"domain": found.domain})
+    records.save(host.paths.state / "facts.json", values, versioned=False)
     return found
 
 
+def signable(found: Facts, known: Facts | None, outside: Outside) -> tuple[Facts, tuple[str, ...]]:
+    """What of the facts that were `found` the host's CA may sign, and the names and addresses that it may not. The name
+    that is `known` stands in for one that it may not sign. outside: which of names and addresses that are. Pure."""
+    lost = [one for one in found.addresses if outside((), (one,))]
+    kept = replace(found, addresses=tuple(one for one in found.addresses if one not in lost))
+    refused = outside((found.hostname,), ())
+    if refused and known is not None:
+        kept = replace(kept, hostname=known.hostname, domain=known.domain)
+    elif outside(found.names, ()):
+        kept = replace(kept, domain="")
+    return kept, (*refused, *lost)
+
+
+def moved(conf: Path, settings: Settings, known: Facts) -> tuple[Problem, ...]:
+    """Warnings when this host has another name, or lost an address, since what it has was `known`; not of the name
+    where others were set."""
+    found = []
+    name, here = socket.gethostname(), hosts.addresses()
+    if not settings.server_names and name != known.hostname:
+        what = f"this host is called {name} now, and its certificate is for {known.hostname}"
+        found.append(Problem(str(conf), what, "secure-registry gencert; or set the name that clients use: SERVER_NAME"))
+    if lost := [one for one in known.addresses if one not in here]:
+        what = f"this host has not the address {', '.join(lost)} any more, which its certificate is for"
+        found.append(Problem(str(conf), what, "secure-registry gencert; or see why it is gone: ip address"))
+    return tuple(found)
+
+
 def names(settings: Settings, known: Facts) -> tuple[str, ...]:
-    """Every name of the front, the most wanted first. The host's own is one only if clients can use it."""
+    """Every name of the front, the most wanted first. The host's own are some only if clients can use them."""
     given = [name for name in settings.server_names if not is_address(name)]
-    own = [known.hostname] if is_host_name(known.hostname) else []
-    return tuple(dict.fromkeys((*given, *own, "localhost")))
+    return tuple(dict.fromkeys((*given, *filter(is_host_name, known.names), "localhost")))
 
 
 def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:

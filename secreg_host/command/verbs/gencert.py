@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from secreg_host.apply import apply
 from secreg_host.base import files, records
-from secreg_host.base.errors import Exit
+from secreg_host.base.errors import Exit, Problem
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import instance, printing
 from secreg_host.command.call import Call
@@ -40,9 +40,15 @@ def run(call: Call) -> int:
         authority.check(disk, order)
         adopted = adoption.adopt(host, disk, call.environment)
         settings = settings_part.read(disk, call.environment)
-        facts = defaults.facts(host, fresh=True)
+        found = defaults.now()
+        facts, refused = (found, ()) if order.new_ca else authority.signable(disk, found, defaults.recorded(host))
+        defaults.keep(host, facts)
         made = provision.defaults_only(host, disk, settings, facts, call.environment)
         issue = authority.issue(disk, settings, facts, datetime.now(UTC), order)
+    if refused:
+        said = f"this host's name or address {', '.join(refused)} is not in it: the host's CA may not sign that"
+        hint = "for a CA that may, which every client must then trust anew: secure-registry gencert --new-ca"
+        printing.warnings([Problem(str(host.paths.crt), said, hint)])
     for path in issue.kept:
         print(f"kept what was there as {path}")
     for path in (*adopted, *made, *(write.path for write in issue.written)):

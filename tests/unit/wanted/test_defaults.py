@@ -1,0 +1,115 @@
+"""Facts of the host: its name with the domain on new hosts, and what becomes of it where a CA has its limits."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from secreg_host.host import host as hosts
+from secreg_host.host.host import Host
+from secreg_host.wanted import defaults
+from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.settings import Settings
+
+HERE = Facts("reg", ("10.0.0.5",), True, "example.org")
+
+
+def test_the_full_name_comes_first() -> None:
+    assert defaults.names(Settings(), HERE) == ("reg.example.org", "reg", "localhost")
+    assert defaults.names(Settings(server_names=("a.example",)), HERE)[0] == "a.example"
+
+
+def test_a_host_of_version_0_1_keeps_its_names(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its CA may sign the short one only."""
+    host.paths.state.mkdir(parents=True)
+    (host.paths.state / "facts.json").write_text('{"hostname": "reg", "addresses": ["10.0.0.5"], "ipv6": true}')
+    monkeypatch.setattr(hosts, "domain", lambda: pytest.fail("it is not asked again"))
+    assert defaults.facts(host) == Facts("reg", ("10.0.0.5",), True)
+
+
+def test_facts_are_found_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.paths.state.mkdir(parents=True)
+    monkeypatch.setattr(defaults, "now", lambda: HERE)
+    assert defaults.facts(host) == HERE
+    monkeypatch.setattr(defaults, "now", lambda: pytest.fail("they are recorded"))
+    assert defaults.facts(host) == HERE == defaults.recorded(host)
+
+
+def may_sign(*names: str) -> defaults.Outside:
+    def outside(hosts: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
+        return tuple(one for one in (*hosts, *addresses) if one not in names)
+
+    return outside
+
+
+@pytest.mark.parametrize(
+    ("signs", "known", "kept", "refused"),
+    [
+        (("reg.example.org", "reg", "10.0.0.5"), None, HERE, ()),
+        (("reg", "10.0.0.5"), None, Facts("reg", ("10.0.0.5",), True), ()),  # of 0.1: the domain is left out silently
+        (("reg.example.org", "reg"), None, Facts("reg", (), True, "example.org"), ("10.0.0.5",)),
+        (("old", "10.0.0.5"), Facts("old", (), True), Facts("old", ("10.0.0.5",), True), ("reg",)),  # renamed
+    ],
+)
+def test_what_the_ca_may_sign(signs: tuple[str, ...], known: Facts | None, kept: Facts, refused: object) -> None:
+    assert defaults.signable(HERE, known, may_sign(*signs)) == (kept, refused)
+
+
+def test_what_moved_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "new")
+    monkeypatch.setattr(hosts, "addresses", lambda: ("10.0.0.6",))
+    conf = Path("/conf")
+    name, address = defaults.moved(conf, Settings(), HERE)
+    assert "called new now" in name.what and "gencert" in name.hint and "10.0.0.5" in address.what
+    assert defaults.moved(conf, Settings(server_names=("a",)), Facts("old", ("10.0.0.6",), True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("answers", "domain"),
+    [
+        (["reg.example.org"], "example.org"),
+        (["reg"], ""),
+        (["localhost"], ""),
+        (["reg.localdomain"], ""),
+        (["other.example.org"], ""),
+        (["reg.exa mple"], ""),
+    ],
+)
+def test_the_domain(monkeypatch: pytest.MonkeyPatch, answers: list[str], domain: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "reg")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, answer, ()) for answer in answers])
+    assert hosts.domain() == domain
+
+
+def test_a_name_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    forever = threading.Event()
+    monkeypatch.setattr(hosts, "NAME_SECONDS", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [forever.wait(60)][1:])
+    assert hosts.domain() == ""
+    forever.set()
+
+
+@pytest.mark.parametrize(
+    ("ports", "inner"),
+    [((), True), (("veth1",), True), (("eth0",), False), (("veth1", "eth0"), False), (("bond0.5",), False)],
+)
+def test_bridges_to_containers_are_inner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ports: tuple[str, ...], inner: bool
+) -> None:
+    """Seen: docker0's 172.17.0.1 in certificates, in scripts for other hosts, and in entries of dockerd."""
+    for name in ("veth1", "eth0", "bond0.5", "br0"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "eth0/device").mkdir()
+    (tmp_path / "bond0.5/lower_bond0").mkdir()
+    (tmp_path / "br0/bridge").mkdir()
+    (tmp_path / "br0/brif").mkdir()
+    for port in ports:
+        (tmp_path / "br0/brif" / port).symlink_to(tmp_path / port)
+    monkeypatch.setattr(hosts, "NET", tmp_path)
+    assert hosts.is_inner("br0") == inner
+    assert not hosts.is_inner("eth0")
