@@ -12,7 +12,7 @@ from secreg_host.command.call import Call
 from secreg_host.observe import kept, look, views
 from secreg_host.observe.views import Nagios
 
-ABOUT = "say what serves, until when, and what is held back"
+ABOUT = "say how each component is, and what is held back"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
