@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host.watchdog import watch
 
         return _lasting(watch.main)
+    if arguments == ["observe"]:
+        from secreg_host.observe import observer
+
+        return _lasting(observer.main)
     if arguments == ["--version"]:
         from secreg_host import __version__
 

@@ -87,10 +87,12 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
     if any(finding.kind != "warning" for finding in every):
         every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
+    now = time.time()
+    every = reports.dated(every, before.findings, now)
     counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
         generation=serving,
-        since=before.since if before.since and before.generation == serving else time.time(),
+        since=before.since if before.since and before.generation == serving else now,
         findings=every,
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=_counted_as_seen(seen, users, every),
@@ -98,6 +100,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         sources=seen.sources,
         checked=chosen.name,
         fresh=tuple(finding for finding in every if finding not in before.findings),
+        gone=tuple(finding for finding in before.findings if finding not in every),
         # a run that was cut short told nobody what it had changed already
         changed=current is None
         or chosen.name != current.name

@@ -1,4 +1,5 @@
-"""hooks.d: programs of the administrator's that are told what was rejected or applied (mail, chat, monitoring).
+"""hooks.d: programs of the administrator's that are told what was rejected or applied, what broke and what is well
+again (mail, chat, monitoring).
 
 Names as run-parts(8) takes them; each gets the facts in its environment and at most `SECONDS`. Nothing waits for them:
 the next change, such as a removed user, must not. They run as root: one that others can write is not run.
@@ -21,7 +22,7 @@ from secreg_host.wanted import exposure
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 SECONDS = 30
 Event = tuple[str, Mapping[str, str]]
-"""`rejected`, `waiting`, `warning`, `unproven` or `applied`, and facts about it."""
+"""A kind of finding, `applied`, `resolved`, or a component's (`down`, `disk`, `expiring`); and facts about it."""
 
 
 def _programs(paths: Paths) -> Iterator[tuple[Path, tuple[exposure.Weakness, ...]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from secreg_host.base import records
@@ -19,11 +19,12 @@ LATEST = 1 << 33
 @dataclass(frozen=True)
 class Finding:
     """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, or `away`:
-    the registry does not answer, all else serves."""
+    the registry does not answer, all else serves. since: when it was found first (seconds since the epoch)."""
 
     kind: str
     part: str
     problem: Problem
+    since: float = field(default=0.0, compare=False)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -39,7 +40,8 @@ class Report:
     generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); waiting: parts
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
     of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
-    findings that the report before did not have; changed: whether this apply changed what serves;
+    findings that the report before did not have; gone: those that only it had; changed: whether this apply changed what
+    serves;
     provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking.
     """
 
@@ -52,6 +54,7 @@ class Report:
     checked: str = ""
     users: str = ""
     fresh: tuple[Finding, ...] = ()
+    gone: tuple[Finding, ...] = ()
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
     served: Generation | None = None
@@ -84,6 +87,7 @@ class Report:
     def told(self) -> tuple[tuple[str, dict[str, str]], ...]:
         """What is new, for hooks: events and facts."""
         found = [(finding.kind, finding.facts) for finding in self.fresh]
+        found += [("resolved", finding.facts) for finding in self.gone]
         if self.changed and self.generation:
             found.append(("applied", {"generation": self.generation}))
         return tuple(found)
@@ -92,6 +96,12 @@ class Report:
 def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:
     """`problems` of `part` as findings of `kind`, one each."""
     return tuple(Finding(kind, part, problem) for problem in problems)
+
+
+def dated(found: Iterable[Finding], before: Iterable[Finding], now: float) -> tuple[Finding, ...]:
+    """`found`, each since when it was found first: in the report `before`, or `now` (seconds since the epoch)."""
+    known = {finding: finding.since for finding in before}
+    return tuple(replace(finding, since=known.get(finding) or now) for finding in found)
 
 
 def save(paths: Paths, report: Report, before: Report | None = None) -> None:
@@ -105,7 +115,8 @@ def load(paths: Paths) -> Report:
     found = records.peek(paths.report, records.REPORT)
     try:
         items = tuple(
-            Finding(item["kind"], item["part"], Problem(**item["problem"])) for item in found.get("findings", [])
+            Finding(item["kind"], item["part"], Problem(**item["problem"]), float(item.get("since", 0)))
+            for item in found.get("findings", [])
         )
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
         seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))

@@ -10,6 +10,7 @@ from secreg_host.apply.report import Finding, Report
 from secreg_host.base.errors import Problem
 from secreg_host.command import status
 from secreg_host.host.host import Host
+from secreg_host.observe import look, views
 from secreg_host.wanted.parts.certificate import CertificatePart
 
 log = logging.getLogger(__name__)
@@ -53,8 +54,9 @@ def outcome(report: Report) -> None:
 
 def serving(host: Host) -> int:
     """What serves, and how to log in; returns the exit code that says how well."""
-    found = status.look(host)
-    print(status.as_text(found))
+    found = look.look(host)
+    views.keep(found)
+    print(views.as_text(found))
     if found.generation is not None and not found.down:
         print(f"log in with: {status.login_hint(found.generation)}")
         if found.generation.parts[CertificatePart].ca:

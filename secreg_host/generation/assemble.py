@@ -42,7 +42,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     else:
         upstream = names.place(settings.registry_host, settings.registry_port)
         slot = NO_SLOT
-    socket = paths.auth_run / "auth.sock"
+    socket = processes.auth_socket(host)
     bits = _bits(paths)
     front = {
         "run": paths.front_run,

@@ -113,3 +113,8 @@ def debug_of(slot: str, port: int) -> str:
 def socket_of(host: Host, slot: str) -> Path:
     """The unix socket on which the registry of `slot` listens."""
     return host.paths.registry_run(slot) / "registry.sock"
+
+
+def auth_socket(host: Host) -> Path:
+    """The unix socket on which the password check listens."""
+    return host.paths.auth_run / "auth.sock"

@@ -7,7 +7,7 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.hosts import docker
 from tests.hosts.commands import Result
@@ -63,6 +63,11 @@ class Registry:
 
     def login(self, address: str = "127.0.0.1") -> Result:
         return docker.login(self.machine, address, "docker", self.password)
+
+    def component(self, name: str) -> dict[str, Any]:
+        """What `status` says of component `name`."""
+        found = json.loads(self.command("status", "--json").stdout)["components"]
+        return next(one for one in found if one["component"] == name)
 
     def systemctl(self, *argv: str) -> Result:
         return self.machine.run("systemctl", *argv, check=False)

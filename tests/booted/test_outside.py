@@ -74,9 +74,10 @@ def pulls(registry: Registry) -> bool:
 
 
 def away(registry: Registry) -> str:
-    """What status says is away, with what it says of the next try; the front serves."""
+    """What status says is away; the front and the password check are there."""
     status = json.loads(registry.command("status", "--json").stdout)
-    assert status["serving"], status
+    found = {one["component"]: one["condition"] for one in status["components"]}
+    assert (found["front"], found["passwords"]) == ("ok", "ok"), status
     return "; ".join(one["what"] for one in status["rejected"] if one["kind"] == "away")
 
 

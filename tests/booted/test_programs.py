@@ -92,7 +92,7 @@ def test_a_program_that_can_not_be_used_holds_back_itself_alone(registry: Regist
     setting(registry, "REGISTRY_BINARY=/opt/registry\nNGINX_BINARY=/opt/nginx")
     assert registry.command("reload").returncode == 0
     assert {executed(registry, unit) for unit in ("nginx", "auth")} == {"/opt/nginx"}
-    slot = registry.command("status").stdout.partition("registry in slot ")[2][0]
+    slot = registry.component("registry")["facts"]["slot"]
     assert executed(registry, f"registry@{slot}") == "/opt/registry"
     machine.run("sh", "-ec", "printf '#!/bin/sh\nexec sleep 999\n' > /opt/hangs; chmod 755 /opt/hangs")
     setting(registry, "NGINX_BINARY=/opt/hangs")

@@ -43,7 +43,7 @@ def running(machine: Machine, program: str) -> set[str]:
 def test_upgrades_by_the_distribution_are_in_use_and_drop_no_request(watched: Registry, tmp_path: Path) -> None:
     machine = watched.machine
     packages = [next_version(machine, program, tmp_path) for program in (NGINX, PROGRAM)]
-    slot = watched.command("status", "--json").stdout
+    slot = watched.component("registry")["facts"]["slot"]
     with Load(watched) as load:
         for package in packages:
             machine.copy_in(package, f"/root/{package.name}")
@@ -53,7 +53,7 @@ def test_upgrades_by_the_distribution_are_in_use_and_drop_no_request(watched: Re
             machine.wait_for(f"the new {program}", in_use, 60)
         machine.wait_for("quiet", lambda: watched.command("status").returncode == 0)
     assert (load.failures, load.requests > 20) == ([], True)
-    assert watched.command("status", "--json").stdout != slot, "the registry moved to another slot"
+    assert watched.component("registry")["facts"]["slot"] != slot, "the registry moved to another slot"
     for unit in ("nginx", "auth"):
         main = watched.pid(f"secure-registry-{unit}")
         assert machine.run("tail", "-c", "4", f"/proc/{main}/exe").stdout == "next", "systemd knows the new process"

@@ -349,11 +349,12 @@ def test_lost_events_and_the_watchdogs_own_limits(watched: Registry) -> None:
     lines = [entry["MESSAGE"] for entry in machine.journal(unit=f"{UNIT}.service")]
     assert sum("cannot watch /etc" in line for line in lines) == 1
     assert any("fs.inotify.max_user_watches" in line for line in lines)
-    [warning] = json.loads(watched.command("status", "--json").stdout)["warnings"]
-    assert "cannot watch /etc" in warning["what"] and "max_user_watches" in warning["hint"]
+    told = watched.component("watchdog")
+    assert told["condition"] == "warning" and "cannot watch /etc" in told["said"]
+    assert "max_user_watches" in told["remedy"]
     machine.run("sh", "-ec", f"rm -r /etc/systemd/system/{UNIT}.service.d; systemctl daemon-reload")
     machine.run("systemctl", "restart", UNIT)
-    assert json.loads(watched.command("status", "--json").stdout)["warnings"] == []
+    assert watched.component("watchdog")["condition"] == "ok"
     nginx_says(watched, "by-dbus")  # GLib has threads of its own once it was asked
     machine.wait_for("it", lambda: said(watched) == "by-dbus", SECONDS)
     pid = watched.pid(UNIT)

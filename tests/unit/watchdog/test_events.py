@@ -15,7 +15,9 @@ import pytest
 
 from secreg_host.base import distant, records
 from secreg_host.base.paths import Paths
-from secreg_host.command import status
+from secreg_host.observe import components
+from secreg_host.observe.scene import Scene
+from secreg_host.observe.state import Condition
 from secreg_host.wanted import sources
 from secreg_host.watchdog import events, watch
 from secreg_host.watchdog.events import BLIND_SECONDS, Events
@@ -312,8 +314,10 @@ def test_a_watchdog_that_does_not_run_is_told(watchdog: str, main: str, load: st
     """Seen: stopped, or with LimitNOFILE=8, and not a word, while a user whose line was removed stayed in."""
     manager: Any = SimpleNamespace(
         state=lambda _: SimpleNamespace(active=watchdog, status_text=""),
-        active=lambda _: (main, ""),
+        call=lambda *_: [],
         properties=lambda _, name: {name: load},
     )
-    found = status._of_watchdog(manager)
-    assert [one.problem.hint for one in found] == ["systemctl start secure-registry-watchdog.service"] * told
+    scene: Any = Scene(None, None, None, manager, {watch.MAIN: (main, "")})  # type: ignore[arg-type]
+    found = components.watchdog(scene)
+    down = (found.condition, found.remedy) == (Condition.DOWN, "systemctl start secure-registry-watchdog.service")
+    assert down == told

@@ -15,9 +15,10 @@ from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.command import status
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
+from secreg_host.observe import look as looks
+from secreg_host.observe import views
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
@@ -118,10 +119,10 @@ def test_what_ends_an_apply_is_tried_again_and_in_status(
     kept_now = retries.load(paths)
     assert (kept_now is not None) == kept and (kept_now is None or kept_now.start == start)
     accounts = SimpleNamespace(front=None, auth=None, registry=None)
-    seen = status.look(Host(paths, accounts))  # type: ignore[arg-type]
+    seen = looks.look(Host(paths, accounts))  # type: ignore[arg-type]
     said = [finding.problem.what for finding in seen.report.rejected]
     assert len(said) == (kept and not start) and all("no space left" in one or "a bug" in one for one in said)
-    assert "what a file holds" not in status.as_text(seen) and (seen.retry is not None) == kept
+    assert "what a file holds" not in views.as_text(seen) and (seen.retry is not None) == kept
 
 
 @pytest.fixture
@@ -138,7 +139,8 @@ def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_people_read_the_time_of_their_place(paths: Paths) -> None:
     report = Report("", 0.0)
     host: Any = SimpleNamespace(paths=paths)
-    said = status.as_text(status.Status(host, None, report, "", "active", 86400.0, retries.Retry(AWAY, 1, 60.0, True)))
+    retry = retries.Retry(AWAY, 1, 60.0, True)
+    said = views.as_text(looks.Look(host, None, report, (), "", "active", 86400.0, 86400.0, retry))
     assert "serves since 1970-01-02 09:00:00" in said and "at 09:01:00" in said
 
 

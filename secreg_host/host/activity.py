@@ -1,0 +1,37 @@
+"""What processes are at: stopped by a signal, or at work, by the time that they used (proc_pid_stat(5))."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from secreg_host.base.paths import PROC
+
+STATE, USER_TICKS, SYSTEM_TICKS = 0, 11, 12
+"""Fields after the name, which may hold blanks and parentheses itself."""
+
+
+class Activity(NamedTuple):
+    """Of several processes: stopped: whether each is (SIGSTOP, a debugger); waiting: whether one waits for a disk
+    (uninterruptible sleep); ticks: processor time that they used, in clock ticks."""
+
+    stopped: bool
+    waiting: bool
+    ticks: int
+
+
+def of(pids: Iterable[int]) -> Activity | None:
+    """What the processes `pids` are at; None when none of them is there."""
+    found = [fields for pid in pids if (fields := _stat(pid))]
+    if not found:
+        return None
+    states = [fields[STATE] for fields in found]
+    ticks = sum(int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS]) for fields in found)
+    return Activity(all(state in "Tt" for state in states), "D" in states, ticks)
+
+
+def _stat(pid: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    return []

@@ -1,0 +1,199 @@
+"""Each component, asked itself: the front, the password check, the registry, its store, and what keeps them so."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from secreg_host.apply import backend, probe, rehearsal
+from secreg_host.base import bugs, marks, names
+from secreg_host.base.errors import SecregError
+from secreg_host.clients import following
+from secreg_host.formats.listening import Listen
+from secreg_host.generation.assemble import NO_SLOT
+from secreg_host.generation.generations import Generation
+from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host import host as hosts
+from secreg_host.host import processes, registryprogram
+from secreg_host.observe import state
+from secreg_host.observe.scene import OBSERVER, Scene
+from secreg_host.observe.state import Component, State
+from secreg_host.observe.store import store
+from secreg_host.services import units
+from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.watchdog import watch
+
+START = "systemctl start secure-registry"
+
+
+def urls(generation: Generation, listen: Listen) -> list[str]:
+    """Addresses (https://…) under which `listen` is reached; the best one first."""
+    hosts = generation.parts[CertificatePart].usable_names
+    if listen.host not in ("", "::"):
+        hosts = (listen.host,)
+    port = "" if listen.port == 443 else f":{listen.port}"
+    return [f"https://{names.bracketed(host)}{port}" for host in hosts or ("localhost",)]
+
+
+def addresses(generation: Generation) -> list[str]:
+    """Every address (https://…) under which `generation` is reached; the best one first."""
+    return list(dict.fromkeys(url for at in generation.listens if at.tls for url in urls(generation, at)))
+
+
+def front(scene: Scene) -> State:
+    """nginx at its public addresses: it has this configuration, this certificate, and asks for a password."""
+    unit = units.unit_of("nginx")
+    found = addresses(scene.generation)
+    if said := scene.stopped(unit):
+        helps = f"systemctl kill -s CONT {unit}" if "SIGSTOP" in said else START
+        return state.down(Component.FRONT, said, helps)
+    for want in rehearsal.expectations(scene.generation):
+        if wrong := probe.once(want):
+            said = f"{urls(scene.generation, want.listen)[0]}: {wrong}"
+            return state.down(
+                Component.FRONT, said, f"journalctl -u {unit} -n 20; have it made anew: secure-registry reload"
+            )
+    return state.ok(Component.FRONT, f"answers at {', '.join(found[:4])}", urls=found)
+
+
+def passwords(scene: Scene) -> State:
+    """The password check: a question without a password is answered."""
+    unit = units.unit_of("auth")
+    helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
+    if said := scene.stopped(unit):
+        return state.down(Component.PASSWORDS, f"{said}: nobody can log in", helps)
+    path = processes.auth_socket(scene.host)
+    try:
+        with probe.connect_unix(path)(Listen("", 0, tls=False)) as link:
+            status = probe.ask(link, "/", "auth").status
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        return state.down(Component.PASSWORDS, f"the password check does not answer: {said}", helps)
+    if status != http.client.UNAUTHORIZED:
+        return state.down(Component.PASSWORDS, f"the password check answers by HTTP {status}", helps)
+    return state.ok(Component.PASSWORDS, "are checked")
+
+
+def registry(scene: Scene) -> State:
+    """The registry behind the front: which program, which version, and whether it answers."""
+    settings, slot = scene.generation.settings, scene.generation.slot
+    unit = units.unit_of(f"registry@{slot}")
+    ours = slot != NO_SLOT
+    if ours and (said := scene.stopped(unit)):
+        return state.down(
+            Component.REGISTRY, said, f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
+        )
+    if wrong := backend.wrong(scene.host, scene.generation):
+        problem = backend.problem(scene.host, scene.generation, wrong)
+        return state.down(Component.REGISTRY, problem.what, problem.hint)
+    if not ours:
+        return state.ok(Component.REGISTRY, f"answers at {names.place(settings.registry_host, settings.registry_port)}")
+    try:
+        program = hosts.registry(settings.registry_binary)
+    except SecregError as error:
+        return state.warning(Component.REGISTRY, f"answers, in slot {slot}; {error.message}", error.hint)
+    mark, known = marks.mark(program), scene.known.get(Component.REGISTRY, {})
+    same = (known.get("program"), known.get("mark")) == (str(program), mark)
+    version = str(known["version"]) if same else registryprogram.version(program, scene.host.accounts.registry)
+    facts = {"program": str(program), "version": version, "mark": mark, "slot": slot}
+    return state.ok(Component.REGISTRY, f"{program.name} {version}, slot {slot}", **facts)
+
+
+def certificate(scene: Scene) -> State:
+    """What clients are shown, and until when."""
+    part = scene.generation.parts[CertificatePart]
+    ends, now = part.not_after, datetime.now(UTC)
+    renew = "secure-registry gencert renews it, if this host's CA made it; else bring a new one"
+    said = f"until {ends:%Y-%m-%d} ({(ends - now).days} days), SHA-256 {part.fingerprint[:16]}…"
+    if now >= ends:
+        return state.down(Component.CERTIFICATE, f"it expired on {ends:%Y-%m-%d}: clients refuse it", renew)
+    due = [
+        one.problem
+        for one in scene.report.warnings
+        if one.part == CertificatePart.NAME and "expire" in one.problem.what
+    ]
+    if due:
+        return state.warning(Component.CERTIFICATE, said, due[0].hint, "expiring")
+    return state.ok(Component.CERTIFICATE, said)
+
+
+def users(scene: Scene) -> State:
+    """How many may log in."""
+    live = LiveUsers(scene.host)
+    count = live.count()
+    if live.read() is None or not count:
+        return state.down(
+            Component.USERS, "nobody can log in", "add a user: secure-registry htpasswd USER", count=count
+        )
+    return state.ok(Component.USERS, str(count), count=count)
+
+
+def clients(scene: Scene) -> State:
+    """Which clients on this host were told to trust the registry."""
+    told = following.told(scene.host)
+    said = f"told to trust it: {', '.join(told)}" if told else "none was told to trust it"
+    wrong = [one.problem for one in scene.report.warnings if one.part == following.PART]
+    if wrong:
+        return state.warning(Component.CLIENTS, said, "secure-registry trust check", told=list(told))
+    return state.ok(Component.CLIENTS, said, told=list(told))
+
+
+def watchdog(scene: Scene) -> State:
+    """Who lets edits serve: told of changes by the kernel, looking by itself, or not there."""
+    if scene.manager is None:
+        return state.ok(Component.WATCHDOG, "is part of the process in the foreground")
+    found = scene.manager.state(watch.UNIT)
+    helps = f"systemctl restart {watch.UNIT}"
+    if found.active in ("inactive", "failed"):
+        if scene.manager.properties(watch.UNIT, "LoadState")["LoadState"] == "masked":
+            return state.ok(Component.WATCHDOG, "is masked: edits serve after a reload")
+        if scene.states.get(watch.MAIN, ("active", ""))[0] != "active":
+            return state.ok(Component.WATCHDOG, "is stopped, as the service is")
+        said = f"it does not run ({found.active}): of edits, removed users included, only a reload takes note"
+        return state.down(Component.WATCHDOG, said, f"systemctl start {watch.UNIT}")
+    if said := scene.stopped(watch.UNIT):
+        return state.down(Component.WATCHDOG, f"{said}: of edits, only a reload takes note", helps)
+    if found.status_text.startswith(watch.BLIND):
+        what, _, remedy = found.status_text.partition(watch.REMEDY)
+        return state.warning(Component.WATCHDOG, what, remedy)
+    observed = scene.states.get(OBSERVER, ("active", ""))[0]
+    if observed in ("inactive", "failed"):
+        said = f"is told of changes; {OBSERVER} does not run, so hooks aren't told of what breaks"
+        return state.warning(Component.WATCHDOG, said, f"systemctl start {OBSERVER}")
+    return state.ok(Component.WATCHDOG, "is told of changes by the kernel")
+
+
+def boot(scene: Scene) -> State:
+    """Whether the registry starts with the host."""
+    if scene.manager is None:
+        return state.ok(Component.BOOT, "whoever starts it in the foreground")
+    found = str(scene.manager.properties(watch.MAIN, "UnitFileState")["UnitFileState"])
+    if found.startswith("enabled"):
+        return state.ok(Component.BOOT, "starts with the host")
+    return state.warning(Component.BOOT, f"does not start with the host ({found})", "systemctl enable secure-registry")
+
+
+ASKED: dict[Component, Callable[[Scene], State]] = {
+    Component.FRONT: front,
+    Component.PASSWORDS: passwords,
+    Component.REGISTRY: registry,
+    Component.STORE: store,
+    Component.CERTIFICATE: certificate,
+    Component.USERS: users,
+    Component.CLIENTS: clients,
+    Component.WATCHDOG: watchdog,
+    Component.BOOT: boot,
+}
+
+
+def every(scene: Scene) -> tuple[State, ...]:
+    """How each component is; what can't be asked is unknown, and why."""
+    found = []
+    for component, ask in ASKED.items():
+        try:
+            found.append(ask(scene))
+        except BaseException as error:
+            problem = bugs.caught(error, str(component))[0]
+            found.append(State(component, state.Condition.UNKNOWN, problem.what, problem.hint))
+    return tuple(found)

@@ -1,0 +1,157 @@
+"""One look at the instance: what serves, how each component is and since when, and what the last apply held back."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from secreg_host.apply import report as reports
+from secreg_host.apply.report import Report, findings
+from secreg_host.base import files, waiting
+from secreg_host.base.errors import Exit, SecregError
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.generation import generations
+from secreg_host.generation.generations import Generation
+from secreg_host.host.host import Host
+from secreg_host.observe import components, kept, scene, state
+from secreg_host.observe.kept import Kept
+from secreg_host.observe.state import Component, Condition, State
+from secreg_host.pki import ours
+from secreg_host.services import units
+from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.wanted.parts.settings import SettingsPart
+from secreg_host.watchdog import retries
+
+if TYPE_CHECKING:
+    from secreg_host.base.systemd import Systemd
+
+CHANGE_SECONDS = 20.0
+"""How long a change that is on its way is waited for."""
+
+BACK_SECONDS = 1.0
+"""How long a process that was killed is waited for: it is on its way back."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at the instance.
+
+    components: how each is; down: "" while it serves, else why it does not; unit: the state of nginx's unit; since:
+    when it began to serve, or ceased to (seconds since the epoch); taken: when it was looked; retry: what is tried
+    again.
+    """
+
+    host: Host
+    generation: Generation | None
+    report: Report
+    components: tuple[State, ...]
+    down: str
+    unit: str
+    since: float
+    taken: float
+    retry: retries.Retry | None = None
+
+    @property
+    def missing(self) -> tuple[State, ...]:
+        """The components that people miss."""
+        return tuple(one for one in self.components if one.condition is Condition.DOWN)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last apply failed as a whole."""
+        return any(finding.kind == "failed" for finding in self.report.findings)
+
+    @property
+    def code(self) -> Exit:
+        """The exit code of `status`."""
+        return Exit.DEGRADED if self.down or self.missing or self.report.rejected else Exit.DONE
+
+    @property
+    def kept(self) -> Kept:
+        """What later looks need to know of this one."""
+        return Kept(self.taken, self.since, not self.down, self.components)
+
+
+def look(host: Host) -> Look:
+    """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
+    is called wrong. Raises SecregError when the state can't be read."""
+    before = kept.load(host.paths)
+    back = waiting.within(BACK_SECONDS)
+    for _ in waiting.looks(CHANGE_SECONDS, 0.05):
+        found = _look(host, before)
+        changing = bool(found.down or found.failed) and files.held(host.paths.lock)
+        if not changing and (back.over or not _on_its_way(found)):
+            break
+    trouble = found.down or found.missing or found.failed
+    return replace(found, retry=retries.load(host.paths) if trouble else None)
+
+
+def _on_its_way(found: Look) -> bool:
+    """Whether a process that was killed may just be coming back."""
+    return any(one.component in state.PROCESSES for one in found.missing)
+
+
+def _look(host: Host, before: Kept) -> Look:
+    now = time.time()
+    generation = generations.load(host, generations.current_name(host))
+    report = _with_own_looks(host, reports.load(host.paths))
+    manager, unit, begun = systemd_of(host), "", report.since
+    if manager is not None:
+        with contextlib.suppress(SecregError):
+            nginx = manager.state(units.unit_of("nginx"))
+            unit, begun = f"{nginx.active} ({nginx.sub})", nginx.since
+    retry = retries.load(host.paths)
+    if retry and not retry.start:
+        known = {finding.problem for finding in report.findings}
+        more = findings("failed", SettingsPart.NAME, [problem for problem in retry.what if problem not in known])
+        report = replace(report, findings=(*report.findings, *more))
+    failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
+    if generation is None:
+        down = failed or _unknown(host)
+        return Look(host, None, report, (), down, unit, before.begun(serving=False, unit=0.0, now=now), now)
+    facts = {one.component: one.facts for one in before.components}
+    seen = components.every(scene.of(host, generation, report, manager, facts))
+    states = state.dated(seen, before.components, now)
+    missing = next((one for one in states if one.component in state.SERVING and one.condition is Condition.DOWN), None)
+    runs = not unit or unit.startswith(("active", "reloading"))
+    down = "" if missing is None else f"{missing.component}: {missing.said}"
+    if not runs:
+        down = failed or f"it is stopped; start it: {components.START}"
+    since = before.begun(serving=not down, unit=begun, now=now)
+    return Look(host, generation, _without_away(report, states), states, down, unit, since, now)
+
+
+def systemd_of(host: Host) -> Systemd | None:
+    """systemd, where it runs the instance and answers."""
+    if host.by_systemd:
+        from secreg_host.base import systemd
+
+        with contextlib.suppress(SecregError):
+            return systemd.Systemd()
+    return None
+
+
+def _unknown(host: Host) -> str:
+    """Why it is not known what serves."""
+    if name := generations.current_name(host):
+        return f"for all that is known: generation {name} is damaged; have it made anew: secure-registry reload"
+    return "nothing was ever set up: secure-registry start"
+
+
+def _without_away(report: Report, states: tuple[State, ...]) -> Report:
+    """The last report, but for what it says of the registry behind the front, when that was asked and answered."""
+    answers = any(one.component is Component.REGISTRY and one.condition is Condition.OK for one in states)
+    kind = "away" if answers else ""
+    return replace(report, findings=tuple(finding for finding in report.findings if finding.kind != kind))
+
+
+def _with_own_looks(host: Host, report: Report) -> Report:
+    """The last report, but for what it says of the CA's key, which may be lost or come back without an apply."""
+    with contextlib.suppress(SecregError):
+        disk = Snapshot(host.paths)
+        lost = ours.warnings(disk, disk.content(host.paths.crt) or b"")
+        others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
+        return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, lost)))
+    return report

@@ -1,0 +1,99 @@
+"""The observer: looks every half minute, says in the journal and to hooks what broke and what is well again, and has
+ended what hangs. It changes nothing else, and holds nothing that the next one would miss."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from secreg_host.apply import hooks
+from secreg_host.base import journal, marks
+from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.journal import notify
+from secreg_host.base.paths import Paths
+from secreg_host.host import host as hosts
+from secreg_host.observe import hung, look, scene, state, views
+from secreg_host.observe.hung import Hung
+from secreg_host.observe.look import Look
+from secreg_host.observe.state import State
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 30.0
+"""Between two looks. A second one that finds the same is waited for before anybody is told: what was killed comes back
+by itself, and what is changed just now is on its way."""
+
+
+@dataclass(eq=False)
+class Observer:
+    """Looks by `look`, and has hooks told by `tell`: an event, and the component that it is about."""
+
+    look: Callable[[], Look]
+    tell: Callable[[str, State], None]
+    ended: threading.Event = field(default_factory=threading.Event)
+    hung: Hung = field(default_factory=Hung)
+    last: tuple[State, ...] = ()
+    """What the look before found."""
+
+    told: tuple[State, ...] = ()
+    """What was told."""
+
+    def run(self) -> None:
+        """Look until `ended` is set, or a new version was installed: systemd starts it."""
+        code = marks.mark(__file__)
+        notify("READY=1")
+        while not self.ended.is_set():
+            self.once()
+            notify("WATCHDOG=1")
+            if marks.mark(__file__) != code:
+                return
+            self.ended.wait(LOOK_SECONDS)
+
+    def once(self) -> None:
+        """One look, and what follows from it."""
+        try:
+            found = self.look()
+        except SecregError as error:
+            log.debug("nothing can be looked at: %s", error.message)
+            return
+        views.keep(found)
+        if found.generation is None or not found.unit:
+            return
+        same = state.agreed(found.components, self.last)
+        self.last = found.components
+        for event, one in state.changes(same, self.told):
+            self.tell(event, one)
+        self.told = state.merged(self.told, same)
+        self._free(found)
+
+    def _free(self, found: Look) -> None:
+        """End what hangs."""
+        assert found.generation is not None
+        with contextlib.suppress(SecregError):
+            seen = scene.of(found.host, found.generation, found.report, look.systemd_of(found.host), {})
+            at = {one: seen.activity(hung.unit_of(one, found.generation)) for one in state.PROCESSES}
+            hangs = self.hung.judge(found.components, at)
+            if hangs is not None and seen.manager is not None:
+                hung.end(seen.manager, hung.unit_of(hangs, found.generation))
+
+
+def facts(one: State) -> dict[str, str]:
+    """What hooks are told of a component."""
+    return {"part": str(one.component), "where": str(one.component), "reason": one.said, "remedy": one.remedy}
+
+
+def main(paths: Paths) -> int:
+    """What secure-registry-observer.service runs, until SIGTERM, which ends it at once."""
+
+    def tell(event: str, one: State) -> None:
+        problem = Problem(str(one.component), one.said, one.remedy)
+        level = logging.INFO if event == "resolved" else logging.WARNING
+        log.log(level, f"{event}: {problem}", extra=journal.entry({"kind": event, **facts(one)}))
+        for wrong in hooks.launch(paths, [(event, facts(one))]):
+            log.warning(str(wrong), extra=journal.entry({}))
+
+    Observer(lambda: look.look(hosts.discover(paths)), tell).run()
+    return 0

@@ -1,0 +1,64 @@
+"""The registry's store as a component: where it is, on what, how much is free, and whether it can be written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from secreg_host.base import distant
+from secreg_host.base.errors import SecregError
+from secreg_host.images import imagesplace
+from secreg_host.observe import state
+from secreg_host.observe.scene import Scene
+from secreg_host.observe.state import Component, State
+from secreg_host.wanted.parts.registry import RegistryPart
+
+GB = 1 << 30
+LITTLE_SHARE, LITTLE = 0.05, 10 * GB
+"""Free space that is worth a warning: less than both."""
+
+NOTHING = 1 << 20
+"""Bytes below which a disk is full: no image fits."""
+
+
+def store(scene: Scene) -> State:
+    """Where images are: on this host's file system, or wherever docker-registry.yml says."""
+    root = scene.generation.parts[RegistryPart].root
+    if not root:
+        return state.ok(Component.STORE, "not on this host's file system")
+    try:
+        found = distant.ask(root, lambda: _measure(root))
+    except SecregError as error:
+        return state.down(Component.STORE, error.problems[0].what, error.hint, path=root)
+    if found is None:
+        hint = f"mount it, or bring it back: findmnt; ls -ld {root}"
+        return state.down(Component.STORE, f"{root} is not there", hint, path=root)
+    mount, free, size, inodes, read_only = found
+    facts = {"path": root, "mount": mount, "free": free, "size": size}
+    said = f"{root} on {mount}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
+    if read_only:
+        return state.down(Component.STORE, f"{said}: it is mounted read-only", f"mount -o remount,rw {mount}", **facts)
+    hint = f"free some, or name a larger disk in docker-registry.yml: df -h {mount}; du -xsh {root}"
+    if free < NOTHING or inodes == 0:
+        what = f"{said}: it is full, nothing can be pushed"
+        return State(Component.STORE, state.Condition.DOWN, what, hint, "disk", facts=facts)
+    if free < LITTLE and free < LITTLE_SHARE * size:
+        return state.warning(Component.STORE, f"{said}: it fills up", hint, "disk", **facts)
+    if wrong := imagesplace.unwritable(scene.host, root):
+        what, hint = wrong
+        return state.down(Component.STORE, what, hint, **facts)
+    return state.ok(Component.STORE, said, **facts)
+
+
+def _measure(root: str) -> tuple[str, int, int, int, bool] | None:
+    """The mount point of `root`, bytes free and in all, inodes free (-1: the file system counts none), and whether it
+    is mounted read-only; None: there is nothing at `root` (statvfs(3))."""
+    try:
+        found = os.statvfs(root)
+    except FileNotFoundError:
+        return None
+    place = Path(os.path.realpath(root))
+    mount = next(str(one) for one in (place, *place.parents) if os.path.ismount(one) or one == Path("/"))
+    inodes = found.f_favail if found.f_files else -1
+    free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+    return mount, free, size, inodes, bool(found.f_flag & os.ST_RDONLY)

@@ -1,0 +1,70 @@
+"""The store as a component: not there, full, filling up, read-only; what it can't be asked is forced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secreg_host.observe import store
+from secreg_host.observe.state import Condition
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+
+GB = 1 << 30
+
+
+def scene(root: str | None) -> Any:
+    part = RegistryPart(files={}, root=root, sources=())
+    return SimpleNamespace(generation=SimpleNamespace(parts=Parts(part)), host=None)
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "inodes", "read_only", "condition", "event", "word"),
+    [
+        (50 * GB, 100 * GB, 9, False, Condition.OK, "", "50.0 GB free of 100.0 GB"),
+        (50 * GB, 100 * GB, -1, False, Condition.OK, "", "free"),
+        (2 * GB, 10 * GB, 9, False, Condition.OK, "", "free"),
+        (2 * GB, 100 * GB, 9, False, Condition.WARNING, "disk", "it fills up"),
+        (11 * GB, 1000 * GB, 9, False, Condition.OK, "", "free"),
+        (0, 100 * GB, 9, False, Condition.DOWN, "disk", "nothing can be pushed"),
+        (50 * GB, 100 * GB, 0, False, Condition.DOWN, "disk", "nothing can be pushed"),
+        (50 * GB, 100 * GB, 9, True, Condition.DOWN, "down", "read-only"),
+    ],
+)
+def test_room(
+    monkeypatch: pytest.MonkeyPatch,
+    free: int,
+    size: int,
+    inodes: int,
+    read_only: bool,
+    condition: Condition,
+    event: str,
+    word: str,
+) -> None:
+    monkeypatch.setattr(store, "_measure", lambda _: ("/srv", free, size, inodes, read_only))
+    monkeypatch.setattr(store.imagesplace, "unwritable", lambda *_: None)
+    found = store.store(scene("/srv/registry"))
+    assert (found.condition, found.event) == (condition, event) and word in found.said
+    assert bool(found.remedy) == (condition is not Condition.OK)
+
+
+def test_what_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """Seen: an empty directory on the root disk in the place of a disk that was not mounted, which then was filled."""
+    gone = tmp_path / "gone"
+    found = store.store(scene(str(gone)))
+    assert found.condition is Condition.DOWN and "is not there" in found.said
+    assert not gone.exists()
+
+
+def test_elsewhere_there_is_nothing_to_ask() -> None:
+    assert store.store(scene(None)).condition is Condition.OK
+
+
+def test_the_mount_is_named(tmp_path: Path) -> None:
+    found = store._measure(str(tmp_path))
+    assert found is not None
+    mount, free, size, _, _ = found
+    assert mount in (str(tmp_path), *map(str, tmp_path.parents)) and 0 < free <= size
