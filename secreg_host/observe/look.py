@@ -20,8 +20,10 @@ from secreg_host.observe.kept import Kept
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.pki import ours
 from secreg_host.services import units
+from secreg_host.wanted import defaults
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.settings import SettingsPart
+from secreg_host.wanted.settings import Settings
 from secreg_host.watchdog import retries
 
 if TYPE_CHECKING:
@@ -96,8 +98,9 @@ def _on_its_way(found: Look) -> bool:
 def _look(host: Host, before: Kept) -> Look:
     now = time.time()
     generation = generations.load(host, generations.current_name(host))
-    report = _with_own_looks(host, reports.load(host.paths))
-    manager, unit, begun = systemd_of(host), "", report.since
+    settings = generation.settings if generation is not None else None
+    report = _with_own_looks(host, reports.load(host.paths), settings)
+    manager, unit, begun = systemd_of(host), "", _began(host)
     if manager is not None:
         with contextlib.suppress(SecregError):
             nginx = manager.state(units.unit_of("nginx"))
@@ -121,6 +124,13 @@ def _look(host: Host, before: Kept) -> Look:
         down = failed or f"it is stopped; start it: {components.START}"
     since = before.begun(serving=not down, unit=begun, now=now)
     return Look(host, generation, _without_away(report, states), states, down, unit, since, now)
+
+
+def _began(host: Host) -> float:
+    """When nginx was started, where no systemd can tell it, in seconds since the epoch; 0: it is not known."""
+    with contextlib.suppress(OSError):
+        return (host.paths.front_run / "nginx.pid").stat().st_mtime
+    return 0.0
 
 
 def systemd_of(host: Host) -> Systemd | None:
@@ -147,11 +157,15 @@ def _without_away(report: Report, states: tuple[State, ...]) -> Report:
     return replace(report, findings=tuple(finding for finding in report.findings if finding.kind != kind))
 
 
-def _with_own_looks(host: Host, report: Report) -> Report:
-    """The last report, but for what it says of the CA's key, which may be lost or come back without an apply."""
+def _with_own_looks(host: Host, report: Report, settings: Settings | None) -> Report:
+    """The last report, but for what changes without an apply: the CA's key, which may be lost or come back, the host's
+    name and addresses."""
     with contextlib.suppress(SecregError):
         disk = Snapshot(host.paths)
-        lost = ours.warnings(disk, disk.content(host.paths.crt) or b"")
+        crt = disk.content(host.paths.crt) or b""
+        told = [*ours.warnings(disk, crt)]
+        if settings is not None and (known := defaults.recorded(host)) and ours.is_our_certificate(disk, crt):
+            told += defaults.moved(host.paths.conf, settings, known)
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
-        return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, lost)))
+        return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, told)))
     return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.wanted.settings import Settings
 
-RECORD: dict[Any, records.Shape] = {"stamp": list, "made_for": str, "hash": str}
-"""What is remembered: `_stamp` when credentials were looked at last; whose password .password is, if it was made up,
-and the digest of that user's hash when it was right."""
+RECORD: dict[Any, records.Shape] = {"stamp": list, "users": str, "made_for": str, "hash": str}
+"""What is remembered: `_stamp` and the mark of .htpasswd when they were looked at last; whose password .password is, if
+it was made up, and the digest of that user's hash when it was right."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> 
     """
     paths = disk.paths
     known = records.peek(_record(paths), RECORD)
+    seen = (known.get("stamp"), known.get("users")) == (_stamp(disk, settings), disk.mark(paths.htpasswd))
+    if seen and not given and reading.is_there(paths.htpasswd):
+        return Made()
     try:
         now = disk.read(paths.htpasswd, reading.HTPASSWD)
     except SecregError:
@@ -59,6 +63,8 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> 
     made = _followed(disk, settings, now, known, create=create, given=given)
     if made.password is None:
         _drop_untrue(disk, settings, known)
+    with contextlib.suppress(SecregError):  # a full disk: the next run looks again
+        _remember(disk, records.peek(_record(paths), RECORD), users=disk.mark(paths.htpasswd))
     return made
 
 

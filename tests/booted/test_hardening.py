@@ -22,6 +22,8 @@ LIMITS = {
     "secure-registry-registry@a.service": 1.7,
     "secure-registry-watchdog.service": 1.7,
     "secure-registry-reload.service": 1.7,
+    # root that asks systemd and connects to sockets of three users
+    "secure-registry-observer.service": 3.2,
     # root for a moment, which mounts: walls that are mount namespaces would keep the mount from others
     "secure-registry-images@a.service": 3.8,
     # root with nine capabilities, for reasons that stand in the units

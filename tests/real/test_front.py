@@ -253,7 +253,11 @@ def test_a_scanner_has_nothing_to_complain_about(serving: Instance, tmp_path: Pa
     ca = ["--add-ca", str(serving.etc / "ca.crt")]
     door = f"localhost:{serving.port}"
     argv = ["testssl", *quiet, *ca, "--jsonfile", str(found), *scan, door]
-    done = subprocess.run(argv, capture_output=True, text=True)
+    for _ in range(3):  # one of its hundreds of connections may fail for reasons of its own: what it asked is unknown
+        done = subprocess.run(argv, capture_output=True, text=True)
+        if "Connect problem" not in done.stdout:
+            break
+        found.unlink()
     assert done.returncode == 0, done.stdout
     findings = [each for each in json.loads(found.read_text()) if each["ip"] != "/"]  # those are of its own OpenSSL
     complaints = {each["id"]: each["finding"] for each in findings if each["severity"] not in ("OK", "INFO")}

@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -61,7 +62,11 @@ def test_serves_since_survives_an_apply(serving: Instance) -> None:
 @contextmanager
 def stopped(instance: Instance, name: str) -> Iterator[None]:
     """The processes whose command line has `name`, stopped (SIGSTOP)."""
-    pids = children(instance, name)
+    masters = children(instance, name)
+    pids = [
+        *masters,
+        *(int(pid) for one in masters for pid in Path(f"/proc/{one}/task/{one}/children").read_text().split()),
+    ]
     assert pids
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
