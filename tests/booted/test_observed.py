@@ -1,4 +1,4 @@
-"""What `status` and the observer say of a host on which things break: which component, since when, and when it is well."""
+"""What `status` and the observer say of a host on which things break: what, since when, and when it is well."""
 
 from __future__ import annotations
 
