@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from secreg_host.base import masking
+
 
 class Exit(IntEnum):
     """Exit codes of every verb."""
@@ -24,7 +26,8 @@ class Exit(IntEnum):
 class Problem:
     """One thing that is wrong with what the administrator wrote.
 
-    where: the place, as `file:line` or `file`; what: one sentence; hint: what to do (may be empty).
+    where: the place, as `file:line` or `file`; what: one sentence; hint: what to do (may be empty). What is secret of a
+    URL that one of them quotes is masked: paths and values of the administrator's may be URLs.
     """
 
     where: str
@@ -34,7 +37,7 @@ class Problem:
     def __post_init__(self) -> None:
         for name in ("where", "what", "hint"):  # names of files may be no text (PEP 383), and are printed
             text = str(getattr(self, name)).encode(errors="backslashreplace").decode()
-            object.__setattr__(self, name, text)
+            object.__setattr__(self, name, masking.urls(text))
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
@@ -46,14 +49,13 @@ class Note(Problem):
 
 
 class SecregError(Exception):
-    """Something failed: a message of one line, and a hint that says what to do."""
+    """Something failed: a message of one line, and a hint that says what to do. Both are masked as a problem's."""
 
     code = Exit.FAILED
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = masking.urls(message), masking.urls(hint)
+        super().__init__(self.message)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

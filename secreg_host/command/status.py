@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from secreg_host.apply import backend, probe, rehearsal
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
-from secreg_host.base import files, names, waiting
+from secreg_host.base import files, masking, names, waiting
 from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import served
@@ -177,7 +177,7 @@ def as_json(status: Status) -> dict[str, Any]:
         )
         found["certificate"] = {key: facts[key] for key in ("fingerprint", "not_before", "not_after", "names")}
         found["users"] = LiveUsers(status.host).count()
-        found["storage"] = status.generation.parts[RegistryPart].root
+        found["storage"] = _images(status.generation)
         found["slot"] = status.generation.slot
     if status.retry:
         found["retry"] = {"at": _iso(status.retry.next), "failed": status.retry.tries}
@@ -193,6 +193,12 @@ def _finding(finding: reports.Finding) -> dict[str, str]:
         "what": problem.what,
         "hint": problem.hint,
     }
+
+
+def _images(generation: Generation) -> str | None:
+    """The directory of images, as people may see it; None: they are on no file system of this host."""
+    root = generation.parts[RegistryPart].root
+    return None if root is None else masking.urls(root)
 
 
 def _iso(seconds: float) -> str | None:
@@ -229,7 +235,7 @@ def _about(status: Status, generation: Generation) -> list[str]:
         "address": ", ".join(list(dict.fromkeys(addresses))[:4]),
         "certificate": f"until {ends:%Y-%m-%d} ({days} days), SHA-256 {certificate.fingerprint[:16]}…",
         "users": str(LiveUsers(status.host).count()),
-        "images": str(generation.parts[RegistryPart].root or "not on this host's file system"),
+        "images": _images(generation) or "not on this host's file system",
         "generation": f"{generation.name[:12]}, registry in slot {generation.slot}",
     }
     return [f"  {name:<12} {value}" for name, value in rows.items()]
