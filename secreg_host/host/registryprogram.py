@@ -41,10 +41,10 @@ def explain(said: str, yml: Path, data: bytes, program: Path, its_version: str) 
     if not (missing := NO_DRIVER.search(said)):
         return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", REFERENCE)
     driver = missing[1]
-    line = registryconf.line_of(data, driver)
+    where = registryconf.place(str(yml), data, "storage", driver)
     shown = f": {driver}" if driver in DRIVERS else ""
     what = f"this registry ({program}, version {its_version}) has no such storage driver{shown}"
     hint = "name one that it has, such as filesystem or s3"
     if last := ELSEWHERE.get(driver):
         hint = f"it was dropped after {last}: set REGISTRY_BINARY to a registry {last}, or use s3, which both speak"
-    return Problem(f"{yml}:{line}" if line else str(yml), what, hint)
+    return Problem(where, what, hint)
