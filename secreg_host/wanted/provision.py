@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from secreg_host.base import files, reading, records, utf8
-from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
@@ -147,8 +147,7 @@ def _first_user(
         return [], None
     if now is not None and not disk.ledger.untouched(paths.htpasswd, now):
         return [], None
-    stored = utf8.text(disk.read(paths.password, reading.SETTINGS) or b"", str(paths.password)).strip()
-    password = settings.password or stored
+    password, where = (settings.password, "") if settings.password else _stored_password(disk)
     if now is not None and not password:
         return [], None
     if now is not None and _says(now, settings.username, password):
@@ -161,11 +160,34 @@ def _first_user(
         disk.write([write])
         written.append(write)
     choice = hashoptions.split_options(settings.opt, "OPT")
-    line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}\n"
-    write = Write(paths.htpasswd, line.encode(), files.SECRET)
+    try:
+        hashed = users.make_hash(password, choice.scheme, choice.cost)
+    except BadInput as error:
+        where = where or _given_password(disk)
+        hint = "write another one, or leave it out: then one is made up"
+        raise BadInput([Problem(where, f"the password: {wrong.what}", hint) for wrong in error.problems]) from None
+    write = Write(paths.htpasswd, f"{settings.username}:{hashed}\n".encode(), files.SECRET)
     disk.write([write])
     records.save(paths.state / "credentials.json", {"stamp": _stamp(disk, settings)})
     return [*written, write], made
+
+
+def _stored_password(disk: Snapshot) -> tuple[str, str]:
+    """What .password holds ("": nothing), and its place as `file:line`. Raises BadInput when that is no line alone."""
+    path = disk.paths.password
+    lines = utf8.text(disk.read(path, reading.SETTINGS) or b"", str(path)).split("\n")
+    found = [(line.strip(), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if len(found) > 1:
+        hint = "leave the password in it as its only line; or remove the file: then one is made up"
+        raise bad_input(found[1][1], "a second line, so it is not known what the password is", hint)
+    return found[0] if found else ("", str(path))
+
+
+def _given_password(disk: Snapshot) -> str:
+    """Where PASSWORD is set."""
+    conf = disk.paths.conf
+    kept, _ = settings_module.from_file(disk.read(conf, reading.SETTINGS) or b"", str(conf))
+    return kept["PASSWORD"].where if "PASSWORD" in kept else "environment variable PASSWORD"
 
 
 def _says(data: bytes, username: str, password: str) -> bool:
