@@ -41,8 +41,8 @@ BACK_SECONDS = 1.0
 class Status:
     """A look at the instance.
 
-    down: "" while it serves, else why it does not; unit: the state of nginx's unit; since: when what serves began to
-    (seconds since the epoch); retry: what is tried again.
+    down: "" while it serves, else why it does not; unknown: "", or why it is not known whether it does; unit: the state
+    of nginx's unit; since: when what serves began to (seconds since the epoch); retry: what is tried again.
     """
 
     host: Host
@@ -52,6 +52,7 @@ class Status:
     unit: str
     since: float
     retry: retries.Retry | None = None
+    unknown: str = ""
 
     @property
     def away(self) -> bool:
@@ -66,7 +67,7 @@ class Status:
     @property
     def code(self) -> Exit:
         """The exit code of `status`."""
-        return Exit.DEGRADED if self.down or self.report.rejected else Exit.DONE
+        return Exit.DEGRADED if self.down or self.unknown or self.report.rejected else Exit.DONE
 
 
 def look(host: Host) -> Status:
@@ -75,7 +76,7 @@ def look(host: Host) -> Status:
     back = waiting.within(BACK_SECONDS)
     for _ in waiting.looks(CHANGE_SECONDS, 0.05):
         found = _look(host)
-        changing = bool(found.down or found.failed) and files.held(host.paths.lock)
+        changing = bool(found.down or found.unknown or found.failed) and files.held(host.paths.lock)
         if not changing and (back.over or not found.away):
             break
     return replace(found, retry=retries.load(host.paths) if found.down or found.away or found.failed else None)
@@ -99,21 +100,22 @@ def _look(host: Host) -> Status:
         more = findings("failed", SettingsPart.NAME, [problem for problem in retry.what if problem not in known])
         report = replace(report, findings=(*report.findings, *more))
     failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
-    if generation is None:
-        return Status(host, None, report, failed or _unknown(host), unit, since)
     runs = not unit or unit.startswith(("active", "reloading"))
     down = "" if runs else failed or "it is stopped; start it: systemctl start secure-registry"
+    if generation is None:
+        damaged = generations.current_name(host)
+        down = failed or (down if damaged else "nothing was ever set up: secure-registry start")
+        return Status(host, None, report, down, unit, since, unknown="" if down else _unknown(damaged, unit))
     for want in rehearsal.expectations(generation):
         if not down and (wrong := probe.once(want)):
             down = f"{urls(generation, want.listen)[0]}: {wrong}"
     return Status(host, generation, report if down else _with_backend(host, generation, report), down, unit, since)
 
 
-def _unknown(host: Host) -> str:
-    """Why it is not known what serves."""
-    if name := generations.current_name(host):
-        return f"for all that is known: generation {name} is damaged; have it made anew: secure-registry reload"
-    return "nothing was ever set up: secure-registry start"
+def _unknown(damaged: str | None, unit: str) -> str:
+    """Why it is not known what serves while the generation `damaged` is the current one; unit: the state of nginx's."""
+    runs = f"nginx is {unit}" if unit else "what runs may still answer"
+    return f"{runs}, but generation {damaged} is damaged; have it made anew: secure-registry reload"
 
 
 def _with_backend(host: Host, generation: Generation, report: Report) -> Report:
@@ -162,8 +164,9 @@ def urls(generation: Generation, listen: Listen) -> list[str]:
 def as_json(status: Status) -> dict[str, Any]:
     """The status as JSON values; times in ISO 8601, UTC."""
     found: dict[str, Any] = {
-        "serving": not status.down,
+        "serving": None if status.unknown else not status.down,
         "down": status.down,
+        "unknown": status.unknown,
         "unit": status.unit,
         "generation": status.generation.name if status.generation else None,
         "since": _iso(status.since),
@@ -210,6 +213,8 @@ def as_text(status: Status) -> str:
     lines = []
     if status.down:
         lines.append(f"secure-registry does not serve: {status.down}")
+    elif status.unknown:
+        lines.append(f"secure-registry may serve: {status.unknown}")
     else:
         since = datetime.fromtimestamp(status.since or time.time(), UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         lines.append(f"secure-registry serves since {since}")
