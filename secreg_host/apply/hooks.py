@@ -66,7 +66,7 @@ def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
             try:
                 done = process.run(argv)
             except SecregError as error:
-                wrong.append(Problem(str(path), error.message, error.hint))
+                wrong += error.at(str(path))
                 continue
             if done.returncode:
                 hint = f"see whether it can be run: ls -l {path}; head -n 1 {path}"
@@ -82,7 +82,7 @@ def run(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
             try:
                 done = process.run([str(path)], float(SECONDS), _environment(event, facts))
             except SecregError as error:
-                wrong.append(Problem(str(path), error.message, error.hint))
+                wrong += error.at(str(path))
                 continue
             if done.returncode:
                 said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

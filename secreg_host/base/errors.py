@@ -7,7 +7,7 @@ escapes is a bug and keeps its traceback.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from secreg_host.base import masking
@@ -62,17 +62,26 @@ class SecregError(Exception):
         """The same as problems, for those that print or record them."""
         return (Problem("", self.message, self.hint),)
 
+    def at(self, where: str) -> tuple[Problem, ...]:
+        """The same, with the place `where` for those that have none."""
+        return tuple(one if one.where else replace(one, where=where) for one in self.problems)
+
 
 class BadInput(SecregError):
-    """What the administrator gave can't be used; carries every problem found, not only the first."""
+    """What the administrator gave can't be used; carries every problem found. message and hint are of the first."""
 
     code = Exit.BAD_INPUT
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         if not problems:
             raise ValueError("BadInput needs at least one problem")
-        super().__init__(str(problems[0]))
+        first = problems[0]
+        super().__init__(f"{first.where}: {first.what}" if first.where else first.what, first.hint)
         self._problems = tuple(problems)
+        self.args = (self._problems,)  # of which pickle makes it again
+
+    def __str__(self) -> str:
+        return str(self._problems[0])
 
     @property
     def problems(self) -> tuple[Problem, ...]:
