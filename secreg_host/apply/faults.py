@@ -16,7 +16,9 @@ from secreg_host.services import notstarted
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts.registry import RegistryPart
 
-TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
+TELLING = re.compile(
+    rf"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]|{registryprogram.LINE.pattern}", re.IGNORECASE
+)
 LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for key in (r"\berr\.detail", r"\bmsg"))
 
 

@@ -17,6 +17,9 @@ from secreg_host.formats import lastwords, registryconf
 
 VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)\s*$")
 NO_DRIVER = re.compile(r"StorageDriver not registered: (\S+)")
+LINE = re.compile(r"(?:^ *|\byaml: )line (\d+): ")
+"""How YAML's decoder (gopkg.in/yaml.v2, decode.go) says where a value is of another kind than the registry takes."""
+
 ELSEWHERE = {"swift": "2.8", "oss": "2.8"}
 """Storage drivers that distribution 3.0 dropped, and the last version that has them (its release notes)."""
 
@@ -39,7 +42,9 @@ def version(program: Path, account: Account) -> str:
 def explain(said: str, yml: Path, data: bytes, program: Path, its_version: str) -> Problem:
     """Why the registry `program` does not start with `data`, the bytes of docker-registry.yml, as it `said`."""
     if not (missing := NO_DRIVER.search(said)):
-        return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", REFERENCE)
+        found = LINE.search(said)
+        where, told = (f"{yml}:{found[1]}", said[found.end() :]) if found else (str(yml), said)
+        return Problem(where, f"the registry does not start with it: {lastwords.registry(told, data)}", REFERENCE)
     driver = missing[1]
     where = registryconf.place(str(yml), data, "storage", driver)
     shown = f": {driver}" if driver in DRIVERS else ""
