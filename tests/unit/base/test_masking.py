@@ -15,6 +15,7 @@ URLS = {
     "https://:hunter2@host:3": "https://xxxxx@host:3",
     "s3+https://me:hun/ter2@x@host/x": "s3+https://xxxxx@host/x",
     "redis://me:hunter2@[::1]:6379/0, ftp://me:hunter2@b": "redis://xxxxx@[::1]:6379/0, ftp://xxxxx@b",
+    "https://hunter2@a,https://me@b": "https://xxxxx@b",
     "https://host/x?a=b&sig=hunter2&access_token=hunter2 y": "https://host/x?a=b&sig=xxxxx&access_token=xxxxx y",
 }
 PLAIN = (
@@ -52,3 +53,10 @@ def test_what_is_secret_of_a_url_is_in_no_message(text: str) -> None:
 )
 def test_what_looks_like_a_secret_is_masked(argv: list[str], shown: str) -> None:
     assert masking.shown(argv) == shown
+
+
+def test_masking_takes_no_longer_than_in_proportion() -> None:
+    """Who says it may be a registry that was taken over."""
+    for piece in ("a:/b:", "@//", "//@", "?pass", "&key", "a:/", "https://a@"):
+        text = piece * 100_000
+        assert len(masking.urls(text)) <= len(text) + len(masking.MASK)
