@@ -175,8 +175,10 @@ class _Reader:
     def alternative_names(self, extensions: Mapping[str, Value]) -> tuple[tuple[str, ...], tuple[IPAddress, ...]]:
         dns: dict[str, None] = {}
         ips: dict[IPAddress, None] = {}
-        for kind, value in self.entries(extensions.get("subjectAltName") or Value("@alt_names", self.where)):
-            self.alternative_name(kind, value, dns, ips)
+        default = Value("@alt_names", self.where) if "alt_names" in self.sections else None
+        if given := extensions.get("subjectAltName", default):
+            for kind, value in self.entries(given):
+                self.alternative_name(kind, value, dns, ips)
         if not dns and not ips and not self.problems:
             self.problems.append(
                 Problem(self.where, "no alternative name: no client would accept it", "add DNS.1 = NAME to [alt_names]")
