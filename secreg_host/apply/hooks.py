@@ -55,7 +55,7 @@ def _environment(event: str, facts: Mapping[str, str]) -> dict[str, str]:
 def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
     """Have systemd run every hook for each of `events`, each in a unit of its own, which says in the journal how it
     ended. Returns a problem for each that could not be started."""
-    wrong = []
+    wrong: list[Problem] = []
     for event, facts in events:
         variables = [f"--setenv={name}={value}" for name, value in _environment(event, facts).items()]
         for path in found(paths):
@@ -76,7 +76,7 @@ def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
 
 def run(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
     """Run every hook for each of `events`, one after the other. Returns a problem for each that failed."""
-    wrong = []
+    wrong: list[Problem] = []
     for event, facts in events:
         for path in found(paths):
             try:

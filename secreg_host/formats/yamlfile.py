@@ -43,15 +43,15 @@ def load(data: bytes, where: str) -> Any:
 def line_of(data: bytes, *path: str) -> int:
     """The line (from 1) of the key at the end of `path`, such as "http", "addr", in the document that `data` is; where
     there is none, of the last key on the way to it; 0: there is none of them, or it is no YAML."""
-    line = 0
+    line, node = 0, None
     with contextlib.suppress(yaml.YAMLError):
         node = yaml.compose(data, Loader=LOADER)
-        for name in path:
-            found = [pair for pair in node.value if pair[0].value == name] if isinstance(node, yaml.MappingNode) else []
-            if not found:
-                break
-            key, node = found[-1]  # the one that counts
-            line = key.start_mark.line + 1
+    for name in path:
+        found = [pair for pair in node.value if pair[0].value == name] if isinstance(node, yaml.MappingNode) else []
+        if not found:
+            break
+        key, node = found[-1]  # the one that counts
+        line = key.start_mark.line + 1
     return line
 
 
