@@ -58,7 +58,7 @@ def line_of(data: bytes, *path: str) -> int:
 def _impossible(data: bytes) -> int:
     """The line of the first value in `data` that there is none of, such as the date 2024-13-45; else 1."""
     loader = LOADER(data)
-    nodes = [loader.get_single_node()]
+    nodes: list[Any] = [loader.get_single_node()]
     while nodes:
         node = nodes.pop()
         if not isinstance(node, yaml.ScalarNode):
