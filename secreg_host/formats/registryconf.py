@@ -17,6 +17,10 @@ from secreg_host.formats import yamlfile
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
 """Keys of `storage` that are no storage drivers (distribution, docs/configuration: storage)."""
 
+Keys = tuple[str, ...]
+SHORTEST = 4
+"""Characters: shorter values are part of what anybody says."""
+
 ROOT, DEBUG_ADDRESS = ("storage", "filesystem", "rootdirectory"), ("http", "debug", "addr")
 """Where the directory of images is named, and where the address at which metrics are asked for."""
 
@@ -96,18 +100,28 @@ def place(where: str, data: bytes, *path: str) -> str:
 
 def values(data: bytes) -> Iterator[str]:
     """What may be a secret in a docker-registry.yml that can be read: each value, as text and line by line."""
-    yield from _values(yamlfile.load(data, ""), ())
+    return (text for path, text in _values(yamlfile.load(data, ""), ()) if path not in NO_SECRETS)
 
 
-def _values(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+def quoted(data: bytes, said: str) -> Keys:
+    """The keys, one in the other, of the longest value in `data` that `said` has as a word; none: it has none."""
+    found = [
+        (len(text), path)
+        for path, text in _values(yamlfile.load(data, ""), ())
+        if len(text) >= SHORTEST and re.search(rf"(?<![\w./-]){re.escape(text)}(?![\w/-])", said)
+    ]
+    return max(found, key=lambda one: one[0])[1] if found else ()
+
+
+def _values(value: Any, path: Keys) -> Iterator[tuple[Keys, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _values(inner, (*path, str(name)))
     elif isinstance(value, list):
         for inner in value:
             yield from _values(inner, path)
-    elif value is not None and path not in NO_SECRETS and not isinstance(value, bool):
-        yield from str(value).splitlines()
+    elif value is not None and not isinstance(value, bool):
+        yield from ((path, text) for text in str(value).splitlines())
 
 
 def _section(document: object, *names: str) -> Any:

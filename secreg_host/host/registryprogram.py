@@ -43,7 +43,8 @@ def explain(said: str, yml: Path, data: bytes, program: Path, its_version: str) 
     """Why the registry `program` does not start with `data`, the bytes of docker-registry.yml, as it `said`."""
     if not (missing := NO_DRIVER.search(said)):
         found = LINE.search(said)
-        where, told = (f"{yml}:{found[1]}", said[found.end() :]) if found else (str(yml), said)
+        where = f"{yml}:{found[1]}" if found else registryconf.place(str(yml), data, *registryconf.quoted(data, said))
+        told = said[found.end() :] if found else said
         return Problem(where, f"the registry does not start with it: {lastwords.registry(told, data)}", REFERENCE)
     driver = missing[1]
     where = registryconf.place(str(yml), data, "storage", driver)

@@ -56,3 +56,28 @@ def test_a_value_of_the_wrong_kind_is_named_with_its_line() -> None:
     assert found.what == "the registry does not start with it: cannot unmarshal !!map into string"
     found = registryprogram.explain("x: yaml: line 4: found a tab", Path("/etc/x.yml"), YML, PROGRAM, "2.8.2")
     assert (found.where, found.what.rpartition(": ")[2]) == ("/etc/x.yml:4", "found a tab")
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("error parsing x.yml: invalid loglevel loud Must be one of [error, warn, info, debug]", 3),
+        ("read /srv/tls: is a directory", 6),
+        ("read /srv/tls/key: is a directory", 7),
+        ("open /a/srv/tls: not found", 0),
+        ("it knows no rule loudly", 0),
+    ],
+)
+def test_a_value_that_it_quotes_is_named_by_its_line(said: str, line: int) -> None:
+    yml = b"""version: 0.1
+log:
+  level: loud
+http:
+  tls:
+    certificate: /srv/tls
+    key: /srv/tls/key
+    more: [oud, 7]
+"""
+    found = registryprogram.explain(said, Path("/etc/x.yml"), yml, PROGRAM, "2.8.2")
+    assert found.where == (f"/etc/x.yml:{line}" if line else "/etc/x.yml")
+    assert not line or yml.splitlines()[line - 1].decode().split()[-1] not in found.what, "it may be a secret"
