@@ -17,7 +17,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import ports, processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
-from secreg_host.wanted import programs
+from secreg_host.wanted import programs, provision
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -91,9 +91,10 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
             services.prepare_registry(generation.parts, generation.slot)
             log.debug("%s: started, with generation %s", name, generation.name)
             try:
+                provision.make_http_secret(host.paths.http_secret)
                 services.start(name)
             except SecregError as error:  # what it needs, such as a mount, is away
-                return (Problem(generation.parts[RegistryPart].place, error.message, error.hint),)
+                return error.at(generation.parts[RegistryPart].place)
             started = True
     if said and proven and not services.died(name):
         return (backend.problem(host, generation, said),)
@@ -137,8 +138,7 @@ def activate(
         _retire(stage, new, back, before)
         changed = [kind for kind in kinds.REVERTIBLE if new.parts[kind] != back.parts[kind]] or [SettingsPart]
         unproven = tuple(
-            Finding("unproven", kind.NAME, Problem(new.parts[kind].place, error.message, error.hint))
-            for kind in changed
+            Finding("unproven", kind.NAME, problem) for kind in changed for problem in error.at(new.parts[kind].place)
         )
         return back, (*unproven, *findings("away", RegistryPart.NAME, away))
     generations.mark_proven(stage.host, new.name)

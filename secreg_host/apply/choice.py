@@ -11,6 +11,7 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import marks
 from secreg_host.base.errors import BadInput, Problem
+from secreg_host.formats import registryconf
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
@@ -181,7 +182,7 @@ def _port_problems(stage: Stage, new: Generation, current: Generation) -> tuple[
             if listens == new.listens:
                 return (Problem(conf, error.message, error.hint),)
             hint = error.hint if error.hint == portconflicts.RESTART else "stop it; or write another http.debug.addr"
-            return (faults.of_registry(new, "addr", error.message, hint),)
+            return (faults.of_registry(new, registryconf.DEBUG_ADDRESS, error.message, hint),)
     return ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from secreg_host.base.errors import Problem
@@ -15,7 +16,9 @@ from secreg_host.services import notstarted
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts.registry import RegistryPart
 
-TELLING = re.compile(r"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]", re.IGNORECASE)
+TELLING = re.compile(
+    rf"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]|{registryprogram.LINE.pattern}", re.IGNORECASE
+)
 LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for key in (r"\berr\.detail", r"\bmsg"))
 
 
@@ -56,14 +59,12 @@ def of_storage(generation: Generation, wrong: str, said: list[str]) -> Problem:
     root = generation.parts[RegistryPart].root
     what = f"the registry can't use rootdirectory {root}: {wrong}: {lastwords.registry(reason(said), data)}"
     hint = "see that it may write there, and that there is room (ls -la, df); or name another directory"
-    return of_registry(generation, "rootdirectory", what, hint)
+    return of_registry(generation, registryconf.ROOT, what, hint)
 
 
-def of_registry(generation: Generation, key: str, what: str, hint: str) -> Problem:
-    """`what` is wrong with `key` in docker-registry.yml of `generation`, with its line."""
-    yml, data = _yml(generation)
-    line = registryconf.line_of(data, key)
-    return Problem(f"{yml}:{line}" if line else str(yml), what, hint)
+def of_registry(generation: Generation, key: Sequence[str], what: str, hint: str) -> Problem:
+    """`what` is wrong with what the keys `key`, one in the other, lead to in docker-registry.yml of `generation`."""
+    return Problem(generation.parts[RegistryPart].at(key), what, hint)
 
 
 def _yml(generation: Generation) -> tuple[Path, bytes]:

@@ -56,7 +56,7 @@ def _environment(event: str, facts: Mapping[str, str]) -> dict[str, str]:
 def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
     """Have systemd run every hook for each of `events`, each in a unit of its own, which says in the journal how it
     ended. Returns a problem for each that could not be started."""
-    wrong = []
+    wrong: list[Problem] = []
     for event, facts in events:
         variables = [f"--setenv={name}={value}" for name, value in _environment(event, facts).items()]
         for path in found(paths):
@@ -67,7 +67,7 @@ def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
             try:
                 done = process.run(argv)
             except SecregError as error:
-                wrong.append(Problem(str(path), error.message, error.hint))
+                wrong += error.at(str(path))
                 continue
             if done.returncode:
                 hint = f"see whether it can be run: ls -l {path}; head -n 1 {path}"
@@ -77,13 +77,13 @@ def launch(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
 
 def run(paths: Paths, events: Iterable[Event]) -> tuple[Problem, ...]:
     """Run every hook for each of `events`, one after the other. Returns a problem for each that failed."""
-    wrong = []
+    wrong: list[Problem] = []
     for event, facts in events:
         for path in found(paths):
             try:
                 done = process.run([str(path)], float(SECONDS), _environment(event, facts))
             except SecregError as error:
-                wrong.append(Problem(str(path), error.message, error.hint))
+                wrong += error.at(str(path))
                 continue
             if done.returncode:
                 said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

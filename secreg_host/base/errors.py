@@ -7,8 +7,10 @@ escapes is a bug and keeps its traceback.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+
+from secreg_host.base import masking
 
 
 class Exit(IntEnum):
@@ -24,7 +26,8 @@ class Exit(IntEnum):
 class Problem:
     """One thing that is wrong with what the administrator wrote.
 
-    where: the place, as `file:line` or `file`; what: one sentence; hint: what to do (may be empty).
+    where: the place, as `file:line` or `file`; what: one sentence; hint: what to do (may be empty). What is secret of a
+    URL that one of them quotes is masked: paths and values of the administrator's may be URLs.
     """
 
     where: str
@@ -34,7 +37,7 @@ class Problem:
     def __post_init__(self) -> None:
         for name in ("where", "what", "hint"):  # names of files may be no text (PEP 383), and are printed
             text = str(getattr(self, name)).encode(errors="backslashreplace").decode()
-            object.__setattr__(self, name, text)
+            object.__setattr__(self, name, masking.urls(text))
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
@@ -46,31 +49,39 @@ class Note(Problem):
 
 
 class SecregError(Exception):
-    """Something failed: a message of one line, and a hint that says what to do."""
+    """Something failed: a message of one line, and a hint that says what to do. Both are masked as a problem's."""
 
     code = Exit.FAILED
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = masking.urls(message), masking.urls(hint)
+        super().__init__(self.message)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """The same as problems, for those that print or record them."""
         return (Problem("", self.message, self.hint),)
 
+    def at(self, where: str) -> tuple[Problem, ...]:
+        """The same, with the place `where` for those that have none."""
+        return tuple(one if one.where else replace(one, where=where) for one in self.problems)
+
 
 class BadInput(SecregError):
-    """What the administrator gave can't be used; carries every problem found, not only the first."""
+    """What the administrator gave can't be used; carries every problem found. message and hint are of the first."""
 
     code = Exit.BAD_INPUT
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         if not problems:
             raise ValueError("BadInput needs at least one problem")
-        super().__init__(str(problems[0]))
+        first = problems[0]
+        super().__init__(f"{first.where}: {first.what}" if first.where else first.what, first.hint)
         self._problems = tuple(problems)
+        self.args = (self._problems,)  # of which pickle makes it again
+
+    def __str__(self) -> str:
+        return str(self._problems[0])
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -135,7 +135,7 @@ def flip(link: Path, target: str) -> None:
         new.symlink_to(target)
         new.replace(link)
         sync_directory(link.parent)
-    log.debug("linked %s to %s", link, target)
+    log.debug("linked %s", link)  # to what may be a secret: the users' epoch
 
 
 def close(path: Path, mode: int) -> None:

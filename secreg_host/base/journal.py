@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from secreg_host.base import masking
 from secreg_host.base.paths import JOURNAL
 
 PROGRAM = "secreg_host"
@@ -73,7 +74,7 @@ class Handler(logging.Handler):
 
     def format(self, record: logging.LogRecord) -> str:
         """The message; of DEBUG with the module and the milliseconds since the beginning."""
-        text = record.getMessage()
+        text = masking.urls(record.getMessage())
         if record.levelno > logging.DEBUG:
             return text
         return f"debug: {(record.created - self.begun) * 1000:6.0f} ms {record.name.rpartition('.')[2]}: {text}"
@@ -96,7 +97,7 @@ def _send(record: logging.LogRecord, fields: dict[str, str]) -> None:
         "CODE_FUNC": record.funcName,
         **fields,
     }
-    encoded = {name.encode(): value.encode(errors="backslashreplace") for name, value in told.items()}
+    encoded = {name.encode(): masking.urls(text).encode(errors="backslashreplace") for name, text in told.items()}
     data = b"".join(name + b"\n" + struct.pack("<Q", len(value)) + value + b"\n" for name, value in encoded.items())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
         link.sendto(data, JOURNAL)

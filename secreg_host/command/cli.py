@@ -112,10 +112,16 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     journal.start(debug=getattr(args, "debug", False))
     call = Call(args, Paths(_root(args)), os.environ if environment is None else environment, parser)
     log.debug("secure-registry %s: %s, process %d", __version__, args.verb, os.getpid())
+    code = _run(args.verb, call)
+    log.debug("%s: exit code %d", args.verb, code)
+    return code
+
+
+def _run(verb: str, call: Call) -> int:
+    """Run `verb`; returns the exit code. The errors that people can do something about are told here."""
     try:
-        code = int(load(args.verb).run(call))
+        code = int(load(verb).run(call))
         sys.stdout.flush()
-        log.debug("%s: exit code %d", args.verb, code)
         return code
     except SecregError as error:
         log.error("\n".join(f"secure-registry: {problem}" for problem in error.problems))

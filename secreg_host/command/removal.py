@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from secreg_host.base import distant
+from secreg_host.base import distant, masking
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import foreground
@@ -62,7 +62,7 @@ def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> N
         _purge(paths, tell)
     else:
         tell(f"kept {paths.etc} and {paths.lib}")
-    tell(f"images stay in {images}")
+    tell(f"images stay in {masking.urls(str(images))}")
 
 
 def _purge(paths: Paths, tell: Callable[[str], object]) -> None:

@@ -60,7 +60,8 @@ IDNA = """python3 -c 'print("NAME".encode("idna").decode())'"""
 class Request:
     """What openssl.cnf asks for. subject: (short name, value); key_usage and extended_key_usage: OpenSSL's names.
 
-    places: `file:line` of what clients may object to, by its name: keyUsage, extendedKeyUsage, subjectAltName, CN."""
+    places: `file:line` of what clients may object to, by its name: default_bits, keyUsage, extendedKeyUsage,
+    subjectAltName, CN; named: `file:line` of each alternative name, and of each common name."""
 
     subject: tuple[tuple[str, str], ...]
     dns_names: tuple[str, ...]
@@ -69,6 +70,7 @@ class Request:
     extended_key_usage: tuple[str, ...]
     rsa_bits: int | None = None
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    named: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def parse(data: bytes, where: str) -> Request:
@@ -87,6 +89,7 @@ class _Reader:
         self.where = where
         self.problems = problems
         self.places: dict[str, str] = {}
+        self.named: dict[str, str] = {}
 
     def wrong(self, value: Value, what: str, hint: str) -> None:
         self.problems.append(Problem(value.where, what, hint))
@@ -99,6 +102,8 @@ class _Reader:
         if bits and not (re.fullmatch("[0-9]{4}", bits.text) and 2048 <= int(bits.text) <= 8192):
             self.wrong(bits, "default_bits is not a number from 2048 to 8192", "write: default_bits = 4096")
             bits = None
+        if bits:
+            self.places["default_bits"] = bits.where
         named = self.option("req_extensions") or self.option("x509_extensions")  # in the order of `openssl req`
         extensions = self.section(named) if named else {}
         self.known(extensions)
@@ -111,6 +116,7 @@ class _Reader:
             self.usages(extensions, "extendedKeyUsage", EXTENDED, ("serverAuth",)),
             int(bits.text) if bits else None,
             {name: value.where for name, value in extensions.items()} | self.places,
+            self.named,
         )
 
     def section(self, name: Value) -> dict[str, Value]:
@@ -131,6 +137,8 @@ class _Reader:
                 self.wrong(value, "this attribute is not known here", f"use one of: {', '.join(SUBJECT)}")
             elif value.text and self.fits(short, value):
                 self.places[short] = value.where
+                if short == "CN":
+                    self.named.setdefault(value.text, value.where)
                 yield short, value.text
 
     def answers(self, given: Mapping[str, Value]) -> dict[str, Value]:
@@ -167,8 +175,10 @@ class _Reader:
     def alternative_names(self, extensions: Mapping[str, Value]) -> tuple[tuple[str, ...], tuple[IPAddress, ...]]:
         dns: dict[str, None] = {}
         ips: dict[IPAddress, None] = {}
-        for kind, value in self.entries(extensions.get("subjectAltName") or Value("@alt_names", self.where)):
-            self.alternative_name(kind, value, dns, ips)
+        default = Value("@alt_names", self.where) if "alt_names" in self.sections else None
+        if given := extensions.get("subjectAltName", default):
+            for kind, value in self.entries(given):
+                self.alternative_name(kind, value, dns, ips)
         if not dns and not ips and not self.problems:
             self.problems.append(
                 Problem(self.where, "no alternative name: no client would accept it", "add DNS.1 = NAME to [alt_names]")
@@ -190,12 +200,14 @@ class _Reader:
     def alternative_name(self, kind: str, value: Value, dns: dict[str, None], ips: dict[IPAddress, None]) -> None:
         if kind == "DNS" and names.is_host_name(value.text, wildcard=True):
             dns[value.text.lower()] = None
+            self.named.setdefault(value.text.lower(), value.where)
         elif kind == "DNS" and not value.text.isascii():
             self.wrong(value, "DNS: not a host name as clients ask for it", f"write what this prints: {IDNA}")
         elif kind == "DNS":
             self.wrong(value, "DNS: not a host name", "correct it; an address goes into IP.n")
         elif kind == "IP" and (address := names.address(value.text)):
             ips[address] = None
+            self.named.setdefault(str(address), value.where)
         elif kind == "IP":
             self.wrong(value, "IP: not an IP address", "correct it; a name goes into DNS.n")
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import names, utf8
+from secreg_host.base import names
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import DEFAULT_STORAGE
 from secreg_host.formats import yamlfile
@@ -17,7 +17,14 @@ from secreg_host.formats import yamlfile
 NOT_DRIVERS = {"cache", "delete", "redirect", "maintenance", "tag"}
 """Keys of `storage` that are no storage drivers (distribution, docs/configuration: storage)."""
 
-NO_SECRETS = {("version",), ("storage", "filesystem", "rootdirectory")}
+Keys = tuple[str, ...]
+SHORTEST = 4
+"""Characters: shorter values are part of what anybody says."""
+
+ROOT, DEBUG_ADDRESS = ("storage", "filesystem", "rootdirectory"), ("http", "debug", "addr")
+"""Where the directory of images is named, and where the address at which metrics are asked for."""
+
+NO_SECRETS = {("version",), ROOT}
 """Where the values are none, whatever they are."""
 
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -61,21 +68,21 @@ def parse(data: bytes, where: str) -> RegistryConf:
         hint = "it begins with: version: 0.1 (secure-registry setup writes a new one when the file is removed)"
         raise BadInput([Problem(where, "the registry's configuration is a mapping; this is not", hint)])
     if str(document.get("version")) != "0.1":
-        problems.append(Problem(where, "the version is not 0.1", "write: version: 0.1"))
+        problems.append(Problem(place(where, data, "version"), "the version is not 0.1", "write: version: 0.1"))
     storage = document.get("storage")
     drivers = [name for name in storage if name not in NOT_DRIVERS] if isinstance(storage, dict) else []
     if isinstance(storage, str):
         drivers = [storage]
     if len(drivers) != 1:
         said = f"storage names {len(drivers)} drivers" if drivers else "storage names no driver"
-        problems.append(Problem(where, said, "name one, such as filesystem: with rootdirectory: below it"))
+        hint = "name one, such as filesystem: with rootdirectory: below it"
+        problems.append(Problem(place(where, data, "storage"), said, hint))
     for section in ("log", "http", "auth", "health", "middleware", "notifications", "proxy"):
         value = document.get(section)
         if value is not None and not isinstance(value, dict):
-            problems.append(
-                Problem(where, f"{section} must be a mapping, not {type(value).__name__}", "indent its keys")
-            )
-    root = _root(storage, where, problems) if drivers == ["filesystem"] else None
+            said = f"{section} must be a mapping, not {type(value).__name__}"
+            problems.append(Problem(place(where, data, section), said, "indent its keys"))
+    root = _root(storage, where, data, problems) if drivers == ["filesystem"] else None
     debug = _debug(document, where, data, problems)
     if problems:
         raise BadInput(problems)
@@ -84,26 +91,37 @@ def parse(data: bytes, where: str) -> RegistryConf:
     return RegistryConf(root, bool(document.get("auth")), more, () if more else headers, debug)
 
 
-def line_of(data: bytes, key: str) -> int:
-    """The first line of docker-registry.yml that begins with `key`; 0: there is none."""
-    lines = enumerate(utf8.shown(data).splitlines(), 1)
-    return next((number for number, text in lines if re.match(rf"\s*['\"]?{re.escape(key)}\b", text)), 0)
+def place(where: str, data: bytes, *path: str) -> str:
+    """`where`:LINE of the key at the end of `path` in `data`, the bytes of docker-registry.yml, or of the last one on
+    the way to it; `where` alone if there is none."""
+    line = yamlfile.line_of(data, *path)
+    return f"{where}:{line}" if line else where
 
 
 def values(data: bytes) -> Iterator[str]:
     """What may be a secret in a docker-registry.yml that can be read: each value, as text and line by line."""
-    yield from _values(yamlfile.load(data, ""), ())
+    return (text for path, text in _values(yamlfile.load(data, ""), ()) if path not in NO_SECRETS)
 
 
-def _values(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+def quoted(data: bytes, said: str) -> Keys:
+    """The keys, one in the other, of the longest value in `data` that `said` has as a word; none: it has none."""
+    found = [
+        (len(text), path)
+        for path, text in _values(yamlfile.load(data, ""), ())
+        if len(text) >= SHORTEST and re.search(rf"(?<![\w./-]){re.escape(text)}(?![\w/-])", said)
+    ]
+    return max(found, key=lambda one: one[0])[1] if found else ()
+
+
+def _values(value: Any, path: Keys) -> Iterator[tuple[Keys, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _values(inner, (*path, str(name)))
     elif isinstance(value, list):
         for inner in value:
             yield from _values(inner, path)
-    elif value is not None and path not in NO_SECRETS and not isinstance(value, bool):
-        yield from str(value).splitlines()
+    elif value is not None and not isinstance(value, bool):
+        yield from ((path, text) for text in str(value).splitlines())
 
 
 def _section(document: object, *names: str) -> Any:
@@ -123,16 +141,16 @@ def _headers(document: object) -> Iterator[tuple[str, str]]:
 
 
 def _debug(document: object, where: str, data: bytes, problems: list[Problem]) -> tuple[str, int] | None:
-    given = _section(document, "http", "debug", "addr")
+    given = _section(document, *DEBUG_ADDRESS)
     if given in (None, ""):
         return None
     found = DEBUG.fullmatch(str(given))
     host = names.bare(found["host"]).replace("localhost", "127.0.0.1") if found else ""
     port = names.port(found["port"]) if found else None
     if port is None or (host and not names.is_address(host)):
-        line = line_of(data, "addr")
         hint = "write an address and a port, such as 127.0.0.1:5001"
-        problems.append(Problem(f"{where}:{line}" if line else where, "http.debug.addr is not such an address", hint))
+        said = "http.debug.addr is not such an address"
+        problems.append(Problem(place(where, data, *DEBUG_ADDRESS), said, hint))
         return None
     return "" if host == "0.0.0.0" else host, port
 
@@ -160,11 +178,12 @@ def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], .
             yield "http.headers has one that only it can send"
 
 
-def _root(storage: object, where: str, problems: list[Problem]) -> Path:
+def _root(storage: object, where: str, data: bytes, problems: list[Problem]) -> Path:
     options = storage.get("filesystem") if isinstance(storage, dict) else None
     given = (options or {}).get("rootdirectory", str(DEFAULT_STORAGE)) if isinstance(options, dict | None) else options
     if not isinstance(given, str) or not given.startswith("/") or UNWRITABLE.search(given):
         what = "storage.filesystem.rootdirectory is not an absolute path that can be used"
-        problems.append(Problem(where, what, "write one, without backslashes and control characters"))
+        hint = "write one, without backslashes and control characters"
+        problems.append(Problem(place(where, data, *ROOT), what, hint))
         return Path(str(DEFAULT_STORAGE))
     return Path(given)

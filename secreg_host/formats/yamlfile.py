@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -28,15 +29,49 @@ def load(data: bytes, where: str) -> Any:
         raise bad_input(
             f"{where}:{line}", f"not YAML: {said}", "indent with blanks, not tabs, and quote texts with : or # in them"
         ) from None
-    except yaml.YAMLError:
-        raise bad_input(
-            where, "no text, or characters that YAML does not allow", "save the file as UTF-8 text"
-        ) from None
+    except yaml.YAMLError as error:
+        line = data.count(b"\n", 0, getattr(error, "position", 0)) + 1
+        what = "no text, or characters that YAML does not allow"
+        raise bad_input(f"{where}:{line}", what, "save the file as UTF-8 text") from None
     except BadInput:
         raise
-    except Exception as error:  # a date or a number that there is none of, a key that can be none
-        what = f"a date or number in it is impossible, or a key is a list ({type(error).__name__})"
-        raise bad_input(where, what, "quote dates and long numbers, and write keys as plain words") from None
+    except Exception as error:
+        what = f"there is no such date or number ({type(error).__name__})"
+        raise bad_input(f"{where}:{_impossible(data)}", what, "quote dates and long numbers") from None
+
+
+def line_of(data: bytes, *path: str) -> int:
+    """The line (from 1) of the key at the end of `path`, such as "http", "addr", in the document that `data` is; where
+    there is none, of the last key on the way to it; 0: there is none of them, or it is no YAML."""
+    line, node = 0, None
+    with contextlib.suppress(yaml.YAMLError):
+        node = yaml.compose(data, Loader=LOADER)
+    for name in path:
+        found = [pair for pair in node.value if pair[0].value == name] if isinstance(node, yaml.MappingNode) else []
+        if not found:
+            break
+        key, node = found[-1]  # the one that counts
+        line = key.start_mark.line + 1
+    return line
+
+
+def _impossible(data: bytes) -> int:
+    """The line of the first value in `data` that there is none of, such as the date 2024-13-45; else 1."""
+    loader = LOADER(data)
+    nodes: list[Any] = [loader.get_single_node()]
+    while nodes:
+        node = nodes.pop()
+        if not isinstance(node, yaml.ScalarNode):
+            inner = [pair for both in node.value for pair in both] if isinstance(node, yaml.MappingNode) else node.value
+            nodes += reversed(inner)
+            continue
+        try:
+            loader.construct_object(node)
+        except yaml.YAMLError:
+            continue  # no value of its own, such as <<
+        except Exception:
+            return int(node.start_mark.line) + 1
+    return 1
 
 
 def _check(data: bytes, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secreg_host.base.errors import Problem
+from secreg_host.formats import registryconf
 from secreg_host.host import views
 from secreg_host.host.host import Host
 from secreg_host.images import readable
@@ -28,4 +29,4 @@ def unseen(host: Host, part: RegistryPart, slot: str) -> tuple[Problem, ...]:
         return ()
     what = f"nginx has no view of {root}: downloads take the slow way, through the registry"
     hint = f"journalctl -u secure-registry-images@{slot} -n 20; mount(8) and the kernel must know nosymfollow"
-    return (Problem(part.place, what, hint),)
+    return (Problem(part.at(registryconf.ROOT), what, hint),)

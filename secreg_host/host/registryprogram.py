@@ -17,6 +17,9 @@ from secreg_host.formats import lastwords, registryconf
 
 VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)\s*$")
 NO_DRIVER = re.compile(r"StorageDriver not registered: (\S+)")
+LINE = re.compile(r"(?:^ *|\byaml: )line (\d+): ")
+"""How YAML's decoder (gopkg.in/yaml.v2, decode.go) says where a value is of another kind than the registry takes."""
+
 ELSEWHERE = {"swift": "2.8", "oss": "2.8"}
 """Storage drivers that distribution 3.0 dropped, and the last version that has them (its release notes)."""
 
@@ -39,12 +42,15 @@ def version(program: Path, account: Account) -> str:
 def explain(said: str, yml: Path, data: bytes, program: Path, its_version: str) -> Problem:
     """Why the registry `program` does not start with `data`, the bytes of docker-registry.yml, as it `said`."""
     if not (missing := NO_DRIVER.search(said)):
-        return Problem(str(yml), f"the registry does not start with it: {lastwords.registry(said, data)}", REFERENCE)
+        found = LINE.search(said)
+        where = f"{yml}:{found[1]}" if found else registryconf.place(str(yml), data, *registryconf.quoted(data, said))
+        told = said[found.end() :] if found else said
+        return Problem(where, f"the registry does not start with it: {lastwords.registry(told, data)}", REFERENCE)
     driver = missing[1]
-    line = registryconf.line_of(data, driver)
+    where = registryconf.place(str(yml), data, "storage", driver)
     shown = f": {driver}" if driver in DRIVERS else ""
     what = f"this registry ({program}, version {its_version}) has no such storage driver{shown}"
     hint = "name one that it has, such as filesystem or s3"
     if last := ELSEWHERE.get(driver):
         hint = f"it was dropped after {last}: set REGISTRY_BINARY to a registry {last}, or use s3, which both speak"
-    return Problem(f"{yml}:{line}" if line else str(yml), what, hint)
+    return Problem(where, what, hint)

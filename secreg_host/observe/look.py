@@ -40,9 +40,9 @@ BACK_SECONDS = 1.0
 class Look:
     """A look at the instance.
 
-    components: how each is; down: "" while it serves, else why it does not; unit: the state of nginx's unit; since:
-    when it began to serve, or ceased to (seconds since the epoch); taken: when it was looked; retry: what is tried
-    again.
+    components: how each is; down: "" while it serves, else why it does not; unknown: "", or why it is not known whether
+    it does; unit: the state of nginx's unit; since: when it began to serve, or ceased to (seconds since the epoch);
+    taken: when it was looked; retry: what is tried again.
     """
 
     host: Host
@@ -54,6 +54,7 @@ class Look:
     since: float
     taken: float
     retry: retries.Retry | None = None
+    unknown: str = ""
 
     @property
     def missing(self) -> tuple[State, ...]:
@@ -68,12 +69,12 @@ class Look:
     @property
     def code(self) -> Exit:
         """The exit code of `status`."""
-        return Exit.DEGRADED if self.down or self.missing or self.report.rejected else Exit.DONE
+        return Exit.DEGRADED if self.down or self.unknown or self.missing or self.report.rejected else Exit.DONE
 
     @property
     def kept(self) -> Kept:
         """What later looks need to know of this one."""
-        return Kept(self.taken, self.since, not self.down, self.components)
+        return Kept(self.taken, self.since, not (self.down or self.unknown), self.components)
 
 
 def look(host: Host) -> Look:
@@ -83,7 +84,7 @@ def look(host: Host) -> Look:
     back = waiting.within(BACK_SECONDS)
     for _ in waiting.looks(CHANGE_SECONDS, 0.05):
         found = _look(host, before)
-        changing = bool(found.down or found.failed) and files.held(host.paths.lock)
+        changing = bool(found.down or found.unknown or found.failed) and files.held(host.paths.lock)
         if not changing and (back.over or not _on_its_way(found)):
             break
     trouble = found.down or found.missing or found.failed
@@ -111,17 +112,19 @@ def _look(host: Host, before: Kept) -> Look:
         more = findings("failed", SettingsPart.NAME, [problem for problem in retry.what if problem not in known])
         report = replace(report, findings=(*report.findings, *more))
     failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
+    runs = not unit or unit.startswith(("active", "reloading"))
+    stopped = "" if runs else failed or f"it is stopped; start it: {components.START}"
     if generation is None:
-        down = failed or _unknown(host)
-        return Look(host, None, report, (), down, unit, before.begun(serving=False, unit=0.0, now=now), now)
+        damaged = generations.current_name(host)
+        down = failed or (stopped if damaged else "nothing was ever set up: secure-registry start")
+        unknown = "" if down else _unknown(damaged, unit)
+        since = before.begun(serving=False, unit=0.0, now=now)
+        return Look(host, None, report, (), down, unit, since, now, unknown=unknown)
     facts = {one.component: one.facts for one in before.components}
     seen = components.every(scene.of(host, generation, report, manager, facts))
     states = state.dated(seen, before.components, now)
     missing = next((one for one in states if one.component in state.SERVING and one.condition is Condition.DOWN), None)
-    runs = not unit or unit.startswith(("active", "reloading"))
-    down = "" if missing is None else f"{missing.component}: {missing.said}"
-    if not runs:
-        down = failed or f"it is stopped; start it: {components.START}"
+    down = stopped or ("" if missing is None else f"{missing.component}: {missing.said}")
     since = before.begun(serving=not down, unit=begun, now=now)
     return Look(host, generation, _without_away(report, states), states, down, unit, since, now)
 
@@ -143,11 +146,10 @@ def systemd_of(host: Host) -> Systemd | None:
     return None
 
 
-def _unknown(host: Host) -> str:
-    """Why it is not known what serves."""
-    if name := generations.current_name(host):
-        return f"for all that is known: generation {name} is damaged; have it made anew: secure-registry reload"
-    return "nothing was ever set up: secure-registry start"
+def _unknown(damaged: str | None, unit: str) -> str:
+    """Why it is not known what serves while the generation `damaged` is the current one; unit: the state of nginx's."""
+    runs = f"nginx is {unit}" if unit else "what runs may still answer"
+    return f"{runs}, but generation {damaged} is damaged; have it made anew: secure-registry reload"
 
 
 def _without_away(report: Report, states: tuple[State, ...]) -> Report:

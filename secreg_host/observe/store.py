@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from secreg_host.base import distant
+from secreg_host.base import distant, masking
 from secreg_host.base.errors import SecregError
 from secreg_host.images import imagesplace
 from secreg_host.observe import state
@@ -26,19 +26,20 @@ def store(scene: Scene) -> State:
     root = scene.generation.parts[RegistryPart].root
     if not root:
         return state.ok(Component.STORE, "not on this host's file system")
+    shown = masking.urls(root)
     try:
         found = distant.ask(root, lambda: _measure(root))
     except SecregError as error:
-        return state.down(Component.STORE, error.problems[0].what, error.hint, path=root)
+        return state.down(Component.STORE, error.problems[0].what, error.hint, path=shown)
     if found is None:
-        hint = f"mount it, or bring it back: findmnt; ls -ld {root}"
-        return state.down(Component.STORE, f"{root} is not there", hint, path=root)
+        hint = f"mount it, or bring it back: findmnt; ls -ld {shown}"
+        return state.down(Component.STORE, f"{shown} is not there", hint, path=shown)
     mount, free, size, inodes, read_only = found
-    facts = {"path": root, "mount": mount, "free": free, "size": size}
-    said = f"{root} on {mount}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
+    facts = {"path": shown, "mount": mount, "free": free, "size": size}
+    said = f"{shown} on {mount}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
     if read_only:
         return state.down(Component.STORE, f"{said}: it is mounted read-only", f"mount -o remount,rw {mount}", **facts)
-    hint = f"free some, or name a larger disk in docker-registry.yml: df -h {mount}; du -xsh {root}"
+    hint = f"free some, or name a larger disk in docker-registry.yml: df -h {mount}; du -xsh {shown}"
     if free < NOTHING or inodes == 0:
         what = f"{said}: it is full, nothing can be pushed"
         return State(Component.STORE, state.Condition.DOWN, what, hint, "disk", facts=facts)

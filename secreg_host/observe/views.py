@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from secreg_host.apply.report import Finding
+from secreg_host.base import masking
 from secreg_host.generation.generations import Generation
 from secreg_host.observe import components, kept
 from secreg_host.observe.kept import Told
@@ -46,6 +47,8 @@ def as_text(look: Look) -> str:
 def _head(look: Look) -> str:
     if look.down:
         return f"secure-registry does not serve: {look.down}"
+    if look.unknown:
+        return f"secure-registry may serve: {look.unknown}"
     serves = f"secure-registry serves since {_date(look.since or look.taken)}"
     missing = [str(one.component) for one in look.missing]
     return f"{serves}, but look at: {', '.join(missing)}" if missing else serves
@@ -85,8 +88,9 @@ def as_json(look: Look) -> dict[str, Any]:
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "taken": _iso(look.taken),
-        "serving": not look.down,
+        "serving": None if look.unknown else not look.down,
         "down": look.down,
+        "unknown": look.unknown,
         "unit": look.unit,
         "generation": look.generation.name if look.generation else None,
         "since": _iso(look.since),
@@ -100,7 +104,8 @@ def as_json(look: Look) -> dict[str, Any]:
         found["urls"] = sorted(components.addresses(look.generation))
         found["certificate"] = {key: facts[key] for key in ("fingerprint", "not_before", "not_after", "names")}
         found["users"] = users.facts.get("count", 0) if users else 0
-        found["storage"] = look.generation.parts[RegistryPart].root
+        root = look.generation.parts[RegistryPart].root
+        found["storage"] = None if root is None else masking.urls(root)
         found["slot"] = look.generation.slot
     if look.retry:
         found["retry"] = {"at": _iso(look.retry.next), "failed": look.retry.tries}
@@ -128,6 +133,8 @@ def check(look: Look) -> tuple[Nagios, str]:
     concerns = [one for one in look.components if one.condition in (Condition.WARNING, Condition.UNKNOWN)]
     said = [f"{one.component}: {one.said}" for one in (*look.missing, *concerns)]
     said += [f"{one.kind}: {one.problem.where}: {one.problem.what}" for one in look.report.rejected]
+    if look.unknown:
+        return Nagios.UNKNOWN, f"SECURE-REGISTRY UNKNOWN - {look.unknown}"
     if look.down or look.missing:
         code = Nagios.CRITICAL
         said = said or [look.down]

@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secreg_host.base import names
 from secreg_host.base.errors import Problem
+from secreg_host.base.names import IPAddress
 from secreg_host.pki import certs, pairs
 from secreg_host.pki.certs import KeyPair
 
@@ -29,7 +30,8 @@ STRONG = "write: default_bits = 4096; or set KEY_TYPE=P-256 in secure-registry.c
 
 @dataclass(frozen=True)
 class Flaw:
-    """Why clients would not take it. about: what of openssl.cnf is to blame ("CA", "validity": nothing of it)."""
+    """Why clients would not take it. about: what of openssl.cnf is to blame, a name in it, too ("CA", "validity":
+    nothing of it)."""
 
     about: str
     what: str
@@ -113,22 +115,26 @@ def _names(leaf: x509.Certificate, ca_crt: bytes, configured: Iterable[str]) -> 
     said = certs.describe(leaf)
     if not said.names and not said.addresses:
         return [Flaw("subjectAltName", "it has no name and no address", "add DNS.1 = NAME to [alt_names]")]
-    found = []
-    if outside := certs.outside(ca_crt, said.names, said.addresses):
-        found.append(Flaw("subjectAltName", f"the host's CA may not sign {', '.join(outside)}", "remove them there"))
+    found = outside(ca_crt, said.names, said.addresses)
     common = [str(item.value) for item in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if not said.names:  # OpenSSL takes the common name for a host's then, and the CA's limits for limits on it
         hosts = [name for name in names.usable(common) if not names.is_ipv6(name)]
-        if outside := certs.outside(ca_crt, hosts, ()):
-            found.append(
-                Flaw("CN", f"the host's CA may not sign {', '.join(outside)}, its only name", "add a DNS.1 that it may")
-            )
+        found += [
+            Flaw(name, f"the host's CA may not sign {name}, its only name", "add a DNS.1 that it may")
+            for name in certs.outside(ca_crt, hosts, ())
+        ]
     wanted = tuple(configured)
     if wanted and not any(covers(said, name) for name in wanted):
         found.append(
             Flaw("subjectAltName", f"it is for none of {', '.join(wanted)}", "add one of them, or correct SERVER_NAME")
         )
     return found
+
+
+def outside(ca_crt: bytes, given: Iterable[str], addresses: Iterable[IPAddress]) -> list[Flaw]:
+    """A flaw about each of the names `given` and the `addresses` that the CA's limits do not let it sign."""
+    hint = "remove it, or make a new CA, which every client must then trust anew: secure-registry gencert --new-ca"
+    return [Flaw(name, f"the host's CA may not sign {name}", hint) for name in certs.outside(ca_crt, given, addresses)]
 
 
 def covers(certificate: certs.Certificate, name: str) -> bool:

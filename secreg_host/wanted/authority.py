@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from secreg_host.formats import opensslcnf
 from secreg_host.formats.opensslcnf import Request
 from secreg_host.pki import certs, issued, ours
 from secreg_host.pki.certs import KeyPair
+from secreg_host.pki.issued import Flaw
 from secreg_host.wanted import defaults
 from secreg_host.wanted.settings import Settings
 
@@ -137,10 +138,13 @@ def _issued(
 ) -> KeyPair:
     """A pair that clients take. Raises BadInput with what of openssl.cnf they would not take."""
     cnf = str(paths.openssl_cnf)
-    new_ca = f"or make a new CA, which every client must then trust anew: {ours.GENCERT} --new-ca"
-    if outside := certs.outside(ca.crt, request.dns_names, request.addresses):
-        said = f"the host's CA may not sign {', '.join(outside)}"
-        raise BadInput([Problem(request.places.get("subjectAltName", cnf), said, f"remove it there, {new_ca}")])
+    where = {**request.named, **request.places, "CA": str(paths.ca_crt), "validity": str(paths.conf)}
+
+    def refuse(flaws: Iterable[Flaw]) -> None:
+        if problems := [Problem(where.get(flaw.about, cnf), flaw.what, flaw.hint) for flaw in flaws]:
+            raise BadInput(problems)
+
+    refuse(issued.outside(ca.crt, request.dns_names, request.addresses))  # before a key is made
     try:
         pair = certs.issue(ca, request, settings.key_type, settings.cert_days, now)
     except ValueError as error:
@@ -148,10 +152,7 @@ def _issued(
         raise BadInput([Problem(cnf, f"no certificate can be made of it: {error}", hint)]) from None
     given = bool(settings.server_names or settings.server_ips)
     names = (*defaults.names(settings, facts), *defaults.addresses(settings, facts)) if given else ()
-    where = {"CA": str(paths.ca_crt), "validity": str(paths.conf), **request.places}
-    flaws = issued.flaws(pair, ca.crt, names, now)
-    if flaws:
-        raise BadInput([Problem(where.get(flaw.about, cnf), flaw.what, flaw.hint) for flaw in flaws])
+    refuse(issued.flaws(pair, ca.crt, names, now))
     return pair
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from secreg_host.base import files, marks, reading, records, utf8
-from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
 
 RECORD: dict[Any, records.Shape] = {"stamp": list, "users": str, "made_for": str, "hash": str}
@@ -79,7 +80,8 @@ def _followed(
     edited = now is not None and not disk.ledger.untouched(paths.htpasswd, now)
     if not given and (edited or (now is not None and known.get("stamp") == stamp)):
         return Made()
-    password = settings.password or _stored(disk, settings, now, known)
+    stored, where = ("", "") if settings.password else _stored(disk, settings, now, known)
+    password = settings.password or stored
     if now is not None and not password:
         return Made()
     if now is not None and _says(now, settings.username, password):
@@ -91,7 +93,12 @@ def _followed(
         written.append(Write(paths.password, f"{password}\n".encode(), files.PRIVATE))
         disk.write(written)
     choice = hashoptions.split_options(settings.opt, "OPT")
-    line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}"
+    try:
+        line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}"
+    except BadInput as error:
+        where = where or _given(disk)
+        hint = "write another one, or leave it out: then one is made up"
+        raise BadInput([Problem(where, f"the password: {wrong.what}", hint) for wrong in error.problems]) from None
     data = users.with_line(now or b"", settings.username, line.encode())
     write = Write(paths.htpasswd, data, files.SECRET)
     if edited:
@@ -103,17 +110,31 @@ def _followed(
     return Made((*written, write), made)
 
 
-def _stored(disk: Snapshot, settings: Settings, now: bytes | None, known: Mapping[str, Any]) -> str:
-    """The password in .password, if it is to count for the user of `settings`: not one that was made up for somebody
-    else, or was looked at before, for a user who has one of his own meanwhile."""
+def _stored(disk: Snapshot, settings: Settings, now: bytes | None, known: Mapping[str, Any]) -> tuple[str, str]:
+    """The password in .password, and its place as `file:line`, if it is to count for the user of `settings`: not one
+    that was made up and looked at before, for a user who has one of his own meanwhile. Raises BadInput when that is no
+    line alone."""
     from secreg_host.formats import users
 
     data = disk.read(disk.paths.password, reading.SETTINGS) or b""
     stamp = known.get("stamp") or [""] * len(_stamp(disk, settings))
     there = users.has_line(now or b"", settings.username)
     if there and disk.ledger.untouched(disk.paths.password, data) and stamp[-1] == disk.mark(disk.paths.password):
-        return ""
-    return utf8.text(data, str(disk.paths.password)).strip()
+        return "", ""
+    path = disk.paths.password
+    lines = utf8.text(data, str(path)).split("\n")
+    found = [(line.strip(), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if len(found) > 1:
+        hint = "leave the password in it as its only line; or remove the file: then one is made up"
+        raise bad_input(found[1][1], "a second line, so it is not known what the password is", hint)
+    return found[0] if found else ("", str(path))
+
+
+def _given(disk: Snapshot) -> str:
+    """Where PASSWORD is set."""
+    conf = disk.paths.conf
+    kept, _ = settings_module.from_file(disk.peek(conf, reading.SETTINGS), str(conf))
+    return kept["PASSWORD"].where if "PASSWORD" in kept else "environment variable PASSWORD"
 
 
 def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -> None:

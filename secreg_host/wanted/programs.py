@@ -69,7 +69,7 @@ def _missing(path: str) -> str:
     try:
         return distant.ask(path, looked_at)
     except SecregError as error:
-        return error.message
+        return error.problems[0].what
 
 
 def blamed(conf: Path, name: str, settings: Settings, problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -49,7 +49,7 @@ def provision(
         files.make_directory(paths.state, 0o700)
         files.make_directory(paths.etc, 0o755)
         files.make_directory(paths.log, 0o750, host.accounts.front.owner)
-        _http_secret(paths.http_secret)
+        make_http_secret(paths.http_secret)
     facts = defaults.facts(host)
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
     anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
@@ -88,8 +88,9 @@ def defaults_only(
     return tuple(write.path for write in defaults.follow(disk, wanted, create=True))
 
 
-def _http_secret(path: Path) -> None:
-    """The registry's http.secret, shared by all slots so that an upload goes on in the next one."""
+def make_http_secret(path: Path) -> None:
+    """The registry's http.secret at `path`, unless it is there: shared by all slots, so that an upload goes on in the
+    next one. What stands there and is no file is moved away. Raises SecregError."""
     if reading.content(path) is None:
         files.write_own(path, f"REGISTRY_HTTP_SECRET={secrets.token_hex(32)}\n".encode())
 

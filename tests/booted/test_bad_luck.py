@@ -29,6 +29,12 @@ def test_status_tells_people_and_programs(registry: Registry) -> None:
     assert status["certificate"]["fingerprint"] in registry.fingerprint().replace(":", "").lower()
     shown = registry.systemctl("status", "secure-registry").stdout
     assert 'Status: "serves https://' in shown and "certificate until" in shown
+    registry.machine.run("sh", "-c", f"echo > {LIB}/current/generation.json")
+    found = registry.command("status")
+    assert found.returncode == 3 and "secure-registry may serve: nginx is active (running), but" in found.stdout
+    assert json.loads(registry.command("status", "--json").stdout)["serving"] is None
+    still_serves(registry)
+    assert registry.command("reload").returncode == 0 and registry.command("status").returncode == 0
 
 
 def test_a_bad_edit_is_named_by_reload_status_and_systemctl(registry: Registry) -> None:

@@ -12,7 +12,7 @@ WATCHDOG = "secure-registry-watchdog"
 
 
 def secrets_of(registry: Registry) -> set[str]:
-    """Passwords, hashes, and every line of a key or of a secret of the program's own."""
+    """Passwords, hashes, the users' number, and every line of a key or of a secret of the program's own."""
     read = registry.machine.read
     found = {GIVEN, BOB, registry.password}
     found |= {line.partition(":")[2] for line in read(f"{ETC}/.htpasswd").splitlines()}
@@ -20,6 +20,7 @@ def secrets_of(registry: Registry) -> set[str]:
         found |= {line for line in read(path).splitlines() if not line.startswith("-----")}
     for name in ("http.secret", "front.secret"):
         found.add(read(f"{STATE}/{name}").strip().rpartition("=")[2])
+    found.add(registry.machine.run("readlink", "/run/secure-registry/users/live").stdout.strip())
     assert all(len(one) > 8 for one in found), found
     return found
 

@@ -134,6 +134,7 @@ def test_images_and_metrics_anywhere(registry: Registry) -> None:
         ("/srv/full", "no space left on device"),
         ("/tmp/x", "not kept"),
         ("/home", "not a directory of images"),
+        ("/etc/hostname", "is not a directory"),
     ):
         before = registry.edit("docker-registry.yml", f"rootdirectory: {default}", f"rootdirectory: {place}")
         done = registry.command("reload")
@@ -150,6 +151,7 @@ def test_images_and_metrics_anywhere(registry: Registry) -> None:
 
     registry.put("docker-registry.yml", machine.read(f"{ETC}/docker-registry.yml") + METRICS)
     assert registry.command("reload").returncode == 0 and metrics()
+    machine.run("sh", "-ec", "cd /var/lib/secure-registry/state; rm http.secret; mkdir http.secret")
     for old, new in (("level: warn", "level: error"), ("level: error", "level: warn")):
         registry.edit("docker-registry.yml", old, new)
         done = registry.command("reload")

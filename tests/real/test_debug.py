@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from tests.real.program import Instance
 
@@ -11,23 +10,24 @@ GIVEN = "correct-horse-battery"
 BOB = "secret-of-bob"
 
 
-def secrets_of(etc: Path, state: Path) -> set[str]:
-    """Passwords, hashes, and every line of a key or of a secret of the program's own."""
+def secrets_of(instance: Instance) -> set[str]:
+    """Passwords, hashes, the users' number, and every line of a key or of a secret of the program's own."""
+    etc, state, live = instance.etc, instance.lib / "state", instance.root / "run/secure-registry/users/live"
     found = {GIVEN, BOB}
     found |= {line.partition(":")[2] for line in (etc / ".htpasswd").read_text().splitlines()}
     for path in (etc / "docker-registry.key", state / "ca.key"):
         found |= {line for line in path.read_text().splitlines() if not line.startswith("-----")}
     for path in (state / "http.secret", state / "front.secret"):
         found.add(path.read_text().strip().rpartition("=")[2])
+    found |= {live.readlink().name} if live.is_symlink() else set()
     assert all(len(one) > 8 for one in found), found
     return found
 
 
 def test_debugging_shows_programs_and_decisions_and_no_secret(instance: Instance) -> None:
-    state = instance.lib / "state"
     told = [instance.run("setup", "--debug", PORT=str(instance.port), PASSWORD=GIVEN)]
     first = told[0].stderr
-    known = secrets_of(instance.etc, state)
+    known = secrets_of(instance)
     assert re.search(r"(?m)^debug: +\d+ ms process: ran .*/nginx .* -t: exit status 0, \d+ ms$", first), first
     assert re.search(r"(?m)^debug: +\d+ ms choice: wanted: generation \w+, registry in slot a$", first), first
     assert "seen: part nginx: good\n" in first and f"files: wrote {instance.etc}/nginx.conf" in first
@@ -35,10 +35,12 @@ def test_debugging_shows_programs_and_decisions_and_no_secret(instance: Instance
     assert "it was found good a moment ago: not tried again" in again.stderr
 
     instance.start("--watch", "--debug")
+    known |= secrets_of(instance)
+    assert any(len(one) == 32 for one in known), "the users' number"
     told.append(instance.run("htpasswd", "-i", "bob", "--debug", input=f"{BOB}\n"))
     told.append(instance.run("gencert", "--debug"))
     told.append(instance.run("reload", "--debug"))
-    known |= secrets_of(instance.etc, state)
+    known |= secrets_of(instance)
     instance.wait_for("a look", lambda: instance.has_said("watch: looked: it is what the last apply saw"))
     instance.edit("nginx.conf", "worker_processes", "nonsense; worker_processes")
     seen = f"changed since the last look: {instance.etc}/nginx.conf\n"
@@ -54,3 +56,28 @@ def test_debugging_shows_programs_and_decisions_and_no_secret(instance: Instance
     everything = "".join([*instance.said, *(one.stdout + one.stderr for one in [*told, again])])
     assert [secret for secret in known if secret in everything] == []
     assert not any("debug:" in instance.run(verb).stderr for verb in ("setup", "status"))
+
+
+URLS = {
+    "an included file": ("nginx.conf", "http {", "http { include https://me:{}@host/x.conf;"),
+    "a certificate": ("nginx.conf", "http {", "http { ssl_trusted_certificate https://me:{}@host/x;"),
+    "a file elsewhere": ("nginx.conf", "http {", "http { ssl_trusted_certificate /https://me:{}@host/x;"),
+    "a program": ("secure-registry.conf", "#CERT_DAYS=397", "REGISTRY_BINARY=/https://me:{}@host/x"),
+    "images": ("docker-registry.yml", "rootdirectory: ", "rootdirectory: /dev/null/https://me:{}@host/x#"),
+    "settings of OpenSSL": ("openssl.cnf", "[req]", ".include https://me:{}@host/x\n[req]"),
+}
+"""File, what stands there, and what is written in its place."""
+
+
+def test_no_password_of_a_url_is_told(serving: Instance) -> None:
+    """Messages name paths and programs, and somebody may have put a URL there."""
+    for what, (name, old, new) in URLS.items():
+        before = serving.edit(name, old, new.replace("{}", "hunter2/x"))
+        told = [serving.reload(), serving.run("reload", "--debug").stderr]
+        told += [serving.run("status").stdout, serving.run("status", "--json").stdout]
+        assert all("rejected" in one and name in one for one in told[::2]), (what, told)
+        assert "hunter2" not in "".join(told), (what, told)
+        if what != "settings of OpenSSL":
+            assert "xxxxx@host" in told[0], (what, told)
+        serving.write(name, before)
+    assert "rejected" not in serving.reload() and "hunter2" not in "".join(serving.said)

@@ -307,14 +307,33 @@ def test_a_good_registry_configuration_takes_over_in_another_slot(serving: Insta
     assert serving.ask("/v2/_catalog", user="docker").status == 200
 
 
+def test_a_secret_of_the_registrys_that_is_no_file_is_made_anew(serving: Instance) -> None:
+    """Seen: docker-registry.yml was to blame."""
+    secret = serving.lib / "state/http.secret"
+    for old, new in (("warn", "error"), ("error", "warn")):
+        before = secret.read_bytes()
+        secret.unlink()
+        if old == "warn":
+            secret.mkdir()
+        else:
+            secret.symlink_to("/")
+        serving.edit("docker-registry.yml", f"level: {old}", f"level: {new}")
+        assert "rejected" not in serving.reload()
+        assert serving.ask("/v2/_catalog", user="docker").status == 200
+        assert secret.is_file() and not secret.is_symlink() and secret.read_bytes() != before
+
+
 def test_a_damaged_generation_leaves_no_registry_behind(serving: Instance) -> None:
     """Seen: each apply after it took another slot, and after the last one none went through any more."""
     for _ in range(5):
         name = json.loads(serving.run("status", "--json").stdout)["generation"]
         (serving.lib / "current/generation.json").chmod(0o600)
         (serving.lib / "current/generation.json").write_text("{}")
-        told = json.loads(serving.run("status", "--json").stdout)["down"]
-        assert name in told and "secure-registry reload" in told
+        assert serving.ask("/v2/_catalog", user="docker").status == 200
+        told = json.loads(serving.run("status", "--json").stdout)
+        assert (told["serving"], told["down"]) == (None, "") and name in told["unknown"]
+        status = serving.run("status")
+        assert status.returncode == 3 and "not serve" not in status.stdout and "secure-registry reload" in status.stdout
         serving.reload()
         found = json.loads(serving.run("status", "--json").stdout)
         assert found["serving"] and not found["rejected"]

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secreg_host.base import paths, reading
-from secreg_host.base.errors import SecregError
+from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import edits, trust_containerd, trust_k3s, trustcheck
 from secreg_host.clients.docker import daemonjson, dockerflags
@@ -314,6 +314,29 @@ def test_each_odd_field_by_itself(host: Host) -> None:
     double = judged(host, der.pem(der.certificate(PUBLIC, extensions=(der.EXTENSIONS[0],) * 2)))
     assert double is not None and double.part is None
     assert "is malformed" in double.problems[0].what and double.problems[0].where == str(host.paths.crt)
+
+
+TEXTS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
+    "nginx.conf": (NGINX, lambda data: nginxconf.bundle(Path(WHERE), data, others)),
+    "docker-registry.yml": (YAML, lambda data: registryconf.parse(data, WHERE)),
+    "secure-registry.conf": (CONF, lambda data: settings_module.load(Path(WHERE), data, {})),
+    "openssl.cnf": (OPENSSL, lambda data: opensslcnf.parse(data, WHERE)),
+    "daemon.json": (DAEMON, lambda data: daemonjson.DaemonJson(WHERE).add(data, WANTED)),
+    "/etc/default/docker": (FLAGS, lambda data: dockerflags.Flags(WHERE, "DOCKER_OPTS").add(data, WANTED)),
+    "registries.yaml": (K3S, lambda data: trust_k3s.Registries(WHERE, {"ca_file": "/x"}).add(data, WANTED)),
+    "config.toml": (TOML, lambda data: trust_containerd.config_paths(data, WHERE)),
+}
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"caf\xe9"], ids=["NUL", "Latin-1"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_is_no_text_is_told_with_its_line(name: str, junk: bytes) -> None:
+    good, reader = TEXTS[name]
+    lines = good.split(b"\n")
+    with pytest.raises(BadInput) as caught:
+        reader(b"\n".join([lines[0], lines[1] + junk, *lines[2:]]))
+    assert [problem.where for problem in caught.value.problems] == [f"{WHERE}:2"]
+    assert "text" in caught.value.problems[0].what and "caf" not in str(caught.value)
 
 
 def bomb() -> bytes:

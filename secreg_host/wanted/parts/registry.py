@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +55,10 @@ class RegistryPart(FilePart):
     def yml(self) -> bytes:
         """What the file holds; nothing where the registry runs elsewhere."""
         return self.files.get(YML, b"")
+
+    def at(self, key: Sequence[str]) -> str:
+        """`file:line` of what the keys `key`, one in the other, lead to (registryconf.place)."""
+        return registryconf.place(self.place, self.yml, *key)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -111,13 +115,11 @@ def _with_images(host: Host, part: RegistryPart) -> Reading[RegistryPart]:
     if part.root is None:
         return Reading(part)
     real = imagesplace.resolved(part.root)
-    if wrong := imagesplace.refused(host, part.root, real):
-        line = registryconf.line_of(part.yml, "rootdirectory")
-        return Reading(None, (Problem(f"{part.place}:{line}", *wrong),))
-    if wrong := imagesplace.unwritable(host, part.root):
-        return Reading(None, (Problem(part.place, *wrong),))
+    if wrong := imagesplace.refused(host, part.root, real) or imagesplace.unwritable(host, part.root):
+        return Reading(None, (Problem(part.at(registryconf.ROOT), *wrong),))
     root, part = part.root, replace(part, real=real)
     if part.more or not (unread := readable.wrong(host, Path(root))):
         return Reading(part)
-    warning = Problem(part.place, f"{unread.what}: downloads take the slow way, through the registry", unread.hint)
+    what = f"{unread.what}: downloads take the slow way, through the registry"
+    warning = Problem(part.at(registryconf.ROOT), what, unread.hint)
     return Reading(replace(part, more=unread.why), warnings=(warning,))

@@ -11,7 +11,7 @@ import pytest
 
 from secreg_host.apply import usersfirst
 from secreg_host.apply.usersfirst import Users
-from secreg_host.base import files, reserve
+from secreg_host.base import files, journal, reserve
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
 from secreg_host.generation import liveusers
@@ -82,6 +82,21 @@ def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: Front) -> N
     host.paths.htpasswd.write_bytes(ALICE + BOB)
     users.refresh()
     assert live.epoch != before  # an epoch never comes back, not even with its users
+
+
+def test_debugging_does_not_show_the_number_of_the_users(
+    host: Host, front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is part of the key of remembered passwords."""
+    journal.start(debug=True)
+    users, epochs = Users(host, front), set()
+    for data in (ALICE + BOB, ALICE):
+        host.paths.htpasswd.write_bytes(data)
+        users.take_over(begin=True)
+        epochs |= {users.live.epoch, users.live.proven}
+    said = capsys.readouterr().err
+    assert len(epochs) == 2 and f"linked {host.paths.users_live}\n" in said
+    assert [epoch for epoch in epochs if epoch in said] == []
 
 
 def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,3 +106,16 @@ def test_what_can_not_be_told_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(OSError):
             full.close()
     log.error("x")
+
+
+def test_what_is_secret_of_a_url_is_told_nowhere(
+    entries: socket.socket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    journal.start(debug=True)
+    log.debug("wrote %s", "/etc/https:/me:hunter2@host/x")
+    log.error("https://me:hunter2@host/", extra=journal.entry({"where": "https://me:hunter2@host/"}, kept=True))
+    found = fields(entries.recv(1 << 16))
+    assert found["MESSAGE"] == found["SECREG_WHERE"] == "https://xxxxx@host/"
+    said = capsys.readouterr().err
+    assert "wrote /etc/https:/xxxxx@host/x" in said and "hunter2" not in said

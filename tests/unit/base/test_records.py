@@ -200,7 +200,7 @@ def test_what_stands_in_the_place_of_our_own_holds_up_nothing(host: Host) -> Non
     own: tuple[tuple[Path, Callable[[], object]], ...] = (
         (host.paths.front_secret, lambda: assemble._bits(host.paths)),
         (host.paths.rendered, lambda: Rendered(host.paths).record({host.paths.lib / "a unit": b"data"})),
-        (host.paths.lib / "http.secret", lambda: provision._http_secret(host.paths.lib / "http.secret")),
+        (host.paths.lib / "http.secret", lambda: provision.make_http_secret(host.paths.lib / "http.secret")),
         (host.paths.current, lambda: files.flip(host.paths.current, "generations/x")),
     )
     for path, use in own:

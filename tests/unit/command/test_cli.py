@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host import __version__
+from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.command import cli
 
 
@@ -84,6 +85,21 @@ def test_debugging_shows_no_argument_of_the_command(root: Path, capsys: pytest.C
     said = capsys.readouterr().err
     assert f"secure-registry {__version__}: htpasswd, process {os.getpid()}" in said and "exit code 0" in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [(bad_input("x:1", "is wrong", "correct it"), 2), (SecregError("no", "x"), 1), (KeyboardInterrupt(), 130)],
+)
+def test_a_command_that_fails_says_its_exit_code(
+    raised: BaseException, code: int, root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(cli.load("stop"), "run", fail)
+    assert cli.main(["stop", "--debug", "--root", str(root)], {}) == code
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f" cli: stop: exit code {code}")
 
 
 @pytest.mark.parametrize(

@@ -14,32 +14,64 @@ from secreg_host.formats import registryconf
     ("text", "where", "what"),
     [
         ("a: [", "f:1", "not YAML"),
+        ("a: é\nb: \0", "f:2", "no text"),
+        ("a: é\n\nb: \x01", "f:3", "no text"),
+        ("<<: {a: 1}\nb: é\nc:\n- 2024-13-45", "f:4", "no such date"),
+        ("storage:\n  filesystem:\n    rootdirectory: x\n", "f:3", "rootdirectory is not an absolute path"),
+        ("http:\n  addr: :5\n  debug: {tls: 1,\n    addr: x}", "f:4", "http.debug.addr is not such an address"),
         ("version: 0.1\n\tstorage: x", "f:2", "not YAML"),
         ("", "f", "is a mapping; this is not"),
         ("- x", "f", "is a mapping; this is not"),
         ("just text", "f", "is a mapping; this is not"),
-        ("version: 0.2\nstorage: {inmemory: {}}", "f", "version is not 0.1"),
+        ("version: 0.2\nstorage: {inmemory: {}}", "f:1", "version is not 0.1"),
         ("storage: {inmemory: {}}", "f", "version is not 0.1"),
         ("version: 0.1", "f", "names no driver"),
-        ("version: 0.1\nstorage: {cache: {}}", "f", "names no driver"),
-        ("version: 0.1\nstorage: {s3: {}, filesystem: {}}", "f", "2 drivers"),
-        ("version: 0.1\nstorage: {inmemory: {}}\nhttp: 5", "f", "http must be a mapping"),
-        ("version: 0.1\nstorage: {filesystem: {rootdirectory: x}}", "f", "rootdirectory is not an absolute path"),
-        ("version: 0.1\nstorage: {filesystem: {rootdirectory: '/a\\b'}}", "f", "rootdirectory is not an absolute path"),
-        ('version: 0.1\nstorage: {filesystem: {rootdirectory: "/a\\nb"}}', "f", "rootdirectory is not an absolute"),
-        ("version: 0.1\nstorage: {filesystem: {rootdirectory: 7}}", "f", "rootdirectory is not an absolute path"),
+        ("version: 0.1\nstorage: {cache: {}}", "f:2", "names no driver"),
+        ("version: 0.1\nstorage: {s3: {}, filesystem: {}}", "f:2", "2 drivers"),
+        ("version: 0.1\nstorage: {inmemory: {}}\nhttp: 5", "f:3", "http must be a mapping"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: x}}", "f:2", "rootdirectory is not an absolute path"),
+        (
+            "version: 0.1\nstorage: {filesystem: {rootdirectory: '/a\\b'}}",
+            "f:2",
+            "rootdirectory is not an absolute path",
+        ),
+        ('version: 0.1\nstorage: {filesystem: {rootdirectory: "/a\\nb"}}', "f:2", "rootdirectory is not an absolute"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: 7}}", "f:2", "rootdirectory is not an absolute path"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, where: str, what: str) -> None:
     with pytest.raises(BadInput) as caught:
         registryconf.parse(text.encode(), "f")
-    found = caught.value.problems[0]
+    found = caught.value.problems[-1]
     assert found.where == where and what in found.what and found.hint
 
 
-def test_bytes_that_are_no_text() -> None:
-    with pytest.raises(BadInput):
-        registryconf.parse(b"\xff\xfe\x00", "f")
+@pytest.mark.parametrize(
+    ("data", "line"), [(b"a: \xc3\xa9\nb: \xe9\n", 2), (b"a: 1\n\nb: c\xe9", 3), (b"\xff\xfe\x00", 1)]
+)
+def test_bytes_that_are_no_text_are_told_with_their_line(data: bytes, line: int) -> None:
+    with pytest.raises(BadInput) as caught:
+        registryconf.parse(data, "f")
+    assert [problem.where for problem in caught.value.problems] == [f"f:{line}"]
+
+
+def test_the_place_of_a_key() -> None:
+    yml = b"""version: 0.1
+storage: &all
+  cache: {rootdirectory: /no}
+  filesystem: {maxthreads: 100,
+    'rootdirectory': /x}
+http: {addr: ":5",
+  debug: {addr: ":6"}}
+"""
+    for path, line in {
+        registryconf.ROOT: 5,
+        registryconf.DEBUG_ADDRESS: 7,
+        ("storage", "s3"): 2,
+        ("http", "addr"): 6,
+    }.items():
+        assert registryconf.place("f", yml, *path) == f"f:{line}"
+    assert registryconf.place("f", yml, "log") == registryconf.place("f", b"a: [", "a") == "f"
 
 
 @pytest.mark.parametrize(

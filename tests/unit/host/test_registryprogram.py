@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.apply import faults
 from secreg_host.base import process
 from secreg_host.host import registryprogram
 
@@ -42,3 +43,41 @@ def test_a_dropped_driver_is_named_with_its_line() -> None:
 def test_anything_else_is_told_as_it_was_said() -> None:
     found = registryprogram.explain("out of luck", Path("/etc/x.yml"), YML, PROGRAM, "2.8.2")
     assert (found.where, found.what) == ("/etc/x.yml", "the registry does not start with it: out of luck")
+
+
+def test_a_value_of_the_wrong_kind_is_named_with_its_line() -> None:
+    words = [
+        "configuration error: error parsing docker-registry.yml: yaml: unmarshal errors:",
+        "  line 3: cannot unmarshal !!map into string",
+        "Usage: registry serve <config> [flags]",
+    ]
+    found = registryprogram.explain(faults.reason(words), Path("/etc/x.yml"), YML, PROGRAM, "2.8.2")
+    assert found.where == "/etc/x.yml:3"
+    assert found.what == "the registry does not start with it: cannot unmarshal !!map into string"
+    found = registryprogram.explain("x: yaml: line 4: found a tab", Path("/etc/x.yml"), YML, PROGRAM, "2.8.2")
+    assert (found.where, found.what.rpartition(": ")[2]) == ("/etc/x.yml:4", "found a tab")
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("error parsing x.yml: invalid loglevel loud Must be one of [error, warn, info, debug]", 3),
+        ("read /srv/tls: is a directory", 6),
+        ("read /srv/tls/key: is a directory", 7),
+        ("open /a/srv/tls: not found", 0),
+        ("it knows no rule loudly", 0),
+    ],
+)
+def test_a_value_that_it_quotes_is_named_by_its_line(said: str, line: int) -> None:
+    yml = b"""version: 0.1
+log:
+  level: loud
+http:
+  tls:
+    certificate: /srv/tls
+    key: /srv/tls/key
+    more: [oud, 7]
+"""
+    found = registryprogram.explain(said, Path("/etc/x.yml"), yml, PROGRAM, "2.8.2")
+    assert found.where == (f"/etc/x.yml:{line}" if line else "/etc/x.yml")
+    assert not line or yml.splitlines()[line - 1].decode().split()[-1] not in found.what, "it may be a secret"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from secreg_host.apply import activate
 from secreg_host.base.errors import BadInput
 from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import registryconf
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.images import imagesplace
 from secreg_host.services import units
-from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.part import Context, Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
 
@@ -107,3 +109,19 @@ def test_what_is_no_address_for_metrics(given: str) -> None:
     data = f"version: 0.1\nstorage: inmemory\nhttp:\n  debug:\n    addr: {given}\n".encode()
     with pytest.raises(BadInput, match=r"f:5: http\.debug\.addr"):
         registryconf.parse(data, "f")
+
+
+def test_a_directory_of_images_that_can_not_be_one_is_told_with_its_line(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "registry", lambda: Path("/usr/bin/registry"))
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    host.paths.etc.mkdir(parents=True)
+    yml = host.paths.registry_yml
+    context = Context(host, Snapshot(host.paths), datetime.now(UTC), Parts(made.settings()), Parts())
+    for place, why in ((file, "is not a directory"), (file / "below", "Not a directory")):
+        yml.write_text(f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {place}\n")
+        found = RegistryPart.read(replace(context, disk=Snapshot(host.paths)))
+        (problem,) = found.problems
+        assert found.part is None and problem.where == f"{yml}:4" and why in problem.what

@@ -126,6 +126,13 @@ def test_a_chain_in_the_wrong_order_is_told() -> None:
     assert "must come first" in found.problems[0].hint
 
 
+def test_an_openssl_cnf_without_any_name_is_told_what_it_lacks() -> None:
+    with pytest.raises(BadInput) as caught:
+        opensslcnf.parse(b"[req]\nprompt = no\n", "openssl.cnf")
+    (problem,) = caught.value.problems
+    assert "no alternative name" in problem.what and "[alt_names]" in problem.hint
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -93,10 +93,10 @@ BAD = {
     "keyUsage of a CA": Leaf(usage=("digitalSignature", "keyCertSign")),
     "extendedKeyUsage": Leaf(extended=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
     "basicConstraints": Leaf(is_ca=True, usage=("digitalSignature", "keyCertSign")),
-    "subjectAltName": Leaf(names=(NAME, "evil.example")),
-    "subjectAltName by address": Leaf(addresses=("8.8.8.8",)),
+    "evil.example": Leaf(names=(NAME, "evil.example")),
+    "8.8.8.8": Leaf(addresses=("8.8.8.8",)),
     "subjectAltName missing": Leaf(names=()),
-    "CN": Leaf(names=(), addresses=("10.0.0.1",), common="evil.example"),
+    "evil.example as CN": Leaf(names=(), addresses=("10.0.0.1",), common="evil.example"),
     "validity": Leaf(days=-1),
     "CA": Leaf(by=OTHER),
     "CA too old": Leaf(by=OLD),
@@ -177,6 +177,27 @@ def test_a_renewal_never_replaces_what_works_by_what_no_client_takes(
     file, _, line = problem.where.rpartition(":")
     assert file == str(paths.openssl_cnf) and old.split()[0] in text.splitlines()[int(line) - 1]
     assert paths.crt.read_bytes() == before and not paths.pending.exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            "DNS.1 = {n}\nDNS.2 = a.{n}\nDNS.3 = Evil.example\nIP.1 = 10.0.0.1\nIP.2 = 8.8.8.8",
+            {10: "evil.example", 12: "8.8.8.8"},
+        ),
+        ("DNS.1 = evil.example\nDNS.2 = {n}", {8: "evil.example"}),
+        ("IP.1 = 10.0.0.1", {6: "evil.example, its only name"}),
+    ],
+)
+def test_what_the_ca_may_not_sign_is_told_where_it_stands(set_up: Host, names: str, expected: dict[int, str]) -> None:
+    cnf = set_up.paths.openssl_cnf
+    head = f"[req]\nprompt = no\ndistinguished_name = dn\n[dn]\n0.CN = {NAME}\n1.CN = evil.example\n[alt_names]\n"
+    cnf.write_text(head + names.format(n=NAME))
+    with pytest.raises(BadInput) as caught:
+        authority.issue(Snapshot(set_up.paths), Settings(), FACTS, NOW, Order())
+    told = {problem.where: problem.what for problem in caught.value.problems}
+    assert told == {f"{cnf}:{line}": f"the host's CA may not sign {what}" for line, what in expected.items()}
 
 
 def test_only_what_is_configured_counts(set_up: Host) -> None:

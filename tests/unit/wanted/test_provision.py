@@ -71,3 +71,33 @@ def test_a_broken_openssl_cnf_holds_back_no_password(host: Host) -> None:
     with pytest.raises(BadInput, match="openssl.cnf"):
         provisioned({})
     assert admitted(host, "three")
+
+
+@pytest.mark.parametrize(
+    ("stored", "conf", "where", "said"),
+    [
+        ("\nhunter\n \ntwo\n", "", ".password:4", "a second line"),
+        ("\nhunter\ttwo\n", "", ".password:2", "control characters"),
+        ("hunter\ntw\xe9\n", "", ".password:2", "not UTF-8"),
+        ("hunter\ntwo\n", "OPT=-B\nPASSWORD=" + 80 * "x", "secure-registry.conf:2", "bcrypt looks at 72 bytes only"),
+        (80 * "x", "OPT=-B", ".password:1", "bcrypt looks at 72 bytes only"),
+    ],
+)
+def test_a_password_that_can_not_be_one_is_told_with_its_place(
+    host: Host, stored: str, conf: str, where: str, said: str
+) -> None:
+    write(host.paths.conf, conf)
+    host.paths.password.write_bytes(stored.encode("latin-1"))
+    with pytest.raises(BadInput) as caught:
+        first_user(host)
+    (problem,) = caught.value.problems
+    assert problem.where == f"{host.paths.etc}/{where}" and said in problem.what and problem.hint
+    assert "hunter" not in str(problem), "no message quotes it"
+    assert not host.paths.htpasswd.exists() and host.paths.password.read_bytes() == stored.encode("latin-1")
+
+
+def test_a_password_of_the_environment_that_can_not_be_one(host: Host) -> None:
+    given = {"OPT": "-B", "PASSWORD": 80 * "x"}
+    disk = Snapshot(host.paths, sources.marks(host.paths, ()))
+    with pytest.raises(BadInput, match="environment variable PASSWORD: the password: bcrypt looks at 72 bytes only"):
+        firstuser.follow(disk, settings_part.read(disk, given), create=True, given=True)

@@ -1,0 +1,83 @@
+"""What status says where not all is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secreg_host.apply.report import Report
+from secreg_host.base import systemd
+from secreg_host.base.errors import Exit
+from secreg_host.generation import generations
+from secreg_host.host.host import Host
+from secreg_host.observe import look as looks
+from secreg_host.observe import store, views
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from tests import made
+
+
+@pytest.fixture
+def damaged(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host without systemd whose current generation is damaged."""
+    monkeypatch.setattr(looks, "BACK_SECONDS", 0.0)
+    host.paths.lib.mkdir(parents=True)
+    host.paths.current.symlink_to("generations/0123")
+    return host
+
+
+@pytest.fixture
+def with_unit(damaged: Host, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Host]:
+    """That host with systemd, where nginx's unit is in the state that is given."""
+
+    def is_in(active: str, sub: str) -> Host:
+        state = SimpleNamespace(active=active, sub=sub, since=0.0, status_text="")
+        manager: Any = SimpleNamespace(state=lambda _: state, active=lambda _: ("inactive", 0))
+        monkeypatch.setattr(systemd, "Systemd", lambda: manager)
+        return replace(damaged, by_systemd=True)
+
+    return is_in
+
+
+@pytest.mark.parametrize(
+    ("unit", "known"),
+    [
+        (None, "what runs may still answer"),
+        (("active", "running"), "nginx is active (running)"),
+        (("reloading", "reload"), "nginx is reloading (reload)"),
+    ],
+)
+def test_what_runs_by_a_damaged_generation_may_serve(
+    damaged: Host, with_unit: Callable[[str, str], Host], unit: tuple[str, str] | None, known: str
+) -> None:
+    host = with_unit(*unit) if unit else damaged
+    found = looks.look(host)
+    assert found.code is Exit.DEGRADED and not found.down
+    assert known in found.unknown and "0123 is damaged" in found.unknown and "secure-registry reload" in found.unknown
+    assert views.as_text(found) == f"secure-registry may serve: {found.unknown}"
+    assert views.as_json(found)["serving"] is None and views.as_json(found)["unknown"] == found.unknown
+
+
+def test_what_is_stopped_does_not_serve(with_unit: Callable[[str, str], Host]) -> None:
+    host = with_unit("inactive", "dead")
+    found = looks.look(host)
+    assert not found.unknown and views.as_json(found)["serving"] is False
+    assert views.as_text(found).startswith("secure-registry does not serve: it is stopped; start it: systemctl start")
+    host.paths.current.unlink()
+    assert "nothing was ever set up" in looks.look(host).down
+
+
+def test_no_password_of_a_url_is_shown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = RegistryPart(root="/srv/https:/me:hunter2@host")
+    parts = Parts(made.settings(), made.certificate(), images, NginxPart())
+    generation = generations.Generation(parts, "a", {})
+    monkeypatch.setattr(store, "_measure", lambda _: None)
+    scene: Any = SimpleNamespace(generation=generation, host=host)
+    found = looks.Look(host, generation, Report("", 0.0), (store.store(scene),), "it is stopped", "", 0.0, 0.0)
+    assert "/srv/https:/xxxxx@host" in views.as_text(found) and "hunter2" not in views.as_text(found)
+    assert views.as_json(found)["storage"] == "/srv/https:/xxxxx@host" and "hunter2" not in str(views.as_json(found))
