@@ -15,7 +15,7 @@ from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, files, leftovers, marks, records, reserve
+from secreg_host.base import bugs, distant, files, leftovers, marks, records, reserve
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
@@ -40,6 +40,7 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
     Raises BadInput when nothing ever served and what /etc says can't, SecregError when it could not be made to
     serve; what served before still does.
     """
+    distant.begin_run()
     users = Users(stage.host, stage.services)
     users.take_over(begin=wish.start and users.there)
     try:
