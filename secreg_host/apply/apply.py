@@ -28,11 +28,11 @@ from secreg_host.watchdog import retries
 
 log = logging.getLogger(__name__)
 
-Follow = Callable[[Generation], tuple[Finding, ...]]
-"""Lets the clients of this host follow what serves; what is wrong with that."""
+Follow = Callable[[Generation, Callable[[], None]], tuple[Finding, ...]]
+"""Lets the clients of this host follow what serves, and calls its second argument while it waits; what is wrong."""
 
 
-def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
+def apply(stage: Stage, wish: Wish, follow: Follow = lambda *_: ()) -> Report:
     """Make what /etc says serve, as far as it is good, and let clients `follow` it; returns what happened.
 
     Users come first: before the lock, for which somebody else may be waited, and before any other file.
@@ -83,10 +83,10 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
-    told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen) if live else ()))
+    told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen, users.refresh) if live else ()))
     users.refresh()
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
-    if any(finding.kind != "warning" for finding in every):
+    if any(finding.kind not in records.MILD for finding in every):
         every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
     counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
@@ -112,8 +112,8 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
 
 def _keep(host: Host, report: Report, before: Report) -> None:
     """Remember `report`, and what is to be tried again, and forget what nobody needs any more."""
-    if away := [finding.problem for finding in report.findings if finding.kind == "away"]:
-        retries.failed(host.paths, away, start=False)
+    if again := [finding.problem for finding in report.findings if finding.kind in ("away", "pending")]:
+        retries.failed(host.paths, again, start=False)
     elif report.generation:
         retries.done(host.paths)
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves

@@ -18,8 +18,8 @@ LATEST = 1 << 33
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, or `away`:
-    the registry does not answer, all else serves."""
+    """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, `away`: the
+    registry does not answer, all else serves, or `pending`: a client of this host is told later, by itself."""
 
     kind: str
     part: str
@@ -72,13 +72,13 @@ class Report:
 
     @property
     def rejected(self) -> tuple[Finding, ...]:
-        """What is held back, waited for or not proven: all but warnings."""
-        return tuple(finding for finding in self.findings if finding.kind != "warning")
+        """What is held back, waited for or not proven."""
+        return tuple(finding for finding in self.findings if finding.kind not in records.MILD)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """What an administrator should know, though nothing is held back for it."""
-        return tuple(finding for finding in self.findings if finding.kind == "warning")
+        return tuple(finding for finding in self.findings if finding.kind in records.MILD)
 
     @property
     def told(self) -> tuple[tuple[str, dict[str, str]], ...]:

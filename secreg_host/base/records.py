@@ -31,6 +31,9 @@ REPORT: dict[Any, Shape] = {
     "checked": TEXT,
     "users": TEXT,
 }
+MILD = ("warning", "pending")
+"""Kinds of findings for which nothing is held back, and all of what serves is as it should be."""
+
 WRITTEN: dict[Any, Shape] = {str: [TEXT]}
 PENDING: list[Any] = [{"version": int, "path": TEXT, "mode": int, "before": (TEXT, type(None))}]
 

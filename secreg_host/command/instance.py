@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -59,8 +60,9 @@ class Instance(Protocol):
     def let_users_count(self) -> tuple[Finding, ...]:
         """Let .htpasswd, which was just written, count when this returns; what is wrong with it."""
 
-    def follow(self, generation: Generation) -> tuple[Finding, ...]:
-        """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply."""
+    def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
+        """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply, whose
+        users are looked after `meanwhile`."""
 
     def tell(self, report: Report) -> None:
         """Tell the administrator's own programs what is new in `report`, without waiting for them."""
@@ -121,10 +123,10 @@ class ByUnits:
         users.take_over()
         return users.findings
 
-    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+    def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         from secreg_host.clients import following
 
-        return following.follow(self.host, self.services.systemd, generation)
+        return following.follow(self.host, self.services.systemd, generation, meanwhile)
 
     def tell(self, report: Report) -> None:
         for wrong in hooks.launch(self.host.paths, report.told):
@@ -179,7 +181,7 @@ class InForeground:
         found = foreground.reload(self.host.paths).findings if self.running() else ()
         return tuple(finding for finding in found if finding.part == users.NAME)
 
-    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+    def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         """There are none: it is somebody's own instance, or systemd does not run."""
         return ()
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from secreg_host.apply.report import Finding, Report
+from secreg_host.base import records
 from secreg_host.base.errors import Problem
 from secreg_host.command import status
 from secreg_host.host.host import Host
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 def findings(found: Iterable[Finding]) -> None:
     """Each of `found` with its kind, on stderr."""
     for finding in found:
-        level = logging.WARNING if finding.kind == "warning" else logging.ERROR
+        level = logging.WARNING if finding.kind in records.MILD else logging.ERROR
         log.log(level, f"{finding.kind}: {finding.problem}")
 
 

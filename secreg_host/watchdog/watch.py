@@ -166,7 +166,7 @@ class Watcher:
             self.outcome = f"the last reload failed: {error.message}"
         else:
             found = records.peek(self.paths.report, records.REPORT).get("findings", [])
-            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
+            held = sorted({finding.get("kind", "") for finding in found} - {*records.MILD})
             self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
 
     def compare(self, *, periodic: bool) -> None:
