@@ -21,6 +21,7 @@ from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.wanted import sources
+from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
@@ -82,7 +83,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         users.prove_again()
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
-    serving = chosen.name if live else ""
+    serving, now = chosen.name if live else "", time.time()
     told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen, users.refresh) if live else ()))
     users.refresh()
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
@@ -91,7 +92,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
         generation=serving,
-        since=before.since if before.since and before.generation == serving else time.time(),
+        since=before.since if before.since and before.generation == serving else now,
         findings=every,
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=_counted_as_seen(seen, users, every),
@@ -105,9 +106,28 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         or (live and (chosen.name, counted) != (before.generation, before.users)),
         provisioned=seen.provisioned,
         served=chosen if live else None,
+        count=(users.counted or b"").count(b"\n") if live else 0,
+        changes=_changes(chosen, current, counted, before, now) if live else {},
     )
     _keep(host, report, before)
     return report
+
+
+def _changes(
+    chosen: Generation, current: Generation | None, counted: str, before: Report, now: float
+) -> dict[str, float]:
+    """When each part of `chosen` became what it is, and the users of digest `counted` did: now what is not as in the
+    `current` one, and all of it unless that is what served `before`."""
+    names = {part.NAME for part in chosen.parts}
+    same: set[str] = set()
+    if current is not None and current.name == before.generation:
+        same = {part.NAME for part in chosen.parts if current.parts.get(type(part)) == part}
+        same -= {RegistryPart.NAME} if chosen.slot != current.slot else set()
+        if chosen.name != current.name and same == names:
+            same = set()  # what this program renders of them is another one
+        same |= {users_part.NAME} if counted == before.users else set()
+    every = [users_part.NAME, *sorted(names)]
+    return {name: before.changes.get(name, before.since) if name in same else now for name in every}
 
 
 def _keep(host: Host, report: Report, before: Report) -> None:

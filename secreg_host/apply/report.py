@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from secreg_host.base import records
@@ -40,7 +40,9 @@ class Report:
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
     of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
     findings that the report before did not have; changed: whether this apply changed what serves;
-    provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking.
+    provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking; count:
+    how many users may log in; changes: when each part that serves, users among them, became what it is (seconds since
+    the epoch).
     """
 
     generation: str = ""
@@ -55,6 +57,8 @@ class Report:
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
     served: Generation | None = None
+    count: int = 0
+    changes: dict[str, float] = field(default_factory=dict)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -68,6 +72,8 @@ class Report:
             "sources": list(self.sources),
             "checked": self.checked,
             "users": self.users,
+            "count": self.count,
+            "changes": self.changes,
         }
 
     @property
@@ -110,9 +116,11 @@ def load(paths: Paths) -> Report:
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
         seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))
         good = found.get("checked", ""), found.get("users", "")
+        changes = {str(part): float(at) for part, at in found.get("changes", {}).items()}
         since = float(found.get("since", 0))
-        if not 0 <= since < LATEST:
+        if not all(0 <= at < LATEST for at in (since, *changes.values())):
             return Report()
-        return Report(found.get("generation", ""), since, items, waiting, *seen, *good)
-    except (KeyError, TypeError, OverflowError):
+        known = Report(found.get("generation", ""), since, items, waiting, *seen, *good)
+        return replace(known, count=int(found.get("count", 0)), changes=changes)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Report()

@@ -50,7 +50,7 @@ def run(call: Call) -> int:
     if args.foreground:
         return foreground.run(call.host(), call.environment, watching=args.watch)
     one = instance.startable(call)
-    report = apply.apply(Stage(one.host, one.services), Wish("start", call.environment, create=True))
+    report = apply.apply(Stage(one.host, one.services), Wish("start", call.environment, create=True), one.follow)
     printing.provisioned(one.host, report)
     printing.findings(report.findings)
     one.start()
