@@ -21,7 +21,7 @@ from secreg_host.wanted import exposure
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 SECONDS = 30
 Event = tuple[str, Mapping[str, str]]
-"""`rejected`, `waiting`, `warning`, `unproven` or `applied`, and facts about it."""
+"""The kind of a finding (report.py) or `applied`, and facts about it."""
 
 
 def _programs(paths: Paths) -> Iterator[tuple[Path, tuple[exposure.Weakness, ...]]]:

@@ -154,8 +154,9 @@ def hurried(host: Host, said: str, patience: float) -> None:
 
 
 def test_edits_do_not_wait_for_docker(host: Host) -> None:
-    """One that starts or hangs; as soon as it is well it is told, by itself. What it was told already needs no answer."""
+    """One that starts or hangs; as soon as it is well it is told, by itself. What it has taken over needs no answer."""
     machine = host.machine
+    assert host.command("reload").returncode == 0
     before = machine.read(f"{ETC}/nginx.conf")
     machine.write(DROP_IN, f"[Service]\nExecStartPre=/bin/sh -c 'until [ -e {GATE} ]; do sleep 0.1; done'\n")
     machine.run("sh", "-c", "systemctl daemon-reload; systemctl restart --no-block docker")
