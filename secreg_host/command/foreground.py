@@ -137,6 +137,8 @@ def _tell(host: Host, report: Report) -> None:
     printing.password(host, report)
     if report.served is not None:
         print(f"secure-registry {looking.one_line(report, report.served)}")
+        if not report.count:
+            print(printing.users(report.count, report.findings))
         print(f"log in with: {looking.login_hint(report.served)}", flush=True)
 
 

@@ -11,6 +11,7 @@ from secreg_host.apply.report import Finding, Report
 from secreg_host.base import records
 from secreg_host.base.errors import Problem
 from secreg_host.command import status
+from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.certificate import CertificatePart
@@ -103,7 +104,8 @@ def serving(host: Host) -> int:
     found = status.look(host)
     print(status.as_text(found))
     if found.generation is not None and not found.down:
-        print(f"log in with: {status.login_hint(found.generation)}")
+        count = LiveUsers(host).count()
+        print(f"log in with: {status.login_hint(found.generation)}" if count else users(count, found.report.findings))
         if found.generation.parts[CertificatePart].ca:
             print("a line for other hosts, with which they trust it: secure-registry trust show --line")
     return found.code
