@@ -35,7 +35,7 @@ class Counted(NamedTuple):
     """What came of letting users count: what is wrong with them, and how many can log in (None: it does not run)."""
 
     findings: tuple[Finding, ...]
-    count: int | None
+    number: int | None
 
 
 class Instance(Protocol):

@@ -386,7 +386,7 @@ def test_a_reload_of_an_instance_ends_when_it_serves_and_says_what_is_so(serving
 def test_it_is_told_who_can_log_in(serving: Instance) -> None:
     """Users never go back to what was before: not those of a file that is empty, of UTF-16 or away."""
     text = (serving.etc / ".htpasswd").read_text()
-    told = {
+    told: dict[bytes | None, str] = {
         b"": "holds no user",
         text.encode("utf-16"): ".htpasswd: is UTF-16, ",
         None: ".htpasswd: does not exist",
@@ -394,7 +394,10 @@ def test_it_is_told_who_can_log_in(serving: Instance) -> None:
     for data, said in told.items():
         serving.write(".htpasswd", text)
         assert serving.run("reload").stdout.endswith("\n1 user can log in\n")
-        serving.write(".htpasswd", data) if data is not None else (serving.etc / ".htpasswd").unlink()
+        if data is None:
+            (serving.etc / ".htpasswd").unlink()
+        else:
+            serving.write(".htpasswd", data)
         first, again = serving.run("reload"), serving.run("reload")
         assert first.stdout == "the changes serve: users\nnobody can log in\n"
         assert re.fullmatch(rf"nothing to change\nserving: users {SINCE}, .*\nnobody can log in\n", again.stdout)

@@ -147,7 +147,8 @@ class Clock:
 def test_one_run_waits_for_a_file_system_in_vain_once(far: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many files lie on it, and however long the run goes on; a later one asks it again, for how often it is
     asked meanwhile puts that off by nothing."""
-    clock, asked = Clock(monkeypatch), []
+    clock = Clock(monkeypatch)
+    asked: list[float] = []
 
     def silent(work: object, wait: float) -> None:
         asked.append(wait)

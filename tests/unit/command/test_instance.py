@@ -33,7 +33,8 @@ def test_clients_follow_by_the_connection_of_the_apply(host: Host, monkeypatch: 
 
     monkeypatch.setattr(unitservices, "Systemd", lambda: connections.append(object()) or connections[-1])
     monkeypatch.setattr(trust, "Trust", Trust)
-    one, looked = ByUnits(host), []
+    one = ByUnits(host)
+    looked: list[int] = []
     found = one.follow(Generation(Parts(), "a", {}), lambda: looked.append(1))
     assert found == (
         Finding("warning", "trust", Problem("a", "b")),
