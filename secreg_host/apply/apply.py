@@ -96,7 +96,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         findings=every,
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=_counted_as_seen(seen, users, every),
-        users=counted,
+        users=counted if live else before.users,
         sources=seen.sources,
         checked=chosen.name,
         fresh=tuple(finding for finding in every if finding not in before.findings),
@@ -107,7 +107,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         provisioned=seen.provisioned,
         served=chosen if live else None,
         count=(users.counted or b"").count(b"\n") if live else 0,
-        changes=_changes(chosen, current, counted, before, now) if live else {},
+        changes=_changes(chosen, current, counted, before, now) if live else before.changes,
     )
     _keep(host, report, before)
     return report
@@ -117,10 +117,11 @@ def _changes(
     chosen: Generation, current: Generation | None, counted: str, before: Report, now: float
 ) -> dict[str, float]:
     """When each part of `chosen` became what it is, and the users of digest `counted` did: now what is not as in the
-    `current` one, and all of it unless that is what served `before`."""
+    `current` one, and all of it unless that is what served `before`, if anything did: a check in between changes nothing.
+    """
     names = {part.NAME for part in chosen.parts}
     same: set[str] = set()
-    if current is not None and current.name == before.generation:
+    if current is not None and before.generation in ("", current.name):
         same = {part.NAME for part in chosen.parts if current.parts.get(type(part)) == part}
         same -= {RegistryPart.NAME} if chosen.slot != current.slot else set()
         if chosen.name != current.name and same == names:

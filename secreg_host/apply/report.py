@@ -42,7 +42,7 @@ class Report:
     findings that the report before did not have; changed: whether this apply changed what serves;
     provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking; count:
     how many users may log in; changes: when each part that serves, users among them, became what it is (seconds since
-    the epoch).
+    the epoch), kept by a check of what does not run, as `users` are.
     """
 
     generation: str = ""

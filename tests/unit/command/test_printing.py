@@ -106,4 +106,5 @@ def test_each_part_has_its_own_time(host: Host) -> None:
         assert after(two, one, "u", before) == {"nginx"}
         assert after(moved, one, "u", before) == {"registry"}
         assert after(two, two, "u", before) == every, "a run was cut short, or it was stopped"
+        assert after(two, one, "u", replace(before, generation="")) == {"nginx"}, "it was only checked"
         assert after(replace(one, label="4"), one, "u", before) == every - {"users"}, "rendered by another version"
