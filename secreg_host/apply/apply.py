@@ -117,7 +117,7 @@ def _changes(
     chosen: Generation, current: Generation | None, counted: str, before: Report, now: float
 ) -> dict[str, float]:
     """When each part of `chosen` became what it is, and the users of digest `counted` did: now what is not as in the
-    `current` one, and all of it unless that is what served `before`, if anything did: a check in between changes nothing.
+    `current` one, and all of it unless that is what served `before`. A check in between, of what did not run, is none.
     """
     names = {part.NAME for part in chosen.parts}
     same: set[str] = set()
