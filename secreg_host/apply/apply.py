@@ -15,12 +15,13 @@ from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, files, leftovers, marks, records, reserve
+from secreg_host.base import bugs, distant, files, leftovers, marks, records, reserve
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.wanted import sources
+from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
@@ -28,11 +29,11 @@ from secreg_host.watchdog import retries
 
 log = logging.getLogger(__name__)
 
-Follow = Callable[[Generation], tuple[Finding, ...]]
-"""Lets the clients of this host follow what serves; what is wrong with that."""
+Follow = Callable[[Generation, Callable[[], None]], tuple[Finding, ...]]
+"""Lets the clients of this host follow what serves, and calls its second argument while it waits; what is wrong."""
 
 
-def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
+def apply(stage: Stage, wish: Wish, follow: Follow = lambda *_: ()) -> Report:
     """Make what /etc says serve, as far as it is good, and let clients `follow` it; returns what happened.
 
     Users come first: before the lock, for which somebody else may be waited, and before any other file.
@@ -40,6 +41,7 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda _: ()) -> Report:
     Raises BadInput when nothing ever served and what /etc says can't, SecregError when it could not be made to
     serve; what served before still does.
     """
+    distant.begin_run()
     users = Users(stage.host, stage.services)
     users.take_over(begin=wish.start and users.there)
     try:
@@ -81,11 +83,11 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         users.prove_again()
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
-    serving = chosen.name if live else ""
-    told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen) if live else ()))
+    serving, now = chosen.name if live else "", time.time()
+    told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen, users.refresh) if live else ()))
     users.refresh()
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
-    if any(finding.kind != "warning" for finding in every):
+    if any(finding.kind not in records.MILD for finding in every):
         every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
     now = time.time()
     every = reports.dated(every, before.findings, now)
@@ -96,7 +98,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         findings=every,
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=_counted_as_seen(seen, users, every),
-        users=counted,
+        users=counted if live else before.users,
         sources=seen.sources,
         checked=chosen.name,
         fresh=tuple(finding for finding in every if finding not in before.findings),
@@ -107,15 +109,35 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         or (live and (chosen.name, counted) != (before.generation, before.users)),
         provisioned=seen.provisioned,
         served=chosen if live else None,
+        count=(users.counted or b"").count(b"\n") if live else 0,
+        changes=_changes(chosen, current, counted, before, now) if live else before.changes,
     )
     _keep(host, report, before)
     return report
 
 
+def _changes(
+    chosen: Generation, current: Generation | None, counted: str, before: Report, now: float
+) -> dict[str, float]:
+    """When each part of `chosen` became what it is, and the users of digest `counted` did: now what is not as in the
+    `current` one, and all of it unless that is what served `before`. A check in between, of what did not run, is none.
+    """
+    names = {part.NAME for part in chosen.parts}
+    same: set[str] = set()
+    if current is not None and before.generation in ("", current.name):
+        same = {part.NAME for part in chosen.parts if current.parts.get(type(part)) == part}
+        same -= {RegistryPart.NAME} if chosen.slot != current.slot else set()
+        if chosen.name != current.name and same == names:
+            same = set()  # what this program renders of them is another one
+        same |= {users_part.NAME} if counted == before.users else set()
+    every = [users_part.NAME, *sorted(names)]
+    return {name: before.changes.get(name, before.since) if name in same else now for name in every}
+
+
 def _keep(host: Host, report: Report, before: Report) -> None:
     """Remember `report`, and what is to be tried again, and forget what nobody needs any more."""
-    if away := [finding.problem for finding in report.findings if finding.kind == "away"]:
-        retries.failed(host.paths, away, start=False)
+    if again := [finding.problem for finding in report.findings if finding.kind in ("away", "pending")]:
+        retries.failed(host.paths, again, start=False)
     elif report.generation:
         retries.done(host.paths)
     with contextlib.suppress(SecregError):  # a full disk must not stop what serves

@@ -18,8 +18,9 @@ LATEST = 1 << 33
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, or `away`:
-    the registry does not answer, all else serves. since: when it was found first (seconds since the epoch)."""
+    """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, `away`: the
+    registry does not answer, all else serves, or `pending`: a client of this host is told later, by itself. since: when
+    it was found first (seconds since the epoch)."""
 
     kind: str
     part: str
@@ -41,8 +42,9 @@ class Report:
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
     of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
     findings that the report before did not have; gone: those that only it had; changed: whether this apply changed what
-    serves;
-    provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking.
+    serves; provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking;
+    count: how many users may log in; changes: when each part that serves, users among them, became what it is (seconds
+    since the epoch), kept by a check of what does not run, as `users` are.
     """
 
     generation: str = ""
@@ -58,6 +60,8 @@ class Report:
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
     served: Generation | None = None
+    count: int = 0
+    changes: dict[str, float] = field(default_factory=dict)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -71,17 +75,19 @@ class Report:
             "sources": list(self.sources),
             "checked": self.checked,
             "users": self.users,
+            "count": self.count,
+            "changes": self.changes,
         }
 
     @property
     def rejected(self) -> tuple[Finding, ...]:
-        """What is held back, waited for or not proven: all but warnings."""
-        return tuple(finding for finding in self.findings if finding.kind != "warning")
+        """What is held back, waited for or not proven."""
+        return tuple(finding for finding in self.findings if finding.kind not in records.MILD)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """What an administrator should know, though nothing is held back for it."""
-        return tuple(finding for finding in self.findings if finding.kind == "warning")
+        return tuple(finding for finding in self.findings if finding.kind in records.MILD)
 
     @property
     def told(self) -> tuple[tuple[str, dict[str, str]], ...]:
@@ -121,9 +127,11 @@ def load(paths: Paths) -> Report:
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
         seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))
         good = found.get("checked", ""), found.get("users", "")
+        changes = {str(part): float(at) for part, at in found.get("changes", {}).items()}
         since = float(found.get("since", 0))
-        if not 0 <= since < LATEST:
+        if not all(0 <= at < LATEST for at in (since, *changes.values())):
             return Report()
-        return Report(found.get("generation", ""), since, items, waiting, *seen, *good)
-    except (KeyError, TypeError, OverflowError):
+        known = Report(found.get("generation", ""), since, items, waiting, *seen, *good)
+        return replace(known, count=int(found.get("count", 0)), changes=changes)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Report()

@@ -26,8 +26,12 @@ T = TypeVar("T")
 WAIT_SECONDS = 1.0
 """How long an answer is waited for."""
 
+RUN_SECONDS, SWIFT_SECONDS = 10.0, 0.1
+"""How long one run waits for one file system in all, on which many files may lie; and how long an answer may take that
+does not count, for the fork takes a while, too."""
+
 SILENT_SECONDS = 10.0
-"""How long a file system that did not answer is not asked again: many files may lie on it."""
+"""How long a file system that did not answer is not asked again by later runs of the same process either."""
 
 MOUNTINFO = PROC / "self/mountinfo"
 ESCAPED = re.compile(rb"\\([0-7]{3})")
@@ -46,9 +50,18 @@ LOCAL = re.compile(
 _far: frozenset[str] = frozenset()
 _table: tuple[int, int] = (0, -1)
 _silent: dict[str, waiting.Deadline] = {}
+_waited: dict[str, float] = {}
 _left: list[int] = []
 """Which mounts may not answer; by which process the table of mounts is watched, and its descriptor; until when which
-mounts are not asked; forks left behind."""
+mounts are not asked by the next run; for how many seconds this run has waited for which; forks left behind."""
+
+
+def begin_run() -> None:
+    """A run begins, such as an apply or a look of the watchdog: what was silent before may be asked again. A process
+    that does one thing is one run, and need not say so."""
+    _waited.clear()
+    for mount in [mount for mount, until in _silent.items() if until.over]:
+        del _silent[mount]
 
 
 def mount_of(path: Path | str) -> str:
@@ -145,21 +158,26 @@ def ask(path: Path | str, work: Callable[[], T], wait: float = WAIT_SECONDS) -> 
     """What `work`, which concerns `path`, returns or raises; in a fork where that file system may not answer.
 
     `work` may be cut short, and what it returns or raises can be pickled. Raises BadInput that names `path` when there
-    is no answer within `wait` seconds, or there was none a moment ago.
+    is no answer within `wait` seconds; at once when this run has waited for that file system for `RUN_SECONDS`, or in
+    vain.
     """
     mount = mount_of(path)
     if not mount:
         return work()
-    silent = _silent.get(mount)
-    answer = _in_fork(work, wait) if silent is None or silent.over else None
+    answer = None
+    waited = _waited.get(mount, 0.0)
+    if mount not in _silent and waited < RUN_SECONDS:
+        milliseconds = waiting.stopwatch()
+        answer = _in_fork(work, min(wait, RUN_SECONDS - waited))
+        _waited[mount] = waited + max(0.0, milliseconds() / 1000 - SWIFT_SECONDS)
+        if answer is None:
+            _silent[mount] = waiting.within(SILENT_SECONDS)
     if answer is None:
-        _silent[mount] = waiting.within(SILENT_SECONDS)
         raise bad_input(
             str(path),
             f"{mount} does not answer (network file system?)",
             f"see to that mount, or put the file on a disk of this host: findmnt {mount}",
         )
-    _silent.pop(mount, None)
     done, value = pickle.loads(answer)  # what our own fork wrote
     if not done:
         raise value

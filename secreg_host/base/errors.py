@@ -48,6 +48,10 @@ class Note(Problem):
     """Nothing is wrong, but there is something to know or to do, such as a restart when it suits."""
 
 
+class Later(Problem):
+    """Something that can't be done at the moment, and is tried again without anybody's doing."""
+
+
 class SecregError(Exception):
     """Something failed: a message of one line, and a hint that says what to do. Both are masked as a problem's."""
 

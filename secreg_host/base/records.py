@@ -30,7 +30,12 @@ REPORT: dict[Any, Shape] = {
     "sources": [TEXT],
     "checked": TEXT,
     "users": TEXT,
+    "count": NUMBER,
+    "changes": {str: NUMBER},
 }
+MILD = ("warning", "pending")
+"""Kinds of findings for which nothing is held back, and all of what serves is as it should be."""
+
 WRITTEN: dict[Any, Shape] = {str: [TEXT]}
 PENDING: list[Any] = [{"version": int, "path": TEXT, "mode": int, "before": (TEXT, type(None))}]
 

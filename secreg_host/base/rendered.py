@@ -15,11 +15,16 @@ from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
 
 LINE = re.compile(r"([0-9a-f]{64})  (/.+)")
-HEADER = b"# Written by secure-registry setup;"
-"""How each unit begins."""
+OF_0_1 = {
+    "nginx": "87373b7169d315a78444de3bd15b67879df22158e4c5f9543690f74f69015785",
+    "auth": "c0f30efee9a309ec4c8a5bc91d3bfb608324103345394e6671e5647a9b0e8b1a",
+    "registry@": "2f7a364082906e909d2456914727164bd19b2ba3d65e07b001c87359fddb495f",
+}
+"""What version 0.1 rendered, which kept no record and knows none of ours: secure-registry-NAME.service, as SHA-256 of
+what `_without_host` leaves of it."""
 
-FIRST = ("nginx", "auth", "registry@")
-"""What version 0.1 rendered, which kept no record: secure-registry-NAME.service."""
+PROGRAM = re.compile(rb'^ExecStart=("[^"\n]*"|\S+)', re.MULTILINE)
+STORAGE = re.compile(rb"^RequiresMountsFor=([^\n]*)\n(.*?)^ReadWritePaths=\1\n", re.MULTILINE | re.DOTALL)
 
 
 class Rendered:
@@ -32,23 +37,19 @@ class Rendered:
         for line in utf8.shown(data or b"").splitlines():
             if found := LINE.fullmatch(line):
                 self.digests.setdefault(found[2], []).append(found[1])
-        if data is None:
-            self._adopt()
 
-    def _adopt(self) -> None:
-        """Take over what version 0.1 rendered, known by its name and its first line."""
-        for name in FIRST:
-            path = self.paths.units / f"secure-registry-{name}.service"
-            data = None if path.is_symlink() else reading.content(path)
-            if data is not None and data.startswith(HEADER):
-                self.digests[str(path)] = [digest(data)]
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where files are, or were, that the program rendered."""
+        first = (self.paths.units / f"secure-registry-{name}.service" for name in OF_0_1)
+        return tuple(dict.fromkeys((*map(Path, self.digests), *filter(self.has, first))))
 
     def has(self, path: Path) -> bool:
         """Whether what stands at `path` is as it was rendered. A link never is."""
         if path.is_symlink():
             return False
         data = reading.content(path)
-        return data is not None and digest(data) in self.digests.get(str(path), [])
+        return data is not None and (digest(data) in self.digests.get(str(path), []) or _of_0_1(path.name, data))
 
     def record(self, new: Mapping[Path, bytes]) -> None:
         """Remember `new`. Called before it is written: a crash in between leaves files that count as rendered."""
@@ -69,3 +70,14 @@ class Rendered:
         data = "".join(lines).encode()
         if (reading.content(self.paths.rendered) or b"") != data:
             files.write_own(self.paths.rendered, data)
+
+
+def _of_0_1(name: str, data: bytes) -> bool:
+    """Whether `data` is what version 0.1 rendered as unit `name`, on whatever host."""
+    short = name.removeprefix("secure-registry-").removesuffix(".service")
+    return digest(_without_host(data)) == OF_0_1.get(short)
+
+
+def _without_host(unit: bytes) -> bytes:
+    """A unit of version 0.1 without what depends on the host: where its program and the images are."""
+    return STORAGE.sub(rb"\2", PROGRAM.sub(b"ExecStart=", unit, count=1), count=1)

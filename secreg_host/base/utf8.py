@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from secreg_host.base.errors import bad_input
@@ -9,9 +10,12 @@ from secreg_host.base.errors import bad_input
 BOM = "\ufeff"
 """With it some editors begin a file; it is no part of the text."""
 
+MARKS_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 HINT = "save the file as UTF-8"
+UTF_16 = "is UTF-16, as > of PowerShell writes it, not UTF-8 text"
 
 
 def text(data: bytes, where: str) -> str:
@@ -21,7 +25,9 @@ def text(data: bytes, where: str) -> str:
 
 def exact(data: bytes, where: str, hint: str = HINT) -> str:
     """The same with the mark, for an edit: encoded again it is `data`. Raises BadInput with `where`:LINE and `hint` for
-    what is no UTF-8, and for a NUL, which no text has: UTF-16 has many, and programs in C end at the first."""
+    what is no UTF-8, and for a NUL, which no text has, and at which programs in C end."""
+    if is_utf16(data):
+        raise bad_input(f"{where}:1", UTF_16, hint)
     try:
         found, at, what = data.decode(), data.find(b"\0"), "holds a NUL byte, so it is no text"
     except UnicodeDecodeError as error:
@@ -30,6 +36,14 @@ def exact(data: bytes, where: str, hint: str = HINT) -> str:
         line = data.count(b"\n", 0, at) + 1
         raise bad_input(f"{where}:{line}", what, hint)
     return found
+
+
+def is_utf16(data: bytes) -> bool:
+    """Whether `data` is UTF-16: it begins with a byte order mark of that (RFC 2781) and has ASCII characters, which are
+    two bytes each, one of them NUL; or has nothing else."""
+    pairs = (data[::2], data[1::2]) if len(data) % 2 == 0 else (b"", b"")
+    doubled = any(all(one) and other and not any(other) for one, other in (pairs, pairs[::-1]))
+    return doubled or (data.startswith(MARKS_16) and (b"\0" in data or data in MARKS_16))
 
 
 def is_text(found: str) -> bool:

@@ -21,7 +21,7 @@ from secreg_host.base.process import find_program
 from secreg_host.clients import edits, owned, served, trust_containerd, trust_k3s, trust_podman, trust_system
 from secreg_host.clients.docker import docker as daemon
 from secreg_host.clients.docker import dockerd
-from secreg_host.clients.docker.dockerd import Manager
+from secreg_host.clients.docker.dockerd import ENDLESS, Manager, Patience
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -60,7 +60,7 @@ RECORD: dict[Any, records.Shape] = {
     "declined": bool,
     "chosen": {str: str},
     "files": {str: {str: str}},
-    "docker": {"failed": str, "path": str, "variable": str, "mine": MINE, "problem": [str]},
+    "docker": {"failed": str, "path": str, "variable": str, "mine": MINE, "problem": [str], "proven": str},
     "k3s": (MINE, type(None)),
 }
 NAMES = (DOCKER, *(client.name for client in OTHERS))
@@ -110,11 +110,11 @@ class Trust:
         return self.served is not None and self.served.ca is not None and self.served.ca.strip() in (own or b"")
 
     # --- doing it ---
-    def follow(self) -> tuple[Problem, ...]:
+    def follow(self, patience: Patience = ENDLESS) -> tuple[Problem, ...]:
         """Bring every client that trusts us up to what is served now; what the administrator should know."""
         for folder in self._places():
             temporary.sweep(folder)
-        found = list(self._caught(self._docker))
+        found = list(self._caught(partial(self._docker, patience)))
         for client in OTHERS:
             chosen = self.record.get("chosen", {}).get(client.name)
             if chosen:
@@ -137,7 +137,7 @@ class Trust:
         found: list[Problem] = []
         if not names or DOCKER in names:
             self._save("declined", value=False)
-            self._save(DOCKER, replace(self._docker_record(), failed="", problem=None).as_json())
+            self._save(DOCKER, replace(self._docker_record(), failed="", problem=None, proven="").as_json())
             if self.settings is not None and self.settings.docker_trust == "none" and DOCKER in names:
                 said = "DOCKER_TRUST=none, so Docker is left as it is"
                 found.append(Problem(str(self.paths.conf), said, "set DOCKER_TRUST=ca; then: secure-registry reload"))
@@ -177,7 +177,7 @@ class Trust:
     def _docker_record(self) -> daemon.Record:
         return daemon.Record.from_json(self.record.get(DOCKER, {}))
 
-    def _docker(self) -> tuple[Problem, ...]:
+    def _docker(self, patience: Patience = ENDLESS) -> tuple[Problem, ...]:
         wanted: tuple[str, ...] = ()
         own: dict[Path, bytes] = {}
         problems: tuple[Problem, ...] = ()
@@ -197,8 +197,8 @@ class Trust:
         if self.manager is None and wanted:
             hint = f'add to "insecure-registries" of {self.paths.docker}/daemon.json: {", ".join(wanted)}'
             return (*problems, Problem(DOCKER, "is left alone where systemd does not run", hint))
-        if wanted or record.target is not None:  # else it is not even looked at: one that is starting is waited for
-            engine = daemon.Docker(self.paths, self.manager)
+        if wanted or record.target is not None:
+            engine = daemon.Docker(self.paths, self.manager, patience=patience)
             problems += engine.follow(record, wanted, lambda new: self._save(DOCKER, new.as_json()))
         return (*problems, *(dockerd.left_alone(self.paths, self.manager) if mode != "none" else ()))
 

@@ -139,6 +139,8 @@ def _tell(host: Host, report: Report) -> None:
     printing.password(host, report)
     if report.served is not None:
         print(f"secure-registry {looking.one_line(report, report.served)}")
+        if not report.count:
+            print(printing.users(report.count, report.findings))
         print(f"log in with: {looking.login_hint(report.served)}", flush=True)
 
 
@@ -169,7 +171,7 @@ def reload(paths: Paths) -> Report:
 
     Raises SecregError when none runs, when it ends meanwhile, or has not seen them after `RELOAD_SECONDS`.
     """
-    before = reports.load(paths).generation
+    before = reports.load(paths)
     _signal(paths, signal.SIGHUP)
     for _ in waiting.looks(RELOAD_SECONDS, 0.02):
         if not pid_of(paths):
@@ -177,7 +179,7 @@ def reload(paths: Paths) -> Report:
         report = reports.load(paths)
         # one without a generation is of a check that somebody else made: of the same files, but nothing serves them yet
         if report.generation and report.fingerprint == sources.fingerprint(paths, report.sources):
-            return replace(report, changed=report.generation != before)
+            return replace(report, changed=report.changes != before.changes)
     waited = f"the instance below {paths.root} has not taken over what changed after {RELOAD_SECONDS:.0f} s"
     raise SecregError(waited, f"see what it says where it was started; or: secure-registry status --root {paths.root}")
 

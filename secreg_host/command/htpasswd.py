@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from secreg_host.base import files, quoting, reading
+from secreg_host.base import files, quoting, reading, utf8
 from secreg_host.base.errors import Exit, SecregError, bad_input
 from secreg_host.base.reserve import Reserve
 from secreg_host.formats import hashoptions, users
@@ -130,7 +130,7 @@ def run(
         print(line, file=stdout)
         return Exit.DONE
     with files.exclusively(place.lock):
-        before = b"" if args.create else reading.read(request.file, reading.HTPASSWD) or b""
+        before = b"" if args.create else _content(request.file)
         known = users.has_line(before, request.user)
         files.rewrite(request.file, users.with_line(before, request.user, line.encode()))
     print(f"{'Updating' if known else 'Adding'} password for user {request.user}", file=stdout)
@@ -139,6 +139,14 @@ def run(
 
 def _who(file: Path) -> str:
     return f"see who is: cut -d: -f1 {quoting.shell(file)}"
+
+
+def _content(path: Path) -> bytes:
+    """What the file holds. Raises BadInput for UTF-16, in which no line of ours would be one."""
+    data = reading.read(path, reading.HTPASSWD) or b""
+    if utf8.is_utf16(data):
+        raise bad_input(str(path), utf8.UTF_16, f"{utf8.HINT}; or begin a new one: -c")
+    return data
 
 
 def _require(path: Path) -> None:
@@ -166,7 +174,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
     if request.file is None:
         raise bad_input("-D", "it does not go with -n", "leave -n out")
     with files.exclusively(place.lock):
-        data = reading.read(request.file, reading.HTPASSWD) or b""
+        data = _content(request.file)
         after = users.with_line(data, request.user, None)
         if after == data:
             raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))
@@ -178,7 +186,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
 def _verify(request: Request, password: str, stdout: TextIO) -> Exit:
     if request.file is None:
         raise bad_input("-v", "it does not go with -n", "leave -n out")
-    found, _ = users.parse(reading.read(request.file, reading.HTPASSWD) or b"", str(request.file))
+    found, _ = users.parse(_content(request.file), str(request.file))
     user = next((user for user in found if user.name == request.user), None)
     if user is None:
         raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))

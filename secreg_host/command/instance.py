@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
@@ -28,6 +29,13 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from secreg_host.services.unitservices import UnitServices
+
+
+class Counted(NamedTuple):
+    """What came of letting users count: what is wrong with them, and how many can log in (None: it does not run)."""
+
+    findings: tuple[Finding, ...]
+    number: int | None
 
 
 class Instance(Protocol):
@@ -59,11 +67,12 @@ class Instance(Protocol):
     def reload(self, doing: str) -> Report:
         """Let what /etc says serve, for whoever is `doing` something; how that went."""
 
-    def let_users_count(self) -> tuple[Finding, ...]:
-        """Let .htpasswd, which was just written, count when this returns; what is wrong with it."""
+    def let_users_count(self) -> Counted:
+        """Let .htpasswd, which was just written, count when this returns."""
 
-    def follow(self, generation: Generation) -> tuple[Finding, ...]:
-        """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply."""
+    def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
+        """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply, whose
+        users are looked after `meanwhile`."""
 
     def tell(self, report: Report) -> None:
         """Tell the administrator's own programs what is new in `report`, without waiting for them."""
@@ -131,15 +140,15 @@ class ByUnits:
         self.tell(report)
         return report
 
-    def let_users_count(self) -> tuple[Finding, ...]:
+    def let_users_count(self) -> Counted:
         users = Users(self.host, self.services)
         users.take_over()
-        return users.findings
+        return Counted(users.findings, None if users.counted is None else users.counted.count(b"\n"))
 
-    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+    def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         from secreg_host.clients import following
 
-        return following.follow(self.host, self.services.systemd, generation)
+        return following.follow(self.host, self.services.systemd, generation, meanwhile)
 
     def tell(self, report: Report) -> None:
         for wrong in hooks.launch(self.host.paths, report.told):
@@ -194,11 +203,13 @@ class InForeground:
     def reload(self, doing: str) -> Report:
         return foreground.reload(self.host.paths)
 
-    def let_users_count(self) -> tuple[Finding, ...]:
-        found = foreground.reload(self.host.paths).findings if self.running() else ()
-        return tuple(finding for finding in found if finding.part == users.NAME)
+    def let_users_count(self) -> Counted:
+        if not self.running():
+            return Counted((), None)
+        report = foreground.reload(self.host.paths)
+        return Counted(tuple(finding for finding in report.findings if finding.part == users.NAME), report.count)
 
-    def follow(self, generation: Generation) -> tuple[Finding, ...]:
+    def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         """There are none: it is somebody's own instance, or systemd does not run."""
         return ()
 

@@ -105,7 +105,7 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
     """The users in the bytes of an htpasswd file, and a problem for each line that can't be used.
 
     Blank lines and comments are passed over; of two lines for one user the first counts, as nginx does it. After
-    `TOLD` bad lines, the others are told as one.
+    `TOLD` bad lines, the others are told as one; and that the file is UTF-16 is one, too, whatever was added to it.
     """
     found: dict[str, User] = {}
     problems: list[Problem] = []
@@ -131,6 +131,8 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
                 "see whether it is the right file; each line is USER:HASH",
             )
         )
+    if utf8.is_utf16(data):
+        problems = [Problem(where, utf8.UTF_16, f"none of the users in it can log in; {utf8.HINT}")]
     return tuple(found.values()), tuple(problems)
 
 

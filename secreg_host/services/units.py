@@ -162,7 +162,7 @@ def links(host: Host) -> tuple[Problem, ...]:
 def remove(host: Host) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Remove every unit that is as `write` wrote it: which, and which are not and therefore stay."""
     rendered = Rendered(host.paths)
-    there = [path for path in map(Path, rendered.digests) if os.path.lexists(path)]
+    there = [path for path in rendered.places if os.path.lexists(path)]
     gone = tuple(path for path in there if rendered.has(path))
     for path in gone:
         with files.explained(path, "remove"):

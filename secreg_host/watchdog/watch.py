@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import marks, records, waiting
+from secreg_host.base import distant, marks, records, waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
@@ -145,6 +145,7 @@ class Watcher:
 
     def look(self, *, periodic: bool) -> None:
         """Try again what failed, when its time has come; else see whether anything changed."""
+        distant.begin_run()
         due = retries.load(self.paths)
         if due is not None and due.seconds(time.time()) == 0 and (periodic or due != self.retried):
             log.debug("what failed is tried again, %d times so far", due.tries)
@@ -165,7 +166,7 @@ class Watcher:
             self.outcome = f"the last reload failed: {error.message}"
         else:
             found = records.peek(self.paths.report, records.REPORT).get("findings", [])
-            held = sorted({finding.get("kind", "") for finding in found} - {"warning"})
+            held = sorted({finding.get("kind", "") for finding in found} - {*records.MILD})
             self.outcome = f"watching; {', '.join(held)}: see secure-registry status" if held else "watching"
 
     def compare(self, *, periodic: bool) -> None:

@@ -6,6 +6,7 @@ A container keeps its process through all of it."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -129,6 +130,57 @@ def test_docker_that_is_installed_later_is_told(host: Host) -> None:
     machine.wait_for("its entries", lambda: {NAME, f"{SIX}:443", machine.address} <= host.shown())
     assert clients.Docker(machine, host.password).login(NAME) is None
     clients.prepare(machine)
+    host.start_container()
+
+
+GATE = "/run/go"
+
+
+def listening_on(host: Host, port: int) -> None:
+    """An edit by which everything is reached by another port, once that serves."""
+    host.edit("nginx.conf", "listen 443 ssl;", f"listen 443 ssl;\n        listen {port} ssl;")
+    machine = host.machine
+    ask = ("curl", "-sk", f"https://127.0.0.1:{port}/ca.crt")
+    machine.wait_for(f"port {port}", lambda: machine.run(*ask, check=False).returncode == 0)
+
+
+def hurried(host: Host, said: str, patience: float) -> None:
+    """A few applies: each says of dockerd what is `said`, and together they take less than one that waits for it."""
+    began = time.monotonic()
+    for _ in range(4):
+        done = host.command("reload")
+        assert done.returncode == 0 and f"pending: docker.service: {said}" in done.stderr, done.stderr
+    assert time.monotonic() - began < 4 * patience
+
+
+def test_edits_do_not_wait_for_docker(host: Host) -> None:
+    """One that starts or hangs; as soon as it is well it is told, by itself. What it has taken over needs no answer."""
+    machine = host.machine
+    assert host.command("reload").returncode == 0
+    before = machine.read(f"{ETC}/nginx.conf")
+    machine.write(DROP_IN, f"[Service]\nExecStartPre=/bin/sh -c 'until [ -e {GATE} ]; do sleep 0.1; done'\n")
+    machine.run("sh", "-c", "systemctl daemon-reload; systemctl restart --no-block docker")
+    machine.wait_for("its start", lambda: machine.unit_state("docker.service") == "activating")
+    assert host.command("reload").stderr == ""
+    listening_on(host, 7443)
+    hurried(host, "is starting", 20)
+    machine.run("sh", "-c", f"touch {GATE}")
+    machine.wait_unit("docker.service")
+    machine.wait_for("its entries", lambda: f"{NAME}:7443" in host.shown(), 90)
+
+    pid = host.pid("docker")
+    machine.run("kill", "-STOP", str(pid))
+    assert host.command("reload").stderr == ""
+    listening_on(host, 8443)
+    hurried(host, "does not answer", 5)
+    assert "does not answer" in host.command("status").stdout
+    machine.run("kill", "-CONT", str(pid))
+    machine.wait_for("its entries", lambda: f"{NAME}:8443" in host.shown(), 90)
+    machine.wait_for("nothing pending", lambda: "pending" not in host.command("status").stdout, 90)
+
+    host.put("nginx.conf", before)
+    machine.wait_for("the end of them", lambda: not {f"{NAME}:7443", f"{NAME}:8443"} & host.shown())
+    machine.run("sh", "-c", f"rm {DROP_IN}; systemctl daemon-reload")
     host.start_container()
 
 

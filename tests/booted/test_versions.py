@@ -33,3 +33,7 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
         host.reboot()
         host.wait_for("the registry", lambda: registry.status_of("/v2/", user="docker") == "200", 60)
         assert registry.status_of("/v2/", user="guest:chaos") == "401"
+    units = ["sh", "-c", "ls -d /etc/systemd/system/secure-registry*"]
+    assert ".bak-" not in host.run(*units).stdout, "units of either version are no edits"
+    host.run("apt-get", "purge", "--yes", "secure-registry")
+    assert host.run(*units, check=False).stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 
@@ -83,6 +84,8 @@ def test_a_removed_user_is_out_within_a_second_without_a_command(watched: Regist
     watched.expected.append("weak hash")
     machine.run("sed", "-i", "/^alice:/d", f"{ETC}/.htpasswd")
     machine.wait_for("her end", lambda: watched.status_of("/v2/", user="alice:secret-of-alice") == "401", SECONDS)
+    told = re.compile(r"nothing to change\nserving: users\b.* since .*\n1 user can log in\n")
+    machine.wait_for("what the watchdog did is told", lambda: told.fullmatch(watched.command("reload").stdout))
 
 
 def test_half_a_pair_is_waited_for(watched: Registry) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from secreg_host.host.host import Host
+from secreg_host.services import units
 from tests.real.program import CHECKOUT, OLD, unpacked
 
 WRITE = """
@@ -118,3 +120,40 @@ def test_each_reads_the_records_of_the_other(old: Path, tmp_path: Path) -> None:
                 assert (len(told), added) == (3, ["a"])
                 made = of_old if writer == old else generation if reader == CHECKOUT else None
                 assert found == expected | {"generation": made}
+
+
+UNITS = """
+account = lambda name: Account(f"secure-registry{name}", 1, 1)
+host = Host(Paths(Path("/")), Accounts(*map(account, ("-nginx", "-auth", ""))))
+find, parts, settings = module("host"), module("parts"), module("settings").Settings()
+hosts = (("/usr/sbin/nginx", "/var/lib/secure-registry/storage"), ("/opt/an nginx", "/srv/x y"), ("/n", None))
+for nginx, storage in hosts:
+    find.nginx, find.registry = lambda _: Path(nginx), lambda _: Path("/usr/bin/docker-registry")
+    parts.settings_of = lambda _: settings
+    of_registry = parts.Part({}, {"root": storage}, ())
+    made = module("units").render(host, {parts.SETTINGS: None, parts.REGISTRY: of_registry})
+    print(json.dumps({path.name: data.decode() for path, data in made.items()}))
+"""
+
+
+def test_units_of_the_old_program_are_no_edits(old: Path, host: Host) -> None:
+    """After a downgrade they stand in the place of ours, which are on record: they are replaced, and not kept."""
+    argv = [sys.executable, "-IBc", BEGIN + UNITS, str(old), str(host.paths.root / "none")]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    host.paths.units.mkdir(parents=True)
+    host.paths.state.mkdir(parents=True)
+    for line in done.stdout.splitlines():
+        theirs = {host.paths.units / name: text.encode() for name, text in json.loads(line).items()}
+        assert len(theirs) == 3
+        units.write(host, dict.fromkeys(theirs, b"ours\n"))
+        for path, data in theirs.items():
+            path.write_bytes(data)
+        assert set(units.remove(host)[0]) == set(theirs)
+        for path, data in theirs.items():
+            path.write_bytes(data.replace(b"LimitCORE=0\n", b""))
+        assert units.write(host, dict.fromkeys(theirs, b"ours\n")) is True
+        kept = list(host.paths.units.glob("*.bak-*"))
+        assert len(kept) == 3, "what somebody edited is kept"
+        for path in kept:
+            path.unlink()

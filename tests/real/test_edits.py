@@ -377,16 +377,59 @@ def test_a_file_from_elsewhere_that_nginx_conf_includes_is_followed(serving: Ins
     assert serving.ask("/").headers["X-Mine"] == "two"
 
 
-def test_a_reload_of_an_instance_ends_when_it_serves_and_says_what_is_wrong(serving: Instance) -> None:
+SINCE = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
+
+def test_a_reload_of_an_instance_ends_when_it_serves_and_says_what_is_so(serving: Instance) -> None:
+    """Also when somebody else has just let it serve."""
     good = serving.edit("nginx.conf", REGISTRY, f"location = /said {{ return 200 new; }} {REGISTRY}")
     done = serving.run("reload")
-    assert (done.returncode, done.stdout, serving.ask("/said").body) == (0, "the changes serve\n", b"new")
+    assert (done.returncode, serving.ask("/said").body) == (0, b"new")
+    assert done.stdout == "the changes serve: nginx\n1 user can log in\n"
+    done = serving.run("reload")
+    assert done.returncode == 0
+    told = rf"nothing to change\nserving: (nginx|all of it)\b.* {SINCE}\n1 user can log in\n"
+    assert re.fullmatch(told, done.stdout), done.stdout
     serving.edit("nginx.conf", "server_name", "nonsense")
     done = serving.run("reload")
-    assert (done.returncode, done.stdout) == (2, "what served before still serves\n")
+    held = "held back: nginx; what was good of it before still serves\n"
+    assert done.returncode == 2 and done.stdout.startswith(held) and done.stdout.endswith("\n1 user can log in\n")
     assert f"rejected: {serving.etc}/nginx.conf:" in done.stderr and "unknown directive" in done.stderr
     serving.write("nginx.conf", good)
     assert serving.run("reload").returncode == 0
+    done = serving.run("gencert")
+    assert done.stdout.endswith("\nthe changes serve: certificate\n1 user can log in\n"), done.stdout
+    assert re.search(rf"\nserving: (certificate|all of it)\b.* {SINCE}\n", serving.run("setup").stdout)
+
+
+def test_it_is_told_who_can_log_in(serving: Instance) -> None:
+    """Users never go back to what was before: not those of a file that is empty, of UTF-16 or away."""
+    text = (serving.etc / ".htpasswd").read_text()
+    told: dict[bytes | None, str] = {
+        b"": "holds no user",
+        text.encode("utf-16"): ".htpasswd: is UTF-16, ",
+        None: ".htpasswd: does not exist",
+    }
+    for data, said in told.items():
+        serving.write(".htpasswd", text)
+        assert serving.run("reload").stdout.endswith("\n1 user can log in\n")
+        if data is None:
+            (serving.etc / ".htpasswd").unlink()
+        else:
+            serving.write(".htpasswd", data)
+        first, again = serving.run("reload"), serving.run("reload")
+        already = rf"nothing to change\nserving: (users|all of it)\b.* {SINCE}\nnobody can log in\n"
+        assert re.fullmatch(f"the changes serve: users\nnobody can log in\n|{already}", first.stdout), first.stdout
+        assert re.fullmatch(already, again.stdout), again.stdout
+        assert said in first.stderr and said in again.stderr and {first.returncode, again.returncode} == {2}
+        assert serving.ask("/v2/", user="docker").status == 401
+    serving.edit("nginx.conf", "server_name", "nonsense")
+    assert serving.run("reload").stdout.startswith("held back: nginx; ")
+    done = serving.run("htpasswd", "-cbB", "alice", "secret")
+    assert done.stdout == (
+        "Adding password for user alice\n1 user can log in\nheld back: nginx; see: secure-registry status\n"
+    )
+    assert serving.ask("/v2/", user="alice", password="secret").status == 200
 
 
 def _workers(instance: Instance) -> set[str]:

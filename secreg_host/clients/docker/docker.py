@@ -19,7 +19,7 @@ from secreg_host.base.paths import Paths
 from secreg_host.clients import edits
 from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.docker.daemonjson import DaemonJson
-from secreg_host.clients.docker.dockerd import Dockerd, Manager, Proof
+from secreg_host.clients.docker.dockerd import ENDLESS, Dockerd, Manager, NotNow, Patience, Proof
 from secreg_host.clients.docker.dockerflags import Flags, Target
 from secreg_host.clients.docker.dockerinfo import UNIT
 from secreg_host.clients.edits import Kind, Mine, Original
@@ -29,16 +29,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """What we did to the daemon: where our entries are, and a failure that is not tried again."""
+    """What we did to the daemon: where our entries are, a failure that is not tried again, and a digest of what dockerd
+    was seen to have taken over last."""
 
     target: Target | None = None
     mine: Mine | None = None
     failed: str = ""
     problem: Problem | None = None
+    proven: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON values, which `from_json` takes."""
-        found: dict[str, Any] = {"failed": self.failed}
+        found: dict[str, Any] = {"failed": self.failed, "proven": self.proven}
         if self.target is not None and self.mine is not None:
             found |= {"path": str(self.target.path), "variable": self.target.variable, "mine": self.mine.as_json()}
         if self.problem is not None:
@@ -52,17 +54,21 @@ class Record:
         known = mine is not None and {"path", "variable"} <= set(found)
         target = Target(Path(found["path"]), found["variable"]) if known else None
         problem = Problem(*found["problem"]) if len(found.get("problem", ())) == 3 else None
-        return Record(target, mine if known else None, found.get("failed", ""), problem)
+        return Record(target, mine if known else None, found.get("failed", ""), problem, found.get("proven", ""))
 
 
 class Docker:
     """What we put into the files of the daemon of the host below `paths`; ask: see Dockerd."""
 
     def __init__(
-        self, paths: Paths, manager: Manager | None, ask: Callable[[Path], dict[str, Any]] | None = None
+        self,
+        paths: Paths,
+        manager: Manager | None,
+        ask: Callable[[Path], dict[str, Any]] | None = None,
+        patience: Patience = ENDLESS,
     ) -> None:
         self.paths = paths
-        self.dockerd = Dockerd(paths, manager, ask)
+        self.dockerd = Dockerd(paths, manager, ask, patience)
         self.undone: Record | None = None
 
     def follow(self, record: Record, wanted: tuple[str, ...], save: Callable[[Record], None]) -> tuple[Problem, ...]:
@@ -90,7 +96,7 @@ class Docker:
             target = self._target(record) if self.dockerd.engine else record.target
         except BadInput:
             if record.mine is not None:  # our entries would keep dockerd from starting
-                self._edit(record, record.target, (), save)
+                self._edit(record, record.target, (), save, unasked=True)
             raise
         log.debug("docker: entries in %s: %s", target.path if target else "no file", ", ".join(wanted) or "none")
         if target is None:
@@ -101,7 +107,9 @@ class Docker:
         try:
             if record.target not in (None, target):
                 record, _ = self._edit(record, record.target, (), save)
-            return self._edit(record, target, wanted if self.dockerd.engine else (), save)[1]
+            wanted = wanted if self.dockerd.engine else ()
+            going = not wanted and self.dockerd.patience.endless  # for good: nobody is left to try it again
+            return self._edit(record, target, wanted, save, unasked=going)[1]
         except BadInput:
             raise
         except SecregError as error:
@@ -132,29 +140,37 @@ class Docker:
         return dockerflags.decide(unit, path, in_json=theirs is not None)
 
     def _edit(
-        self, record: Record, target: Target | None, wanted: tuple[str, ...], save: Callable[[Record], None]
+        self,
+        record: Record,
+        target: Target | None,
+        wanted: tuple[str, ...],
+        save: Callable[[Record], None],
+        *,
+        unasked: bool = False,
     ) -> tuple[Record, tuple[Problem, ...]]:
+        """unasked: the file is edited even where dockerd, which is starting, can't be asked."""
         assert target is not None
         seen = edits.read(target.path)
         kind = self._kind(target)
         earlier = record.mine if record.target == target else None
         new, mine = edits.plan(seen.data, earlier, kind, wanted)
         after = Record(target if mine else None, mine)
-        reloads = self.dockerd.running and not target.variable
+        proven = replace(after, proven=marks.digest(repr((target, wanted)).encode(), new or b""))
+        if new == seen.data and record == proven:
+            log.debug("docker: %s is as dockerd was seen to have read it", target.path)
+            return record, ()
+        due = self.dockerd.running or (self.dockerd.starting and not unasked)
+        reloads = due and not target.variable
         shown = self.dockerd.shown() if reloads else frozenset()
         if new == seen.data:
             log.debug("docker: %s is as it should be", target.path)
-            if after != record:
-                save(after)
             if reloads and not set(wanted) <= shown:  # a run was killed before the reload
                 self._proven(Proof(frozenset(wanted)), after, seen, Record(), mine.before if mine else seen.data, save)
-            return after, ()
+            return _saved(proven if reloads else after, record, save), ()
         forgets = self.dockerd.forgets() if reloads else ""
         if forgets and wanted:
             raise bad_input(UNIT, forgets, "set DOCKER_TRUST=ca (verified, needs no reload), or upgrade Docker")
-        if not reading.is_directory(target.path.parent):
-            files.make_directory(target.path.parent, 0o755)
-        self._back_up(seen)
+        self._prepare(seen)
         if reloads and not forgets and not wanted and earlier and DaemonJson(str(target.path)).entries(new) is None:
             self._withdraw(target, earlier, save)
             return Record(), ()
@@ -163,21 +179,21 @@ class Docker:
             save(replace(after, mine=replace(mine, added=added)))
         edits.replace(seen, new)
         save(after)
-        if forgets or (target.variable and self.dockerd.running):
+        if forgets or (target.variable and (self.dockerd.running or self.dockerd.starting)):
             hint = "when it suits: systemctl restart docker (ends containers, unless live-restore is set)"
             said = forgets or "dockerd reads it only when it is restarted"
             return after, (Note(str(target.path), f"is changed; {said}", hint),)
-        if not reloads and self.dockerd.engine is not None:
+        if not reloads and not target.variable and self.dockerd.engine is not None:
             self.dockerd.engine = self.dockerd.look()  # it may have started, and read the file, just before
             reloads = self.dockerd.running
         if reloads:
             stays = set(DaemonJson(str(target.path)).entries(new) or ())
             back = Record(target, earlier) if earlier else Record()
             proof = Proof((shown & stays) | set(wanted), frozenset(earlier.added if earlier else ()) - stays)
-            if wanted:
-                self._proven(proof, after, edits.read(target.path), back, seen.data, save)
-            else:
+            if not wanted:
                 self.dockerd.reload(proof)
+            elif self._proven(proof, after, edits.read(target.path), back, seen.data, save):
+                return _saved(proven, after, save), ()
         return after, ()
 
     def _proven(
@@ -188,10 +204,11 @@ class Docker:
         back: Record,
         before: bytes | None,
         save: Callable[[Record], None],
-    ) -> None:
-        """Reload; if dockerd does not show what it should, put `before` and its record `back`, and raise."""
+    ) -> bool:
+        """Reload; whether dockerd shows what it should (False: it was stopped). If it runs and does not, put `before`
+        and its record `back`, and raise."""
         try:
-            self.dockerd.reload(proof)
+            return self.dockerd.reload(proof)
         except SecregError as error:
             if seen.data == before:
                 raise
@@ -204,7 +221,8 @@ class Docker:
                 edits.replace(seen, before)
                 save(back)
                 self.dockerd.hang_up()
-            raise SecregError(f"{error.message}; so the change is undone", error.hint) from error
+            kind = NotNow if isinstance(error, NotNow) else SecregError
+            raise kind(f"{error.message}; so the change is undone", error.hint) from error
 
     def _withdraw(self, target: Target, ours: Mine, save: Callable[[Record], None]) -> None:
         """Take out ours, and the list with it. dockerd keeps the list that it has when the file has none, so it reads
@@ -223,7 +241,17 @@ class Docker:
             edits.replace(seen, edits.plan(seen.data, ours, self._kind(target), ())[0])
             save(Record())
 
-    def _back_up(self, seen: edits.Original) -> None:
+    def _prepare(self, seen: edits.Original) -> None:
+        """A copy of the file that is to be edited, or the directory of one that is to be made."""
+        if not reading.is_directory(seen.path.parent):
+            files.make_directory(seen.path.parent, 0o755)
         if seen.data is not None:
             files.make_directory(self.paths.backups, 0o700)
             files.write(self.paths.backups / seen.path.name, seen.data, files.PRIVATE)
+
+
+def _saved(now: Record, before: Record, save: Callable[[Record], None]) -> Record:
+    """`now`, kept unless it is what is kept already."""
+    if now != before:
+        save(now)
+    return now

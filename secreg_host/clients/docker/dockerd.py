@@ -1,6 +1,7 @@
 """The Docker daemon of this host as it runs: how systemd starts it, what it shows, and letting it read its file again.
 
-It is told by SIGHUP through systemd, never restarted, and asked afterwards (what `docker info` prints).
+It is told by SIGHUP through systemd, never restarted, and asked afterwards (what `docker info` prints). Whoever types a
+command waits for it. An apply does not: what can't be had at once is had later, when the watchdog tries again.
 """
 
 from __future__ import annotations
@@ -10,20 +11,28 @@ import signal
 import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from secreg_host.base import reading, waiting
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.base.paths import SNAP_DAEMON_JSON, Paths
 from secreg_host.clients.docker import dockerflags, dockerinfo
 from secreg_host.clients.docker.dockerflags import Unit
-from secreg_host.clients.docker.dockerinfo import UNIT, insecure
+from secreg_host.clients.docker.dockerinfo import UNIT, Silent, insecure
+from secreg_host.watchdog import retries
 
 log = logging.getLogger(__name__)
 
 SNAP = "snap.docker.dockerd.service"
-STARTING_SECONDS, PROOF_SECONDS = 20.0, 10.0
+STARTING_SECONDS, PROOF_SECONDS, SOON_SECONDS = 20.0, 10.0, 1.0
+"""How long whoever types a command waits for a dockerd that is starting; how long it may take to take a change over;
+how long an apply waits for an answer before it leaves that for later."""
+
+STARTING = "is starting, and can't be told yet where the registry is"
+SILENT = "does not answer, so it can't be told where the registry is"
+HINT = "it is told by itself as soon as it can be; if it does not come up: systemctl status docker"
 FORGETFUL = ("23.", "24.")
 """Versions of dockerd that lose "insecure-registries" when they are reloaded while mirrors are set."""
 
@@ -35,14 +44,35 @@ class Manager(Protocol):
     def call(self, method: str, *args: Any) -> Any: ...
 
 
+class NotNow(SecregError):
+    """dockerd can't be asked at the moment."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return (Later(UNIT, self.message, self.hint),)
+
+
 @dataclass(frozen=True)
 class Engine:
-    """dockerd as this host has it; running: it can be told to reload; stale: its unit changed on disk since systemd
-    read it."""
+    """dockerd as this host has it; running: it can be told to reload; starting: it can't yet, or not just now; stale:
+    its unit changed on disk since systemd read it."""
 
     unit: Unit
     running: bool
+    starting: bool = False
     stale: bool = False
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long dockerd is waited for: as long as it takes, or not by an apply, which does `meanwhile` what users wait
+    for."""
+
+    endless: bool = True
+    meanwhile: Callable[[], None] = lambda: None
+
+
+ENDLESS = Patience()
 
 
 @dataclass(frozen=True)
@@ -71,20 +101,28 @@ def left_alone(paths: Paths, manager: Manager | None) -> tuple[Problem, ...]:
 class Dockerd:
     """The daemon of the host below `paths`; ask(path of its socket) returns what `docker info` prints."""
 
-    def __init__(self, paths: Paths, manager: Manager | None, ask: Callable[[Path], dict[str, Any]] | None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        manager: Manager | None,
+        ask: Callable[[Path], dict[str, Any]] | None,
+        patience: Patience,
+    ) -> None:
         self.paths = paths
         self.manager = manager
-        self.ask = ask or dockerinfo.info
+        self.patience = patience
+        self.ask = ask or (dockerinfo.info if patience.endless else partial(dockerinfo.info, seconds=SOON_SECONDS))
         self.engine = self.look()
         self.refused = False
 
     def look(self) -> Engine | None:
-        """dockerd as systemd has it now; one that is starting is waited for."""
+        """dockerd as systemd has it now; one that is starting is waited for by those who can."""
         if self.manager is None:
             return None
-        for _ in waiting.looks(STARTING_SECONDS, 0.1):
+        for _ in waiting.looks(STARTING_SECONDS if self.patience.endless else 0.0, 0.1):
             found = self.manager.unit(UNIT)
-            if found.get("ActiveState") != "activating":  # a SIGHUP before it is ready would end it
+            state = found.get("ActiveState")
+            if not (starting := state in ("activating", "reloading")):  # a SIGHUP before it is ready would end it
                 break
         if found.get("LoadState") != "loaded" or not found.get("ExecStart"):
             return None
@@ -96,16 +134,39 @@ class Dockerd:
             if (data := reading.read(path, reading.SETTINGS)) is not None:
                 given.append((path, data))
         unit = Unit(tuple(found["ExecStart"][0][1]), tuple(found.get("Environment", ())), tuple(given))
-        return Engine(unit, found.get("ActiveState") == "active", bool(found.get("NeedDaemonReload")))
+        return Engine(unit, state == "active", starting, bool(found.get("NeedDaemonReload")))
 
     @property
     def running(self) -> bool:
         """Whether dockerd runs."""
         return self.engine is not None and self.engine.running
 
+    @property
+    def starting(self) -> bool:
+        """Whether dockerd is about to run."""
+        return self.engine is not None and self.engine.starting
+
     def shown(self) -> frozenset[str]:
-        """Its insecure registries."""
-        return insecure(self.ask(self.socket))
+        """Its insecure registries. Raises SecregError when it can't be asked, NotNow where that is tried again."""
+        return insecure(self._info())
+
+    def _info(self) -> dict[str, Any]:
+        if self.starting:
+            raise NotNow(STARTING, HINT)
+        if not self.patience.endless and self._was_silent():
+            raise NotNow(SILENT, HINT)
+        try:
+            return self.ask(self.socket)
+        except Silent as error:
+            if self.patience.endless:
+                raise
+            raise NotNow(SILENT, HINT) from error
+
+    def _was_silent(self) -> bool:
+        """Whether it did not answer a moment ago, and it is not yet time to ask it again: edits do not wait for it."""
+        retry = retries.load(self.paths)
+        silent = retry is not None and any((one.where, one.what) == (UNIT, SILENT) for one in retry.what)
+        return silent and retry is not None and retry.seconds(time.time()) > 0
 
     @property
     def socket(self) -> Path:
@@ -117,7 +178,7 @@ class Dockerd:
 
     def forgets(self) -> str:
         """Why a reload would make it lose the list of others, too; "" if it would not."""
-        said = self.ask(self.socket)
+        said = self._info()
         version = str(said.get("ServerVersion", ""))
         if version.startswith(FORGETFUL) and said["RegistryConfig"].get("Mirrors"):
             return f"Docker {version} loses its insecure registries when it is reloaded while registry-mirrors are set"
@@ -132,16 +193,19 @@ class Dockerd:
         self.manager.call("KillUnit", UNIT, "main", signal.SIGHUP.value)
         return True
 
-    def reload(self, proof: Proof) -> None:
-        """SIGHUP, then wait until dockerd shows what it should. Raises SecregError with its reason."""
+    def reload(self, proof: Proof) -> bool:
+        """SIGHUP, then wait until dockerd shows what it should; False: it does not run any more, so it shows nothing.
+        Raises SecregError with its reason."""
         began = time.time()
         if not self.hang_up():
-            return
-        for _ in waiting.looks(PROOF_SECONDS, 0.1):
+            if self.starting:
+                raise NotNow(STARTING, HINT)
+            return False
+        for _ in waiting.looks(PROOF_SECONDS, 0.1, self.patience.meanwhile):
             silent: SecregError | None = None
             try:
                 if proof.holds(self.shown()):
-                    return
+                    return True
             except SecregError as error:
                 silent = error
             if said := dockerinfo.last_error(began):

@@ -15,11 +15,17 @@ from secreg_host.base.errors import SecregError
 
 UNIT = "docker.service"
 ASK_SECONDS = 5.0
+"""How long an answer is waited for by whoever can wait."""
+
 REFUSAL = re.compile(
     r'level=error msg="(?:Error reconfiguring the daemon: )?'
     r'((?<=daemon: ).*|unable to configure the Docker daemon.*|file configuration validation failed.*)"'
 )
 """What dockerd says when it does not take a configuration over: read in 20.10 and 26.1 (cmd/dockerd, daemon/reload)."""
+
+
+class Silent(SecregError):
+    """dockerd runs, and does not answer: it is stopped (SIGSTOP), hangs, or has too much to do."""
 
 
 def last_error(since: float) -> str:
@@ -38,16 +44,21 @@ def insecure(said: dict[str, Any]) -> frozenset[str]:
     return frozenset(name for name, index in indexes.items() if not index.get("Secure", True))
 
 
-def info(path: Path) -> dict[str, Any]:
-    """What `docker info` prints: GET /info on dockerd's socket. Raises SecregError when it does not answer."""
+def info(path: Path, seconds: float = ASK_SECONDS) -> dict[str, Any]:
+    """What `docker info` prints: GET /info on dockerd's socket. Raises SecregError when nobody listens there, or what
+    is said is no answer, and Silent when none comes within `seconds`."""
     try:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as link:
-            link.settimeout(ASK_SECONDS)
+            link.settimeout(seconds)
             link.connect(str(path))
             connection = http.client.HTTPConnection("docker")
             connection.sock = link
             connection.request("GET", "/info")
             found = json.load(connection.getresponse())
+    except (TimeoutError, BlockingIOError) as error:  # the second when too many wait already (connect(2))
+        raise Silent(
+            f"dockerd does not answer on {path} within {seconds:.0f} s", "see: systemctl status docker"
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise SecregError(f"dockerd does not answer on {path}: {error}", "see: systemctl status docker") from error
     return found if isinstance(found, dict) else {}

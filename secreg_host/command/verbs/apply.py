@@ -16,6 +16,9 @@ from secreg_host.command.call import Call
 
 log = logging.getLogger(__name__)
 
+LEVELS = {"warning": logging.WARNING, "waiting": logging.INFO, "pending": logging.INFO}
+"""How loud the journal is told of findings of each kind; of others as of errors."""
+
 ABOUT = "one apply, as the units run it"
 
 
@@ -41,6 +44,8 @@ def run(call: Call) -> int:
 def _record(report: Report, *, all_of_them: bool) -> None:
     """Findings, one entry of the journal each: those that are new, or all."""
     for finding in report.findings if all_of_them else report.fresh:
-        level = {"warning": logging.WARNING, "waiting": logging.INFO}.get(finding.kind, logging.ERROR)
+        level = {"warning": logging.WARNING, "waiting": logging.INFO, "pending": logging.INFO}.get(
+            finding.kind, logging.ERROR
+        )
         entry = journal.entry({"kind": finding.kind, **finding.facts})
         log.log(level, f"{finding.kind}: {finding.problem}", extra=entry)

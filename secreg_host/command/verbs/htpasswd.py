@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from secreg_host.apply import report as reports
 from secreg_host.base import files, marks, reserve
 from secreg_host.base.errors import Exit
 from secreg_host.base.snapshot import Snapshot
@@ -42,6 +43,9 @@ def run(call: Call) -> int:
     )
     if code != Exit.DONE or marks.mark(paths.htpasswd) == before:
         return code
-    found = one.let_users_count()
+    found, count = one.let_users_count()
     printing.findings(found)
+    print("it counts when the registry runs" if count is None else printing.users(count, found))
+    if count is not None and (back := printing.held_back(reports.load(paths))):
+        print(f"held back: {', '.join(back)}; see: secure-registry status")
     return Exit.DEGRADED if any(finding.kind == "unproven" for finding in found) else Exit.DONE

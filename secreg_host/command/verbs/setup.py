@@ -24,7 +24,9 @@ def run(call: Call) -> int:
     one = instance.of(call)
     provision.check(Snapshot(call.paths), call.environment)
     wish = Wish("setup", call.environment, create=True, restore=True)
-    report = apply.apply(Stage(one.host, one.services), wish)
+    report = apply.apply(Stage(one.host, one.services), wish, one.follow)
     printing.provisioned(one.host, report)
-    printing.findings(report.findings)
+    if not report.generation and one.running():  # in another process, which is to take it over
+        report = one.reload("setup")
+    printing.outcome(report)
     return apply.exit_code(report)

@@ -59,7 +59,7 @@ def run(call: Call) -> int:
         return foreground.run(call.host(), call.environment, watching=args.watch)
     one = instance.startable(call)
     provision.check(Snapshot(call.paths), call.environment)
-    report = apply.apply(Stage(one.host, one.services), Wish("start", call.environment, create=True))
+    report = apply.apply(Stage(one.host, one.services), Wish("start", call.environment, create=True), one.follow)
     printing.provisioned(one.host, report)
     printing.findings(report.findings)
     one.start()

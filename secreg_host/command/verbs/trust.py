@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 from secreg_host.base import files
-from secreg_host.base.errors import Exit, Note, SecregError, bad_input
+from secreg_host.base.errors import Exit, Later, Note, SecregError, bad_input
 from secreg_host.clients import trust, trustcheck
 from secreg_host.command import printing
 from secreg_host.command.call import Call
 from secreg_host.generation import generations
 from secreg_host.host.host import Host
+from secreg_host.watchdog import retries
 
 ABOUT = "let Docker and other clients trust the registry; show: a script for other machines"
 ACTIONS = {
@@ -47,6 +48,8 @@ def run(call: Call) -> int:
     with files.lock(host.paths.lock, f"trust {args.action}"):
         install = args.action == "install"
         problems = known.install(args.client, insecure=args.insecure) if install else known.remove(args.client)
+        if later := [problem for problem in problems if isinstance(problem, Later)]:
+            retries.failed(host.paths, later, start=False)
     printing.warnings(problems)
     for line in known.told():
         print(line)

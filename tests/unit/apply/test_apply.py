@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from secreg_host.apply import activate, apply, seen
-from secreg_host.apply.report import findings
+from secreg_host.apply.report import Report, findings
 from secreg_host.apply.seen import Seen
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Exit, Problem, SecregError
+from secreg_host.host.host import Host
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.provision import Provisioned
+from secreg_host.watchdog import retries
 
 
 @pytest.mark.parametrize(("start", "stopped"), [(True, 1), (False, 0)])
@@ -68,3 +70,15 @@ def test_a_lack_of_room_is_no_fault_of_a_file(what: str, counted: str) -> None:
     users: Any = SimpleNamespace(mark="mark")
     every = findings("rejected", "nginx", [Problem("nginx.conf:1", what, "mend it")])
     assert apply._counted_as_seen(seen_now, users, every) == counted
+
+
+def test_what_is_pending_is_tried_again_and_holds_nothing_back(host: Host) -> None:
+    """A dockerd that is starting: the watchdog looks again after pauses that grow, until it was told."""
+    pending = findings("pending", "trust", [Problem("docker.service", "is starting")])
+    report = Report(generation="one", findings=pending)
+    assert (report.rejected, report.warnings, apply.exit_code(report)) == ((), pending, Exit.DONE)
+    apply._keep(host, report, Report())
+    retry = retries.load(host.paths)
+    assert retry is not None and not retry.start and retry.what == (pending[0].problem,)
+    apply._keep(host, replace(report, findings=()), report)
+    assert retries.load(host.paths) is None

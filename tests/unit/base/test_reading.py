@@ -89,6 +89,7 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(distant, "MOUNTINFO", table)
     monkeypatch.setattr(distant, "_table", (0, -1))
     monkeypatch.setattr(distant, "_silent", {})
+    monkeypatch.setattr(distant, "_waited", {})
     yield point
     monkeypatch.undo()
     for pid in distant._left:
@@ -133,6 +134,62 @@ def test_one_that_does_not_is_left_behind(far: Path, tmp_path: Path, monkeypatch
     assert time.monotonic() - started < 60
     monkeypatch.setattr(distant, "_silent", {})
     assert reading.read(far / "y", 10) is None
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("secreg_host.base.waiting.time.monotonic", lambda: self.now)
+
+
+def test_one_run_waits_for_a_file_system_in_vain_once(far: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files lie on it, and however long the run goes on; a later one asks it again, for how often it is
+    asked meanwhile puts that off by nothing."""
+    clock = Clock(monkeypatch)
+    asked: list[float] = []
+
+    def silent(work: object, wait: float) -> None:
+        asked.append(wait)
+        clock.now += wait
+
+    with monkeypatch.context() as patched:
+        patched.setattr(distant, "_in_fork", silent)
+        distant.begin_run()
+        for number in range(30):
+            assert not reading.is_file(far / str(number))
+            clock.now += distant.SILENT_SECONDS / 10
+        assert asked == [distant.WAIT_SECONDS]
+        distant.begin_run()
+        assert not reading.is_file(far / "x") and len(asked) == 2
+        for _ in range(15):  # looks of the watchdog, one after the other
+            clock.now += distant.SILENT_SECONDS / 10
+            distant.begin_run()
+            reading.is_file(far / "x")
+        assert len(asked) == 3
+    clock.now += distant.SILENT_SECONDS
+    distant.begin_run()
+    (far / "x").touch()
+    assert reading.is_file(far / "x")
+
+
+def test_one_run_waits_for_a_slow_file_system_only_so_long(far: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten files, each after nine tenths of the time that an answer may take; one that answers at once never is slow."""
+    clock, in_fork = Clock(monkeypatch), distant._in_fork
+    late = 0.0
+
+    def slow(work: Callable[[], object], wait: float) -> bytes | None:
+        clock.now += late
+        return in_fork(work, 60)
+
+    monkeypatch.setattr(distant, "_in_fork", slow)
+    for late in (0.0, distant.SWIFT_SECONDS):  # noqa: B007
+        assert all(reading.status(far) for _ in range(20))
+    late, began = 0.9 * distant.WAIT_SECONDS, clock.now
+    found = [reading.is_directory(far) for _ in range(100)]
+    assert found[0] and not found[-1]
+    assert clock.now - began < distant.RUN_SECONDS + 3 * distant.WAIT_SECONDS
 
 
 def test_what_is_left_behind_holds_nothing_of_ours(far: Path, tmp_path: Path) -> None:

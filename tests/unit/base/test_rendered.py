@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base import rendered
 from secreg_host.base.errors import SecregError
-from secreg_host.base.rendered import HEADER, Rendered
+from secreg_host.base.marks import digest
+from secreg_host.base.rendered import Rendered
 from secreg_host.host.host import Host
 from secreg_host.services import units
 
-TEXT = HEADER + b" ...\n[Unit]\n"
+TEXT = b"# Written by secure-registry setup; ...\n[Unit]\n"
 
 
 def unit(host: Host, name: str) -> Path:
@@ -77,17 +79,28 @@ def test_an_edited_unit_is_kept_beside_when_ours_is_needed(host: Host) -> None:
     assert path in units.remove(host)[0] and kept.exists()
 
 
-def test_a_host_of_version_0_1_has_no_record(host: Host) -> None:
-    nginx, theirs, strange = unit(host, "nginx"), unit(host, "backup"), unit(host, "auth")
-    nginx.write_bytes(TEXT)
-    theirs.write_bytes(TEXT)
-    strange.write_bytes(b"[Unit]\n# not what we wrote\n")
-    assert units.remove(host)[0] == (nginx,)
-    assert theirs.exists() and strange.exists()
-    nginx.write_bytes(TEXT)
-    host.paths.rendered.unlink(missing_ok=True)
-    assert units.write(host, {nginx: TEXT + b"newer"}) is True
-    assert not list(host.paths.units.glob("*.bak-*"))
+def test_what_version_0_1_rendered_is_ours_with_and_without_a_record(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps none, on a fresh host and after a downgrade; what it rendered is not what somebody edited since."""
+    for name in ("nginx", "registry@"):
+        monkeypatch.setitem(rendered.OF_0_1, name, digest(TEXT))
+    nginx, registry = unit(host, "nginx"), unit(host, "registry@")
+    theirs, edited = unit(host, "backup"), unit(host, "auth")
+    for recorded in (False, True):
+        for path in (nginx, theirs):
+            path.write_bytes(TEXT)
+        edited.write_bytes(TEXT + b"# mine\n")
+        registry.symlink_to(theirs)
+        assert host.paths.rendered.exists() is recorded
+        assert units.remove(host)[0] == (nginx,)
+        assert theirs.exists() and edited.exists()
+        registry.unlink()
+        nginx.write_bytes(TEXT)
+        assert units.write(host, {nginx: TEXT + b"newer", edited: TEXT}) is True
+        (kept,) = host.paths.units.glob("*.bak-*")
+        assert kept.name.startswith(edited.name)
+        kept.unlink()
 
 
 def test_a_crash_between_record_and_write(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,12 @@ from secreg_host.base.errors import BadInput
 NONE = {
     b"one\ntwo \xe9\nthree": (2, "not UTF-8"),  # Latin-1
     b"\xed\xa0\x80": (1, "not UTF-8"),  # half of a pair of UTF-16
-    "one\n".encode("utf-16"): (1, "not UTF-8"),
-    "one\ntwo\n".encode("utf-16-le"): (1, "NUL"),
+    "one\ntwø\n".encode("utf-16"): (1, "is UTF-16"),
+    "\ufeffone\n".encode("utf-16-be"): (1, "is UTF-16"),
+    "one\ntwo\n".encode("utf-16-le"): (1, "is UTF-16"),
+    "one\ntwo\n".encode("utf-16-be"): (1, "is UTF-16"),
+    b"one\ntwo \xff\xfe": (2, "not UTF-8"),
+    b"\0\0\0\0": (1, "NUL"),
     b"one\n\ntwo\0": (3, "NUL"),
 }
 

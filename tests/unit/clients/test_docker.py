@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,13 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secreg_host.base.errors import BadInput, Note, Problem, SecregError
+from secreg_host.base import records
+from secreg_host.base.errors import BadInput, Later, Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.clients import edits
 from secreg_host.clients.docker import dockerd, dockerflags, dockerinfo
 from secreg_host.clients.docker.daemonjson import KEY, DaemonJson
 from secreg_host.clients.docker.docker import Docker, Record
+from secreg_host.clients.docker.dockerd import Patience
 from secreg_host.clients.docker.dockerflags import Flags, Target, Unit
+from secreg_host.watchdog import retries
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
 ONE = ("a:1",)
@@ -373,6 +378,8 @@ class Fake:
         self.shown: set[str] = set()
         self.calls: list[tuple[object, ...]] = []
         self.saved: list[Record] = []
+        self.asked = 0
+        self.silent = False
         paths.docker.mkdir(parents=True)
 
     @property
@@ -395,14 +402,19 @@ class Fake:
         if not self.refuses or self.refuses not in found:
             self.shown = set(found)
 
-    def ask(self, _: Path) -> dict[str, object]:
+    def ask(self, path: Path) -> dict[str, object]:
+        self.asked += 1
+        if self.silent:
+            raise dockerinfo.Silent(f"dockerd does not answer on {path}")
         indexes = {name: {"Secure": False} for name in self.shown} | {"docker.io": {"Secure": True}}
         return {"ServerVersion": self.version, "RegistryConfig": {"IndexConfigs": indexes, "Mirrors": self.mirrors}}
 
-    def follow(self, *wanted: str, record: Record | None = None) -> tuple[Problem, ...]:
+    def follow(
+        self, *wanted: str, record: Record | None = None, patience: Patience = dockerd.ENDLESS
+    ) -> tuple[Problem, ...]:
         last = record or (self.saved[-1] if self.saved else Record())
         last = Record.from_json(json.loads(json.dumps(last.as_json())))
-        return Docker(self.paths, self, self.ask).follow(last, wanted, self.saved.append)
+        return Docker(self.paths, self, self.ask, patience).follow(last, wanted, self.saved.append)
 
 
 @pytest.fixture
@@ -549,6 +561,90 @@ def test_killed_at_any_moment_it_ends_well(fake: Fake, moment: int, monkeypatch:
             Docker(fake.paths, fake, fake.ask).follow(saved[-1], ("b:2",), save)
     assert fake.follow("c:3") == () and fake.shown == {"c:3"}
     assert fake.follow() == () and fake.json.read_bytes() == b'{"debug": true}\n'
+
+
+# --- an apply, which does not wait for it
+
+HURRIED = Patience(endless=False)
+
+
+def test_what_dockerd_has_taken_over_is_not_asked_again(fake: Fake) -> None:
+    """Not when it hangs, starts or is stopped either; but when others write its file, or something else is wanted."""
+    assert fake.follow("a:1", patience=HURRIED) == ()
+    asked, saved = fake.asked, len(fake.saved)
+    for fake.state in ("active", "activating", "reloading", "inactive"):
+        fake.silent = fake.state == "active"
+        assert fake.follow("a:1", patience=HURRIED) == ()
+    assert (fake.asked, fake.calls, len(fake.saved)) == (asked, [HUP], saved)
+    fake.state, fake.silent = "active", False
+    fake.json.write_bytes(fake.json.read_bytes().replace(b"{", b'{"debug": true, ', 1))
+    assert fake.follow("a:1", patience=HURRIED) == () and fake.asked > asked
+    asked = fake.asked
+    assert fake.follow("a:1", patience=HURRIED) == () and fake.asked == asked
+    fake.shown = set()
+    fake.json.write_bytes(fake.json.read_bytes() + b"\n")
+    assert fake.follow("a:1", patience=HURRIED) == () and fake.shown == {"a:1"}, "a run was killed before the reload"
+
+
+@pytest.mark.parametrize("state", ["activating", "reloading"])
+@pytest.mark.parametrize("wanted", [("b:2",), ()])
+def test_a_daemon_that_starts_is_told_later(
+    fake: Fake, state: str, wanted: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is waited for, nothing half done: once it runs, the same comes about by itself."""
+    monkeypatch.setattr("secreg_host.base.waiting.time.sleep", lambda _: pytest.fail("it waits"))
+    fake.follow("a:1", patience=HURRIED)
+    before, asked, fake.state = fake.json.read_bytes(), fake.asked, state
+    (problem,) = fake.follow(*wanted, patience=HURRIED)
+    assert isinstance(problem, Later) and problem.where == "docker.service" and "is starting" in problem.what
+    assert (fake.json.read_bytes(), fake.asked, fake.calls) == (before, asked, [HUP])
+    fake.state = "active"
+    assert fake.follow(*wanted, patience=HURRIED) == ()
+    assert fake.shown == set(wanted) and fake.json.exists() == bool(wanted)
+
+
+def test_a_daemon_that_hangs_is_asked_as_often_as_it_is_tried_again(fake: Fake) -> None:
+    """Edits in between do not ask it."""
+    fake.silent = True
+    (problem,) = fake.follow("a:1", patience=HURRIED)
+    assert isinstance(problem, Later) and "does not answer" in problem.what
+    assert fake.asked == 1 and not fake.json.exists()
+    retries.failed(fake.paths, [Problem(problem.where, problem.what, problem.hint)], start=False)
+    for _ in range(3):
+        assert fake.follow("a:1", patience=HURRIED) == (problem,)
+    assert fake.asked == 1
+    fake.silent = False
+    assert fake.follow("a:1") == () and fake.shown == {"a:1"}, "who types it may wait"
+    fake.follow()
+    due = retries.load(fake.paths)
+    assert due is not None
+    records.save(fake.paths.retry, asdict(replace(due, next=time.time() - 1)))
+    assert fake.follow("a:1", patience=HURRIED) == () and fake.shown == {"a:1"}
+
+
+def test_ours_leave_a_daemon_that_can_not_start(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd tries it again and again: with a flag of others beside ours, or when we are removed."""
+    monkeypatch.setattr(dockerd, "STARTING_SECONDS", 0.0)
+    for argv, wanted, patience in (
+        (("--insecure-registry", "b:2"), ("a:1",), HURRIED),
+        (DEBIAN, (), dockerd.ENDLESS),
+    ):
+        fake.state, fake.argv = "active", DEBIAN
+        assert fake.follow("a:1") == ()
+        fake.state, fake.argv = "activating", argv
+        assert len(fake.follow(*wanted, patience=patience)) == len(wanted)
+        assert not fake.json.exists()
+
+
+def test_a_daemon_that_hangs_is_known_by_its_silence(root: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(root / "docker.sock"))
+        with pytest.raises(SecregError) as refused:
+            dockerinfo.info(root / "docker.sock", 0.01)
+        assert not isinstance(refused.value, dockerinfo.Silent)
+        listener.listen(1)
+        with pytest.raises(dockerinfo.Silent, match="docker.sock"):
+            dockerinfo.info(root / "docker.sock", 0.01)
 
 
 @pytest.mark.parametrize("data", [b"{", BOM + b"{}", b'{"insecure-registries": 1}'])

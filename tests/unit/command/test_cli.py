@@ -6,12 +6,15 @@ import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from secreg_host import __version__
-from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.base.errors import Exit, Later, SecregError, bad_input
 from secreg_host.command import cli
+from secreg_host.host.host import Host
+from secreg_host.watchdog import retries
 
 
 def test_help_names_every_command_of_the_original(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,3 +125,14 @@ def test_a_users_name_may_be_that_of_a_command(root: Path, capsys: pytest.Captur
     assert cli.main(["htpasswd", "-nb", "status", "secret", "--root", str(root)], {}) == 0
     assert capsys.readouterr().out.startswith("status:$")
     assert {"gencert", "trust", "uninstall"} <= set(cli.build_parser().format_help().split())
+
+
+def test_what_a_typed_command_can_not_do_yet_is_tried_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dockerd is still starting when `trust install` gives up: it says that it is told by itself."""
+    later = Later("docker.service", "is starting", "wait")
+    known = SimpleNamespace(install=lambda *_, **__: (later,), told=lambda: ())
+    monkeypatch.setattr("secreg_host.clients.trust.at", lambda *_: known)
+    host.paths.lock.parent.mkdir(parents=True)
+    assert cli.main(["trust", "install", "docker", "--root", str(host.paths.root)], {}) == Exit.DEGRADED
+    retry = retries.load(host.paths)
+    assert retry is not None and [problem.what for problem in retry.what] == ["is starting"]

@@ -42,6 +42,19 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path, argv: tuple[str, ...]) 
         call("-b", "-v", str(file), "bob", "p\udce4ss")
 
 
+@pytest.mark.parametrize("argv", [("-b", "bob", "secret"), ("-D", "alice"), ("-vb", "alice", "secret")])
+def test_utf_16_is_told_and_left_as_it_is(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    """A line of ours would be none in it."""
+    path = tmp_path / "users"
+    data = f"alice:{users.make_hash('secret', Scheme.SHA)}\r\n".encode("utf-16")
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="UTF-16"):
+        call(*argv, default=path)
+    assert path.read_bytes() == data
+    call("-cb", "bob", "secret", default=path)
+    assert path.read_bytes().startswith(b"bob:")
+
+
 def test_standard_input_that_is_no_text_is_told(tmp_path: Path) -> None:
     """Where Python decodes it strictly."""
     (tmp_path / "in").write_bytes(b"p\xe4ss\n")

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from secreg_host.apply.report import Finding
+from secreg_host.base.errors import Later, Note, Problem
 from secreg_host.clients import trust
+from secreg_host.clients.docker import dockerd
 from secreg_host.command.instance import ByUnits
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -23,11 +26,19 @@ def test_clients_follow_by_the_connection_of_the_apply(host: Host, monkeypatch: 
             assert served.slot == "a"
             asked.append(manager)
 
-        def follow(self) -> tuple[Any, ...]:
-            return ()
+        def follow(self, patience: dockerd.Patience) -> tuple[Any, ...]:
+            assert not patience.endless
+            patience.meanwhile()
+            return (Note("a", "b"), Later("c", "d", "e"))
 
     monkeypatch.setattr(unitservices, "Systemd", lambda: connections.append(object()) or connections[-1])
     monkeypatch.setattr(trust, "Trust", Trust)
     one = ByUnits(host)
-    assert one.follow(Generation(Parts(), "a", {})) == () and one.services.systemd is connections[0]
+    looked: list[int] = []
+    found = one.follow(Generation(Parts(), "a", {}), lambda: looked.append(1))
+    assert found == (
+        Finding("warning", "trust", Problem("a", "b")),
+        Finding("pending", "trust", Problem("c", "d", "e")),
+    )
+    assert looked and one.services.systemd is connections[0]
     assert asked == connections and len(connections) == 1

@@ -62,6 +62,17 @@ def test_bytes_that_are_no_text_are_one_bad_line() -> None:
     assert [user.name for user in found] == ["bob"] and problems[0].where == "f:1"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(encoding: str) -> None:
+    """As PowerShell's > writes it, and Apache's tool adds to it: one problem, whatever its lines look like."""
+    line = f"alice:{users.make_hash('secret', Scheme.SHA)}\n"
+    data = (line * 300).encode(encoding)
+    for added, names in ((b"", []), (b"\n" + line.encode() if encoding == "utf-16" else b"", ["alice"])):
+        found, (problem,) = users.parse(data + added, "users")
+        assert [user.name for user in found] == (names if added else [])
+        assert (problem.where, "UTF-16" in problem.what, "UTF-8" in problem.hint) == ("users", True, True)
+
+
 def test_weak_hashes_are_a_warning() -> None:
     lines = [f"{scheme}:{users.make_hash('x', scheme, COSTS.get(scheme))}" for scheme in Scheme]
     found, _ = users.parse("\n".join(lines).encode(), "f")
