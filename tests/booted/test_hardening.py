@@ -140,6 +140,7 @@ def test_nobody_runs_as_root_who_need_not(registry: Registry) -> None:
         "registry": "secure-registry",
         "watchdog": "root",  # without a capability
         "apply": "root",
+        "observer": "root",
     }
 
 
