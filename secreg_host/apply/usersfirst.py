@@ -94,9 +94,9 @@ class Users:
             return
         fresh = False
         try:
-            if self.counted != seen.htpasswd:
+            if self.counted != seen.htpasswd or not live.whole:
                 with live.alone():
-                    if fresh := live.read() != seen.htpasswd:
+                    if fresh := live.read() != seen.htpasswd or not live.whole:
                         live.write(seen.htpasswd)
             self.counted = seen.htpasswd
             self._prove_latest(reloaded=not fresh)
