@@ -114,7 +114,8 @@ def run(
     even where nobody else can write.
     """
     place = own or Place(request.file.resolve().parent if request.file is not None else Path())
-    if not args.delete and (wrong := users.name_problem(request.user)):
+    removes_ours = args.delete and users.is_probe(request.user)  # from a file in which it may stand, for no use
+    if not removes_ours and (wrong := users.name_problem(request.user)):
         raise bad_input("USER", wrong, "choose another name, such as one of letters, digits, . _ -")
     if request.file is not None and not args.create and not args.delete and not args.verify:
         _require(request.file)

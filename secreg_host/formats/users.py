@@ -88,9 +88,14 @@ def name_problem(name: str) -> str:
         return "a user name has no colon and no control characters"
     if len(name.encode()) > 255:
         return "a user name has at most 255 bytes"
-    if name.casefold() == PROBE:
+    if is_probe(name):
         return f"{PROBE} is the user as which secure-registry itself looks whether one can log in"
     return ""
+
+
+def is_probe(name: str) -> bool:
+    """Whether user `name` is our own probe; nginx, where it is told apart, does not look at the case."""
+    return name.casefold() == PROBE
 
 
 def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...]]:

@@ -71,7 +71,7 @@ def username(value: str) -> str:
     """The name of a user."""
     if not value or ":" in value or FORBIDDEN.search(value) or value != value.strip() or len(value.encode()) > 255:
         raise Invalid("a user name has 1 to 255 bytes and no colon, quote, control character or surrounding blank")
-    if value.casefold() == users.PROBE:
+    if users.is_probe(value):
         raise Invalid(users.name_problem(value))
     return value
 
