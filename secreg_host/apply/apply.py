@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from secreg_host.apply import activate, choice, interim, upgrades
+from secreg_host.apply import activate, backend, choice, clientproof, faults, interim, upgrades
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
@@ -16,7 +16,7 @@ from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, files, leftovers, marks, records, reserve
-from secreg_host.base.errors import Exit, SecregError
+from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -79,6 +79,9 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         if current is None:  # it may be damaged, and what served it still runs
             activate.retire_strays(stage, chosen)
         users.prove_again()
+        known = before.unproven(RegistryPart.NAME)
+        if wish.start or current is None or chosen.name != current.name or known:
+            unproven = (*unproven, *_store_findings(stage, chosen, unproven))
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
@@ -107,6 +110,20 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     )
     _keep(host, report, before)
     return report
+
+
+def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What is wrong with the registry of `generation` when images are read and written, unless that was `found` by now:
+    it keeps nothing from serving."""
+    if any(finding.kind == "away" for finding in found):
+        return ()
+    part, name = generation.parts[RegistryPart], f"registry@{generation.slot}"
+    if wrong := clientproof.beside(lambda: clientproof.reads(stage.host, generation), stage.meanwhile):
+        return findings("unproven", part.NAME, [Problem(part.place, wrong, backend.OURS)])
+    if wrong := clientproof.beside(lambda: clientproof.writes(stage.host, generation), stage.meanwhile):
+        problem = faults.of_storage(generation, wrong, stage.services.last_words(name))
+        return findings("unproven", part.NAME, [problem])
+    return ()
 
 
 def _keep(host: Host, report: Report, before: Report) -> None:
@@ -142,7 +159,7 @@ def _activate(
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """`activate`; a start that fails leaves nothing half-running behind. Else what runs is never stopped: a process
     that was just killed, for which nothing serves right now, is on its way back."""
-    served = not start or (current is not None and activate.serves(current))
+    served = not start or (current is not None and activate.serves(stage.host, current))
     try:
         done = activate.activate(stage, chosen, current, renew)
     except SecregError:

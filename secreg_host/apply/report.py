@@ -80,6 +80,10 @@ class Report:
         """What an administrator should know, though nothing is held back for it."""
         return tuple(finding for finding in self.findings if finding.kind == "warning")
 
+    def unproven(self, part: str) -> bool:
+        """Whether something of `part` serves that could not be proven."""
+        return any((finding.kind, finding.part) == ("unproven", part) for finding in self.findings)
+
     @property
     def told(self) -> tuple[tuple[str, dict[str, str]], ...]:
         """What is new, for hooks: events and facts."""

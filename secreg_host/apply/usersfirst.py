@@ -173,10 +173,9 @@ class Users:
                 break
         return seen
 
-    @staticmethod
-    def _wants(generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:
+    def _wants(self, generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:
         """What the front must answer with `epoch`; nothing when no generation is known to serve."""
-        known = rehearsal.expectations(generation) if generation is not None else ()
+        known = rehearsal.expectations(self.host, generation) if generation is not None else ()
         return tuple(replace(want, answer_path=answer_path(epoch), fingerprint=None) for want in known)
 
     def _add(self, kind: str, problems: Iterable[Problem]) -> None:

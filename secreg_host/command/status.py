@@ -103,7 +103,7 @@ def _look(host: Host) -> Status:
         return Status(host, None, report, failed or _unknown(host), unit, since)
     runs = not unit or unit.startswith(("active", "reloading"))
     down = "" if runs else failed or "it is stopped; start it: systemctl start secure-registry"
-    for want in rehearsal.expectations(generation):
+    for want in rehearsal.expectations(host, generation):
         if not down and (wrong := probe.once(want)):
             down = f"{urls(generation, want.listen)[0]}: {wrong}"
     return Status(host, generation, report if down else _with_backend(host, generation, report), down, unit, since)

@@ -127,7 +127,7 @@ class LiveUsers:
                 htpasswd = users.fast_line(users.PROBE, probe) + htpasswd
             files.create(folder / HTPASSWD, htpasswd, 0o400, accounts.auth.owner)
             files.create(folder / EPOCH_CONF, f'"" {epoch};\n'.encode(), 0o400, accounts.front.owner)
-            answer = f"location = {answer_path(epoch)} {{\n    return 204;\n}}\n"
+            answer = f"location = {answer_path(epoch)} {{\n    access_log off;\n    return 204;\n}}\n"
             files.create(folder / ANSWER_CONF, answer.encode(), 0o400, accounts.front.owner)
             files.flip(self.host.paths.users_live, epoch)
         except BaseException:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host.apply import probe
+from secreg_host.apply import asking, probe
 from secreg_host.base.errors import BadInput, bad_input
 from secreg_host.formats import nginxconf, nginxsyntax, serverblocks
 from secreg_host.formats.listening import Listen
@@ -253,7 +253,7 @@ def test_what_is_an_open_door(answer: bytes, is_open: bool) -> None:
 
         threading.Thread(target=serve, daemon=True).start()
         door = Door(Listen("127.0.0.1", server.getsockname()[1], tls=False), "x.example")
-        assert bool(probe.find_open([door], lambda _: probe.connect_tcp)) is is_open
+        assert bool(probe.find_open([door], lambda _: asking.connect_tcp)) is is_open
 
 
 def test_a_place_that_does_not_answer_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
