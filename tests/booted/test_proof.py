@@ -33,7 +33,7 @@ def healthz(registry: Registry) -> str:
     return registry.curl("/healthz").stdout
 
 
-def test_a_part_that_is_not_there_is_named(registry: Registry) -> None:
+def a_part_that_is_not_there_is_named(registry: Registry) -> None:
     machine = registry.machine
     assert proof(registry) == WELL and healthz(registry) == "ok\n\n200"
 
@@ -73,22 +73,21 @@ def test_a_part_that_is_not_there_is_named(registry: Registry) -> None:
     assert "secure-registry-probe" not in machine.read(LOG)
 
 
-def test_only_root_knows_the_password(registry: Registry) -> None:
+def only_root_knows_the_password(registry: Registry) -> None:
     machine = registry.machine
-    kept = machine.run(
-        "sh", "-c", f"stat -Lc '%a %U' {RUN}/users/live/probe; cat {RUN}/users/live/probe"
-    ).stdout.split()
+    path = f"{RUN}/users/live/probe"
+    kept = machine.run("sh", "-c", f"stat -Lc '%a %U' {path}; cat {path}").stdout.split()
     assert kept[:2] == ["600", "root"] and len(kept[2]) == 64
     for user in ("secure-registry-nginx", AUTH, "secure-registry", "nobody"):
-        assert machine.run("runuser", "-u", user, "--", "cat", f"{RUN}/users/live/probe", check=False).returncode != 0
+        assert machine.run("runuser", "-u", user, "--", "cat", path, check=False).returncode != 0
     registry.command("htpasswd", "-i", "alice", input="one\n")
     machine.wait_for("alice", lambda: registry.status_of("/v2/", user="alice:one") == "200")
-    assert machine.run("cat", f"{RUN}/users/live/probe").stdout != kept[2] and proof(registry) == WELL
+    assert machine.run("cat", path).stdout != kept[2] and proof(registry) == WELL
     known = machine.run("sh", "-c", f"journalctl -q | grep -c {kept[2]}; grep -rl {kept[2]} /etc /var/log", check=False)
     assert known.stdout == "0\n"
 
 
-def test_clients_with_certificates_only(registry: Registry) -> None:
+def clients_with_certificates_only(registry: Registry) -> None:
     """This host itself has none."""
     machine = registry.machine
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=client"
@@ -107,3 +106,10 @@ def test_clients_with_certificates_only(registry: Registry) -> None:
     assert registry.systemctl("restart", "secure-registry").returncode == 0 and proof(registry) == WELL
     registry.put("nginx.conf", before)
     assert registry.command("reload").returncode == 0 and proof(registry) == WELL
+
+
+def test_our_own_probe(registry: Registry) -> None:
+    """One host for all of it."""
+    a_part_that_is_not_there_is_named(registry)
+    only_root_knows_the_password(registry)
+    clients_with_certificates_only(registry)
