@@ -82,6 +82,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         known = before.unproven(RegistryPart.NAME)
         if wish.start or current is None or chosen.name != current.name or known:
             unproven = (*unproven, *_store_findings(stage, chosen, unproven))
+        unproven = (*unproven, *_certificate_findings(host, chosen))
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
@@ -124,6 +125,15 @@ def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, 
         problem = faults.of_storage(generation, wrong, stage.services.last_words(name))
         return findings("unproven", part.NAME, [problem])
     return ()
+
+
+def _certificate_findings(host: Host, generation: Generation) -> tuple[Finding, ...]:
+    """What clients find wrong with a certificate that only nginx.conf names: no part has looked at it."""
+    nginx = generation.parts[NginxPart]
+    wrong = "" if nginx.own_pair else clientproof.trusted(host, generation)
+    hint = "name docker-registry.crt and docker-registry.key there, or have one issued for these names (SERVER_NAME)"
+    told = [Problem(nginx.conf, f"clients refuse the certificate that it names: {wrong}", hint)] if wrong else []
+    return findings("warning", nginx.NAME, told)
 
 
 def _keep(host: Host, report: Report, before: Report) -> None:

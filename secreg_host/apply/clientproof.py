@@ -195,6 +195,8 @@ def _logged_in(client: Client, password: str) -> str:
     status = client.ask(Request(LOGIN, login=f"{PROBE}:{password}")).status
     if status == 503:
         return "the password check does not answer (HTTP 503)"
+    if status == 429:
+        return Late("the password check has too much to do (HTTP 429)")
     if status != 204:
         return f"a right password is answered by HTTP {status}"
     for given, said in ((f"{PROBE}:{WRONG}", "a wrong password"), ("", "no password")):

@@ -67,7 +67,7 @@ def a_part_that_is_not_there_is_named(registry: Registry) -> None:
 
     # nothing is left of it
     assert registry.curl("/v2/_catalog", user="docker").stdout == '{"repositories":[]}\n\n200'
-    assert machine.run("find", STORE, "-type", "f").stdout == ""
+    assert machine.run("find", f"{STORE}/docker", "-type", "f").stdout == ""
     registry.curl("/v2/some/tags/list", user="docker")
     machine.wait_for("the log", lambda: "/v2/some/tags/list" in machine.read(LOG))
     assert "secure-registry-probe" not in machine.read(LOG)

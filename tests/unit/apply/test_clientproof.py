@@ -94,6 +94,7 @@ def right(live: LiveUsers, found: Mapping[str, int] = {}) -> Script:
         ({}, "", str),
         ({"right": 401}, "127.0.0.1:443: a right password is answered by HTTP 401", str),
         ({"right": 503}, "127.0.0.1:443: the password check does not answer (HTTP 503)", str),
+        ({"right": 429}, "127.0.0.1:443: the password check has too much to do (HTTP 429)", clientproof.Late),
         ({"wrong": 204}, "127.0.0.1:443: a wrong password is let in (HTTP 204)", probe.Open),
         ({"none": 200}, "127.0.0.1:443: no password is let in (HTTP 200)", probe.Open),
         ({"wrong": 404}, "127.0.0.1:443: a wrong password is answered by HTTP 404, not 401", str),
