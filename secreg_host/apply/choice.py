@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterable
 
-from secreg_host.apply import activate, backend, faults, portconflicts, rehearsal, storeproof, upgrades
+from secreg_host.apply import activate, backend, clientproof, faults, portconflicts, rehearsal, storeproof, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import marks
@@ -190,7 +190,8 @@ def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ..
     images, name = generation.parts[RegistryPart].storage, f"registry@{generation.slot}"
     if generation.slot == assemble.NO_SLOT or images is None:
         return ()
-    wrong = storeproof.wrong(stage.host, images, storeproof.behind(processes.socket_of(stage.host, generation.slot)))
+    ask = storeproof.behind(processes.socket_of(stage.host, generation.slot))
+    wrong = clientproof.beside(lambda: storeproof.wrong(stage.host, images, ask), stage.meanwhile)
     if not wrong:
         return ()
     said = stage.services.last_words(name)
