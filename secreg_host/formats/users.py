@@ -141,7 +141,7 @@ def _user(line: bytes, number: int) -> User | tuple[str, str]:
     if not colon:
         return "no colon: a line is USER:HASH", again
     if wrong := name_problem(name):
-        return wrong, again
+        return wrong, "remove this line, or give the user another name" if is_probe(name) else again
     value = rest.partition(":")[0].strip()
     if not value:
         return "a user without a password", again

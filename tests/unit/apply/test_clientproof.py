@@ -121,7 +121,7 @@ def test_where_nobody_can_log_in_nobody_tries(live: LiveUsers) -> None:
 def test_users_that_change_meanwhile_are_asked_for_again(live: LiveUsers) -> None:
     changes = iter([b"bob:x\n"])
 
-    def script(what: str, whom: str) -> int:
+    def script(what: str, whom: str) -> int | bytes:
         for users in changes:
             live.write(users)
         return right(live)(what, whom)
@@ -149,7 +149,7 @@ def test_what_does_not_answer_is_late(live: LiveUsers, monkeypatch: pytest.Monke
         return 204
 
     generation: Any = Generation()
-    monkeypatch.setattr(clientproof, "login", lambda *given: real(*given, Front(script).connect))
+    monkeypatch.setattr(clientproof, "login", lambda one, other: real(one, other, Front(script).connect))
     wrong = clientproof.entered(live.host, generation, 60.0, lambda: looked.append("users") or "")  # type: ignore[func-returns-value]
     stopped.set()
     assert isinstance(wrong, clientproof.Late) and looked
