@@ -119,11 +119,11 @@ def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, 
     if any(finding.kind == "away" for finding in found):
         return ()
     part, name = generation.parts[RegistryPart], f"registry@{generation.slot}"
-    if wrong := clientproof.beside(lambda: clientproof.reads(stage.host, generation), stage.meanwhile):
-        return findings("unproven", part.NAME, [Problem(part.place, wrong, backend.OURS)])
     if wrong := clientproof.beside(lambda: clientproof.writes(stage.host, generation), stage.meanwhile):
         problem = faults.of_storage(generation, wrong, stage.services.last_words(name))
         return findings("unproven", part.NAME, [problem])
+    if wrong := clientproof.beside(lambda: clientproof.reads(stage.host, generation), stage.meanwhile):
+        return findings("unproven", part.NAME, [Problem(part.place, wrong, backend.OURS)])
     return ()
 
 

@@ -56,7 +56,12 @@ def a_part_that_is_not_there_is_named(registry: Registry) -> None:
 
     # a store that root copied in: found, and the front changes all the same
     machine.run("chown", "-R", "root:root", STORE)
-    assert proof(registry) == ["", "", "an upload is answered by HTTP 500", ""]
+    assert proof(registry) == [
+        "",
+        "the registry can't list its images: HTTP 500",
+        "an upload is answered by HTTP 500",
+        "",
+    ]
     registry.expected.append(r"can't use rootdirectory|permission denied")
     registry.edit("nginx.conf", "server_name", "add_header X-Changed yes always;\n        server_name")
     done = registry.command("reload")
