@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from secreg_host.apply import backend, faults, portconflicts, probe, rehearsal
+from secreg_host.apply import backend, clientproof, faults, portconflicts, probe, rehearsal
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import files, waiting
 from secreg_host.base.errors import BadInput, Problem, SecregError
@@ -18,8 +18,7 @@ from secreg_host.host import ports, processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
 from secreg_host.wanted import programs, provision
-from secreg_host.wanted.parts import kinds
-from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts import kinds, users
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 
@@ -30,6 +29,9 @@ RUNNING_SECONDS = 2.0
 """How long a registry that runs already is waited for: its back end may be away."""
 
 PROOF_SECONDS = 10.0
+PASSWORD_CHECK = "secure-registry-auth"
+HANGS = "see what it does: systemctl status secure-registry-auth; if it hangs: systemctl restart secure-registry-auth"
+
 WORKERS_SECONDS = 10.0
 """How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
 
@@ -42,29 +44,6 @@ class Stage:
     host: Host
     services: Services
     meanwhile: Callable[[], None] = lambda: None
-
-
-def slot_for(parts: Parts, current: Generation | None, busy: Collection[str], *, renew: bool = False) -> str:
-    """The slot of the registry for `parts`: the present one while nothing changes for it, else one that is not `busy`.
-
-    renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.
-    """
-    settings, registry = parts[SettingsPart].settings, parts[RegistryPart]
-    if not settings.own_registry:
-        return NO_SLOT
-    if current is not None and current.slot != NO_SLOT:
-        before = current.parts[RegistryPart]
-        same = (before.files, before.storage) == (registry.files, registry.storage)
-        if same and not renew and current.settings.registry_binary == settings.registry_binary:
-            return current.slot
-    taken = current.slot if current is not None else NO_SLOT
-    for slot in processes.SLOTS:
-        if slot != taken and slot not in busy:
-            return slot
-    raise SecregError(
-        "every slot of the registry still finishes uploads that began before earlier changes",
-        "wait for them, or end them: systemctl stop 'secure-registry-registry@*'",
-    )
 
 
 def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = False) -> tuple[Problem, ...]:
@@ -116,7 +95,8 @@ def activate(
     renew: processes of nginx's whose program changed.
 
     When it can't be proven, the parts of `current` serve again, and the findings say why. A registry that served before
-    and does not answer is `away`: all else serves. Raises SecregError when there is nothing to go back to.
+    and does not answer is `away`, a password check that hangs `unproven`: all else serves. Raises SecregError when
+    there is nothing to go back to.
     """
     stage.services.prepare(new.parts)
     if current is not None and programs.differs(new.settings, current.settings, programs.NGINX):
@@ -126,25 +106,25 @@ def activate(
     same = backend.same(new, current)
     before = stage.services.pids("nginx") if moves else set()
     try:
-        away = _switch(stage, new, current, renew, proven=same)
+        found = _switch(stage, new, current, renew, proven=same)
     except SecregError as error:
         if current is None or current.name == new.name:
             raise
         log.debug("not proven (%s): back to %s", error.message, current.name)
         back = _way_back(stage, current)
         stage.services.prepare(back.parts)
-        away = _switch(stage, back, new, renew, proven=True)
+        found = _switch(stage, back, new, renew, proven=True)
         generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back, before)
         changed = [kind for kind in kinds.REVERTIBLE if new.parts[kind] != back.parts[kind]] or [SettingsPart]
         unproven = tuple(
             Finding("unproven", kind.NAME, problem) for kind in changed for problem in error.at(new.parts[kind].place)
         )
-        return back, (*unproven, *findings("away", RegistryPart.NAME, away))
+        return back, (*unproven, *found)
     generations.mark_proven(stage.host, new.name)
     if current is not None:
         _retire(stage, current, new, before)
-    return new, findings("away", RegistryPart.NAME, away)
+    return new, found
 
 
 def _make_room(stage: Stage, new: Generation, current: Generation | None) -> None:
@@ -162,18 +142,18 @@ def last_good(stage: Stage) -> Generation | None:
     current = generations.load(host, name)
     if current is None and name != proven:
         return generations.load(host, proven)
-    if current is None or proven in (None, name) or serves(current):
+    if current is None or proven in (None, name) or serves(host, current):
         return current
     return generations.load(host, proven) or current
 
 
 def _switch(
     stage: Stage, new: Generation, old: Generation | None, renew: Collection[str] = (), *, proven: bool = False
-) -> tuple[Problem, ...]:
-    """Flip to `new`, make every process use it, and prove it. Raises SecregError with what is wrong.
+) -> tuple[Finding, ...]:
+    """Flip to `new`, make every process use it, and prove it; returns what is wrong that keeps nothing from serving.
+    Raises SecregError with what does.
 
-    proven: its registry served before; what is wrong with that is returned, and keeps nothing else from serving. While
-    the front serves, it is not kept waiting for it either.
+    proven: its registry served before, and may be away. While the front serves, it is not kept waiting for it either.
     """
     host, services = stage.host, stage.services
     serving = services.up("nginx")
@@ -190,11 +170,15 @@ def _switch(
         if not proven and (problems := bring_up_registry(stage, new)):
             raise BadInput(problems)
         wrong, _ = _serve(stage, new, old, (), proven=proven)
-    if wrong:
+    hangs = [Problem(PASSWORD_CHECK, wrong, HANGS)] if isinstance(wrong, clientproof.Late) else []
+    late = findings("unproven", users.NAME, hangs)
+    if wrong and not late:
         raise portconflicts.absent(new.taken) or SecregError(
             wrong, "what it said: journalctl -u 'secure-registry*' -n 50"
         )
-    return bring_up_registry(stage, new, proven=proven) if proven and serving else away
+    if proven and serving:
+        away = bring_up_registry(stage, new, proven=proven)
+    return (*late, *findings("away", RegistryPart.NAME, away))
 
 
 def _serve(
@@ -202,7 +186,7 @@ def _serve(
 ) -> tuple[str, bool]:
     """Make every process use `new`, the current generation, and prove it; what is wrong ("": nothing), and whether
     it is that one of them ended. proven: its registry, which may be away, is none of them."""
-    services = stage.services
+    host, services = stage.host, stage.services
     did = old is None or old.name != new.name
     same_front = old is not None and old.front == new.front
     for name, same in (("auth", not new.differs(old, "auth/nginx.conf")), ("nginx", same_front)):
@@ -231,14 +215,15 @@ def _serve(
         dead = _dead(services, new, NO_SLOT if proven else new.slot)
         return dead
 
-    wants, doors = rehearsal.expectations(new), rehearsal.doors(new)
+    wants, doors = rehearsal.expectations(host, new), rehearsal.doors(new)
     if not did:  # one look tells, if no earlier run was killed before its reload
-        wrong = probe.prove(wants, doors, 0.0, look, in_a_row=1)
-        if not wrong or dead or isinstance(wrong, probe.Open):
+        wrong = probe.prove(wants, doors, 0.0, look, in_a_row=1) or clientproof.entered(host, new, 0.0, look)
+        if not wrong or dead or isinstance(wrong, probe.Open | clientproof.Late):
             return wrong, bool(dead)
         services.reload("auth")
         services.reload("nginx")
-    return probe.prove(wants, doors, PROOF_SECONDS, look), bool(dead)
+    wrong = probe.prove(wants, doors, PROOF_SECONDS, look) or clientproof.entered(host, new, PROOF_SECONDS, look)
+    return wrong, bool(dead)
 
 
 def _dead(services: Services, generation: Generation, slot: str) -> str:
@@ -259,7 +244,7 @@ def _way_back(stage: Stage, current: Generation) -> Generation:
 def retire_strays(stage: Stage, current: Generation) -> None:
     """Let registries end that runs left behind which were killed; not while one of them may still serve."""
     strays = stage.services.slots() - {current.slot}
-    if strays and serves(current):
+    if strays and serves(stage.host, current):
         for slot in sorted(strays):
             stage.services.stop(f"registry@{slot}", wait=False)
 
@@ -280,14 +265,14 @@ def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) ->
         stage.host.paths.slot(old.slot).unlink()
 
 
-def serves(generation: Generation) -> bool:
+def serves(host: Host, generation: Generation) -> bool:
     """Whether the world gets the answers of `generation` right now."""
-    return not any(probe.once(want) for want in rehearsal.expectations(generation))
+    return not any(probe.once(want) for want in rehearsal.expectations(host, generation))
 
 
-def reaches(generation: Generation) -> bool:
+def reaches(host: Host, generation: Generation) -> bool:
     """Whether the world gets an answer of `generation` on any of its addresses."""
-    return any(not probe.once(want) for want in rehearsal.expectations(generation))
+    return any(not probe.once(want) for want in rehearsal.expectations(host, generation))
 
 
 def stop_all(stage: Stage) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from secreg_host.apply import activate, choice, interim, upgrades
+from secreg_host.apply import activate, backend, choice, clientproof, faults, interim, upgrades
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
@@ -16,7 +16,7 @@ from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, distant, files, leftovers, marks, records, reserve
-from secreg_host.base.errors import Exit, SecregError
+from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -81,6 +81,9 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         if current is None:  # it may be damaged, and what served it still runs
             activate.retire_strays(stage, chosen)
         users.prove_again()
+        anew = wish.start or current is None or chosen.name != current.name or before.unproven(RegistryPart.NAME)
+        store = _store_findings(stage, chosen, unproven) if anew else ()
+        unproven = (*unproven, *store, *_certificate_findings(host, chosen))
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving, now = chosen.name if live else "", time.time()
@@ -89,7 +92,6 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
     if any(finding.kind not in records.MILD for finding in every):
         every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
-    now = time.time()
     every = reports.dated(every, before.findings, now)
     counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
@@ -101,8 +103,8 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         users=counted if live else before.users,
         sources=seen.sources,
         checked=chosen.name,
-        fresh=tuple(finding for finding in every if finding not in before.findings),
-        gone=tuple(finding for finding in before.findings if finding not in every),
+        fresh=reports.without(every, before.findings),
+        gone=reports.without(before.findings, every),
         # a run that was cut short told nobody what it had changed already
         changed=current is None
         or chosen.name != current.name
@@ -132,6 +134,29 @@ def _changes(
         same |= {users_part.NAME} if counted == before.users else set()
     every = [users_part.NAME, *sorted(names)]
     return {name: before.changes.get(name, before.since) if name in same else now for name in every}
+
+
+def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What is wrong with the registry of `generation` when images are read and written, unless that was `found` by now:
+    it keeps nothing from serving."""
+    if any(finding.kind == "away" for finding in found):
+        return ()
+    part, name = generation.parts[RegistryPart], f"registry@{generation.slot}"
+    if wrong := clientproof.beside(lambda: clientproof.writes(stage.host, generation), stage.meanwhile):
+        problem = faults.of_storage(generation, wrong, stage.services.last_words(name))
+        return findings("unproven", part.NAME, [problem])
+    if wrong := clientproof.beside(lambda: clientproof.reads(stage.host, generation), stage.meanwhile):
+        return findings("unproven", part.NAME, [Problem(part.place, wrong, backend.OURS)])
+    return ()
+
+
+def _certificate_findings(host: Host, generation: Generation) -> tuple[Finding, ...]:
+    """What clients find wrong with a certificate that only nginx.conf names: no part has looked at it."""
+    nginx = generation.parts[NginxPart]
+    wrong = "" if nginx.own_pair else clientproof.trusted(host, generation)
+    hint = "name docker-registry.crt and docker-registry.key there, or have one issued for these names (SERVER_NAME)"
+    told = [Problem(nginx.conf, f"clients refuse the certificate that it names: {wrong}", hint)] if wrong else []
+    return findings("warning", nginx.NAME, told)
 
 
 def _keep(host: Host, report: Report, before: Report) -> None:
@@ -167,7 +192,7 @@ def _activate(
 ) -> tuple[Generation, tuple[Finding, ...]]:
     """`activate`; a start that fails leaves nothing half-running behind. Else what runs is never stopped: a process
     that was just killed, for which nothing serves right now, is on its way back."""
-    served = not start or (current is not None and activate.serves(current))
+    served = not start or (current is not None and activate.serves(stage.host, current))
     try:
         done = activate.activate(stage, chosen, current, renew)
     except SecregError:

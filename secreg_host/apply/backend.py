@@ -1,20 +1,22 @@
-"""The registry behind the front: does it answer? Ours, or one that runs elsewhere (REGISTRY_HOST)."""
+"""The registry behind the front: its slot, and does it answer? Ours, or one that runs elsewhere (REGISTRY_HOST)."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from secreg_host.apply import probe
+from secreg_host.apply import asking, probe
 from secreg_host.base import names
-from secreg_host.base.errors import Problem
+from secreg_host.base.errors import Problem, SecregError
 from secreg_host.formats.listening import Listen
 from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.wanted.settings import Settings
 
 HINT = "start it, or correct REGISTRY_HOST and REGISTRY_PORT"
@@ -23,12 +25,35 @@ OURS = (
 )
 
 
+def slot_for(parts: Parts, current: Generation | None, busy: Collection[str], *, renew: bool = False) -> str:
+    """The slot of the registry for `parts`: the present one while nothing changes for it, else one that is not `busy`.
+
+    renew: its program changed. Raises SecregError when every other slot still finishes what it had begun.
+    """
+    settings, registry = parts[SettingsPart].settings, parts[RegistryPart]
+    if not settings.own_registry:
+        return NO_SLOT
+    if current is not None and current.slot != NO_SLOT:
+        before = current.parts[RegistryPart]
+        same = (before.files, before.storage) == (registry.files, registry.storage)
+        if same and not renew and current.settings.registry_binary == settings.registry_binary:
+            return current.slot
+    taken = current.slot if current is not None else NO_SLOT
+    for slot in processes.SLOTS:
+        if slot != taken and slot not in busy:
+            return slot
+    raise SecregError(
+        "every slot of the registry still finishes uploads that began before earlier changes",
+        "wait for them, or end them: systemctl stop 'secure-registry-registry@*'",
+    )
+
+
 def wrong(host: Host, generation: Generation) -> str:
     """Why the registry of `generation` does not answer; "": it does."""
     if generation.slot == NO_SLOT:
         return probe.registry_wrong(_elsewhere(generation.settings))
     path = processes.socket_of(host, generation.slot)
-    return probe.registry_wrong(lambda: probe.connect_unix(path)(Listen("", 0, tls=False)))
+    return probe.registry_wrong(lambda: asking.connect_unix(path)(Listen("", 0, tls=False)))
 
 
 def same(new: Generation, current: Generation | None) -> bool:
@@ -67,4 +92,4 @@ def _away(settings: Settings, conf: Path, said: str) -> Problem:
 
 def _elsewhere(settings: Settings) -> Callable[[], socket.socket]:
     place = (settings.registry_host, settings.registry_port)
-    return lambda: socket.create_connection(place, probe.TIMEOUT)
+    return lambda: socket.create_connection(place, asking.TIMEOUT)

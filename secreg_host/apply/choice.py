@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterable
 
-from secreg_host.apply import activate, faults, portconflicts, rehearsal, storeproof, upgrades
+from secreg_host.apply import activate, backend, clientproof, faults, portconflicts, rehearsal, storeproof, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import marks
@@ -41,7 +41,7 @@ def choose_renewed(
     held: dict[str, tuple[Problem, ...]] = {}
     renew = current is not None and bool(set(outdated) - set(upgrades.NGINX))
     if current is not None and renew:  # the new program with what serves: is it to blame for what comes?
-        slot = activate.slot_for(current.parts, current, stage.services.slots(), renew=renew)
+        slot = backend.slot_for(current.parts, current, stage.services.slots(), renew=renew)
         same = assemble.assemble(stage.host, current.parts, slot)
         if problems := _check(stage, same, current, None, {}, live=live):
             held[RegistryPart.NAME], renew = problems, False
@@ -79,7 +79,7 @@ def choose(
     busy = stage.services.slots()
 
     def assembled(some: Parts) -> Generation:
-        slot = activate.slot_for(some, current, busy, renew=renew)
+        slot = backend.slot_for(some, current, busy, renew=renew)
         return assemble.assemble(stage.host, some, slot)
 
     wanted = assembled(parts)
@@ -176,7 +176,7 @@ def _port_problems(stage: Stage, new: Generation, current: Generation) -> tuple[
     """Why nginx can't have the addresses of `new`: somebody else holds one, or it does itself, in another way. A front
     that reaches nobody any more is in nobody's way: it is started anew."""
     services, conf = stage.services, new.parts[NginxPart].place
-    held = current.taken if services.up("nginx") and activate.reaches(current) else ()
+    held = current.taken if services.up("nginx") and activate.reaches(stage.host, current) else ()
     for listens in (new.listens, new.taken):
         if error := portconflicts.problem(services, listens) or portconflicts.in_our_way(listens, held):
             if listens == new.listens:
@@ -191,9 +191,8 @@ def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ..
     images, name = generation.parts[RegistryPart].storage, f"registry@{generation.slot}"
     if generation.slot == assemble.NO_SLOT or images is None:
         return ()
-    repository = storeproof.name()
-    wrong = storeproof.wrong(processes.socket_of(stage.host, generation.slot), repository)
-    storeproof.tidy(stage.host.accounts.registry, images, repository)
+    ask = storeproof.behind(processes.socket_of(stage.host, generation.slot))
+    wrong = clientproof.beside(lambda: storeproof.wrong(stage.host, images, ask), stage.meanwhile)
     if not wrong:
         return ()
     said = stage.services.last_words(name)

@@ -26,7 +26,7 @@ def patient(stage: Stage, proven: Generation) -> Stage:
         if done or not due.over:
             return
         done = True
-        if not activate.reaches(proven):
+        if not activate.reaches(stage.host, proven):
             with contextlib.suppress(SecregError):
                 activate.activate(stage, proven, proven)
 

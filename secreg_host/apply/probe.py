@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
 import http.client
 import json
 import logging
-import os
 import socket
-import ssl
-import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import marks, names, waiting
-from secreg_host.base.paths import DESCRIPTORS
+from secreg_host.apply.asking import Client, Request, ask, connect_tcp, connect_unix
+from secreg_host.base import names, waiting
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
 
@@ -27,14 +22,15 @@ log = logging.getLogger(__name__)
 IN_A_ROW = 3
 """Old and new workers both answer for a moment after a reload: so many answers in a row must be the new one's."""
 
-TIMEOUT = 5.0
 GUARDED = ("/v2/", "/v2/_catalog")
 """Paths that must not be answered without a password."""
 
-MOST = 1 << 20
-"""Bytes of an answer that are read; what a server of the administrator's sends may have no end."""
-
 THREADS = 16
+
+REFUSALS = (400, 401, 403, 444, 495, 496)
+"""What nginx answers to those whom it does not want, before any password; 444 is its own number for no answer."""
+
+ANOTHER_CERTIFICATE = "it serves another certificate than docker-registry.crt"
 
 
 class Open(str):
@@ -43,81 +39,66 @@ class Open(str):
 
 @dataclass(frozen=True)
 class Expectation:
-    """What must answer: the address, the path that only this generation knows, the certificate's SHA-256 (or None)."""
+    """What must answer: the address, the path that only this generation knows, the certificate's SHA-256 (or None), and
+    by which name; inside: where nginx.conf may keep this host itself out (client certificates, allow, deny), the
+    front's socket that answers all the same."""
 
     listen: Listen
     answer_path: str
     fingerprint: str | None
     server_name: str
+    inside: Path | None = None
 
 
-def connect_tcp(listen: Listen) -> socket.socket:
-    """A TCP connection to `listen` as this host itself reaches it."""
-    return socket.create_connection((listen.reach, listen.port), TIMEOUT)
-
-
-def connect_unix(path: Path) -> Callable[[Listen], socket.socket]:
-    """Connections to the unix socket `path` in place of an address."""
-
-    def connect(_: Listen) -> socket.socket:
-        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:  # of the socket itself: who owns its directory may put a link there, and we are root
-            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), str(path))
-            link = socket.socket(socket.AF_UNIX)
-            link.settimeout(TIMEOUT)
-            link.connect(str(DESCRIPTORS / str(descriptor)))
-            return link
-        finally:
-            os.close(descriptor)
-
-    return connect
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer: status, the beginning of its body, whether it is the registry's by its headers, and whether the
-    connection ends with it."""
-
-    status: int
-    body: bytes
-    registry: bool
-    last: bool
-
-
-def ask(link: socket.socket, path: str, name: str) -> Answer:
-    """What is answered to GET `path` over the connected socket `link`; without a `name` asked as HTTP/1.0 does."""
-    head = f"GET {path} HTTP/1.1\r\nHost: {name}\r\n" if name else f"GET {path} HTTP/1.0\r\nConnection: keep-alive\r\n"
-    link.sendall(f"{head}User-Agent: secure-registry-probe\r\n\r\n".encode())
-    response = http.client.HTTPResponse(link)
-    response.begin()
-    body = response.read(MOST)
-    known = response.getheader("Docker-Distribution-Api-Version") is not None
-    return Answer(response.status, body, known, response.will_close or not response.isclosed())
+class Refused(str):
+    """What is answered to this host as if it were a stranger."""
 
 
 def once(want: Expectation, connect: Callable[[Listen], socket.socket] = connect_tcp) -> str:
-    """One look, over a fresh connection: "" if it is as expected, else what is not."""
+    """One look, over a fresh connection: "" if it is as expected, else what is not.
+
+    Whom nginx.conf keeps out at the public address, sees there the certificate and that it is closed, and all else
+    inside.
+    """
     try:
         with contextlib.ExitStack() as links:
-            return _look(want, _Client(want.listen, want.server_name, connect, links))
+            client = Client(want.listen, want.server_name, connect, links)
+            if not presents(want, client):
+                return ANOTHER_CERTIFICATE
+            wrong = _look(want, client)
+            if isinstance(wrong, Refused) and want.inside:
+                wrong = _look(want, entered(want.inside, want.server_name, links))
+            return wrong
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"no answer: {error}"
 
 
-def _look(want: Expectation, client: _Client) -> str:
-    status = client.get(want.answer_path).status
-    if want.listen.tls and want.fingerprint and client.fingerprint != want.fingerprint:
-        return "it serves another certificate than docker-registry.crt"
-    if status != 204:
-        return "the new configuration does not answer"
+def presents(want: Expectation, client: Client) -> bool:
+    """Whether `client`, which connects, is shown the certificate that it is to be."""
+    client.reach()
+    return not (want.listen.tls and want.fingerprint) or client.fingerprint == want.fingerprint
+
+
+def entered(inside: Path, name: str, links: contextlib.ExitStack) -> Client:
+    """A client of the front's own socket `inside`."""
+    return Client(Listen("", 0, tls=False), name, connect_unix(inside), links)
+
+
+def _look(want: Expectation, client: Client) -> str:
+    status = client.status(want.answer_path)
+    refused = "the new configuration does not answer" if status != 204 else ""
+    if refused and status not in REFUSALS:
+        return refused
     for path in GUARDED:
-        status = client.get(path).status
+        status = client.status(path)
         if 200 <= status < 300:
             return Open(f"{path} is answered without a password (HTTP {status})")
         if path == "/v2/" and status != 401:
-            return f"{path} without a password is answered by HTTP {status}, not 401"
-    return ""
+            said = f"{path} without a password is answered by HTTP {status}, not 401"
+            if status not in REFUSALS:
+                return said
+            refused = refused or said
+    return Refused(refused) if refused else ""
 
 
 def find_open(doors: Iterable[Door], connect: Callable[[Door], Callable[[Listen], socket.socket]]) -> str:
@@ -135,12 +116,11 @@ def find_open(doors: Iterable[Door], connect: Callable[[Door], Callable[[Listen]
 
 def _behind(door: Door, connect: Callable[[Listen], socket.socket]) -> str:
     with contextlib.ExitStack() as links:
-        client = _Client(door.listen, door.name, connect, links)
+        client = Client(door.listen, door.name, connect, links)
         for path in GUARDED:
             try:
-                answer = client.get(path)
+                answer = client.ask(Request(path))
             except (OSError, http.client.HTTPException, ValueError):
-                client.link = None
                 continue
             if 200 <= answer.status < 300 and (answer.registry or _is_catalog(answer.body)):
                 where = f"{place(door.listen)}{f' ({door.name})' if door.name else ''}"
@@ -155,42 +135,6 @@ def _is_catalog(body: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(content, dict) and isinstance(content.get("repositories"), list)
-
-
-@dataclass
-class _Client:
-    """Asks one address, over one connection as long as the server keeps it. `links` closes what was opened."""
-
-    listen: Listen
-    name: str
-    connect: Callable[[Listen], socket.socket]
-    links: contextlib.ExitStack
-    link: socket.socket | None = None
-    fingerprint: str = ""
-
-    def get(self, path: str) -> Answer:
-        """What is answered to GET `path`."""
-        link = self.link or self._connected()
-        answer = ask(link, path, self.name)
-        self.link = None if answer.last else link
-        return answer
-
-    def _connected(self) -> socket.socket:
-        link = self.links.enter_context(self.connect(self.listen))
-        if self.listen.proxy_protocol and self.connect is connect_tcp:
-            link.sendall(b"PROXY UNKNOWN\r\n")
-        if self.listen.tls:
-            link = self.links.enter_context(_context().wrap_socket(link, server_hostname=self.name or None))
-            self.fingerprint = marks.digest(link.getpeercert(binary_form=True) or b"")
-        return link
-
-
-@functools.cache
-def _context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the certificate is compared byte for byte, whoever signed it
-    return context
 
 
 def prove(
@@ -229,7 +173,7 @@ def registry_wrong(connect: Callable[[], socket.socket]) -> str:
     passwords itself."""
     try:
         with connect() as link:
-            status = ask(link, "/v2/", "registry").status
+            status = ask(link, Request("/v2/"), "registry").status
     except (OSError, http.client.HTTPException, ValueError) as error:
         return getattr(error, "strerror", None) or f"no answer ({error})"
     return "" if status in (200, 401) else f"/v2/ is answered by HTTP {status}"

@@ -14,9 +14,11 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from secreg_host.apply import probe
+from secreg_host.apply.asking import connect_unix
 from secreg_host.base import bugs, files, process, quoting, utf8, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
@@ -131,8 +133,9 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
         files.make_directory(directory, 0o700, account.owner)  # from now on it may hold anything
         argv = (*processes.nginx_argv(program, directory / "nginx.conf"), *processes.IN_FRONT)
         with _running(process.as_account(argv, account), directory / "nginx.pid"):
-            moved = {(listen.host, listen.port): probe.connect_unix(path) for path, listen in sockets.items()}
-            for want in expectations(generation):
+            moved = {(listen.host, listen.port): connect_unix(path) for path, listen in sockets.items()}
+            for known in expectations(host, generation):
+                want = replace(known, inside=directory / assemble.GUARDED) if known.inside else known
                 connect = moved.get((want.listen.host, want.listen.port))
                 if connect and (wrong := probe.once(want, connect)):
                     log.debug("rehearsed on port %d: %s", want.listen.port, wrong)
@@ -188,9 +191,9 @@ def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
         nginx.communicate(timeout=SECONDS)
 
 
-def expectations(generation: Generation) -> tuple[probe.Expectation, ...]:
+def expectations(host: Host, generation: Generation) -> tuple[probe.Expectation, ...]:
     """What the world gets when `generation` serves."""
-    return tuple(expectation(generation, listen) for listen in generation.parts[NginxPart].answering)
+    return tuple(expectation(host, generation, listen) for listen in generation.parts[NginxPart].answering)
 
 
 def doors(generation: Generation) -> tuple[serverblocks.Door, ...]:
@@ -198,9 +201,12 @@ def doors(generation: Generation) -> tuple[serverblocks.Door, ...]:
     return generation.parts[NginxPart].doors
 
 
-def expectation(generation: Generation, listen: listening.Listen) -> probe.Expectation:
+def expectation(host: Host, generation: Generation, listen: listening.Listen) -> probe.Expectation:
     """What `listen` must answer when `generation` serves."""
-    name = (*generation.settings.server_names, "localhost")[0]
-    own_pair = generation.parts[NginxPart].own_pair
-    fingerprint = generation.parts[CertificatePart].fingerprint if own_pair else None
-    return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name)
+    nginx = generation.parts[NginxPart]
+    wished = (*generation.settings.server_names, "localhost")[0]
+    called = [door.name for door in nginx.called if door.listen == listen]
+    name = wished if wished in called or not called else called[0]
+    fingerprint = generation.parts[CertificatePart].fingerprint if nginx.own_pair else None
+    inside = host.paths.front_run / assemble.GUARDED if nginx.closed else None
+    return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name, inside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -89,6 +89,10 @@ class Report:
         """What an administrator should know, though nothing is held back for it."""
         return tuple(finding for finding in self.findings if finding.kind in records.MILD)
 
+    def unproven(self, part: str) -> bool:
+        """Whether something of `part` serves that could not be proven."""
+        return any((finding.kind, finding.part) == ("unproven", part) for finding in self.findings)
+
     @property
     def told(self) -> tuple[tuple[str, dict[str, str]], ...]:
         """What is new, for hooks: events and facts."""
@@ -102,6 +106,11 @@ class Report:
 def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:
     """`problems` of `part` as findings of `kind`, one each."""
     return tuple(Finding(kind, part, problem) for problem in problems)
+
+
+def without(found: Iterable[Finding], others: Collection[Finding]) -> tuple[Finding, ...]:
+    """Those of `found` that are not among the `others`."""
+    return tuple(finding for finding in found if finding not in others)
 
 
 def dated(found: Iterable[Finding], before: Iterable[Finding], now: float) -> tuple[Finding, ...]:

@@ -1,59 +1,93 @@
-"""Whether a registry can write, read and remove in its storage: an upload is begun, looked at and given up.
+"""Whether a registry can write, read and remove in its storage: the same bytes, in a repository that nobody else has.
 
-It is asked behind the front, on its unix socket, where it runs: in its sandbox.
+They are written, read back and removed by the registry, where it runs: in its sandbox. What it leaves is removed as its
+user, so that the repository is in no catalogue.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from secreg_host.apply import probe
-from secreg_host.base import process
+from secreg_host.apply.asking import Answer, Client, Request, connect_unix
+from secreg_host.base import files, marks, process
 from secreg_host.base.errors import SecregError
-from secreg_host.base.process import Account
 from secreg_host.formats.listening import Listen
+from secreg_host.formats.users import PROBE
+from secreg_host.host.host import Host
 
 SECONDS = 10.0
+REPOSITORY = PROBE
+CONTENT = b"secure-registry writes, reads and removes these bytes, to see that its store works.\n"
+DIGEST = marks.digest(CONTENT)
 
-REPOSITORIES = "docker/registry/v2/repositories"
+STORE = "docker/registry/v2"
+LEFT = (f"{STORE}/repositories/{REPOSITORY}", f"{STORE}/blobs/sha256/{DIGEST[:2]}/{DIGEST}")
+"""What the registry leaves when all is removed: an empty repository, and the bytes until garbage is collected."""
+
+Ask = Callable[[Request], Answer]
 
 
-def wrong(socket: Path, repository: str) -> str:
-    """What fails, of the registry on `socket` with a new `repository`; "": nothing, or it takes no uploads anyway
-    (read-only, a proxy, with passwords of its own), so that this can't be told."""
+def wrong(host: Host, images: str, ask: Ask) -> str:
+    """What fails, of the registry that answers `ask` and stores in the directory `images`; "": nothing, or it takes no
+    uploads anyway (read-only, a proxy, with passwords of its own), so that this can't be told."""
+    with _alone(host):
+        begun, said = _tried(ask)
+        if begun:
+            _tidy(host, images)
+        return said
+
+
+def behind(socket: Path) -> Ask:
+    """What asks a registry on its own unix `socket`, a new connection each time."""
+
+    def ask(request: Request) -> Answer:
+        with contextlib.ExitStack() as links:
+            client = Client(Listen("", 0, tls=False), "registry", connect_unix(socket), links, seconds=SECONDS)
+            return client.ask(request)
+
+    return ask
+
+
+def _tried(ask: Ask) -> tuple[bool, str]:
+    """Whether something was begun, and what failed."""
+    begun = False
     try:
-        status, place = _ask(socket, "POST", f"/v2/{repository}/blobs/uploads/")
-        if status != http.client.ACCEPTED:
-            return f"an upload is answered by HTTP {status}" if status >= 500 else ""
-        for method, doing in (("GET", "looking at an upload"), ("DELETE", "giving up an upload")):
-            status, _ = _ask(socket, method, place)
-            if status >= 500:
-                return f"{doing} is answered by HTTP {status}"
+        answer = ask(Request(f"/v2/{REPOSITORY}/blobs/uploads/", "POST"))
+        begun = answer.status == http.client.ACCEPTED
+        if not begun:
+            return False, f"an upload is answered by HTTP {answer.status}" if answer.status >= 500 else ""
+        place, blob = urlsplit(answer.location), f"/v2/{REPOSITORY}/blobs/sha256:{DIGEST}"
+        stored = ask(Request(f"{place.path}?{place.query}&digest=sha256:{DIGEST}", "PUT", body=CONTENT))
+        if stored.status != http.client.CREATED:
+            return True, f"storing what was uploaded is answered by HTTP {stored.status}"
+        found = ask(Request(blob))
+        if found.status != http.client.OK:
+            return True, f"what was stored is answered by HTTP {found.status}"
+        if found.body != CONTENT:
+            return True, "what was stored comes back as something else"
+        removed = ask(Request(blob, "DELETE"))
+        return True, f"removing what was stored is answered by HTTP {removed.status}" if removed.status >= 500 else ""
+    except TimeoutError:
+        return begun, f"an upload is not answered within {SECONDS:.0f} s"
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"an upload is not answered: {error}"
-    return ""
+        return begun, f"an upload is not answered: {error}"
 
 
-def name() -> str:
-    """The name of a repository that nobody has. Without manifests it is in no catalog."""
-    return f"secure-registry-proof-{secrets.token_hex(16)}"
+@contextlib.contextmanager
+def _alone(host: Host) -> Iterator[None]:
+    """One at a time, as far as that can be had: two would take each other's bytes away."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(SecregError):
+            held.enter_context(files.exclusively(host.paths.slot("a").parent, 2 * SECONDS))
+        yield
 
 
-def tidy(account: Account, root: str, repository: str) -> None:
-    """Remove what an upload that was given up leaves below `root`, as the registry's user; best effort."""
-    argv = ["env", "-C", root, *process.as_account(["rm", "-rf", f"{REPOSITORIES}/{repository}"], account)]
+def _tidy(host: Host, images: str) -> None:
+    """Remove what is left below `images`, as the registry's user; best effort."""
+    argv = ["env", "-C", images, *process.as_account(["rm", "-rf", *LEFT], host.accounts.registry)]
     with contextlib.suppress(SecregError):
         process.run(process.outside(argv, SECONDS), SECONDS)
-
-
-def _ask(socket: Path, method: str, address: str) -> tuple[int, str]:
-    """Status of the answer, and the address that it names."""
-    with contextlib.closing(http.client.HTTPConnection("registry")) as client:
-        client.sock = probe.connect_unix(socket)(Listen("", 0, tls=False))
-        client.request(method, address)
-        answer = client.getresponse()
-        answer.read(probe.MOST)
-        return answer.status, answer.getheader("Location", "").removeprefix("http://registry")

@@ -94,9 +94,9 @@ class Users:
             return
         fresh = False
         try:
-            if self.counted != seen.htpasswd:
+            if self.counted != seen.htpasswd or not live.whole:
                 with live.alone():
-                    if fresh := live.read() != seen.htpasswd:
+                    if fresh := live.read() != seen.htpasswd or not live.whole:
                         live.write(seen.htpasswd)
             self.counted = seen.htpasswd
             self._prove_latest(reloaded=not fresh)
@@ -173,10 +173,9 @@ class Users:
                 break
         return seen
 
-    @staticmethod
-    def _wants(generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:
+    def _wants(self, generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:
         """What the front must answer with `epoch`; nothing when no generation is known to serve."""
-        known = rehearsal.expectations(generation) if generation is not None else ()
+        known = rehearsal.expectations(self.host, generation) if generation is not None else ()
         return tuple(replace(want, answer_path=answer_path(epoch), fingerprint=None) for want in known)
 
     def _add(self, kind: str, problems: Iterable[Problem]) -> None:

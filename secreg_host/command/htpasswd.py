@@ -12,7 +12,7 @@ from typing import TextIO
 from secreg_host.base import files, quoting, reading, utf8
 from secreg_host.base.errors import Exit, SecregError, bad_input
 from secreg_host.base.reserve import Reserve
-from secreg_host.formats import hashoptions, users
+from secreg_host.formats import hashoptions, userlines, users
 from secreg_host.formats.hashoptions import HashChoice
 
 DESCRIPTION = """\
@@ -114,7 +114,8 @@ def run(
     even where nobody else can write.
     """
     place = own or Place(request.file.resolve().parent if request.file is not None else Path())
-    if wrong := users.name_problem(request.user):
+    removes_ours = args.delete and users.is_probe(request.user)  # from a file in which it may stand, for no use
+    if not removes_ours and (wrong := users.name_problem(request.user)):
         raise bad_input("USER", wrong, "choose another name, such as one of letters, digits, . _ -")
     if request.file is not None and not args.create and not args.delete and not args.verify:
         _require(request.file)
@@ -131,8 +132,8 @@ def run(
         return Exit.DONE
     with files.exclusively(place.lock):
         before = b"" if args.create else _content(request.file)
-        known = users.has_line(before, request.user)
-        files.rewrite(request.file, users.with_line(before, request.user, line.encode()))
+        known = userlines.has_line(before, request.user)
+        files.rewrite(request.file, userlines.with_line(before, request.user, line.encode()))
     print(f"{'Updating' if known else 'Adding'} password for user {request.user}", file=stdout)
     return Exit.DONE
 
@@ -175,7 +176,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
         raise bad_input("-D", "it does not go with -n", "leave -n out")
     with files.exclusively(place.lock):
         data = _content(request.file)
-        after = users.with_line(data, request.user, None)
+        after = userlines.with_line(data, request.user, None)
         if after == data:
             raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))
         _save_less(request.file, after, place.reserve)

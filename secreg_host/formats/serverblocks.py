@@ -28,13 +28,15 @@ Parse = Callable[[Path], tuple[Directive, ...]]
 @dataclass(frozen=True)
 class Block:
     """A server block: its TCP addresses, its names as they are written, whether it includes registry.conf; whether
-    anything was said of where it listens; and the block that it is in: `http`, `stream` or `mail`."""
+    anything was said of where it listens; the block that it is in: `http`, `stream` or `mail`; and whether it, or what
+    is said for all of them before it, may keep this host out."""
 
     listens: tuple[Listen, ...] = ()
     names: tuple[str, ...] = ()
     registry: bool = False
     said: bool = False
     protocol: str = "http"
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,30 @@ def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]
         return ()
 
     found: list[Block] = []
+    closed = False
     for number, (directive, context) in enumerate(_walk(etc, etc / "nginx.conf", parsed, (), ())):
         if number >= DIRECTIVES:
             what = f"with all that it includes, as often as it does, it has more than {DIRECTIVES} directives"
             raise bad_input(str(etc / "nginx.conf"), what, "include single files instead of a pattern (*)")
         if directive.opens and directive.name == "server" and context in (("http",), ("stream",), ("mail",)):
             found.append(Block(protocol=context[0]))
+        elif context == ("http",):
+            closed = closed or _closes(directive, context)
+        elif context[:2] == ("http", "server") and found and _closes(directive, context):
+            found[-1] = replace(found[-1], closed=True)
         elif context[1:] == ("server",) and found and directive.args:
             found[-1] = _with(found[-1], directive)
     silent = [block.protocol == "http" and not block.said for block in found]
+    found = [replace(block, closed=block.closed or closed) for block in found]
     pairs = zip(found, silent, strict=True)
     return tuple(replace(block, listens=(UNSAID,)) if default else block for block, default in pairs)
+
+
+def _closes(directive: Directive, context: tuple[str, ...]) -> bool:
+    """Whether `directive` may keep out whoever comes from this host, without a certificate of a client's."""
+    if directive.name == "return":
+        return context[-1] == "if"
+    return directive.name == "deny" or (directive.name == "ssl_verify_client" and directive.args != ("off",))
 
 
 def _with(block: Block, directive: Directive) -> Block:
@@ -133,6 +148,18 @@ def answering(found: Sequence[Block]) -> tuple[Listen, ...]:
     secure = {(listen.host, listen.port): listen for block in found for listen in block.listens if listen.tls}
     ours = [secure.get((listen.host, listen.port)) for block in found if block.registry for listen in block.listens]
     return tuple(dict.fromkeys(listen for listen in ours if listen))
+
+
+def called(found: Sequence[Block]) -> tuple[Door, ...]:
+    """The names of the blocks that include registry.conf, at addresses which they share with others."""
+    shared = {listen for block in found if not block.registry for listen in block.listens}
+    opened = []
+    for block in found:
+        for listen in block.listens if block.registry else ():
+            plain = {(each.host, each.port) for each in shared}
+            if listen.tls and (listen.host, listen.port) in plain:
+                opened += [Door(listen, asked) for name in block.names if (asked := example(name))]
+    return tuple(dict.fromkeys(opened))
 
 
 def example(name: str) -> str:

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from secreg_host.base import files, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
-from secreg_host.formats import listening
-from secreg_host.generation import basicauth, direct, njs
+from secreg_host.formats import listening, users
+from secreg_host.generation import basicauth, direct, health, njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host import authcache, processes
 from secreg_host.host import host as hosts
@@ -23,6 +23,9 @@ from secreg_host.wanted.parts.settings import SettingsPart
 
 NO_SLOT = "none"
 """The slot of a generation that passes requests on to a registry of somebody else's."""
+
+GUARDED = "guarded.sock"
+"""In the front's run directory: the socket that asks for the password as every server that includes registry.conf."""
 
 DEBUG = "secure-registry/debug.conf"
 """The front's server for the registry's metrics: it has an address of the world's, and is not rehearsed."""
@@ -45,7 +48,6 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     socket = processes.auth_socket(host)
     bits = _bits(paths)
     front = {
-        "run": paths.front_run,
         "bits": bits,
         "auth_socket": socket,
         "upstream": upstream,
@@ -57,6 +59,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "look": direct.must_look(host),
         "headers": registry.headers,
         "memory": authcache.place(host),
+        **_own(paths, parts[NginxPart]),
         "njs": None,
         "load_njs": False,
         "debug": None,
@@ -72,7 +75,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
             front |= {"njs": module.path, "load_njs": not loaded}
     rendered = {
         f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
-        for name in ("main.conf", "http.conf", "client.conf", "registry.conf", "unauthorized.json")
+        for name in ("main.conf", "http.conf", "client.conf", "registry.conf", "unauthorized.json", "healthy.txt")
     }
     if front["debug"]:
         rendered[f"front/{DEBUG}"] = templating.render(paths.templates, "front/debug.conf.j2", **front)
@@ -90,6 +93,17 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)
+
+
+def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:
+    """Names and places of the front's own, and whether it answers /healthz."""
+    return {
+        "run": paths.front_run,
+        "guarded": paths.front_run / GUARDED,
+        "probe": users.PROBE,
+        "health": not health.taken(nginx),
+        "away": health.flag(paths),
+    }
 
 
 def _bits(paths: Paths) -> quoting.Quoted:
@@ -110,6 +124,7 @@ def generation_conf(generation: Generation) -> dict[str, bytes]:
     text = f"""\
 # Generated: how the probe knows which generation answers.
 location = {answer_path(generation)} {{
+    access_log off;
     return 204;
 }}
 """

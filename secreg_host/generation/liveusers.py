@@ -3,12 +3,16 @@
     users/EPOCH/htpasswd       what the password check asks, opened for each question
     users/EPOCH/epoch.conf     the number that remembered passwords are kept by
     users/EPOCH/answer.conf    a location that only a front with this number answers
+    users/EPOCH/probe          the password of our own probe, which only root reads
     users/live -> EPOCH        whoever reads follows it: one rename changes all three
     users/proven -> EPOCH      the front was seen to answer for it
 
 They are no part of a generation: users never go back, and need nothing that another file may lack. The epoch is 128
 random bits, another one after every change and never the same again: answers remembered for one set of users must not
 count for another, not even when an earlier set comes back.
+
+Whenever somebody may log in, our own probe may, too: a user that is in no file of the administrator's, with 256 random
+bits for a password. Where nobody is let in, nor is it.
 
 Only root may open the directory for reading, so that nobody else can hold a lock (flock(2)) on it. Room is reserved
 in it (reserve.py): users can be removed when all memory for files is used up.
@@ -28,9 +32,10 @@ from pathlib import Path
 from secreg_host.base import files
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
+from secreg_host.formats import users
 from secreg_host.host.host import Host
 
-HTPASSWD, EPOCH_CONF, ANSWER_CONF = "htpasswd", "epoch.conf", "answer.conf"
+HTPASSWD, EPOCH_CONF, ANSWER_CONF, PROBE = "htpasswd", "epoch.conf", "answer.conf", "probe"
 RESERVED = 64 * 1024
 """Bytes that are kept at least; more where there are more users: as much as two copies of theirs."""
 
@@ -63,11 +68,28 @@ class LiveUsers:
         return _target(self.directory / "proven")
 
     def read(self) -> bytes | None:
-        """What the password check reads; None: nothing."""
+        """What the password check reads, but for our own probe; None: nothing."""
         try:
-            return (self.host.paths.users_live / HTPASSWD).read_bytes()
+            data = (self.host.paths.users_live / HTPASSWD).read_bytes()
         except OSError:
             return None
+        return data.partition(b"\n")[2] if data.startswith(f"{users.PROBE}:".encode()) else data
+
+    @property
+    def probe(self) -> str:
+        """The password of our own probe; "": it can't log in, and nor can anybody else."""
+        try:
+            return (self.host.paths.users_live / PROBE).read_text("ascii")
+        except (OSError, ValueError):
+            return ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether our own probe may log in where others may: a version without it wrote none."""
+        live = self.host.paths.users_live
+        with contextlib.suppress(OSError):
+            return (live / PROBE).exists() or (live / HTPASSWD).stat().st_size == 0
+        return False
 
     def count(self) -> int:
         """How many users may log in."""
@@ -94,15 +116,18 @@ class LiveUsers:
         return epoch
 
     def _write(self, epoch: str, htpasswd: bytes) -> None:
-        accounts = self.host.accounts
+        accounts, probe = self.host.accounts, secrets.token_hex(32)
         files.make_directory(self.directory, 0o711)
         folder = self.directory / epoch
         shutil.rmtree(folder, ignore_errors=True)
         try:
             files.make_directory(folder, 0o755)  # nginx includes by pattern: what is not there is no error
+            if htpasswd:
+                files.create(folder / PROBE, probe.encode(), files.PRIVATE)
+                htpasswd = users.fast_line(users.PROBE, probe) + htpasswd
             files.create(folder / HTPASSWD, htpasswd, 0o400, accounts.auth.owner)
             files.create(folder / EPOCH_CONF, f'"" {epoch};\n'.encode(), 0o400, accounts.front.owner)
-            answer = f"location = {answer_path(epoch)} {{\n    return 204;\n}}\n"
+            answer = f"location = {answer_path(epoch)} {{\n    access_log off;\n    return 204;\n}}\n"
             files.create(folder / ANSWER_CONF, answer.encode(), 0o400, accounts.front.owner)
             files.flip(self.host.paths.users_live, epoch)
         except BaseException:

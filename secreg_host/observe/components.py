@@ -6,7 +6,8 @@ import http.client
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from secreg_host.apply import backend, probe, rehearsal
+from secreg_host.apply import backend, clientproof, probe, rehearsal
+from secreg_host.apply.asking import Request, ask, connect_unix
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
 from secreg_host.clients import following
@@ -18,7 +19,7 @@ from secreg_host.host import host as hosts
 from secreg_host.host import processes, registryprogram
 from secreg_host.observe import state
 from secreg_host.observe.scene import OBSERVER, Scene
-from secreg_host.observe.state import Component, State
+from secreg_host.observe.state import Component, Condition, State
 from secreg_host.observe.store import store
 from secreg_host.services import units
 from secreg_host.wanted.parts.certificate import CertificatePart
@@ -48,7 +49,7 @@ def front(scene: Scene) -> State:
     if said := scene.stopped(unit):
         helps = f"systemctl kill -s CONT {unit}" if "SIGSTOP" in said else START
         return state.down(Component.FRONT, said, helps)
-    for want in rehearsal.expectations(scene.generation):
+    for want in rehearsal.expectations(scene.host, scene.generation):
         if wrong := probe.once(want):
             said = f"{urls(scene.generation, want.listen)[0]}: {wrong}"
             return state.down(
@@ -65,14 +66,27 @@ def passwords(scene: Scene) -> State:
         return state.down(Component.PASSWORDS, f"{said}: nobody can log in", helps)
     path = processes.auth_socket(scene.host)
     try:
-        with probe.connect_unix(path)(Listen("", 0, tls=False)) as link:
-            status = probe.ask(link, "/", "auth").status
+        with connect_unix(path)(Listen("", 0, tls=False)) as link:
+            status = ask(link, Request("/"), "auth").status
     except (OSError, http.client.HTTPException, ValueError) as error:
         said = getattr(error, "strerror", None) or str(error)
         return state.down(Component.PASSWORDS, f"the password check does not answer: {said}", helps)
     if status != http.client.UNAUTHORIZED:
         return state.down(Component.PASSWORDS, f"the password check answers by HTTP {status}", helps)
     return state.ok(Component.PASSWORDS, "are checked")
+
+
+def logged_in(scene: Scene) -> State:
+    """The password check as clients come to it, through a front that answers: a login with a right password, and with a
+    wrong one."""
+    unit = units.unit_of("auth")
+    wrong = clientproof.login(scene.host, scene.generation)
+    if isinstance(wrong, clientproof.Nobody):
+        return state.ok(Component.PASSWORDS, "there is none to check")  # which the users say
+    if wrong:
+        helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
+        return state.down(Component.PASSWORDS, wrong, helps)
+    return state.ok(Component.PASSWORDS, "are checked: a right one is let in, a wrong one is not")
 
 
 def registry(scene: Scene) -> State:
@@ -189,11 +203,15 @@ ASKED: dict[Component, Callable[[Scene], State]] = {
 
 def every(scene: Scene) -> tuple[State, ...]:
     """How each component is; what can't be asked is unknown, and why."""
-    found = []
-    for component, ask in ASKED.items():
-        try:
-            found.append(ask(scene))
-        except BaseException as error:
-            problem = bugs.caught(error, str(component))[0]
-            found.append(State(component, state.Condition.UNKNOWN, problem.what, problem.hint))
-    return tuple(found)
+    found = {component: _asked(component, ask, scene) for component, ask in ASKED.items()}
+    if all(found[one].condition is Condition.OK for one in (Component.FRONT, Component.PASSWORDS)):
+        found[Component.PASSWORDS] = _asked(Component.PASSWORDS, logged_in, scene)
+    return tuple(found.values())
+
+
+def _asked(component: Component, ask: Callable[[Scene], State], scene: Scene) -> State:
+    try:
+        return ask(scene)
+    except BaseException as error:
+        problem = bugs.caught(error, str(component))[0]
+        return State(component, Condition.UNKNOWN, problem.what, problem.hint)

@@ -12,7 +12,8 @@ from typing import Any
 from secreg_host.base import files, records
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.observe import state
+from secreg_host.observe import proof, state
+from secreg_host.observe.proof import NONE, Proof
 from secreg_host.observe.state import State
 
 SHAPE: dict[Any, records.Shape] = {
@@ -20,6 +21,7 @@ SHAPE: dict[Any, records.Shape] = {
     "since": records.NUMBER,
     "serving": bool,
     "components": [state.SHAPE],
+    "proof": proof.SHAPE,
     "text": str,
     "check": str,
     "code": int,
@@ -32,13 +34,14 @@ class Kept:
     """What one look leaves to the next.
 
     taken: when it was (seconds since the epoch; 0: there was none); since: when it began to serve, or ceased to;
-    serving: whether it did; components: how each was.
+    serving: whether it did; components: how each was; proof: what was proven last.
     """
 
     taken: float = 0.0
     since: float = 0.0
     serving: bool = False
     components: tuple[State, ...] = ()
+    proof: Proof = NONE
 
     def begun(self, *, serving: bool, unit: float, now: float) -> float:
         """Since when it is `serving` or not, seen from `now`: as long as it was so at the last look, unless nginx (its
@@ -72,7 +75,7 @@ def load(paths: Paths) -> Kept:
     found = records.peek(path(paths), SHAPE)
     with contextlib.suppress(KeyError):
         states = tuple(filter(None, map(state.restored, found["components"])))
-        return Kept(found["taken"], found["since"], found["serving"], states)
+        return Kept(found["taken"], found["since"], found["serving"], states, proof.restored(found.get("proof", {})))
     return Kept()
 
 
@@ -93,6 +96,7 @@ def save(paths: Paths, kept: Kept, told: Told) -> None:
         "since": kept.since,
         "serving": kept.serving,
         "components": [one.as_json for one in kept.components],
+        "proof": kept.proof.as_json,
         "text": told.text,
         "check": told.check,
         "code": told.code,

@@ -15,13 +15,15 @@ from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
-from secreg_host.observe import components, kept, scene, state
+from secreg_host.observe import components, kept, proof, scene, state
 from secreg_host.observe.kept import Kept
+from secreg_host.observe.proof import NONE, Proof
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.pki import ours
 from secreg_host.services import units
 from secreg_host.wanted import defaults
 from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.wanted.settings import Settings
 from secreg_host.watchdog import retries
@@ -42,7 +44,7 @@ class Look:
 
     components: how each is; down: "" while it serves, else why it does not; unknown: "", or why it is not known whether
     it does; unit: the state of nginx's unit; since: when it began to serve, or ceased to (seconds since the epoch);
-    taken: when it was looked; retry: what is tried again.
+    taken: when it was looked; retry: what is tried again; proof: what was proven last.
     """
 
     host: Host
@@ -55,6 +57,7 @@ class Look:
     taken: float
     retry: retries.Retry | None = None
     unknown: str = ""
+    proof: Proof = NONE
 
     @property
     def missing(self) -> tuple[State, ...]:
@@ -74,7 +77,7 @@ class Look:
     @property
     def kept(self) -> Kept:
         """What later looks need to know of this one."""
-        return Kept(self.taken, self.since, not (self.down or self.unknown), self.components)
+        return Kept(self.taken, self.since, not (self.down or self.unknown), self.components, self.proof)
 
 
 def look(host: Host) -> Look:
@@ -122,11 +125,22 @@ def _look(host: Host, before: Kept) -> Look:
         return Look(host, None, report, (), down, unit, since, now, unknown=unknown)
     facts = {one.component: one.facts for one in before.components}
     seen = components.every(scene.of(host, generation, report, manager, facts))
+    known = before.proof if not report.unproven(RegistryPart.NAME) else NONE
+    proven = _proven(host, generation, seen, known, now)
+    seen = proof.applied(seen, proven)
     states = state.dated(seen, before.components, now)
     missing = next((one for one in states if one.component in state.SERVING and one.condition is Condition.DOWN), None)
     down = stopped or ("" if missing is None else f"{missing.component}: {missing.said}")
     since = before.begun(serving=not down, unit=begun, now=now)
-    return Look(host, generation, _without_away(report, states), states, down, unit, since, now)
+    return Look(host, generation, _without_away(report, states), states, down, unit, since, now, proof=proven)
+
+
+def _proven(host: Host, generation: Generation, seen: tuple[State, ...], before: Proof, now: float) -> Proof:
+    """The last proof, or another one when it is due; not while what is asked for it is down."""
+    down = {one.component for one in seen if one.condition is Condition.DOWN}
+    if down & {*state.SERVING} or not before.due(now):
+        return before
+    return proof.prove(host, generation)
 
 
 def _began(host: Host) -> float:
@@ -153,10 +167,13 @@ def _unknown(damaged: str | None, unit: str) -> str:
 
 
 def _without_away(report: Report, states: tuple[State, ...]) -> Report:
-    """The last report, but for what it says of the registry behind the front, when that was asked and answered."""
-    answers = any(one.component is Component.REGISTRY and one.condition is Condition.OK for one in states)
-    kind = "away" if answers else ""
-    return replace(report, findings=tuple(finding for finding in report.findings if finding.kind != kind))
+    """The last report, but for what it says of the registry behind the front and its store, when these were asked and
+    are well."""
+    well = {one.component for one in states if one.condition is Condition.OK}
+    over = {("away", RegistryPart.NAME)} if Component.REGISTRY in well else set()
+    over |= {("unproven", RegistryPart.NAME)} if {Component.REGISTRY, Component.STORE} <= well else set()
+    left = (finding for finding in report.findings if (finding.kind, finding.part) not in over)
+    return replace(report, findings=tuple(left))
 
 
 def _with_own_looks(host: Host, report: Report, settings: Settings | None) -> Report:

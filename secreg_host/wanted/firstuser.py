@@ -15,6 +15,7 @@ from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats import userlines
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
 
@@ -99,7 +100,7 @@ def _followed(
         where = where or _given(disk)
         hint = "write another one, or leave it out: then one is made up"
         raise BadInput([Problem(where, f"the password: {wrong.what}", hint) for wrong in error.problems]) from None
-    data = users.with_line(now or b"", settings.username, line.encode())
+    data = userlines.with_line(now or b"", settings.username, line.encode())
     write = Write(paths.htpasswd, data, files.SECRET)
     if edited:
         disk.edit(paths.htpasswd, data)
@@ -114,11 +115,9 @@ def _stored(disk: Snapshot, settings: Settings, now: bytes | None, known: Mappin
     """The password in .password, and its place as `file:line`, if it is to count for the user of `settings`: not one
     that was made up and looked at before, for a user who has one of his own meanwhile. Raises BadInput when that is no
     line alone."""
-    from secreg_host.formats import users
-
     data = disk.read(disk.paths.password, reading.SETTINGS) or b""
     stamp = known.get("stamp") or [""] * len(_stamp(disk, settings))
-    there = users.has_line(now or b"", settings.username)
+    there = userlines.has_line(now or b"", settings.username)
     if there and disk.ledger.untouched(disk.paths.password, data) and stamp[-1] == disk.mark(disk.paths.password):
         return "", ""
     path = disk.paths.password
@@ -140,8 +139,6 @@ def _given(disk: Snapshot) -> str:
 def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -> None:
     """Remove .password, if it was made up, once its user has another password, or is gone. A hash is computed only when
     the user's line is another one than it was."""
-    from secreg_host.formats import users
-
     paths = disk.paths
     stored = disk.content(paths.password)
     if stored is None or not disk.ledger.untouched(paths.password, stored):
@@ -153,7 +150,7 @@ def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -
     if data is None:
         return
     owner = str(known.get("made_for") or next(iter(known.get("stamp", ())), settings.username))
-    line = next((raw.rstrip(b"\r") for raw in data.split(b"\n") if users.has_line(raw, owner)), b"")
+    line = next((raw.rstrip(b"\r") for raw in data.split(b"\n") if userlines.has_line(raw, owner)), b"")
     if line and marks.digest(line) == known.get("hash"):
         return
     if line and _says(line, owner, utf8.shown(stored).strip()):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from secreg_host.base import names
 from secreg_host.base.errors import BadInput
+from secreg_host.formats import users
 
 FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
 KEY_TYPES = ("P-256", "RSA-4096")
@@ -70,6 +71,8 @@ def username(value: str) -> str:
     """The name of a user."""
     if not value or ":" in value or FORBIDDEN.search(value) or value != value.strip() or len(value.encode()) > 255:
         raise Invalid("a user name has 1 to 255 bytes and no colon, quote, control character or surrounding blank")
+    if users.is_probe(value):
+        raise Invalid(users.name_problem(value))
     return value
 
 

@@ -175,7 +175,7 @@ KERNEL = {
 }
 """Read /proc, /sys and os-release, and nothing else."""
 
-PLACES = {"base/directories", "apply/probe", "command/cli"}
+PLACES = {"base/directories", "apply/asking", "command/cli"}
 """Open directories, sockets as places, and the null device, and read nothing."""
 
 ROOTS = {"generation/liveusers", "base/reserve"}

@@ -24,7 +24,7 @@ from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import edits, trust_containerd, trust_k3s, trustcheck
 from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.edits import Kind, Mine
-from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, users
+from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, userlines, users
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, pairs
 from secreg_host.wanted import settings as settings_module
@@ -206,7 +206,7 @@ def test_htpasswd(data: bytes) -> None:
     assert ([user.name for user in again], wrong) == ([user.name for user in found], ())
     assert len(problems) <= users.TOLD + 1
     users.weak(found, WHERE)
-    users.with_line(data, "alice", None)
+    userlines.with_line(data, "alice", None)
 
 
 @few(150)

@@ -30,8 +30,10 @@ class NginxPart(FilePart):
 
     doors: by which addresses and names its server blocks are reached; answering: the addresses with TLS at which the
     registry answers, those of server blocks that include registry.conf; listens: all of them; origin: path below the
-    generation -> the file of /etc that it was; own_pair: whether it serves with the pair of /etc; outside: files
-    elsewhere that nginx reads -> their digests; watched: what is a change besides, there or not, and patterns.
+    generation -> the file of /etc that it was; own_pair: whether it serves with the pair of /etc; closed: whether it
+    may keep this host itself out (client certificates, allow, deny, an `if`); called: by which names the registry
+    answers where another server block has the same address; outside: files elsewhere that nginx reads -> their digests;
+    watched: what is a change besides, there or not, and patterns.
     """
 
     NAME = "nginx"
@@ -41,6 +43,8 @@ class NginxPart(FilePart):
     listens: tuple[Listen, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
     own_pair: bool = True
+    closed: bool = False
+    called: tuple[Door, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
     watched: tuple[str, ...] = ()
 
@@ -65,6 +69,8 @@ class NginxPart(FilePart):
             listens=listens,
             origin=facts["origin"],
             own_pair=facts["own_pair"],
+            closed=facts.get("closed", False),
+            called=tuple(Door(Listen(**one["listen"]), one["name"]) for one in facts.get("called", ())),
             outside=facts["outside"],
             watched=tuple(facts.get("watched", ())),
         )
@@ -117,6 +123,8 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         listens=listens,
         origin={f"front/{name}": str(path) for name, path in found.origin.items()},
         own_pair=found.own_pair,
+        closed=any(block.closed for block in blocks),
+        called=serverblocks.called(blocks),
         outside={str(path): marks.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
         watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),
     )

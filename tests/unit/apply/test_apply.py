@@ -28,10 +28,10 @@ def test_only_a_start_that_fails_stops_what_runs(monkeypatch: pytest.MonkeyPatch
         raise SecregError("nginx ended", "")
 
     monkeypatch.setattr(activate, "activate", fail)
-    monkeypatch.setattr(activate, "serves", lambda _: False)
+    monkeypatch.setattr(activate, "serves", lambda *_: False)
     monkeypatch.setattr(activate, "stop_all", stops.append)
     generation: Any = object()
-    stage: Any = object()
+    stage: Any = SimpleNamespace(host=None)
     with pytest.raises(SecregError, match="nginx ended"):
         apply._activate(stage, generation, generation, [], start=start)
     assert len(stops) == stopped

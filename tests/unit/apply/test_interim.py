@@ -18,7 +18,7 @@ class Start:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, reached: bool = False, works: bool = True) -> None:
         self.now, self.did, self.works = 0.0, list[str](), works
         monkeypatch.setattr(waiting.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(activate, "reaches", lambda _: reached)
+        monkeypatch.setattr(activate, "reaches", lambda *_: reached)
         monkeypatch.setattr(activate, "activate", self.activate)
         nothing: Any = None
         self.before = Stage(nothing, nothing, lambda: self.did.append("users"))

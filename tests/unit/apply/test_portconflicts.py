@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import activate, choice, portconflicts, probe, rehearsal
+from secreg_host.apply import activate, choice, clientproof, portconflicts, probe, rehearsal
 from secreg_host.formats.listening import Listen
 from secreg_host.host import ports
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -81,10 +81,10 @@ def test_only_a_front_that_serves_keeps_another_address_from_serving(
     """Seen: with `listen 10.9.9.9:443` and that address gone, `listen 443` could not serve without a restart, which
     nothing said; and where the old one served, each later edit took 20 s and was back."""
     monkeypatch.setattr(portconflicts, "problem", lambda *_: None)
-    monkeypatch.setattr(rehearsal, "expectations", lambda _: ["an address"])
+    monkeypatch.setattr(rehearsal, "expectations", lambda *_: ["an address"])
     monkeypatch.setattr(probe, "once", lambda _: "" if reached else "no answer")
     new, current = (SimpleNamespace(listens=(at,), taken=(at,), parts=PARTS) for at in (ALL, ONE))
-    stage: Any = SimpleNamespace(services=SimpleNamespace(up=lambda _: up))
+    stage: Any = SimpleNamespace(services=SimpleNamespace(up=lambda _: up), host=None)
     problems = choice._port_problems(stage, new, current)  # type: ignore[arg-type]
     assert [(one.where, "systemctl restart secure-registry" in one.hint) for one in problems] == (
         [("nginx.conf", True)] if held else []
@@ -95,15 +95,16 @@ def test_only_a_front_that_serves_keeps_another_address_from_serving(
 def test_an_address_that_is_in_the_way_is_let_go_first(monkeypatch: pytest.MonkeyPatch, old: Any, did: Any) -> None:
     services, done = Recorded(), list[str]()
     services.done = done
-    monkeypatch.setattr(activate, "serves", lambda _: True)
-    monkeypatch.setattr(rehearsal, "expectations", lambda _: [])
+    monkeypatch.setattr(activate, "serves", lambda *_: True)
+    monkeypatch.setattr(rehearsal, "expectations", lambda *_: [])
     monkeypatch.setattr(rehearsal, "doors", lambda _: [])
     monkeypatch.setattr(probe, "prove", lambda *_: "")
+    monkeypatch.setattr(clientproof, "entered", lambda *_: "")
     new = SimpleNamespace(
         name="new", front="new", slot="none", taken=(ALL if old != TWO else ONE,), differs=lambda *_: False
     )
     before = old and SimpleNamespace(name="old", front="old", taken=(old,))
-    stage: Any = SimpleNamespace(services=services)
+    stage: Any = SimpleNamespace(services=services, host=None)
     assert activate._serve(stage, new, before, (), proven=True) == ("", False)  # type: ignore[arg-type]
     assert done == did
 

@@ -14,6 +14,7 @@ from secreg_host.apply.usersfirst import Users
 from secreg_host.base import files, journal, reserve
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
+from secreg_host.formats import users as formats
 from secreg_host.generation import liveusers
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import authcache
@@ -48,7 +49,7 @@ def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> Front:
 
     monkeypatch.setattr(usersfirst.probe, "once", once)
     monkeypatch.setattr(usersfirst.probe, "prove", prove)
-    monkeypatch.setattr(Users, "_wants", staticmethod(lambda _, epoch: (epoch,)))
+    monkeypatch.setattr(Users, "_wants", lambda *given: given[-1:])
     monkeypatch.setattr(authcache, "place", lambda _: host.paths.front_run / "auth-cache")
     host.paths.etc.mkdir(parents=True)
     host.paths.htpasswd.write_bytes(ALICE + BOB)
@@ -230,7 +231,38 @@ def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: Front) ->
     live = LiveUsers(host)
     assert live.directory.stat().st_mode & 0o777 == 0o711
     assert (live.directory / live.epoch).stat().st_mode & 0o777 == 0o755
-    assert {path.stat().st_mode & 0o777 for path in (live.directory / live.epoch).iterdir()} == {0o400}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (live.directory / live.epoch).iterdir()}
+    assert modes == {"htpasswd": 0o400, "epoch.conf": 0o400, "answer.conf": 0o400, "probe": 0o600}
+
+
+def test_our_own_probe_may_log_in_where_others_may(host: Host, front: Front) -> None:
+    """It counts as nobody, is another one with each change, and where nobody is let in, it is not either."""
+    users = Users(host, front)
+    users.take_over(begin=True)
+    live, seen = users.live, set()
+    for data in (ALICE, ALICE + BOB):
+        host.paths.htpasswd.write_bytes(data)
+        users.refresh()
+        line = (live.directory / "live/htpasswd").read_bytes().partition(b"\n")[0].decode()
+        assert line.startswith(f"{formats.PROBE}:") and formats.verify(live.probe, line.partition(":")[2])
+        assert (live.read(), live.count()) == (data, data.count(b"\n"))
+        seen.add(live.probe)
+    assert len(seen) == 2
+    host.paths.htpasswd.write_bytes(b"")
+    users.refresh()
+    assert ((live.directory / "live/htpasswd").read_bytes(), live.probe, live.count()) == (b"", "", 0)
+    live.shut()
+    assert (live.read(), live.probe) == (None, "")
+
+
+def test_users_of_a_version_without_a_probe_are_written_anew(host: Host, front: Front) -> None:
+    users = Users(host, front)
+    users.take_over(begin=True)
+    live = users.live
+    before = live.epoch
+    (live.directory / before / "probe").unlink()
+    users.take_over()
+    assert (live.epoch != before, live.read(), len(live.probe)) == (True, ALICE + BOB, 64)
 
 
 @pytest.mark.parametrize(

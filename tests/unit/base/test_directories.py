@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.apply import probe
+from secreg_host.apply import asking
 from secreg_host.base import files
 from secreg_host.base.errors import SecregError
 from secreg_host.formats.listening import Listen
@@ -80,7 +80,7 @@ def test_a_socket_is_not_connected_to_by_a_link(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         server.listen()
-        probe.connect_unix(tmp_path / "socket")(listen).close()
+        asking.connect_unix(tmp_path / "socket")(listen).close()
         (tmp_path / "link").symlink_to("socket")
         with pytest.raises(OSError, match="non-socket"):
-            probe.connect_unix(tmp_path / "link")(listen)
+            asking.connect_unix(tmp_path / "link")(listen)

@@ -172,6 +172,7 @@ LANGUAGES = {
     "etc/openssl.cnf.j2": {"openssl"},
     "etc/secure-registry.conf.j2": set(),
     "front/*.json.j2": set(),
+    "front/*.txt.j2": set(),
 }
 """Which function belongs to which template; `line` besides, for remarks."""
 

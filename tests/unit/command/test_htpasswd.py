@@ -173,3 +173,13 @@ def test_runs_at_the_same_time_lose_no_user_and_bring_none_back(tmp_path: Path) 
             done.result()
     found, problems = users.parse(path.read_bytes(), "")
     assert (sorted(user.name for user in found), problems) == (sorted(names), ())
+
+
+def test_our_own_probe_is_no_user(tmp_path: Path) -> None:
+    """One that stands in the file is removed as any other."""
+    file = tmp_path / "file"
+    file.write_bytes(b"bob:x\n" + users.fast_line(users.PROBE, "x"))
+    with pytest.raises(BadInput, match="secure-registry itself"):
+        call("-i", users.PROBE, default=file, stdin="pass\n")
+    assert call("-D", users.PROBE, default=file)[0] == Exit.DONE
+    assert file.read_bytes() == b"bob:x\n"

@@ -135,3 +135,11 @@ def test_any_bytes_are_read_and_what_is_kept_reads_back(data: bytes) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=20))
 def test_any_password_in_any_language(password: str) -> None:
     assert users.verify(password, users.make_hash(password, Scheme.SHA512, 1000))
+
+
+@pytest.mark.parametrize("name", [users.PROBE, users.PROBE.upper()])
+def test_nobody_is_called_as_our_own_probe(name: str) -> None:
+    """nginx's map does not tell cases apart."""
+    line = users.fast_line(name, "x")
+    found, problems = users.parse(line, ".htpasswd")
+    assert not found and "secure-registry itself" in problems[0].what and problems[0].where == ".htpasswd:1"

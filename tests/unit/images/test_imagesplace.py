@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.apply import activate
+from secreg_host.apply import backend
 from secreg_host.base.errors import BadInput
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import registryconf
+from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.images import imagesplace
@@ -79,11 +80,11 @@ def test_a_link_that_leads_elsewhere_moves_the_registry() -> None:
     def parts(real: str | None) -> Parts:
         return Parts(made.settings(), RegistryPart(root="/srv/link", real=real))
 
-    current = activate.Generation(parts("/srv/one"), "a", {})
-    assert activate.slot_for(parts("/srv/one"), current, ()) == "a"
-    assert activate.slot_for(parts("/srv/two"), current, ()) == "b"
-    before = activate.Generation(parts(None), "a", {})
-    assert activate.slot_for(parts("/srv/link"), before, ()) == "a", "a part of an earlier version does not say it"
+    current = Generation(parts("/srv/one"), "a", {})
+    assert backend.slot_for(parts("/srv/one"), current, ()) == "a"
+    assert backend.slot_for(parts("/srv/two"), current, ()) == "b"
+    before = Generation(parts(None), "a", {})
+    assert backend.slot_for(parts("/srv/link"), before, ()) == "a", "a part of an earlier version does not say it"
 
 
 @pytest.mark.parametrize(

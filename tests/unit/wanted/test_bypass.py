@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host.apply import probe
+from secreg_host.apply import asking, probe
 from secreg_host.base.errors import BadInput, bad_input
 from secreg_host.formats import nginxconf, nginxsyntax, serverblocks
 from secreg_host.formats.listening import Listen
@@ -43,6 +43,9 @@ def found(text: str) -> list[str]:
         "return 200 ${secreg_answer};",
         "error_page 404 /_secreg/x;",
         "access_log /run/secure-registry/front/x;",
+        "access_log /var/log/x if=$secreg_checked;",
+        "access_log /var/log/$secreg_logged;",
+        "set $x $secreg_logged;",
         "access_log syslog:server=unix:/run/secure-registry/x;",
         "proxy_cache_path /dev/shm/secure-registry-0-abc keys_zone=a:1m;",
         "include /var/lib/secure-registry/current/front/secure-registry/registry.conf;",
@@ -96,6 +99,7 @@ def test_refused_with_its_line(text: str) -> None:
         "location ~ ^/f(.*)$ { alias /opt/www/$1; }",
         "location ~ ^/f(.*)$ { alias /srv/www$1; }",
         "access_log /var/log/secure-registry/access.log;",
+        "access_log /var/log/secure-registry/access.log combined if=$secreg_logged;",
         "error_log /dev/stderr;",
         "return 301 https://$host$request_uri;",
         "location /run/secure-registry/ { return 404; }",
@@ -182,6 +186,34 @@ def test_every_server_block_has_a_door() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        ("server { listen 443 ssl; }", False),
+        ("server { ssl_verify_client off; if ($x) { set $y 1; } location / { return 404; } }", False),
+        ("server { ssl_verify_client optional; }", True),
+        ("server { } ssl_verify_client on; server { }", True),
+        ("server { location /v2/ { deny all; } }", True),
+        ("include /etc/more; server { }", True),
+        ("server { if ($geo) { return 403; } }", True),
+    ],
+)
+def test_what_may_keep_this_host_out(text: str, closed: bool) -> None:
+    files = {Path("/e/nginx.conf"): f"http {{ {text} }}".encode(), Path("/etc/more"): b"deny all;"}
+    assert any(block.closed for block in serverblocks.blocks(Path("/e"), files.get)) is closed
+
+
+def test_names_where_others_have_the_same_address() -> None:
+    """A server that catches all others: the registry is asked for by a name of its own."""
+    include = "include secure-registry/registry.conf;"
+    text = f"""http {{
+        server {{ listen 443 ssl default_server; return 444; }}
+        server {{ listen 443 ssl; listen 8443 ssl; server_name *.a.example b.example; {include} }}
+    }}"""
+    blocks = serverblocks.blocks(Path("/e"), {Path("/e/nginx.conf"): text.encode()}.get)
+    assert serverblocks.called(blocks) == tuple(Door(Listen("", 443), name) for name in ("any.a.example", "b.example"))
+
+
+@pytest.mark.parametrize(
     ("name", "asked"),
     [
         ("a.example", "a.example"),
@@ -253,7 +285,7 @@ def test_what_is_an_open_door(answer: bytes, is_open: bool) -> None:
 
         threading.Thread(target=serve, daemon=True).start()
         door = Door(Listen("127.0.0.1", server.getsockname()[1], tls=False), "x.example")
-        assert bool(probe.find_open([door], lambda _: probe.connect_tcp)) is is_open
+        assert bool(probe.find_open([door], lambda _: asking.connect_tcp)) is is_open
 
 
 def test_a_place_that_does_not_answer_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,318 @@
+"""Our own probe on a real front and a real registry: what it proves, what it leaves, and what its password is worth."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from secreg_host.apply import clientproof, storeproof
+from secreg_host.base.paths import Paths
+from secreg_host.base.process import Account
+from secreg_host.formats.users import PROBE
+from secreg_host.generation import generations, health
+from secreg_host.generation.generations import Generation
+from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host.host import Accounts, Host
+from secreg_host.wanted.parts.settings import SettingsPart
+from tests.real.program import NOBODY, Answer, Instance, free_port
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="another owner is needed")
+
+
+def host_of(instance: Instance) -> Host:
+    uid = NOBODY if os.geteuid() == 0 else os.geteuid()
+    me = Account(str(uid), uid, uid)
+    return Host(Paths(instance.root), Accounts(me, me, me))
+
+
+def serving_of(host: Host) -> Generation:
+    found = generations.load(host, generations.current_name(host))
+    assert found is not None
+    return found
+
+
+def asked(instance: Instance) -> dict[str, str]:
+    """What each of the functions says."""
+    host = host_of(instance)
+    generation = serving_of(host)
+    looks: dict[str, Callable[[Host, Generation], str]] = {
+        "login": clientproof.login,
+        "reads": clientproof.reads,
+        "writes": clientproof.writes,
+        "trusted": clientproof.trusted,
+    }
+    return {name: wrong for name, look in looks.items() if (wrong := look(host, generation))}
+
+
+@contextmanager
+def stopped(instance: Instance, part: str) -> Iterator[None]:
+    """While the block runs, the processes of `part` hang."""
+    assert instance.process is not None
+    patterns = {"auth": "current/auth/", "registry": "docker-registry.yml"}
+    argv = ["pgrep", "-P", str(instance.process.pid), "-f", patterns[part]]
+    pids = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    for parent in list(pids):
+        pids += subprocess.run(["pgrep", "-P", parent], capture_output=True, text=True).stdout.split()
+    for pid in pids:
+        os.kill(int(pid), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(int(pid), signal.SIGCONT)
+
+
+def ask_as_probe(
+    instance: Instance, path: str, method: str = "GET", password: str | None = None, source: str = "127.0.0.1"
+) -> Answer:
+    """What our probe's password is worth to whoever has it, and comes from address `source`."""
+    given = LiveUsers(host_of(instance)).probe if password is None else password
+    secret = base64.b64encode(f"{PROBE}:{given}".encode()).decode()
+    plain = socket.create_connection(("127.0.0.1", instance.port), 10, (source, 0))
+    link = http.client.HTTPConnection("localhost")
+    link.sock = instance.context().wrap_socket(plain, server_hostname="localhost")
+    link.putrequest(method, path, skip_accept_encoding=True)
+    link.putheader("Authorization", f"Basic {secret}")
+    link.putheader("Content-Length", "0")
+    link.endheaders()
+    answer = link.getresponse()
+    found = Answer(answer.status, dict(answer.getheaders()), answer.read())
+    link.close()
+    return found
+
+
+def storage(instance: Instance) -> Path:
+    return instance.lib / "storage"
+
+
+def test_what_works_is_proven_and_leaves_nothing(serving: Instance) -> None:
+    log = serving.root / "var/log/secure-registry/access.log"
+    assert asked(serving) == {}
+    assert serving.ask("/v2/_catalog", user="docker").json == {"repositories": []}
+    assert [path for path in storage(serving).rglob("docker/**/*") if PROBE in path.name or path.is_file()] == []
+    serving.edit("nginx.conf", "keepalive_timeout", "# more\n    keepalive_timeout")
+    assert "rejected" not in serving.reload() and asked(serving) == {}
+    serving.ask("/v2/some/thing/tags/list", user="docker")
+    serving.wait_for("the log", lambda: "/v2/some/thing/tags/list" in log.read_text())
+    assert [line for line in log.read_text().splitlines() if "secure-registry-probe" in line] == []
+    # nobody hides by calling himself so
+    hidden = {"User-Agent": "secure-registry-probe"}
+    serving.ask("/v2/hidden/tags/list", user="docker", headers=hidden)
+    serving.wait_for("the log", lambda: "/v2/hidden/tags/list" in log.read_text())
+
+
+def test_what_the_probes_password_is_worth(serving: Instance) -> None:
+    """Its own repository, from this host. It mounts nothing, and whatever the path looks like, it gets nowhere else."""
+    digest = f"sha256:{storeproof.DIGEST}"
+    uploads = f"/v2/{PROBE}/blobs/uploads/"
+    assert [ask_as_probe(serving, path).status for path in ("/v2/", "/v2/_catalog?n=1")] == [200, 200]
+    for method, path in [
+        ("GET", "/v2/_catalog"),
+        ("GET", "/v2/_catalog?n=2"),
+        ("GET", "/v2/_catalog?n=1&last=a"),
+        ("GET", "/v2/some/tags/list"),
+        ("GET", f"/v2/some/blobs/{digest}"),
+        ("GET", f"/v2/{PROBE}/tags/list"),
+        ("GET", f"/v2/{PROBE}/../some/blobs/{digest}"),
+        ("GET", f"/v2/{PROBE}/blobs/..%2f..%2fsome/blobs/{digest}"),
+        ("PUT", f"/v2/{PROBE}/manifests/latest"),
+        ("POST", f"{uploads}?mount={digest}&from=some"),
+        ("POST", "/v2/some/blobs/uploads/"),
+        ("POST", f"/v2/x/..%2f{PROBE}/blobs/uploads/"),
+        ("DELETE", f"/v2/some/blobs/{digest}"),
+        ("HEAD", "/v2/"),
+    ]:
+        assert (path, ask_as_probe(serving, path, method).status) == (path, 403)
+    for path in ("/v2/", "/v2/_catalog?n=1"):
+        assert ask_as_probe(serving, path, source="127.0.0.2").status == 403
+    assert ask_as_probe(serving, "/_secreg/login", source="127.0.0.2").status == 404
+    assert ask_as_probe(serving, "/_secreg/login").status == 204
+    assert ask_as_probe(serving, "/_secreg/login", password="wrong").status == 401
+    assert serving.ask("/_secreg/login", user="docker").status == 404
+    for path in (uploads, f"/v2/%73{PROBE[1:]}/blobs/uploads/", f"//v2//{PROBE}/x/blobs/uploads/"):
+        assert (path, serving.ask(path, "POST", user="docker").status) in [(path, 403), (path, 404)]
+    assert serving.ask(f"/v2/{PROBE}-of-mine/blobs/uploads/", "POST", user="docker").status == 202
+    shutil.rmtree(storage(serving) / f"docker/registry/v2/repositories/{PROBE}-of-mine")
+
+
+def test_nobody_is_our_probe(serving: Instance) -> None:
+    users = (serving.etc / ".htpasswd").read_text()
+    serving.write(".htpasswd", f"{PROBE}:{{SHA}}2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n{users}")
+    assert f"{serving.etc}/.htpasswd:1: {PROBE} is the user as which secure-registry itself" in serving.reload()
+    assert ask_as_probe(serving, "/v2/", password="").status == 401
+    done = serving.run("htpasswd", "-i", PROBE, input="x\n")
+    assert done.returncode == 2 and "choose another name" in done.stderr
+    assert "users        1\n" in serving.run("status").stdout
+
+
+def test_where_nobody_can_log_in_our_probe_can_not(serving: Instance) -> None:
+    serving.write(".htpasswd", "")
+    assert "holds no user" in serving.reload()
+    host = host_of(serving)
+    wrong = clientproof.login(host, serving_of(host))
+    assert isinstance(wrong, clientproof.Nobody) and asked(serving) == {"login": wrong}
+    assert ask_as_probe(serving, "/v2/", password="x").status == 401
+
+
+def test_a_part_that_hangs_is_named(serving: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clientproof, "SECONDS", 1.0)
+    monkeypatch.setattr(storeproof, "SECONDS", 1.0)
+    place = f"127.0.0.1:{serving.port}"
+    with stopped(serving, "auth"):
+        assert asked(serving)["login"] == f"{place}: a login is not answered within 1 s"
+    with stopped(serving, "registry"):
+        found = asked(serving)
+        assert found == {
+            "reads": "the registry does not answer within 1 s",
+            "writes": "an upload is not answered within 1 s",
+        }
+    assert asked(serving) == {}
+
+
+@ROOT_ONLY
+def test_a_store_that_can_not_be_written(serving: Instance) -> None:
+    """It is found, and holds back no change of the front or of users."""
+    serving.ask("/v2/some/blobs/uploads/", "POST", user="docker")  # there is something
+    places = [storage(serving), *storage(serving).rglob("*")]
+    for path in places:
+        os.chown(path, 0, 0)
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    assert asked(serving) == {"writes": "an upload is answered by HTTP 500"}
+    serving.edit("nginx.conf", "server {", "add_header X-Changed yes always;\n    server {")
+    said = serving.reload()
+    assert f"the registry can't use rootdirectory {storage(serving)}: an upload is answered by HTTP 500" in said
+    assert serving.ask("/v1/_ping").headers.get("X-Changed") is None, "the location has its own"
+    assert serving.ask("/none").headers["X-Changed"] == "yes"
+    assert "can't use rootdirectory" in serving.reload(), "as long as it is so"
+    for path in places:
+        os.chown(path, NOBODY, NOBODY)
+    assert "can't use rootdirectory" not in serving.reload()
+    shutil.rmtree(storage(serving) / "docker")
+
+
+def test_a_registry_that_takes_no_uploads_is_only_read(serving: Instance) -> None:
+    serving.edit("docker-registry.yml", "    uploadpurging:", "    readonly:\n      enabled: true\n    uploadpurging:")
+    assert "rejected" not in serving.reload()
+    assert serving.ask("/v2/some/blobs/uploads/", "POST", user="docker").status == 405
+    assert asked(serving) == {}
+
+
+def test_a_certificate_is_judged_by_the_names_that_are_configured(serving: Instance) -> None:
+    """One of them must be right."""
+    host = host_of(serving)
+    generation = serving_of(host)
+
+    def trusted(*names: str) -> str:
+        settings = SettingsPart.of(replace(generation.settings, server_names=names))
+        return clientproof.trusted(host, replace(generation, parts=generation.parts.having(settings)))
+
+    assert trusted("x.example", "localhost") == trusted() == ""
+    assert trusted("x.example", "y.example").startswith("x.example: Hostname mismatch")
+
+
+def strangers(instance: Instance) -> tuple[ssl.SSLContext, Path]:
+    """A client with a certificate, and the authority of such clients as a file of /etc."""
+    folder = instance.root / "clients"
+    folder.mkdir(exist_ok=True)
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    subprocess.run(
+        [*argv, "-keyout", folder / "key", "-out", folder / "crt", "-subj", "/CN=client"],
+        check=True,
+        capture_output=True,
+    )
+    instance.write("clients.crt", (folder / "crt").read_bytes())
+    context = instance.context()
+    context.load_cert_chain(folder / "crt", folder / "key")
+    return context, instance.etc / "clients.crt"
+
+
+CLOSED = {
+    "client certificates": ("ssl_session_timeout", "ssl_client_certificate clients.crt; ssl_verify_client on;"),
+    "deny": ("ssl_session_timeout", "allow 192.0.2.0/24; deny all;"),
+    "geo": ("ssl_session_timeout", "geo $out { default 1; 192.0.2.0/24 0; }"),
+    "nobody is answered": ("ssl_session_timeout", "geo $out { default 1; 192.0.2.0/24 0; }"),
+}
+
+
+@pytest.mark.parametrize("kind", CLOSED)
+def test_who_keeps_strangers_out_keeps_out_this_host(serving: Instance, kind: str) -> None:
+    """What was rejected in 0.1 is accepted, proven, and later changes are, too: of users, of the certificate."""
+    context, _ = strangers(serving)
+    before, line = CLOSED[kind]
+    serving.edit("nginx.conf", before, f"{line}\n    {before}")
+    if "geo" in line:
+        status = 444 if kind == "nobody is answered" else 403
+        serving.edit("nginx.conf", "server_name", f"if ($out) {{ return {status}; }}\n        server_name")
+    said = serving.reload()
+    assert "rejected" not in said and "unproven" not in said
+    assert serving.run("status").returncode == 0, serving.run("status").stdout
+    assert asked(serving) == {}
+    with pytest.raises((AssertionError, http.client.HTTPException, OSError)):
+        assert serving.ask("/v2/", user="docker").status == 200
+    if kind == "client certificates":
+        link = http.client.HTTPSConnection("localhost", serving.port, context=context)
+        secret = base64.b64encode(f"docker:{serving.password}".encode()).decode()
+        link.request("GET", "/v2/", headers={"Authorization": f"Basic {secret}"})
+        assert link.getresponse().status == 200
+    fingerprint = serving.served_fingerprint()
+    assert serving.run("gencert").returncode == 0
+    serving.wait_for("the certificate", lambda: serving.served_fingerprint() != fingerprint)
+    assert "unproven" not in serving.take_over("htpasswd", "-i", "alice", input="one\n")
+    # what is open behind another name is found all the same
+    port = free_port()
+    server = f"server {{ listen {port}; location /v2/ {{ return 200 '{{\"repositories\": []}}'; }} }}"
+    serving.edit("nginx.conf", "ssl_protocols", f"{server}\n    ssl_protocols")
+    assert "is answered without a password" in serving.reload()
+
+
+def test_a_server_that_catches_all_others(serving: Instance) -> None:
+    """The registry is asked by a name of its own, whatever SERVER_NAME says."""
+    name = "registry-of-mine.example"
+    text = (serving.etc / "nginx.conf").read_text()
+    head, _, rest = text.partition("    server {")
+    listens = "".join(f"        {line.strip()}\n" for line in rest.splitlines() if line.strip().startswith("listen"))
+    rest = "\n".join(f"        server_name {name};" if "server_name" in line else line for line in rest.splitlines())
+    caught = listens.replace(" ssl;", " ssl default_server;")
+    serving.write("nginx.conf", f"{head}    server {{\n{caught}        return 444;\n    }}\n    server {{{rest}\n")
+    said = serving.reload()
+    assert "rejected" not in said and "unproven" not in said, said
+    assert {where: wrong for where, wrong in asked(serving).items() if where != "trusted"} == {}
+
+
+def healthz(instance: Instance) -> tuple[int, bytes]:
+    answer = instance.ask("/healthz")
+    return answer.status, answer.body
+
+
+def test_healthz(serving: Instance) -> None:
+    """200 or 503, and a word; without a password, and no line of a log says more."""
+    paths = Paths(serving.root)
+    assert healthz(serving) == (200, b"ok\n")
+    health.tell(paths, away=True)
+    assert healthz(serving) == (503, b"away\n")
+    health.tell(paths, away=False)
+    for part in ("auth", "registry"):
+        with stopped(serving, part):
+            assert healthz(serving) == (503, b"away\n")
+    assert healthz(serving) == (200, b"ok\n")
+    serving.write(".htpasswd", "")
+    serving.reload()
+    assert healthz(serving) == (200, b"ok\n")
+
+
+def test_a_healthz_of_the_administrators_counts(serving: Instance) -> None:
+    serving.edit("nginx.conf", "server_name", "location = /healthz { return 200 mine; }\n        server_name")
+    assert "rejected" not in serving.reload()
+    assert healthz(serving) == (200, b"mine")

@@ -1,0 +1,254 @@
+"""Logging in, reading and writing, by what is answered. The real ones: tests/real/test_clientproof.py."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secreg_host.apply import asking, clientproof, probe, rehearsal, storeproof
+from secreg_host.apply.probe import Expectation
+from secreg_host.formats.listening import Listen
+from secreg_host.formats.users import PROBE
+from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host.host import Host
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+
+AT = Listen("", 443, tls=False)
+USERS = b"alice:x\n"
+Script = Callable[[str, str], int | bytes]
+"""What is answered to a request line by whoever gave USER:PASSWORD: a status, bytes, or nothing at all (0)."""
+
+
+class Front:
+    """Answers by a script; asked: what was asked, and as whom."""
+
+    def __init__(self, script: Script) -> None:
+        self.script, self.asked = script, list[tuple[str, str]]()
+
+    def connect(self, _: Listen) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(asking.TIMEOUT)
+        threading.Thread(target=self.serve, args=(theirs,), daemon=True).start()
+        return ours
+
+    def serve(self, link: socket.socket) -> None:
+        with contextlib.suppress(OSError), link, link.makefile("rb") as stream:
+            while line := stream.readline():
+                head = dict[str, str]()
+                while (field := stream.readline()).strip():
+                    name, _, value = field.decode().partition(": ")
+                    head[name] = value.strip()
+                stream.read(int(head.get("Content-Length", 0)))
+                what = line.decode().rpartition(" ")[0]
+                whom = base64.b64decode(head.get("Authorization", "").removeprefix("Basic ")).decode()
+                self.asked.append((what, whom))
+                answer = self.script(what, whom)
+                if not answer:
+                    return
+                body = b"" if isinstance(answer, int) else answer
+                status = answer if isinstance(answer, int) else 200
+                more = "Location: /v2/x/blobs/uploads/1?_state=y\r\n" if status == 202 else ""
+                length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
+                link.sendall(f"HTTP/1.1 {status} x\r\n{more}{length}\r\n".encode() + body)
+
+
+class Generation:
+    """What is known of one whose registry stores in a directory."""
+
+    slot = "a"
+
+    def __init__(self, **given: Any) -> None:
+        self.parts = Parts(RegistryPart(**{"root": "/srv/images"} | given))
+
+
+@pytest.fixture
+def live(host: Host, monkeypatch: pytest.MonkeyPatch) -> LiveUsers:
+    host.paths.slot("a").parent.mkdir(parents=True)
+    monkeypatch.setattr(rehearsal, "expectations", lambda *_: (Expectation(AT, "/x", None, "localhost"),))
+    found = LiveUsers(host)
+    found.write(USERS)
+    return found
+
+
+def right(live: LiveUsers, found: Mapping[str, int] = {}) -> Script:
+    """A front that works, but for what `found` says of a right, a wrong and no password."""
+
+    def script(what: str, whom: str) -> int:
+        kind = "none" if not whom else "right" if whom == f"{PROBE}:{live.probe}" else "wrong"
+        return {"right": 204, "wrong": 401, "none": 401, **found}[kind]
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "kind"),
+    [
+        ({}, "", str),
+        ({"right": 401}, "127.0.0.1:443: a right password is answered by HTTP 401", str),
+        ({"right": 503}, "127.0.0.1:443: the password check does not answer (HTTP 503)", str),
+        ({"right": 429}, "127.0.0.1:443: the password check has too much to do (HTTP 429)", clientproof.Late),
+        ({"wrong": 204}, "127.0.0.1:443: a wrong password is let in (HTTP 204)", probe.Open),
+        ({"none": 200}, "127.0.0.1:443: no password is let in (HTTP 200)", probe.Open),
+        ({"wrong": 404}, "127.0.0.1:443: a wrong password is answered by HTTP 404, not 401", str),
+    ],
+)
+def test_what_a_login_shows(live: LiveUsers, found: Mapping[str, int], said: str, kind: type) -> None:
+    generation: Any = Generation()
+    wrong = clientproof.login(live.host, generation, Front(right(live, found)).connect)
+    assert (wrong, type(wrong)) == (said, kind)
+
+
+def test_where_nobody_can_log_in_nobody_tries(live: LiveUsers) -> None:
+    """Neither without users nor where they can't be taken over safely; it is no fault of what serves."""
+    front, generation = Front(right(live)), Generation()
+    any_generation: Any = generation
+    live.write(b"")
+    assert isinstance(clientproof.login(live.host, any_generation, front.connect), clientproof.Nobody)
+    live.shut()
+    assert isinstance(clientproof.login(live.host, any_generation, front.connect), clientproof.Nobody)
+    assert front.asked == []
+    assert clientproof.entered(live.host, any_generation, 0.0, lambda: "") == ""
+
+
+def test_users_that_change_meanwhile_are_asked_for_again(live: LiveUsers) -> None:
+    changes = iter([b"bob:x\n"])
+
+    def script(what: str, whom: str) -> int | bytes:
+        for users in changes:
+            live.write(users)
+        return right(live)(what, whom)
+
+    generation: Any = Generation()
+    assert clientproof.login(live.host, generation, Front(script).connect) == ""
+
+
+def test_no_password_is_sent_to_somebody_else(live: LiveUsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "presents", lambda *_: False)
+    front, generation = Front(right(live)), Generation()
+    any_generation: Any = generation
+    assert "another certificate" in clientproof.login(live.host, any_generation, front.connect)
+    assert "another certificate" in clientproof.reads(live.host, any_generation, front.connect)
+    assert front.asked == []
+
+
+def test_what_does_not_answer_is_late(live: LiveUsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whoever waits goes on letting users count."""
+    monkeypatch.setattr(clientproof, "SECONDS", 0.3)
+    stopped, looked = threading.Event(), list[str]()
+
+    def script(what: str, whom: str) -> int:
+        stopped.wait(30)
+        return 204
+
+    generation: Any = Generation()
+    monkeypatch.setattr(clientproof, "login", lambda one, other: real(one, other, Front(script).connect))
+    wrong = clientproof.entered(live.host, generation, 60.0, lambda: looked.append("users") or "")  # type: ignore[func-returns-value]
+    stopped.set()
+    assert isinstance(wrong, clientproof.Late) and looked
+
+
+real = clientproof.login
+
+
+@pytest.mark.parametrize(
+    ("answers", "given", "said"),
+    [
+        ({}, {}, ""),
+        ({"/v2/": 503}, {}, "the registry does not answer: /v2/ is answered by HTTP 503"),
+        ({"/v2/": 401}, {}, "the registry does not answer: /v2/ is answered by HTTP 401"),
+        ({"/v2/": 401}, {"auth": True}, ""),
+        ({"/v2/_catalog?n=1": 500}, {}, "the registry can't list its images: HTTP 500"),
+        ({"/v2/_catalog?n=1": 404}, {}, ""),
+    ],
+)
+def test_what_reading_shows(live: LiveUsers, answers: Mapping[str, int], given: Mapping[str, Any], said: str) -> None:
+    front = Front(lambda what, _: answers.get(what.removeprefix("GET "), 200))
+    generation: Any = Generation(**given)
+    assert clientproof.reads(live.host, generation, front.connect) == said
+    assert {whom for _, whom in front.asked} == {f"{PROBE}:{live.probe}"}
+
+
+WORKS: Mapping[str, int | bytes] = {"POST": 202, "PUT": 201, "GET": storeproof.CONTENT, "DELETE": 202}
+
+
+@pytest.mark.parametrize(
+    ("answers", "said", "tidied"),
+    [
+        ({}, "", True),
+        ({"POST": 500}, "an upload is answered by HTTP 500", False),
+        ({"POST": 405}, "", False),
+        ({"PUT": 500}, "storing what was uploaded is answered by HTTP 500", True),
+        ({"GET": 404}, "what was stored is answered by HTTP 404", True),
+        ({"GET": b"x"}, "what was stored comes back as something else", True),
+        ({"DELETE": 405}, "", True),
+        ({"DELETE": 500}, "removing what was stored is answered by HTTP 500", True),
+    ],
+)
+def test_what_writing_shows(
+    live: LiveUsers, monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, int | bytes], said: str, tidied: bool
+) -> None:
+    """What was begun is taken away, whatever became of it."""
+    removed: list[str] = []
+    monkeypatch.setattr(storeproof, "_tidy", lambda _, images: removed.append(images))
+    front = Front(lambda what, _: {**WORKS, **answers}[what.partition(" ")[0]])
+    generation: Any = Generation()
+    assert clientproof.writes(live.host, generation, front.connect) == said
+    assert removed == (["/srv/images"] if tidied else [])
+
+
+@pytest.mark.parametrize("given", [{"root": None}, {"auth": True}])
+def test_nothing_is_written_where_the_store_is_not_ours(live: LiveUsers, given: Mapping[str, Any]) -> None:
+    front = Front(lambda what, _: 500)
+    generation: Any = Generation(**given)
+    assert clientproof.writes(live.host, generation, front.connect) == ""
+    assert front.asked == []
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The front's own socket, which answers as it should, and what was asked there."""
+    path, asked = tmp_path / "guarded.sock", list[str]()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def script(what: str, _: str) -> int:
+            asked.append(what)
+            return 204 if what == "GET /x" else 401
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    Front(script).serve(server.accept()[0])
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield path, asked
+
+
+@pytest.mark.parametrize("status", [400, 403, 0])
+def test_who_is_kept_out_looks_inside(inside: tuple[Path, list[str]], status: int) -> None:
+    """A client without a certificate of its own, one that is denied, or one that gets no answer."""
+    path, asked = inside
+    want = Expectation(AT, "/x", None, "localhost", path)
+    assert probe.once(want, Front(lambda *_: status).connect) == ""
+    assert asked == ["GET /x", "GET /v2/", "GET /v2/_catalog"]
+    assert probe.once(Expectation(AT, "/x", None, "localhost"), Front(lambda *_: status).connect) != ""
+
+
+@pytest.mark.parametrize(("status", "said"), [(200, "answered without a password"), (404, "does not answer")])
+def test_a_public_address_that_is_not_closed_is_judged_itself(
+    inside: tuple[Path, list[str]], status: int, said: str
+) -> None:
+    path, asked = inside
+    script = {"GET /x": 403 if status == 200 else status}
+    want = Expectation(AT, "/x", None, "localhost", path)
+    assert said in probe.once(want, Front(lambda what, _: script.get(what, status)).connect)
+    assert asked == []
