@@ -78,8 +78,6 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
-        if current is None:  # it may be damaged, and what served it still runs
-            activate.retire_strays(stage, chosen)
         users.prove_again()
         anew = wish.start or current is None or chosen.name != current.name or before.unproven(RegistryPart.NAME)
         store = _store_findings(stage, chosen, unproven) if anew else ()

@@ -125,8 +125,8 @@ def _look(host: Host, before: Kept) -> Look:
         return Look(host, None, report, (), down, unit, since, now, unknown=unknown)
     facts = {one.component: one.facts for one in before.components}
     seen = components.every(scene.of(host, generation, report, manager, facts))
-    known = before.proof if not report.unproven(RegistryPart.NAME) else NONE
-    proven = _proven(host, generation, seen, known, now)
+    last = before.proof if not report.unproven(RegistryPart.NAME) else NONE
+    proven = _proven(host, generation, seen, last, now)
     seen = proof.applied(seen, proven)
     states = state.dated(seen, before.components, now)
     missing = next((one for one in states if one.component in state.SERVING and one.condition is Condition.DOWN), None)

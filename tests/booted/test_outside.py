@@ -76,9 +76,10 @@ def pulls(registry: Registry) -> bool:
 def away(registry: Registry) -> str:
     """What status says is away; the front and the password check are there."""
     status = json.loads(registry.command("status", "--json").stdout)
-    found = {one["component"]: one["condition"] for one in status["components"]}
-    assert (found["front"], found["passwords"]) == ("ok", "ok"), status
-    return "; ".join(one["what"] for one in status["rejected"] if one["kind"] == "away")
+    found = {one["component"]: one for one in status["components"]}
+    assert (found["front"]["condition"], found["passwords"]["condition"]) == ("ok", "ok"), status
+    said = [found["registry"]["said"]] if found["registry"]["condition"] == "down" else []
+    return "; ".join([*said, *(one["what"] for one in status["rejected"] if one["kind"] == "away")])
 
 
 def front_serves(registry: Registry) -> None:
