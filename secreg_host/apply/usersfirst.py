@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from secreg_host.apply import probe, rehearsal
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import bugs, marks, reading, waiting
+from secreg_host.base import bugs, journal, marks, reading, waiting
 from secreg_host.base.errors import Problem, SecregError
+from secreg_host.formats import userlines
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers, answer_path
@@ -98,6 +99,8 @@ class Users:
                 with live.alone():
                     if fresh := live.read() != seen.htpasswd or not live.whole:
                         live.write(seen.htpasswd)
+                if fresh and self.counted is not None and (said := userlines.changes(self.counted, seen.htpasswd)):
+                    log.info("users: %s", said, extra=journal.entry({"kind": "users"}, kept=True))
             self.counted = seen.htpasswd
             self._prove_latest(reloaded=not fresh)
         except BaseException as error:

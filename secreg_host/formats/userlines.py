@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from secreg_host.base import utf8
+
+NAMED = 20
+"""Users whom one line of the journal names."""
+
 
 def with_line(data: bytes, user: str, line: bytes | None) -> bytes:
     """`data`, the bytes of an htpasswd file, with the user's line replaced by `line`, or added, or removed (None).
@@ -29,3 +34,20 @@ def has_line(data: bytes, user: str) -> bool:
 
 def _names(raw: bytes, user: str) -> bool:
     return raw.removeprefix(b"\xef\xbb\xbf").startswith(user.encode() + b":")
+
+
+def changes(before: bytes, after: bytes) -> str:
+    """What became of whom from `before` to `after`, checked lines USER:HASH, by name: "added alice; removed bob"; of
+    many, the first ones. Pure; no hash is part of it."""
+    old, new = (dict(line.split(b":", 1) for line in data.splitlines()) for data in (before, after))
+    groups = {
+        "added": [name for name in new if name not in old],
+        "removed": [name for name in old if name not in new],
+        "changed": [name for name in new if name in old and old[name] != new[name]],
+    }
+    return "; ".join(f"{did} {_named(names)}" for did, names in groups.items() if names)
+
+
+def _named(names: list[bytes]) -> str:
+    shown = ", ".join(utf8.shown(name) for name in names[:NAMED])
+    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

@@ -1,0 +1,111 @@
+"""The observer: what is told after two looks, once; what is proven when; and what is ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secreg_host.apply.report import Report
+from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.generation import health
+from secreg_host.observe import hung, look, observer, proof, scene, state, views
+from secreg_host.observe.look import Look
+from secreg_host.observe.observer import Observer
+from secreg_host.observe.proof import NONE, Proof
+from secreg_host.observe.state import Component, State
+
+WELL = (state.ok(Component.FRONT, "answers"), state.ok(Component.PASSWORDS, "are checked"))
+DOWN = (WELL[0], state.down(Component.PASSWORDS, "it hangs", "restart it"))
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, str]]]:
+    """What is told of looks that find the states that are given (None: nothing can be looked at)."""
+    paths = Paths(tmp_path)
+    paths.run.mkdir(parents=True)
+    host: Any = SimpleNamespace(paths=paths)
+    generation: Any = SimpleNamespace(slot="a", parts={})
+    monkeypatch.setattr(views, "keep", lambda _: None)
+    monkeypatch.setattr(look, "systemd_of", lambda _: None)
+    monkeypatch.setattr(scene, "of", lambda *_: SimpleNamespace(activity=lambda _: None, manager=None))
+
+    def told(*looks: tuple[State, ...] | None) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        pending = iter(looks)
+
+        def once() -> Look:
+            states = next(pending)
+            if states is None:
+                raise SecregError("nothing", "to be seen")
+            return Look(host, generation, Report("", 0.0), states, "", "active (running)", 1.0, 2.0)
+
+        one = Observer(once, lambda event, about: found.append((event, about.component)))
+        for _ in looks:
+            one.once()
+        return found
+
+    return told
+
+
+def test_what_two_looks_find_is_told_once(watched: Callable[..., list[tuple[str, str]]]) -> None:
+    assert watched(WELL, DOWN, DOWN, DOWN) == [("down", "passwords")]
+    assert watched(WELL, DOWN, WELL, DOWN, WELL) == [], "it was back at the next look"
+    assert watched(DOWN, DOWN, WELL, WELL) == [("down", "passwords"), ("resolved", "passwords")]
+    assert watched(DOWN, None, DOWN) == [("down", "passwords")]
+
+
+def test_a_balancer_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths(tmp_path)
+    paths.run.mkdir(parents=True)
+    host: Any = SimpleNamespace(paths=paths)
+    monkeypatch.setattr(views, "keep", lambda _: None)
+    found = Look(host, None, Report("", 0.0), DOWN, "", "", 1.0, 2.0)
+    Observer(lambda: found, lambda *_: None).once()
+    assert health.flag(paths).exists()
+    Observer(lambda: replace(found, components=WELL), lambda *_: None).once()
+    assert not health.flag(paths).exists()
+
+
+def test_hooks_are_told_which_component_and_what_helps() -> None:
+    assert observer.facts(DOWN[1]) == {
+        "part": "passwords", "where": "passwords", "reason": "it hangs", "remedy": "restart it",
+    }  # fmt: skip
+
+
+def test_units_of_components() -> None:
+    generation: Any = SimpleNamespace(slot="b")
+    names = [hung.unit_of(one, generation) for one in state.PROCESSES]
+    assert names == [
+        "secure-registry-nginx.service",
+        "secure-registry-auth.service",
+        "secure-registry-registry@b.service",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "due"),
+    [
+        (NONE, 1000.0, True),
+        (Proof(900.0), 1000.0, False),
+        (Proof(900.0), 1200.0, True),
+        (Proof(1100.0), 1000.0, True),  # the clock was set back
+        (Proof(999.0, store="full"), 1000.0, True),  # somebody may have mended it
+    ],
+)
+def test_when_it_is_proven(before: Proof, now: float, due: bool) -> None:
+    assert before.due(now) == due
+
+
+def test_a_proof_holds_until_the_next_one() -> None:
+    store = state.ok(Component.STORE, "on /", free=1)
+    found = proof.applied((*WELL, store), Proof(1.0, store="nothing can be written"))
+    assert found[:2] == WELL
+    assert (found[2].condition, found[2].said, found[2].facts) == ("down", "nothing can be written", {"free": 1})
+    assert proof.applied(DOWN, Proof(1.0, front="wrong name"))[1] == DOWN[1], "what a look found counts more"
+    assert proof.restored(Proof(1.0, store="x").as_json) == Proof(1.0, store="x") and proof.restored({}) == NONE
