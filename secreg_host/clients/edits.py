@@ -7,14 +7,18 @@ they were. `read` and `replace` are the thin edge: compare-and-swap, with mode, 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from secreg_host.base import distant, files, marks, reading, temporary, utf8
 from secreg_host.base.errors import BadInput, SecregError, bad_input
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ def _read(path: Path) -> Original:
 
 
 def replace(seen: Original, data: bytes | None) -> None:
-    """Put `data` in place of what was `seen` (None: remove the file), atomically; mode, owner and labels stay.
+    """Put `data` in place of what was `seen` (None: remove the file), atomically; mode, owner and labels stay. What
+    that changes in another program's file is told.
 
     Raises SecregError when the file is not what was seen any more; it is then untouched.
     """
@@ -129,6 +134,7 @@ def replace(seen: Original, data: bytes | None) -> None:
             _compare(seen)
             path.unlink(missing_ok=True)
             files.sync_directory(path.parent)
+            log.info("removed %s: only entries of ours were in it", path)
             return
         with temporary.instead_of(path) as descriptor:
             with os.fdopen(descriptor, "wb", closefd=False) as stream:
@@ -137,6 +143,14 @@ def replace(seen: Original, data: bytes | None) -> None:
             os.fsync(descriptor)  # which takes a while, before a last look
             _compare(seen)
         files.sync_directory(path.parent)
+    log.info("%s: %s", path, "made" if seen.data is None else _difference(seen.data, data))
+
+
+def _difference(before: bytes, after: bytes) -> str:
+    """What of lines is another one, in short."""
+    old, new = (Counter(data.splitlines()) for data in (before, after))
+    counts = {"added": (new - old).total(), "taken out": (old - new).total()}
+    return "lines " + ", ".join(f"{did}: {count}" for did, count in counts.items() if count)
 
 
 def _dress(descriptor: int, seen: Original) -> None:

@@ -3,6 +3,7 @@ never removed once somebody edited them."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import Problem
+
+log = logging.getLogger(__name__)
 
 INSTALL = "secure-registry trust install"
 
@@ -72,11 +75,13 @@ def follow(
     for path in made.remove:
         with files.explained(path, "remove"):
             path.unlink()
+        log.info("removed %s", path)
         _tidy(path.parent)
     for path, data in made.write.items():
         if not reading.is_directory(path.parent):
             files.make_directory(path.parent, 0o755)
         files.write(path, data, files.PUBLIC)
+        log.info("wrote %s", path)
     save(made.record)
     return bool(made.write or made.remove), made.problems
 
