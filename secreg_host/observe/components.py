@@ -108,7 +108,7 @@ def registry(scene: Scene) -> State:
     except SecregError as error:
         return state.warning(Component.REGISTRY, f"answers, in slot {slot}; {error.message}", error.hint)
     mark, known = marks.mark(program), scene.known.get(Component.REGISTRY, {})
-    same = (known.get("program"), known.get("mark")) == (str(program), mark)
+    same = (known.get("program"), known.get("mark")) == (str(program), mark) and bool(known.get("version"))
     version = str(known["version"]) if same else registryprogram.version(program, scene.host.accounts.registry)
     facts = {"program": str(program), "version": version, "mark": mark, "slot": slot}
     return state.ok(Component.REGISTRY, f"{program.name} {version}, slot {slot}", **facts)

@@ -22,6 +22,7 @@ from secreg_host.observe.state import Component, Condition, State
 from secreg_host.pki import ours
 from secreg_host.services import units
 from secreg_host.wanted import defaults
+from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
@@ -167,11 +168,12 @@ def _unknown(damaged: str | None, unit: str) -> str:
 
 
 def _without_away(report: Report, states: tuple[State, ...]) -> Report:
-    """The last report, but for what it says of the registry behind the front and its store, when these were asked and
-    are well."""
+    """The last report, but for what it says of the registry behind the front, its store and the password check, when
+    these were asked and are well."""
     well = {one.component for one in states if one.condition is Condition.OK}
     over = {("away", RegistryPart.NAME)} if Component.REGISTRY in well else set()
     over |= {("unproven", RegistryPart.NAME)} if {Component.REGISTRY, Component.STORE} <= well else set()
+    over |= {("unproven", users_part.NAME)} if {Component.FRONT, Component.PASSWORDS} <= well else set()
     left = (finding for finding in report.findings if (finding.kind, finding.part) not in over)
     return replace(report, findings=tuple(left))
 

@@ -20,8 +20,16 @@ def test_what_breaks_is_named_told_and_freed(watched: Registry) -> None:
     """Seen: "serves", exit code 0, with the password check stopped; and nobody was told."""
     machine = watched.machine
     machine.write(f"{ETC}/hooks.d/tell", HOOK, 0o755)
-    watched.expected += ["^down: ", "^resolved: ", "hangs: it is ended", "secure-registry-auth.service: ", "^store: "]
+    watched.expected += [
+        "^down: ",
+        "^resolved: ",
+        "hangs: it is ended",
+        "secure-registry-auth.service: ",
+        "^store: ",
+        "^unproven: ",
+    ]
     observer = watched.pid("secure-registry-observer")
+    assert watched.component("registry")["facts"]["version"]
     assert observer != "0" and watched.command("status").returncode == 0
     machine.run("systemctl", "kill", "--signal=STOP", "secure-registry-auth")
     done = watched.command("status")
