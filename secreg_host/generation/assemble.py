@@ -6,6 +6,7 @@ import glob
 import re
 import secrets
 from dataclasses import replace
+from pathlib import Path
 
 from secreg_host.base import files, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
@@ -45,7 +46,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     else:
         upstream = names.place(settings.registry_host, settings.registry_port)
         slot = NO_SLOT
-    socket = paths.auth_run / "auth.sock"
+    socket = auth_socket(paths)
     bits = _bits(paths)
     front = {
         "bits": bits,
@@ -93,6 +94,11 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)
+
+
+def auth_socket(paths: Paths) -> Path:
+    """Where the password check is asked."""
+    return paths.auth_run / "auth.sock"
 
 
 def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:
