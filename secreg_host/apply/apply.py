@@ -136,9 +136,17 @@ def _changes(
 
 def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """What is wrong with the registry of `generation` when images are read and written, unless that was `found` by now:
-    it keeps nothing from serving."""
+    it keeps nothing from serving. One that was just killed is on its way back."""
     if any(finding.kind == "away" for finding in found):
         return ()
+    if not _stored(stage, generation):
+        return ()
+    if away := activate.bring_up_registry(stage, generation, proven=True):
+        return findings("away", RegistryPart.NAME, away)
+    return _stored(stage, generation)
+
+
+def _stored(stage: Stage, generation: Generation) -> tuple[Finding, ...]:
     part, name = generation.parts[RegistryPart], f"registry@{generation.slot}"
     if wrong := clientproof.beside(lambda: clientproof.writes(stage.host, generation), stage.meanwhile):
         problem = faults.of_storage(generation, wrong, stage.services.last_words(name))

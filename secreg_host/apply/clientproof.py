@@ -66,7 +66,12 @@ def login(host: Host, generation: Generation, connect: Connect = connect_tcp) ->
 
     `probe.Open` when a wrong password is let in, `Nobody` when nobody can log in, `Late` when no answer comes in time.
     """
-    return _as_probe(host, lambda password: _at_each(host, generation, connect, password))
+    return _as_probe(host, lambda password: _check(host, password) or _at_each(host, generation, connect, password))
+
+
+def checked(host: Host) -> str:
+    """What is wrong with the password check itself, whatever the front does; `Nobody` and `Late` as of `login`."""
+    return _as_probe(host, lambda password: _check(host, password))
 
 
 def entered(host: Host, generation: Generation, seconds: float, alive: Callable[[], str]) -> str:
@@ -176,6 +181,20 @@ def _as_probe(host: Host, ask: Callable[[str], str]) -> str:
     return wrong
 
 
+def _check(host: Host, password: str) -> str:
+    """What is wrong with the password check itself, asked as the front does: of one that is away, nginx would write an
+    error to the journal each time."""
+    try:
+        with contextlib.ExitStack() as links:
+            client = probe.entered(processes.auth_socket(host), "auth", links, SECONDS)
+            status = client.ask(Request("/", login=f"{PROBE}:{password}")).status
+    except TimeoutError:
+        return Late(f"the password check does not answer within {SECONDS:.0f} s")
+    except UNREACHED as error:
+        return f"the password check does not answer: {getattr(error, 'strerror', None) or error}"
+    return "" if status == 204 else f"the password check answers a right password by HTTP {status}"
+
+
 def _at_each(host: Host, generation: Generation, connect: Connect, password: str) -> str:
     for want in rehearsal.expectations(host, generation):
         where = probe.place(want.listen)
@@ -215,7 +234,7 @@ def _came_in(want: Expectation, connect: Connect, links: contextlib.ExitStack) -
     if not probe.presents(want, client):
         raise OSError(probe.ANOTHER_CERTIFICATE)
     if want.inside and client.status(probe.GUARDED[0]) != 401:
-        return probe.entered(want.inside, want.server_name, links)
+        return probe.entered(want.inside, want.server_name, links, SECONDS)
     return client
 
 

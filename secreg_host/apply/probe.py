@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.apply.asking import Client, Request, ask, connect_tcp, connect_unix
+from secreg_host.apply.asking import TIMEOUT, Client, Request, ask, connect_tcp, connect_unix
 from secreg_host.base import names, waiting
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
@@ -79,9 +79,9 @@ def presents(want: Expectation, client: Client) -> bool:
     return not (want.listen.tls and want.fingerprint) or client.fingerprint == want.fingerprint
 
 
-def entered(inside: Path, name: str, links: contextlib.ExitStack) -> Client:
-    """A client of the front's own socket `inside`."""
-    return Client(Listen("", 0, tls=False), name, connect_unix(inside), links)
+def entered(inside: Path, name: str, links: contextlib.ExitStack, seconds: float = TIMEOUT) -> Client:
+    """A client of the socket `inside`, one of ours."""
+    return Client(Listen("", 0, tls=False), name, connect_unix(inside), links, seconds=seconds)
 
 
 def _look(want: Expectation, client: Client) -> str:

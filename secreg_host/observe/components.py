@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from secreg_host.apply import backend, clientproof, probe, rehearsal
-from secreg_host.apply.asking import Request, ask, connect_unix
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
 from secreg_host.clients import following
@@ -16,7 +14,7 @@ from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import host as hosts
-from secreg_host.host import processes, registryprogram
+from secreg_host.host import registryprogram
 from secreg_host.observe import state
 from secreg_host.observe.scene import OBSERVER, Scene
 from secreg_host.observe.state import Component, Condition, State
@@ -59,32 +57,26 @@ def front(scene: Scene) -> State:
 
 
 def passwords(scene: Scene) -> State:
-    """The password check: a question without a password is answered."""
+    """The password check itself, whatever the front does."""
     unit = units.unit_of("auth")
     helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
     if said := scene.stopped(unit):
         return state.down(Component.PASSWORDS, f"{said}: nobody can log in", helps)
-    path = processes.auth_socket(scene.host)
-    try:
-        with connect_unix(path)(Listen("", 0, tls=False)) as link:
-            status = ask(link, Request("/"), "auth").status
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        return state.down(Component.PASSWORDS, f"the password check does not answer: {said}", helps)
-    if status != http.client.UNAUTHORIZED:
-        return state.down(Component.PASSWORDS, f"the password check answers by HTTP {status}", helps)
-    return state.ok(Component.PASSWORDS, "are checked")
+    return _judged(clientproof.checked(scene.host), helps)
 
 
 def logged_in(scene: Scene) -> State:
     """The password check as clients come to it, through a front that answers: a login with a right password, and with a
     wrong one."""
     unit = units.unit_of("auth")
-    wrong = clientproof.login(scene.host, scene.generation)
+    helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
+    return _judged(clientproof.login(scene.host, scene.generation), helps)
+
+
+def _judged(wrong: str, helps: str) -> State:
     if isinstance(wrong, clientproof.Nobody):
         return state.ok(Component.PASSWORDS, "there is none to check")  # which the users say
     if wrong:
-        helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
         return state.down(Component.PASSWORDS, wrong, helps)
     return state.ok(Component.PASSWORDS, "are checked: a right one is let in, a wrong one is not")
 

@@ -73,6 +73,7 @@ class Generation:
 def live(host: Host, monkeypatch: pytest.MonkeyPatch) -> LiveUsers:
     host.paths.slot("a").parent.mkdir(parents=True)
     monkeypatch.setattr(rehearsal, "expectations", lambda *_: (Expectation(AT, "/x", None, "localhost"),))
+    monkeypatch.setattr(clientproof, "_check", lambda *_: "")
     found = LiveUsers(host)
     found.write(USERS)
     return found
