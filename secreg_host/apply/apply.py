@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from secreg_host.apply import activate, choice, interim, upgrades
+from secreg_host.apply import activate, choice, interim, store, upgrades
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
@@ -60,6 +60,8 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     log.debug("the last good generation: %s", current.name if current is not None else "none, it never served")
     if current is not None:
         activate.retire_strays(stage, current)
+    if wish.new_store and current is not None:
+        current = store.forget(host, current)
     before = reports.load(host.paths)
     trying = interim.patient(stage, current) if wish.start and current is not None else stage
     seen = take(trying, wish, current, before)
@@ -84,7 +86,9 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     serving = chosen.name if live else ""
     told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen) if live else ()))
     users.refresh()
-    every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
+    away = [finding.problem for finding in unproven if finding.kind == "away"]
+    read = tuple(finding for finding in seen.findings if finding.problem not in away)
+    every = (*interrupted, *users.findings, *read, *failed, *waited, *unproven, *told)
     if any(finding.kind != "warning" for finding in every):
         every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
     counted = marks.digest(users.counted or b"") if live else ""

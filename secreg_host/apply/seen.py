@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from secreg_host.apply import backend, hooks, upgrades
 from secreg_host.apply.activate import Stage
@@ -138,10 +139,12 @@ def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | No
 
 def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
-    those of `known`, which serve; whether images that are on a network file system can be reached."""
+    those of `known`, which serve; whether images that are on a network file system can be reached; their marker."""
     registry = parts[RegistryPart]
     root = registry.root
     far = [root] if root and (distant.mount_of(root) or registry.storage != root) else []
+    if registry.storage and registry.store.id:
+        far.append(str(Path(registry.storage) / registry.store.name))
     settings = {some[SettingsPart].settings for some in (parts, known) if len(some)}
     run = sorted({program for one in settings for program in upgrades.programs(host, one)})
     return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)

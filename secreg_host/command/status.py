@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from secreg_host.apply import backend, probe, rehearsal
+from secreg_host.apply import backend, probe, rehearsal, store
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
 from secreg_host.base import files, names, waiting
@@ -117,9 +117,11 @@ def _unknown(host: Host) -> str:
 
 
 def _with_backend(host: Host, generation: Generation, report: Report) -> Report:
-    """The last report, but for what it says of the registry behind the front, which is asked now."""
+    """The last report, but for what it says of the registry behind the front and of its store, which are asked now."""
     others = [finding for finding in report.findings if finding.kind != "away"]
     away = [finding for finding in report.findings if finding.kind == "away"]
+    if lost := store.away(generation):
+        return replace(report, findings=(*others, *findings("away", RegistryPart.NAME, lost)))
     if said := backend.wrong(host, generation):
         asked = findings("away", RegistryPart.NAME, [backend.problem(host, generation, said)])
         return replace(report, findings=(*others, *(away or asked)))
