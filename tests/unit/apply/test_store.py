@@ -64,6 +64,8 @@ def test_a_store_that_is_away_is_not_made_anew(host: Host, tmp_path: Path) -> No
     link.symlink_to(tmp_path / "empty")
     assert read(host, link, moved).part is None and not (tmp_path / "empty").exists()
     assert read(host, tmp_path / "aside", moved).part is not None, "the same by its own name"
+    (tmp_path / "aside").rename(tmp_path / "away")
+    assert read(host, tmp_path / "aside", moved).part is None
 
 
 def test_another_store_with_images_is_told_once(host: Host, tmp_path: Path) -> None:
