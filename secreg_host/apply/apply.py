@@ -81,12 +81,12 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         if current is None:  # it may be damaged, and what served it still runs
             activate.retire_strays(stage, chosen)
         users.prove_again()
-    unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
+    away = [finding.problem for finding in unproven if finding.kind == "away"]
+    unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live and not away else ()
     waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
     serving = chosen.name if live else ""
     told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen) if live else ()))
     users.refresh()
-    away = [finding.problem for finding in unproven if finding.kind == "away"]
     read = tuple(finding for finding in seen.findings if finding.problem not in away)
     every = (*interrupted, *users.findings, *read, *failed, *waited, *unproven, *told)
     if any(finding.kind != "warning" for finding in every):

