@@ -26,10 +26,13 @@ INSTEAD = (
 """There is no container here, and no other host."""
 
 
+def old_conf(place: str, port: int) -> str:
+    return f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {place}\nhttp:\n  addr: 127.0.0.1:{port}\n"
+
+
 def old_registry(machine: Machine, unit: str, place: str, port: int) -> None:
     """A registry of somebody else's, run by root."""
-    conf = f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {place}\nhttp:\n  addr: 127.0.0.1:{port}\n"
-    machine.write(f"/root/{unit}.yml", conf)
+    machine.write(f"/root/{unit}.yml", old_conf(place, port))
     machine.run("systemd-run", "--quiet", f"--unit={unit}", "docker-registry", "serve", f"/root/{unit}.yml")
     listens(machine, port)
 
@@ -108,6 +111,7 @@ def test_images_move_in(base_tree: Path, release: str, deb: Path) -> None:
         old_registry(machine, "old-container", VOLUME, 5001)
         fill(machine, 5001, "alpha", "team/beta")
         typed(machine, story[titles[0]])
+        machine.write("/etc/docker/registry/config.yml", old_conf("/var/lib/docker-registry", 5000))  # without users
         machine.run("systemctl", "start", "docker-registry")
         listens(machine, 5000)
         fill(machine, 5000, "gamma", "team/delta")

@@ -52,7 +52,10 @@ def serves(registry: Registry, path: str, said: str) -> None:
 def test_the_disk_of_the_store(watched: Registry) -> None:
     machine = watched.machine
     # where the directory is gone, neither unit can have it
-    watched.expected += ["rootdirectory", r"(registry|images)@.*(Failed|process exited)|NAMESPACE|/srv/images: "]
+    watched.expected += [
+        "rootdirectory",
+        r"(registry|images)@.*(Failed|process exited)|Failed to start .*@|NAMESPACE|/srv/images: ",
+    ]
     disk(machine, DISK)
     machine.run(
         "sh", "-c", f"mkdir {PLACE}; ln -s images {LINK}; echo '{FSTAB}' >> /etc/fstab; systemctl daemon-reload"
@@ -110,17 +113,19 @@ def test_the_disk_of_the_store(watched: Registry) -> None:
     machine.run("sh", "-c", f"umount {PLACE}; mount --bind {DISK} {PLACE}")
     serves(watched, first, "first")
     machine.wait_for("not the other one", lambda: watched.status_of(second, user="docker") == "404")
-    said = [entry["MESSAGE"] for entry in machine.journal(priority="warning")]
-    assert any("holds another store than the one that served" in line for line in said)
+    told = "holds another store than the one that served"
+    machine.wait_for(
+        "it is told", lambda: any(told in entry["MESSAGE"] for entry in machine.journal(priority="warning"))
+    )
 
     # copied by root: told, with what helps, through the link
     repository = f"{PLACE}/{TREE}/repositories/some/blob"
     machine.run(
         "sh", "-c", f"cp -r {repository} {PLACE}/{TREE}/repositories/some/copy; chown root {PLACE}/{TREE}/blobs"
     )
-    told = watched.command("reload")
-    assert told.returncode == 0 and f"can't write {LINK}/{TREE}/blobs" in told.stderr, told.stderr
-    (typed,) = [line.partition("-> ")[2].partition(";")[0] for line in told.stderr.splitlines() if "chown" in line]
+    done = watched.command("reload")
+    assert done.returncode == 0 and f"can't write {LINK}/{TREE}/blobs" in done.stderr, done.stderr
+    (typed,) = [line.partition("-> ")[2].partition(";")[0] for line in done.stderr.splitlines() if "chown" in line]
     machine.run("sh", "-c", typed)
     assert "can't write" not in watched.command("reload").stderr
     assert machine.run("find", PLACE, "!", "-user", "secure-registry").stdout == ""
