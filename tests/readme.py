@@ -1,4 +1,4 @@
-"""What README.md tells people to type."""
+"""What README.md, and a page below docs, tell people to type."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ class Line:
     number: int
     language: str
     command: str
+    page: str = PATH.name
 
     def __str__(self) -> str:
-        return f"README.md:{self.number}: {self.command}"
+        return f"{self.page}:{self.number}: {self.command}"
 
 
-def block_lines() -> list[Line]:
-    """Every line of every code block, in order; a command that goes on in the next line is one."""
+def block_lines(page: Path = PATH) -> list[Line]:
+    """Every line of every code block of `page`, in order; a command that goes on in the next line is one."""
     found: list[Line] = []
     language, held = "", ""
-    for number, text in enumerate(PATH.read_text().splitlines(), 1):
+    for number, text in enumerate(page.read_text().splitlines(), 1):
         if text.startswith("```"):
             language = "" if language else text.strip("` ") or "text"
         elif language and (command := held + re.sub(r"(^|\s+)#( .*)?$", "", text).strip()):
             held = command[:-1] if command.endswith("\\") else ""
             if not held:
-                found.append(Line(number, language, command))
+                found.append(Line(number, language, command, page.name))
     return found
 
 

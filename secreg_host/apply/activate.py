@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from secreg_host.apply import backend, clientproof, faults, portconflicts, probe, rehearsal
+from secreg_host.apply import backend, clientproof, faults, portconflicts, probe, rehearsal, store
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import files, waiting
 from secreg_host.base.errors import BadInput, Problem, SecregError
@@ -57,6 +57,10 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
         said = backend.wrong(host, generation)
         return (backend.problem(host, generation, said),) if said else ()
     name = f"registry@{generation.slot}"
+    if away := store.away(generation):  # it would fill what is in the place of its store
+        if services.running(name):
+            services.stop(name, wait=False)
+        return away
     link = host.paths.slot(generation.slot)
     runs = proven and services.running(name) and not services.died(name)
     started = False

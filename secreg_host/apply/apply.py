@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from secreg_host.apply import activate, backend, choice, clientproof, faults, interim, upgrades
+from secreg_host.apply import activate, backend, choice, clientproof, faults, interim, store, upgrades
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
@@ -62,6 +62,8 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     log.debug("the last good generation: %s", current.name if current is not None else "none, it never served")
     if current is not None:
         activate.retire_strays(stage, current)
+    if wish.new_store and current is not None:
+        current = store.forget(host, current)
     before = reports.load(host.paths)
     trying = interim.patient(stage, current) if wish.start and current is not None else stage
     seen = take(trying, wish, current, before)
@@ -80,17 +82,16 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
         users.prove_again()
         anew = wish.start or current is None or chosen.name != current.name or before.unproven(RegistryPart.NAME)
-        store = _store_findings(stage, chosen, unproven) if anew else ()
-        unproven = (*unproven, *store, *_certificate_findings(host, chosen))
-    unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live else ()
-    waited = tuple(item for part, problems in held.items() for item in upgrades.held(part, problems, before))
+        tried = _store_findings(stage, chosen, unproven) if anew else ()
+        unproven = (*unproven, *tried, *_certificate_findings(host, chosen))
+    away = [finding.problem for finding in unproven if finding.kind == "away"]
+    unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live and not away else ()
     serving, now = chosen.name if live else "", time.time()
     told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen, users.refresh) if live else ()))
     users.refresh()
-    every = (*interrupted, *users.findings, *seen.findings, *failed, *waited, *unproven, *told)
-    if any(finding.kind not in records.MILD for finding in every):
-        every = (*every, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
-    every = reports.dated(every, before.findings, now)
+    read = tuple(finding for finding in seen.findings if finding.problem not in away)
+    waited = upgrades.all_held(held, before)
+    every = _dated(host, (*interrupted, *users.findings, *read, *failed, *waited, *unproven, *told), before, now)
     counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
         generation=serving,
@@ -114,6 +115,13 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     )
     _keep(host, report, before)
     return report
+
+
+def _dated(host: Host, found: tuple[Finding, ...], before: Report, now: float) -> tuple[Finding, ...]:
+    """What was `found`, each since when; where something is held back, with what is mounted in our places."""
+    if any(finding.kind not in records.MILD for finding in found):
+        found = (*found, *findings("warning", SettingsPart.NAME, sources.mounted(host.paths)))
+    return reports.dated(found, before.findings, now)
 
 
 def _changes(

@@ -34,8 +34,7 @@ def slot_for(parts: Parts, current: Generation | None, busy: Collection[str], *,
     if not settings.own_registry:
         return NO_SLOT
     if current is not None and current.slot != NO_SLOT:
-        before = current.parts[RegistryPart]
-        same = (before.files, before.storage) == (registry.files, registry.storage)
+        same = registry.runs_as(current.parts[RegistryPart])
         if same and not renew and current.settings.registry_binary == settings.registry_binary:
             return current.slot
     taken = current.slot if current is not None else NO_SLOT

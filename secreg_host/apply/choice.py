@@ -15,6 +15,7 @@ from secreg_host.formats import registryconf
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
+from secreg_host.images import marker
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -204,7 +205,7 @@ def _stores_otherwise(new: Generation, old: Generation) -> bool:
     """Whether images are elsewhere, or another program writes them: then it must be seen that it can. What is as it was
     is not held back by a full disk."""
     one, other = ((each.settings.registry_binary, each.parts[RegistryPart].storage) for each in (new, old))
-    return one != other
+    return one != other or marker.moved(old.parts[RegistryPart].store, new.parts[RegistryPart].store)
 
 
 def _registry_of(generation: Generation) -> str:

@@ -7,12 +7,13 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from secreg_host.apply import backend, hooks, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, distant, marks
+from secreg_host.base import bugs, marks
 from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import njs
@@ -144,13 +145,13 @@ def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | No
 
 def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
-    those of `known`, which serve; whether images that are on a network file system can be reached."""
+    those of `known`, which serve; where images are, if the watchdog gets there: something else may be mounted."""
     registry = parts[RegistryPart]
     root = registry.root
-    far = [root] if root and (distant.mount_of(root) or registry.storage != root) else []
+    images = [root] if root and (not host.by_systemd or sources.open_to_watchdog(Path(root))) else []
     settings = {some[SettingsPart].settings for some in (parts, known) if len(some)}
     run = sorted({program for one in settings for program in upgrades.programs(host, one)})
-    return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *far)
+    return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *images)
 
 
 def _settings(

@@ -55,6 +55,11 @@ def waiting(held: Mapping[str, object], before: Report) -> dict[str, float]:
     return {KEY: before.waiting.get(KEY, time.time())} if held else {}
 
 
+def all_held(found: Mapping[str, Sequence[Problem]], before: Report) -> tuple[Finding, ...]:
+    """`held` of each part in `found`."""
+    return tuple(item for part, problems in found.items() for item in held(part, problems, before))
+
+
 def held(part: str, problems: Sequence[Problem], before: Report) -> tuple[Finding, ...]:
     """Findings on a program that was not renewed: waited for at first (the watchdog tries again), then rejected."""
     program = "nginx" if part == NginxPart.NAME else "the registry"

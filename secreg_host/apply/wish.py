@@ -12,7 +12,7 @@ class Wish:
 
     doing: its name, for whoever waits for the lock; environment: settings given there; create: write files of /etc
     that are missing; restore: also bring back users that were deleted; start: start what does not run (else a
-    stopped service is only checked).
+    stopped service is only checked); new_store: take whatever store is in the place of the one that served.
     """
 
     doing: str
@@ -20,3 +20,4 @@ class Wish:
     create: bool = False
     restore: bool = False
     start: bool = False
+    new_store: bool = False

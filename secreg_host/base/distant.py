@@ -102,10 +102,12 @@ def below(path: Path) -> bool:
 
 
 class Mount(NamedTuple):
-    """What is mounted at a place: the type of its file system, and with what options this mount was made."""
+    """What is mounted at a place: the type of its file system, with what options this mount was made, and of what
+    (a device, such as /dev/sdb1, or any other word)."""
 
     kind: str
     options: frozenset[str]
+    device: str = ""
 
 
 def mounts() -> dict[str, Mount]:
@@ -118,8 +120,16 @@ def mounts() -> dict[str, Mount]:
             words = before.split(b" ")
             point = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8)]), words[4])
             options = frozenset(utf8.shown(words[5]).split(","))
-            found[os.fsdecode(point)] = Mount(utf8.shown(after.split(b" ")[0]), options)
+            kind, device = (utf8.shown(word) for word in after.split(b" ")[:2])
+            found[os.fsdecode(point)] = Mount(kind, options, device)
     return found
+
+
+def mount_at(path: Path | str) -> Mount | None:
+    """The file system that the absolute `path`, without links, lies on, whether it exists or not; None where that can't
+    be told."""
+    found = mounts()
+    return next((found[str(place)] for place in (Path(path), *Path(path).parents) if str(place) in found), None)
 
 
 def open_mounts() -> int:

@@ -50,7 +50,7 @@ class RegistryConf:
     root: directory of images, None when they are not on a file system; auth: whether the registry asks for
     credentials of its own; more: what the registry does with a download besides sending the file, so that only it
     can answer ("": nothing); headers: name and value of those that it adds to each answer; debug: where its metrics are
-    asked for (http.debug.addr): an address ("" for all of them) and a port.
+    asked for (http.debug.addr): an address ("" for all of them) and a port; readonly: whether it refuses to write.
     """
 
     root: Path | None
@@ -58,6 +58,7 @@ class RegistryConf:
     more: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     debug: tuple[str, int] | None = None
+    readonly: bool = False
 
 
 def parse(data: bytes, where: str) -> RegistryConf:
@@ -88,7 +89,8 @@ def parse(data: bytes, where: str) -> RegistryConf:
         raise BadInput(problems)
     headers = tuple(_headers(document))
     more = next(_more(document, root, headers), "")
-    return RegistryConf(root, bool(document.get("auth")), more, () if more else headers, debug)
+    readonly = bool(_section(document, "storage", "maintenance", "readonly", "enabled"))
+    return RegistryConf(root, bool(document.get("auth")), more, () if more else headers, debug, readonly)
 
 
 def place(where: str, data: bytes, *path: str) -> str:

@@ -112,10 +112,8 @@ def in_memory(path: Path) -> bool:
     where = path
     while not where.exists():
         where = where.parent
-    where = where.resolve()
-    mounts = distant.mounts()
-    places = [str(place) for place in (where, *where.parents)]
-    return next((mounts[place].kind in ("tmpfs", "ramfs") for place in places if place in mounts), False)
+    mount = distant.mount_at(where.resolve())
+    return mount is not None and mount.kind in ("tmpfs", "ramfs")
 
 
 def has_ipv6() -> bool:

@@ -5,16 +5,22 @@ Of home directories the registry sees nothing but the directory of images, by a 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
 
 from secreg_host.base import distant, files, quoting, reading
-from secreg_host.base.errors import SecregError
+from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import HOMES, NOT_KEPT
+from secreg_host.base.process import Account
 from secreg_host.host.host import Host
+from secreg_host.images import marker
 
 ELSEWHERE = "name a directory of its own elsewhere, such as /srv/registry"
+
+OWN = {"docker", "lost+found"}
+"""What a store has at its top, besides markers."""
 
 
 def resolved(root: str) -> str:
@@ -67,5 +73,24 @@ def unwritable(host: Host, root: str) -> tuple[str, str] | None:
     )
     if writable:
         return None
-    what = f"the registry (user {account.name}) can't write to rootdirectory {root}"
-    return what, f"chown -hR {account.name}: {quoting.shell(root)}"
+    return f"the registry (user {account.name}) can't write to rootdirectory {root}", remedy(account, root)
+
+
+def remedy(account: Account, root: str) -> str:
+    """How all in the directory `root` becomes the account's: a link to it is followed, none in it (chown -h would leave
+    the directory that a link leads to). Not where there is more than a store in it, which may be anybody's."""
+    place = root
+    foreign: set[str] = set()
+    with contextlib.suppress(OSError, SecregError):
+        place = resolved(root)
+        foreign = distant.ask(root, lambda: {path.name for path in Path(root).iterdir()} - OWN)
+    if any(not marker.NAMED.fullmatch(name) for name in foreign):
+        return f"other files are in it, too: {ELSEWHERE}"
+    return f"chown -hR {account.name}: {quoting.shell(place)}; then: secure-registry reload"
+
+
+def away(where: str, root: str, lost: str) -> Problem:
+    """That the store in the directory `root`, named in the file `where`, is not there: `lost` says why it isn't."""
+    what = f"the images are not in rootdirectory {root}: {lost}"
+    hint = "mount it, or bring them back, and it serves by itself; to begin anew: secure-registry setup --new-store"
+    return Problem(where, what, hint)

@@ -60,7 +60,7 @@ def _unread(host: Host, root: Path) -> Wrong | None:
     place = root if host.by_systemd else None  # a view begins there, whoever may go through what is above
     if distant.ask_as(account.name, account.uid, account.gid, can_read, place):
         return None
-    quoted = quoting.shell(root)
+    quoted = quoting.shell(os.path.realpath(root))
     hint = f"chgrp -hR {host.accounts.registry.name} {quoted} && chmod -R g+rX {quoted}"
     return Wrong("nginx can't read the storage", f"nginx (user {account.name}) can't read {root}", hint)
 

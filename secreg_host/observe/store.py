@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from secreg_host.apply import store as stores
 from secreg_host.base import distant, masking
 from secreg_host.base.errors import SecregError
 from secreg_host.images import imagesplace
@@ -23,7 +24,8 @@ NOTHING = 1 << 20
 
 def store(scene: Scene) -> State:
     """Where images are: on this host's file system, or wherever docker-registry.yml says."""
-    root = scene.generation.parts[RegistryPart].root
+    part = scene.generation.parts[RegistryPart]
+    root = part.root
     if not root:
         return state.ok(Component.STORE, "not on this host's file system")
     shown = masking.urls(root)
@@ -34,9 +36,13 @@ def store(scene: Scene) -> State:
     if found is None:
         hint = f"mount it, or bring it back: findmnt; ls -ld {shown}"
         return state.down(Component.STORE, f"{shown} is not there", hint, path=shown)
+    if lost := stores.away(scene.generation):
+        return state.down(Component.STORE, lost[0].what, lost[0].hint, path=shown)
     mount, free, size, inodes, read_only = found
     facts = {"path": shown, "mount": mount, "free": free, "size": size}
     said = f"{shown} on {mount}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
+    if part.readonly:
+        return state.ok(Component.STORE, f"{said}, only read (docker-registry.yml)", **facts)
     if read_only:
         return state.down(Component.STORE, f"{said}: it is mounted read-only", f"mount -o remount,rw {mount}", **facts)
     hint = f"free some, or name a larger disk in docker-registry.yml: df -h {mount}; du -xsh {shown}"

@@ -37,16 +37,17 @@ def unit_of(name: str) -> str:
 def render(host: Host, parts: Parts) -> dict[Path, bytes]:
     """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
     settings = parts[SettingsPart].settings
-    storage = parts[RegistryPart].storage
+    registry = parts[RegistryPart]
+    storage = registry.storage
     program = settings.nginx_binary
     wanted = {"nginx": partial(processes.front, host, program), "auth": partial(processes.auth, host, program)}
     if settings.own_registry:
-        moved = None if storage == parts[RegistryPart].root else storage
+        moved = None if storage == registry.root else storage
         wanted["registry@"] = partial(processes.registry, host, INSTANCE, settings.registry_binary, moved)
     rendered = {}
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
-            rendered[host.paths.units / unit_of(name)] = _service(host, name, make(), storage)
+            rendered[host.paths.units / unit_of(name)] = _service(host, name, make(), registry)
     if settings.own_registry and storage:
         rendered[host.paths.units / unit_of("images@")] = templating.render(
             host.paths.templates,
@@ -54,14 +55,16 @@ def render(host: Host, parts: Parts) -> dict[Path, bytes]:
             unit=unit_of("images@"),
             paths=host.paths,
             storage=storage,
+            places=registry.places,
             mounting=[_words(argv) for argv in views.mounting(host.paths, storage, INSTANCE)],
             unmounting=_words(views.unmounting(host.paths, INSTANCE)),
         )
     return rendered
 
 
-def _service(host: Host, name: str, one: processes.Process, storage: str | None) -> bytes:
-    """The unit of process `one`, by the template of `name`."""
+def _service(host: Host, name: str, one: processes.Process, registry: RegistryPart) -> bytes:
+    """The unit of process `one`, by the template of `name`; `registry` says where images are."""
+    storage = registry.storage
     return templating.render(
         host.paths.templates,
         f"units/{name}.service.j2",
@@ -71,6 +74,8 @@ def _service(host: Host, name: str, one: processes.Process, storage: str | None)
         exec_start=_words(one.argv),
         environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
         storage=storage,
+        places=registry.places,
+        marker=f"{storage}/{registry.store.name}" if storage and registry.store.id else None,
         at_home=name == "registry@" and imagesplace.at_home(storage),
         drain_seconds=processes.DRAIN_SECONDS,
         memory=host.paths.front_run / authcache.RUN_DIRECTORY,
@@ -138,7 +143,7 @@ WALLS_ONLY = re.compile(
 
 def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
     """A unit that runs `argv` once, for `seconds` at the most, within the walls of nginx."""
-    text = utf8.shown(_service(host, "nginx", processes.front(host), None))
+    text = utf8.shown(_service(host, "nginx", processes.front(host), RegistryPart(root=None)))
     walls = [line for line in text.partition("[Service]\n")[2].splitlines() if not WALLS_ONLY.match(line)]
     run = ["[Service]", "Type=oneshot", f"ExecStart=:{_words(argv)}", f"TimeoutStartSec={seconds:.0f}s"]
     return "\n".join([*run, *walls, ""]).encode()

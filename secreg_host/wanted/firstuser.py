@@ -137,8 +137,8 @@ def _given(disk: Snapshot) -> str:
 
 
 def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -> None:
-    """Remove .password, if it was made up, once its user has another password, or is gone. A hash is computed only when
-    the user's line is another one than it was."""
+    """Remove .password, if it was made up, once its user has another password. A hash is computed only when the user's
+    line is another one than it was."""
     paths = disk.paths
     stored = disk.content(paths.password)
     if stored is None or not disk.ledger.untouched(paths.password, stored):
@@ -151,9 +151,9 @@ def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -
         return
     owner = str(known.get("made_for") or next(iter(known.get("stamp", ())), settings.username))
     line = next((raw.rstrip(b"\r") for raw in data.split(b"\n") if userlines.has_line(raw, owner)), b"")
-    if line and marks.digest(line) == known.get("hash"):
-        return
-    if line and _says(line, owner, utf8.shown(stored).strip()):
+    if not line or marks.digest(line) == known.get("hash"):
+        return  # of a user who is gone it may be the only copy
+    if _says(line, owner, utf8.shown(stored).strip()):
         _remember(disk, records.peek(_record(paths), RECORD), made_for=owner, hash=marks.digest(line))
         return
     paths.password.unlink(missing_ok=True)

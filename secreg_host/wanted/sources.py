@@ -69,6 +69,23 @@ def directories(paths: Paths, sources: Iterable[str]) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
+def open_to_watchdog(path: Path) -> bool:
+    """Whether root without any capability, as the watchdog is, gets to `path`, links followed: others may own it.
+    What it can't see would be a change at each look. Not where nobody answers."""
+
+    def through(directory: Path) -> bool:
+        found = directory.stat()
+        rights = stat.S_IXUSR if found.st_uid == 0 else stat.S_IXGRP if found.st_gid == 0 else stat.S_IXOTH
+        return bool(found.st_mode & rights)
+
+    try:
+        return distant.ask(path, lambda: all(through(above) for step in along(path) for above in step.parents))
+    except FileNotFoundError:
+        return True
+    except (OSError, SecregError):
+        return False
+
+
 def mounted(paths: Paths) -> tuple[Problem, ...]:
     """What is mounted upon /etc/secure-registry, or upon something in it, in words: it hides what was there before."""
     found = {Path(point): mount.kind for point, mount in distant.mounts().items()}

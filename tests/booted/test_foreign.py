@@ -119,6 +119,7 @@ def test_what_is_not_ours_stays(installed_host: Machine, tmp_path: Path) -> None
     said = machine.run("apt-get", "purge", "--yes", "secure-registry").stdout
     assert f"{ETC}/shared is kept: something is mounted there" in said
     assert machine.run("sh", "-c", f"ls -A {ETC}").stdout == "shared\n"
+    assert not machine.exists("/var/lib/secure-registry"), "there are no images, and a marker is none"
     assert machine.exists("/srv/shared/theirs") and machine.exists("/srv/linked/theirs")
     assert not machine.exists(STATE) and not machine.exists("/var/lib/secure-registry/linked")
     assert digests(machine, f"{ARCHIVE}/fullchain1.pem", f"{ARCHIVE}/privkey1.pem") == archive

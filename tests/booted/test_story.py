@@ -140,6 +140,8 @@ def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> No
         said = machine.run("apt-get", "purge", "--yes", "secure-registry")
         assert "The images are still in /var/lib/secure-registry/storage" in said.stdout
         assert machine.exists("/var/lib/secure-registry/storage/docker/registry/v2/repositories/small")
+        marker = "/var/lib/secure-registry/storage/.secure-registry-store-*"
+        assert machine.run("sh", "-c", f"ls {marker}").stdout.count("\n") == 1
         difference = files.difference(before, machine.snapshot_files())
         added = [path for path in difference.added if not any(re.match(known, path) for known in LEFT_BEHIND)]
         assert [path for path in added if "secure-registry" in path or path.startswith(("/etc", "/usr", "/opt"))] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.booted.registry import ETC, Registry
+from tests.booted.test_front import STORAGE, upload
 from tests.hosts.machine import Machine
 from tests.real.program import OLD
 
@@ -18,6 +19,7 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
     host.run("systemctl", "enable", "--now", "secure-registry")
     registry = Registry(host)
     assert registry.login().returncode == 0
+    image = upload(registry, "image")
     for package in (deb, OLD, deb):
         host.run("sh", "-c", f"echo '{GUEST}' >> {ETC}/.htpasswd")
         host.wait_for("the guest", lambda: registry.status_of("/v2/", user="guest:chaos") == "200", SECONDS)
@@ -26,6 +28,8 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
         assert found.returncode == 0, found.stdout
         assert registry.status_of("/v2/", user="guest:chaos") == "200"
         assert registry.login().returncode == 0
+        assert registry.curl(image, user="docker").stdout == "image\n200"
+        assert len(host.run("find", STORAGE, "-name", ".secure-registry-store-*").stdout.split()) == 1, "silently"
         host.run("sed", "-i", "/^guest:/d", f"{ETC}/.htpasswd")
         host.wait_for("he is out", lambda: registry.status_of("/v2/", user="guest:chaos") == "401", SECONDS)
         host.run("systemctl", "restart", "secure-registry")

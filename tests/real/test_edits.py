@@ -546,7 +546,7 @@ def test_hooks_are_told_without_systemd_too(serving: Instance) -> None:
     serving.wait_for("one", lambda: told.exists() and told.read_text() == "rejected nginx\n")
     serving.write("nginx.conf", before + "# more\n")
     serving.reload()
-    serving.wait_for("the other", lambda: told.read_text() == "rejected nginx\napplied \n")
+    serving.wait_for("the other", lambda: told.read_text() == "rejected nginx\nresolved nginx\napplied \n")
 
 
 def test_nothing_changed_nothing_done(serving: Instance) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from secreg_host.base import reading
+from secreg_host.base import quoting, reading
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
@@ -15,7 +15,8 @@ from secreg_host.formats import registryconf
 from secreg_host.formats.listening import Listen
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
-from secreg_host.images import imagesplace, readable
+from secreg_host.images import imagesplace, marker, owners, readable
+from secreg_host.images.marker import Store
 from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 from secreg_host.wanted.parts.settings import SettingsPart
 
@@ -29,7 +30,8 @@ class RegistryPart(FilePart):
     root: its directory of images, as it is written there (None: they are on no file system of this host); real: the
     same without links; auth: whether the registry asks for credentials of its own; more: why only the registry can
     answer for a download ("": the front can, too); headers: those that it adds to each answer; debug: where its metrics
-    are asked for: the front answers there, for the registry that serves.
+    are asked for: the front answers there, for the registry that serves; readonly: whether it refuses to write; store:
+    which store it is that serves.
     """
 
     NAME = "registry"
@@ -40,6 +42,8 @@ class RegistryPart(FilePart):
     more: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     debug: Listen | None = None
+    readonly: bool = False
+    store: Store = field(default_factory=Store)
 
     @property
     def storage(self) -> str | None:
@@ -60,6 +64,12 @@ class RegistryPart(FilePart):
         """`file:line` of what the keys `key`, one in the other, lead to (registryconf.place)."""
         return registryconf.place(self.place, self.yml, *key)
 
+    def runs_as(self, before: RegistryPart) -> bool:
+        """Whether a registry that was started for `before` is one for this part, too: its sandbox has the mounts of its
+        beginning."""
+        same = (self.files, self.storage) == (before.files, before.storage)
+        return same and not marker.moved(before.store, self.store)
+
     @property
     def facts(self) -> dict[str, Any]:
         debug = [self.debug.host, self.debug.port] if self.debug else None
@@ -77,6 +87,8 @@ class RegistryPart(FilePart):
             more=facts.get("more", "version 0.1 did not look"),
             headers=tuple((name, value) for name, value in facts.get("headers", ())),
             debug=Listen(debug[0], debug[1], tls=False) if debug else None,
+            readonly=facts.get("readonly", False),
+            store=Store(**facts.get("store", {})),
         )
 
     @classmethod
@@ -90,7 +102,7 @@ class RegistryPart(FilePart):
             return Reading(cls(root=None, auth=True, more="it runs elsewhere"))
         if not settings.registry_binary:
             hosts.registry()
-        return _with_images(context.host, parse(context.disk))
+        return _with_images(context.host, parse(context.disk), context.known.get(cls))
 
 
 def parse(disk: Snapshot) -> RegistryPart:
@@ -106,20 +118,42 @@ def parse(disk: Snapshot) -> RegistryPart:
         more=conf.more,
         headers=conf.headers,
         debug=Listen(*conf.debug, tls=False) if conf.debug else None,
+        readonly=conf.readonly,
     )
 
 
-def _with_images(host: Host, part: RegistryPart) -> Reading[RegistryPart]:
+def _with_images(host: Host, part: RegistryPart, known: RegistryPart | None) -> Reading[RegistryPart]:
     """`part` with where its images really are, which is made if it is not there: the registry must be able to write
-    there. Where the front can't read them, a warning."""
+    there. Where the front can't read them, or the registry not write below, a warning.
+
+    known: what serves. While its store is away, nothing is made in its place, and nothing else is tried there."""
     if part.root is None:
         return Reading(part)
-    real = imagesplace.resolved(part.root)
-    if wrong := imagesplace.refused(host, part.root, real) or imagesplace.unwritable(host, part.root):
-        return Reading(None, (Problem(part.at(registryconf.ROOT), *wrong),))
-    root, part = part.root, replace(part, real=real)
-    if part.more or not (unread := readable.wrong(host, Path(root))):
-        return Reading(part)
-    what = f"{unread.what}: downloads take the slow way, through the registry"
-    warning = Problem(part.at(registryconf.ROOT), what, unread.hint)
-    return Reading(replace(part, more=unread.why), warnings=(warning,))
+    root, real = part.root, imagesplace.resolved(part.root)
+    place = part.at(registryconf.ROOT)
+    if wrong := imagesplace.refused(host, root, real):
+        return Reading(None, (Problem(place, *wrong),))
+    before = known.store if known is not None and (known.root == root or known.storage == real) else Store()
+    here = marker.look(real)
+    if lost := marker.lost(before, here):
+        return Reading(None, (imagesplace.away(part.place, root, lost),))
+    if wrong := imagesplace.unwritable(host, root):
+        return Reading(None, (Problem(place, *wrong),))
+    store = marker.settle(host, real, before, here, write=not part.readonly)
+    part = replace(part, real=real, store=store)
+    warnings = [Problem(part.place, *said) for said in _odd(host, part, before)]
+    if not part.more and (unread := readable.wrong(host, Path(root))):
+        what = f"{unread.what}: downloads take the slow way, through the registry"
+        warnings.append(Problem(place, what, unread.hint))
+        part = replace(part, more=unread.why)
+    return Reading(part, warnings=tuple(warnings))
+
+
+def _odd(host: Host, part: RegistryPart, before: Store) -> Iterator[tuple[str, str]]:
+    """What an administrator should know of the images of `part`, and what to do; before: the store that served."""
+    root = str(part.root)
+    if before.id and part.store.id not in ("", before.id):
+        what = f"rootdirectory {root} holds another store than the one that served, and is served now"
+        yield what, f"if that is not meant, see what is mounted there: findmnt -T {quoting.shell(root)}"
+    if not part.readonly and (wrong := owners.wrong(host, root)):
+        yield wrong

@@ -231,6 +231,6 @@ def test_mount_points_are_read_as_the_kernel_writes_them(monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(distant, "MOUNTINFO", table)
     assert distant.mounts() == {
-        "/srv/ä b": distant.Mount("nfs4", frozenset({"ro", "nosuid"})),
-        os.fsdecode(b"/srv/\xff"): distant.Mount("ext4", frozenset({"ro", "noexec"})),
+        "/srv/ä b": distant.Mount("nfs4", frozenset({"ro", "nosuid"}), "server:/x"),
+        os.fsdecode(b"/srv/\xff"): distant.Mount("ext4", frozenset({"ro", "noexec"}), "/dev/sda"),
     }

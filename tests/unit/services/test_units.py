@@ -10,6 +10,7 @@ import pytest
 from secreg_host.host import host as hosts
 from secreg_host.host import views
 from secreg_host.host.host import Host
+from secreg_host.images.marker import Store
 from secreg_host.services import units
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -52,6 +53,22 @@ def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytes
     assert f"ExecStopPost=-:umount --lazy --quiet {view} {shown}" in images
     [start] = [line for line in lines["secure-registry-nginx.service"] if line.startswith("ExecStart=")]
     assert start.startswith('ExecStart=:"/opt/ng%%inx" -e stderr')
+
+
+def test_a_registry_waits_for_its_mounts_and_its_marker(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
+
+    def lines(store: Store) -> list[str]:
+        part = RegistryPart(root="/srv/link", real="/data/a b", store=store)
+        rendered = units.render(host, Parts(made.settings(), part))
+        for name, data in ((path.name, data.decode()) for path, data in rendered.items()):
+            wanted = 'RequiresMountsFor=/srv/link\nRequiresMountsFor="/data/a b"\n'
+            assert (wanted in data) == ("@." in name) and ("ExecCondition" in data) <= ("registry@" in name), name
+        return rendered[host.paths.units / units.unit_of("registry@")].decode().splitlines()
+
+    assert f'ExecCondition=:test -f "/data/a b/.secure-registry-store-{"1" * 32}"' in lines(Store("1" * 32, "/data"))
+    assert not any(line.startswith("ExecCondition") for line in lines(Store())), "there is none where it can't be put"
 
 
 def test_what_runs_apply_runs_in_one_sandbox() -> None:

@@ -18,6 +18,7 @@ from secreg_host.formats.serverblocks import Door
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
+from secreg_host.images.marker import Store
 from secreg_host.wanted import parts as room
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -33,6 +34,7 @@ EVERY = (
     RegistryPart(
         files={"registry/yml": b"y"}, sources=("/etc/yml",), root="/srv/link", real="/srv/images", more="proxy",
         headers=(("X-Name", "value"),), debug=Listen("127.0.0.1", 5001, tls=False),
+        readonly=True, store=Store("1" * 32, "/srv"),
     ),
     NginxPart(
         files={"front/nginx.conf": b"z"}, sources=("/etc/nginx.conf",), doors=(Door(TLS, "a.example"),),

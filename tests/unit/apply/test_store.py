@@ -1,0 +1,139 @@
+"""What serves knows its store: what is made, tried and told while that is away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from secreg_host.apply import store
+from secreg_host.base import distant
+from secreg_host.base.errors import SecregError
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.generation import generations
+from secreg_host.generation.generations import Generation
+from secreg_host.host.host import Host
+from secreg_host.images import marker
+from secreg_host.images.marker import Store
+from secreg_host.wanted.parts.part import Context, Parts, Reading
+from secreg_host.wanted.parts.registry import RegistryPart
+from tests import made
+
+YML = "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n"
+
+
+def read(host: Host, root: Path, known: RegistryPart | None = None, more: str = "") -> Reading[RegistryPart]:
+    """The part of a docker-registry.yml with this `root`, while `known` serves."""
+    host.paths.etc.mkdir(parents=True, exist_ok=True)
+    host.paths.registry_yml.write_text(YML.format(root=root) + more)
+    settings = made.settings(registry_binary="/usr/bin/registry")
+    parts = Parts(*([known] if known else []))
+    context = Context(host, Snapshot(host.paths), datetime.now(UTC), Parts(settings), parts)
+    return RegistryPart.read(context)
+
+
+def served(host: Host, root: Path) -> RegistryPart:
+    part = read(host, root).part
+    assert part is not None
+    return part
+
+
+def test_a_store_that_is_away_is_not_made_anew(host: Host, tmp_path: Path) -> None:
+    root = tmp_path / "disk/images"
+    part = served(host, root)
+    assert part.store.id and [path.name for path in root.iterdir()] == [part.store.name]
+    assert read(host, root, part).part == part, "nothing changed"
+
+    root.rename(tmp_path / "aside")
+    for more in ("", "# edited\n"):
+        found = read(host, root, part, more)
+        assert found.part is None and not root.exists()
+        assert "setup --new-store" in found.problems[0].hint and str(root) in found.problems[0].what
+    elsewhere = read(host, tmp_path / "new", part).part
+    assert elsewhere is not None and elsewhere.store.id not in ("", part.store.id), (
+        "another rootdirectory is one's wish"
+    )
+
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "aside")
+    moved = read(host, link, part).part
+    assert moved is not None and moved.store == part.store
+    link.unlink()
+    link.symlink_to(tmp_path / "empty")
+    assert read(host, link, moved).part is None and not (tmp_path / "empty").exists()
+    assert read(host, tmp_path / "aside", moved).part is not None, "the same by its own name"
+    (tmp_path / "aside").rename(tmp_path / "away")
+    assert read(host, tmp_path / "aside", moved).part is None
+
+
+def test_another_store_with_images_is_told_once(host: Host, tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    part = served(host, root)
+    (root / part.store.name).unlink()
+    (root / f".secure-registry-store-{'1' * 32}").touch()
+    (root / "docker/registry/v2/blobs/sha256/ab").mkdir(parents=True)
+    found = read(host, root, part)
+    assert found.part is not None and found.part.store.id == "1" * 32
+    assert "another store" in found.warnings[0].what
+    assert read(host, root, found.part).warnings == ()
+    assert not found.part.runs_as(part), "what runs may still see the one before"
+
+
+def test_a_registry_that_only_reads_gets_no_marker(host: Host, tmp_path: Path) -> None:
+    readonly = "  maintenance: {readonly: {enabled: true}}\n"
+    host.paths.etc.mkdir(parents=True)
+    root = tmp_path / "images"
+    host.paths.registry_yml.write_text(f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {root}}}\n{readonly}")
+    settings = made.settings(registry_binary="/usr/bin/registry")
+    context = Context(host, Snapshot(host.paths), datetime.now(UTC), Parts(settings), Parts())
+    part = RegistryPart.read(context).part
+    assert part is not None and part.readonly and part.store.id == "" and list(root.iterdir()) == []
+
+
+def test_what_is_known_of_a_store(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "images"
+    part = served(host, root)
+    generation = Generation(Parts(made.settings(), part), "a", {})
+    found = store.facts(host, generation)
+    assert found is not None and (found.path, found.marked, found.writable, found.lost) == (str(root), True, True, "")
+    mount = distant.mount_at(root)
+    assert mount is not None and (found.device, found.kind) == (mount.device, mount.kind) and found.free > 0
+    assert store.wrong(host, generation) == "" and store.away(generation) == ()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "ROOM", found.free * 2)
+        assert store.wrong(host, generation) == f"{root} is full"
+    (root / part.store.name).unlink()
+    assert "it is empty" in store.wrong(host, generation) and store.away(generation)[0].where == part.place
+    root.rmdir()
+    assert "it is empty" in store.wrong(host, generation)
+
+    def silent(place: str) -> None:
+        raise SecregError(f"{place} does not answer", "see to it")
+
+    monkeypatch.setattr(marker, "look", silent)
+    assert "does not answer" in store.wrong(host, generation)
+    assert store.away(generation) == (), "what does not answer is not taken as lost: it may just be slow"
+    elsewhere = Generation(Parts(made.settings(), RegistryPart(root=None)), "a", {})
+    assert store.facts(host, elsewhere) is None and store.wrong(host, elsewhere) == ""
+
+
+def test_a_store_that_can_not_be_written_is_told(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = Generation(Parts(made.settings(), part := served(host, tmp_path / "images")), "a", {})
+    monkeypatch.setattr(distant, "ask_as", lambda *_: False)
+    assert "can't write to" in store.wrong(host, generation)
+    only_reads = Generation(Parts(made.settings(), replace(part, readonly=True)), "a", {})
+    assert store.wrong(host, only_reads) == ""
+
+
+def test_a_forgotten_store(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generation that serves is another one, which serves the same."""
+    part = RegistryPart(root="/srv/images", store=Store("1" * 32, "/srv"))
+    before = Generation(Parts(made.settings(), part), "a", {"front/x": b"y"})
+    monkeypatch.setattr(store.assemble, "assemble", lambda _, parts, slot: Generation(parts, slot, before.rendered))
+    monkeypatch.setattr(store.assemble, "generation_conf", lambda _: {})
+    found = store.forget(host, before)
+    assert found.parts[RegistryPart].store == Store() and found.name != before.name and found.slot == "a"
+    assert generations.current_name(host) == generations.proven_name(host) == found.name
