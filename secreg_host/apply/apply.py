@@ -95,6 +95,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=_counted_as_seen(seen, users, every),
         users=counted,
+        again=seen.again,
         sources=seen.sources,
         checked=chosen.name,
         fresh=tuple(finding for finding in every if finding not in before.findings),

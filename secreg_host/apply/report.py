@@ -38,7 +38,8 @@ class Report:
 
     generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); waiting: parts
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
-    of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
+    of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; again:
+    when time alone has the same files read otherwise (seconds since the epoch; 0: never), such as a certificate; fresh:
     findings that the report before did not have; changed: whether this apply changed what serves;
     provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking.
     """
@@ -51,6 +52,7 @@ class Report:
     sources: tuple[str, ...] = ()
     checked: str = ""
     users: str = ""
+    again: float = 0.0
     fresh: tuple[Finding, ...] = ()
     changed: bool = False
     provisioned: Provisioned = field(default_factory=Provisioned)
@@ -68,6 +70,7 @@ class Report:
             "sources": list(self.sources),
             "checked": self.checked,
             "users": self.users,
+            "again": self.again,
         }
 
     @property
@@ -113,6 +116,6 @@ def load(paths: Paths) -> Report:
         since = float(found.get("since", 0))
         if not 0 <= since < LATEST:
             return Report()
-        return Report(found.get("generation", ""), since, items, waiting, *seen, *good)
+        return Report(found.get("generation", ""), since, items, waiting, *seen, *good, float(found.get("again", 0)))
     except (KeyError, TypeError, OverflowError):
         return Report()

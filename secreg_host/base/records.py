@@ -30,6 +30,7 @@ REPORT: dict[Any, Shape] = {
     "sources": [TEXT],
     "checked": TEXT,
     "users": TEXT,
+    "again": NUMBER,
 }
 WRITTEN: dict[Any, Shape] = {str: [TEXT]}
 PENDING: list[Any] = [{"version": int, "path": TEXT, "mode": int, "before": (TEXT, type(None))}]
