@@ -41,6 +41,10 @@ class Open(str):
     """What is wrong when something is answered without a password: no reason to look again."""
 
 
+class NoHandshake(str):
+    """What is wrong when TLS does not come about."""
+
+
 @dataclass(frozen=True)
 class Expectation:
     """What must answer: the address, the path that only this generation knows, the certificate's SHA-256 (or None)."""
@@ -101,6 +105,8 @@ def once(want: Expectation, connect: Callable[[Listen], socket.socket] = connect
     try:
         with contextlib.ExitStack() as links:
             return _look(want, _Client(want.listen, want.server_name, connect, links))
+    except ssl.SSLError as error:
+        return NoHandshake(f"no TLS: {error.reason or error}")
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"no answer: {error}"
 
