@@ -220,7 +220,7 @@ def _cert(block: pem.Block, where: str) -> Cert:
     except BaseException as error:  # a dozen types, which come and go with the library's versions
         if not bugs.is_failure(error):
             raise
-        what = f"the certificate that begins there is malformed ({type(error).__name__}): clients would refuse it"
+        what = f"the certificate that begins there is malformed or damaged ({type(error).__name__}): clients would refuse it"
         raise bad_input(place, what, f"copy it again, whole; look: openssl x509 -noout -text -in {where}") from None
 
 

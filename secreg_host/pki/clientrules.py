@@ -153,7 +153,7 @@ def _technique(one: Cert, whose: str) -> Iterator[Fact]:
 
 def _usage(leaf: Cert) -> Iterator[Fact]:
     constraints, usage = leaf.extension(x509.BasicConstraints), leaf.extension(x509.KeyUsage)
-    if constraints is not None and constraints.ca:
+    if constraints is not None and constraints.ca and not leaf.is_root:
         said = "it is a CA's certificate, and a server's is no CA"
         yield Fact("basicConstraints", said, "basicConstraints = CA:FALSE", "Firefox")
     if usage is not None and not usage.digital_signature:
@@ -170,10 +170,9 @@ def _usage(leaf: Cert) -> Iterator[Fact]:
 
 def _names(leaf: Cert, configured: Sequence[str]) -> Iterator[Fact]:
     if not leaf.names and not leaf.addresses:
-        said = (
-            "it has no name and no address (a common name is none)" if leaf.common else "it has no name and no address"
-        )
-        yield Fact(SAN, said, f"subjectAltName = DNS:{configured[0] if configured else 'NAME'}")
+        said = "it has no name and no address but its common name, if any"
+        by = GO if not configured else ""  # nobody said by which name clients come
+        yield Fact(SAN, said, f"subjectAltName = DNS:{configured[0] if configured else 'NAME'}", by)
         return
     missing = [name for name in configured if not covers(leaf, name)]
     if missing and len(missing) == len(configured):

@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from tests.booted.obstacles import FILL, GROW_RUN, SHRINK_RUN
-from tests.booted.registry import ETC, HERE, KILL_APPLY, Registry
+from tests.booted.registry import ETC, HERE, KILL_APPLY, SELF_SIGNED, Registry
 
 UNIT = "secure-registry-watchdog"
 RELOAD = "secure-registry-reload.service"
@@ -414,7 +414,7 @@ def test_a_directory_that_is_away_while_the_watchdog_starts_or_that_something_is
 def test_a_certificate_about_to_expire_is_a_warning_once(watched: Registry) -> None:
     machine = watched.machine
     watched.expected.append("expires on")
-    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 5 -subj /CN=localhost"
+    new = f"{SELF_SIGNED} -days 5"
     crt, key = f"{ETC}/docker-registry.crt", f"{ETC}/docker-registry.key"
     machine.run(
         "sh", "-ec", f"{new} -keyout /root/key -out /root/crt 2>/dev/null; cp /root/crt {crt}; cp /root/key {key}"
