@@ -27,7 +27,7 @@ Extension = TypeVar("Extension", bound=x509.ExtensionType)
 LABELS, TRUSTED = ("CERTIFICATE", "X509 CERTIFICATE"), "TRUSTED CERTIFICATE"
 """What OpenSSL takes for a certificate, the last one only in the first place (PEM_read_bio_X509, …_AUX)."""
 
-READ = ("validity", "key", "signed", "digest", "names", "addresses", "subject", "issuer", "common")
+READ = ("extensions", "validity", "key", "signed", "digest", "names", "addresses", "subject", "issuer", "common")
 """What is read at once: each may be malformed, and raise what it likes."""
 
 SENT = 10
@@ -107,14 +107,24 @@ class Cert:
         return validity(self.parsed)
 
     @functools.cached_property
+    def public(self) -> object:
+        """Its public key."""
+        return self.parsed.public_key()
+
+    @functools.cached_property
     def key(self) -> bytes:
-        """Its public key, by which keys are compared (DER)."""
-        return public_bytes(self.parsed.public_key())
+        """The same, by which keys are compared (DER)."""
+        return public_bytes(self.public)
+
+    @functools.cached_property
+    def extensions(self) -> x509.Extensions:
+        """All of its extensions."""
+        return self.parsed.extensions
 
     def extension(self, kind: type[Extension]) -> Extension | None:
         """Its extension of `kind`, if it has one."""
         try:
-            return self.parsed.extensions.get_extension_for_class(kind).value
+            return self.extensions.get_extension_for_class(kind).value
         except x509.ExtensionNotFound:
             return None
 
@@ -148,7 +158,7 @@ class Cert:
         if self.signed.issuer != other.signed.subject:
             return False
         try:
-            _verify(self, other.parsed.public_key())
+            _verify(self, other.public)
         except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
             return False
         return True
@@ -189,7 +199,6 @@ def _verify(of: Cert, key: object) -> None:
         raise InvalidSignature
 
 
-@functools.lru_cache(maxsize=16)
 def read(data: bytes, where: str) -> tuple[Cert, ...]:
     """The certificates of the PEM file `where` that holds `data`, in order. Raises BadInput, with the line, for what
     OpenSSL does not take, and with what helps where there is none."""
@@ -210,18 +219,22 @@ def _cert(block: pem.Block, where: str) -> Cert:
             place, "the block that begins there has headers", "remove all before its base64 but its first line"
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the library has to say of odd fields
-            data = der.first(block.data) if block.label == TRUSTED else block.data
-            one = Cert(data, x509.load_der_x509_certificate(der.plain(data)))
-            one.parsed.extensions  # noqa: B018 - read when it is asked for, and may be malformed
-            assert all(hasattr(one, word) for word in READ)
-            return one
+        return _parsed(der.first(block.data) if block.label == TRUSTED else block.data)
     except BaseException as error:  # a dozen types, which come and go with the library's versions
         if not bugs.is_failure(error):
             raise
-        what = f"the certificate that begins there is malformed or damaged ({type(error).__name__}): clients would refuse it"
+        what = f"the certificate there is malformed or damaged ({type(error).__name__}): clients would refuse it"
         raise bad_input(place, what, f"copy it again, whole; look: openssl x509 -noout -text -in {where}") from None
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(data: bytes) -> Cert:
+    """The certificate `data`. Raises whatever the library does where it is malformed anywhere."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the library has to say of odd fields
+        one = Cert(data, x509.load_der_x509_certificate(der.plain(data)))
+        assert all(hasattr(one, word) for word in READ)
+        return one
 
 
 def peek(data: bytes | None) -> tuple[Cert, ...]:

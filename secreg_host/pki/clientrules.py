@@ -127,7 +127,7 @@ def _times(leaf: Cert, now: datetime) -> Iterator[Fact]:
 
 def _technique(one: Cert, whose: str) -> Iterator[Fact]:
     """What is to be said of its key, its signature and its critical extensions. whose: with what a sentence begins."""
-    key, about = one.parsed.public_key(), "default_bits"
+    key, about = one.public, "default_bits"
     if isinstance(key, rsa.RSAPublicKey):
         if one.signed.key == PSS_KEY:
             yield Fact(about, f"{whose} key is for RSASSA-PSS alone", "rsaEncryption, or a P-256 key", GO)
@@ -145,7 +145,7 @@ def _technique(one: Cert, whose: str) -> Iterator[Fact]:
         elif (pss := one.pss) and (pss.mask.name != pss.hash.name or GO_PSS.get(pss.hash.name) != pss.salt):
             said = f"{whose} signature is RSASSA-PSS with {pss.hash.name} and a salt of {pss.salt} bytes"
             yield Fact("default_md", said, "a salt as long as the hash", GO)
-    critical = {item.oid.dotted_string for item in one.parsed.extensions if item.critical} - UNDERSTOOD
+    critical = {item.oid.dotted_string for item in one.extensions if item.critical} - UNDERSTOOD
     for oid in sorted(critical):
         by = "clients built with Go before 1.24" if oid in POLICIES else ""
         yield Fact("extensions", f"{whose} extension {oid} is critical, and not known", f"{oid} not critical", by)

@@ -120,7 +120,13 @@ def kept_key(disk: Snapshot) -> bytes | None:
     crt, key = disk.content(paths.crt), disk.content(paths.key)
     if crt is None or key is None or disk.ledger.wrote(paths.key, key) or not is_our_certificate(disk, crt):
         return None
-    return key if pairs.read(KeyPair(crt, key), "", "").chain else None
+    return key if is_pair(disk) else None
+
+
+def is_pair(disk: Snapshot) -> bool:
+    """Whether the certificate and the key in /etc can be read, and belong together."""
+    crt, key = (disk.peek(path, reading.PEM) for path in (disk.paths.crt, disk.paths.key))
+    return bool(pairs.read(KeyPair(crt, key), "", "").chain)
 
 
 def brought(disk: Snapshot, targets: tuple[Path, ...], command: str) -> tuple[Problem, ...]:

@@ -15,7 +15,7 @@ from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import opensslcnf
 from secreg_host.formats.opensslcnf import Request
-from secreg_host.pki import certs, chains, clientrules, limits, ours, pairs
+from secreg_host.pki import certs, chains, clientrules, limits, ours
 from secreg_host.pki.certs import KeyPair
 from secreg_host.wanted import defaults
 from secreg_host.wanted.settings import Settings
@@ -64,13 +64,8 @@ def due(disk: Snapshot, now: datetime) -> bool:
     paths = disk.paths
     cnf = disk.read(paths.openssl_cnf, reading.SETTINGS)
     request = opensslcnf.parse(cnf, str(paths.openssl_cnf)) if cnf is not None else None
-    pair = KeyPair(disk.peek(paths.crt, reading.PEM), disk.peek(paths.key, reading.PEM))
-    ca = ours.authority(disk).pair
-    if (
-        ca is None
-        or not (found := pairs.read(pair, "", "").chain)
-        or not found[0].is_signed_by(chains.read(ca.crt, "")[0])
-    ):
+    ca, found = ours.authority(disk).pair, chains.peek(disk.peek(paths.crt, reading.PEM))
+    if ca is None or not found or not found[0].is_signed_by(chains.read(ca.crt, "")[0]):
         return False
     if request is None:
         what = "does not exist, so the certificate can't be renewed when its time comes"
@@ -79,7 +74,7 @@ def due(disk: Snapshot, now: datetime) -> bool:
     names_differ = set(leaf.names) != set(request.dns_names) or set(leaf.addresses) != set(request.addresses)
     renewal = ours.renewed_at(leaf)
     log.debug("certificate: names %s, to be renewed at %s", "differ" if names_differ else "are right", renewal)
-    return names_differ or now >= renewal
+    return (names_differ or now >= renewal) and ours.is_pair(disk)
 
 
 def check(disk: Snapshot, order: Order) -> None:

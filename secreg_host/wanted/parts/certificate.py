@@ -78,16 +78,13 @@ def read(
     refuse under all of these is held back, unless what serves is no better; the same bytes never are. Raises BadInput.
     """
     paths = disk.paths
-    if os.path.lexists(paths.crt) or os.path.lexists(paths.key):
-        crt = required(disk, paths.crt, reading.PEM, f"bring it back; or {ours.renewal(disk, paths.key)}")
-        key = required(disk, paths.key, reading.PEM, f"bring it back; or {ours.renewal(disk, paths.crt)}")
-    else:
-        crt, key = required(disk, paths.crt, reading.PEM), required(disk, paths.key, reading.PEM)
+    crt, key = (_half(disk, *halves) for halves in ((paths.crt, paths.key), (paths.key, paths.crt)))
     same = before is not None and (before.files[CRT], before.files[KEY]) == (crt, key)
-    found = pairs.read(KeyPair(crt, key), str(paths.crt), str(paths.key))
+    # the key of what serves is not read again: the library takes its time to check that it is a good one
+    found = pairs.Read(chains.peek(crt)) if same else pairs.read(KeyPair(crt, key), str(paths.crt), str(paths.key))
     if not found.chain:
         if before is not None and same:  # an earlier version took it, or another one of the library
-            return Reading(before, warnings=(*found.problems, *ours.warnings(disk, crt)))
+            return Reading(before, warnings=ours.warnings(disk, crt))
         return Reading(None, found.problems, waiting=found.mismatch)
     known, leaf = ours.anchors(disk), found.chain[0]
     facts = clientrules.judge(found.chain, known, asked, now)
@@ -111,6 +108,17 @@ def read(
     )
     told = (*map(advice.problem, facts), *advice.expiry(leaf), *unusable(part, str(paths.crt)))
     return Reading(part, warnings=(*told, *ours.warnings(disk, crt), *_unread(disk)), again=again)
+
+
+def _half(disk: Snapshot, path: Path, other: Path) -> bytes:
+    """What is in `path`, one half of the pair. Raises BadInput where it is missing, with what to do about it by what is
+    known of the `other` one, if that is there."""
+    found = disk.read(path, reading.PEM)
+    if found is not None:
+        return found
+    if os.path.lexists(path) or os.path.lexists(other):
+        return required(disk, path, reading.PEM, f"bring it back; or {ours.renewal(disk, other)}")
+    return required(disk, path, reading.PEM)
 
 
 @dataclass(frozen=True)
