@@ -209,6 +209,27 @@ def test_a_bad_pair_is_named_and_not_served(serving: Instance, tmp_path: Path, w
     still_serves(serving, fingerprint)
 
 
+def test_a_certificates_fault_is_not_blamed_on_nginx_conf(serving: Instance, tmp_path: Path) -> None:
+    """One that the ciphers don't go with, which a rehearsal finds; and one elsewhere that nginx may not read."""
+    fingerprint = serving.served_fingerprint()
+    serving.edit("nginx.conf", "TLSv1.2 TLSv1.3;", "TLSv1.2;")
+    before = serving.edit("nginx.conf", "ssl_ciphers ", "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256; # ")
+    assert "rejected" not in serving.reload()
+    key, crt = tmp_path / "key", tmp_path / "crt"
+    named = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", *named, "-keyout", key, "-out", crt)
+    serving.write("docker-registry.crt", crt.read_bytes())
+    serving.write("docker-registry.key", key.read_bytes())
+    said = serving.reload()
+    assert f"rejected: {serving.etc}/docker-registry.crt: rehearsed on port {serving.port}: no TLS" in said, said
+    assert "include secure-registry/registry.conf" not in said
+    still_serves(serving, fingerprint)
+    serving.write("nginx.conf", before.replace("docker-registry.crt;", f"{crt};"))
+    crt.chmod(0)
+    said = serving.reload()
+    assert f"rejected: {crt}: cannot load certificate" in said and "Permission denied" in said, said
+
+
 def _dated(where: Path, days: int) -> tuple[bytes, bytes]:
     """A pair that is valid for a day, `days` from now."""
     from cryptography import x509
