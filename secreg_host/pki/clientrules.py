@@ -72,7 +72,8 @@ def judge(chain: Sequence[Cert], anchors: Sequence[Cert], configured: Sequence[s
     leaf, way = chain[0], chains.path(chain, anchors)
     found = [*_times(leaf, now), *_usage(leaf), *_names(leaf, configured)]
     for one in (leaf, *_authorities(way)):
-        found += _technique(one, "its" if one is leaf else f"of its {_who(one)}, the")
+        whose = "its" if one is leaf else f"of its {_who(one)}, the"
+        found += (*_technique(one, whose), *(_signature(one, whose) if one in way.sent else ()))
     return tuple(dict.fromkeys((*found, *_issuers(way, now), *_sent(chain, way))))
 
 
@@ -111,7 +112,7 @@ def _who(one: Cert) -> str:
 
 
 def _authorities(way: Path) -> tuple[Cert, ...]:
-    """The CAs on the way, without an anchor that is a root: nobody looks how that signed itself."""
+    """The CAs on the way, the anchor too."""
     ends = (way.anchor,) if way.anchor is not None and way.anchor not in way.sent else ()
     return (*way.sent[1:], *ends)
 
@@ -126,7 +127,7 @@ def _times(leaf: Cert, now: datetime) -> Iterator[Fact]:
 
 
 def _technique(one: Cert, whose: str) -> Iterator[Fact]:
-    """What is to be said of its key, its signature and its critical extensions. whose: with what a sentence begins."""
+    """What is to be said of its key and its critical extensions. whose: with what a sentence begins."""
     key, about = one.public, "default_bits"
     if isinstance(key, rsa.RSAPublicKey):
         if one.signed.key == PSS_KEY:
@@ -137,18 +138,23 @@ def _technique(one: Cert, whose: str) -> Iterator[Fact]:
         yield Fact(about, f"{whose} key is of Ed25519", "a P-256 key", "web browsers")
     elif not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in CURVES:
         yield Fact(about, f"{whose} key is of a kind that clients don't know", "an RSA or a P-256 key")
-    if not one.is_root:
-        if one.digest in BROKEN_DIGESTS:
-            yield Fact(
-                "default_md", f"{whose} signature is by {one.digest.upper()}, which is broken", "default_md = sha256"
-            )
-        elif (pss := one.pss) and (pss.mask.name != pss.hash.name or GO_PSS.get(pss.hash.name) != pss.salt):
-            said = f"{whose} signature is RSASSA-PSS with {pss.hash.name} and a salt of {pss.salt} bytes"
-            yield Fact("default_md", said, "a salt as long as the hash", GO)
     critical = {item.oid.dotted_string for item in one.extensions if item.critical} - UNDERSTOOD
     for oid in sorted(critical):
         by = "clients built with Go before 1.24" if oid in POLICIES else ""
         yield Fact("extensions", f"{whose} extension {oid} is critical, and not known", f"{oid} not critical", by)
+
+
+def _signature(one: Cert, whose: str) -> Iterator[Fact]:
+    """What is to be said of its issuer's signature; nobody looks at one of its own, or of what is trusted anyway."""
+    if one.is_root:
+        return
+    if one.digest in BROKEN_DIGESTS:
+        yield Fact(
+            "default_md", f"{whose} signature is by {one.digest.upper()}, which is broken", "default_md = sha256"
+        )
+    elif (pss := one.pss) and (pss.mask.name != pss.hash.name or GO_PSS.get(pss.hash.name) != pss.salt):
+        said = f"{whose} signature is RSASSA-PSS with {pss.hash.name} and a salt of {pss.salt} bytes"
+        yield Fact("default_md", said, "a salt as long as the hash", GO)
 
 
 def _usage(leaf: Cert) -> Iterator[Fact]:

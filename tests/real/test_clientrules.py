@@ -28,7 +28,7 @@ from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.part import Reading
 from tests.real.certmaker import ADDRESS, CA, NAME, SERVER, Made, Maker
-from tests.real.program import NOBODY, free_port
+from tests.real.program import NOBODY, Instance, free_port
 
 TAKEN, WARNED, REFUSED = "taken", "warned", "refused"
 ALL = frozenset({"skopeo", "curl", "openssl"})
@@ -103,7 +103,6 @@ def cases(maker: Maker) -> dict[str, Case]:
     add("issuing CA in ca.crt alone", WARNED, two, "no root", no_root, ca=issuing.crt)
     add("issuing CA missing", WARNED, two, "comes without the certificate of its issuer", ALL, knows=root.crt)
     add("issued by nobody known", WARNED, by(other), "comes without", ALL, knows=root.crt)
-    add("out of order", WARNED, by(issuing), "out of order")
     deep = maker.make(issuing, *CA, common="deeper", ends=700)
     leaf = by(deep)
     add("out of order", WARNED, leaf, "out of order", crt=leaf.crt + issuing.crt + deep.crt)
@@ -360,3 +359,15 @@ def test_the_verdict_is_that_of_the_clients(
             wrong[name] = {"we": (verdict, told), "they": said}
     assert wrong == {}
     assert len(table) > 30
+
+
+def test_one_whose_time_comes_serves_by_itself(instance: Instance, tmp_path: Path) -> None:
+    instance.start("--watch")
+    before = instance.served_fingerprint()
+    made = Maker(tmp_path).make(None, *changed("authorityKeyIdentifier ="), begins=8 / 86400)
+    (leaf,) = chains.read(made.crt, "")
+    for name, data in (("key", made.key), ("crt", made.crt)):
+        instance.write(f"docker-registry.{name}", data)
+    instance.wait_for("a word", lambda: instance.has_said("valid only from") or datetime.now(UTC) > leaf.validity[0])
+    assert instance.served_fingerprint() == before or datetime.now(UTC) > leaf.validity[0]
+    instance.wait_for("its time", lambda: instance.served_fingerprint() == leaf.fingerprint, 25)
