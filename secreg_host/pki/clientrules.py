@@ -87,8 +87,8 @@ def of_issued(chain: Sequence[Cert], ca: Cert, configured: Sequence[str], now: d
 def covers(leaf: Cert, name: str) -> bool:
     """Whether a client that was given `name`, a host name or an address, takes `leaf` for it: by exact names and by
     wildcards that are a whole label, with two more below; never by the common name."""
-    if name in map(str, leaf.addresses):
-        return True
+    if (address := names.address(name)) is not None:
+        return address in leaf.addresses
     _, dot, above = name.lower().partition(".")
     wild = f"*.{above}" if dot and "." in above else ""
     return any(own.lower() in (name.lower(), wild) for own in leaf.names)
