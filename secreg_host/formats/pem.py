@@ -44,7 +44,8 @@ def blocks(data: bytes, where: str) -> tuple[Block, ...]:
     for number, line in lines:
         if line.startswith(BEGIN) and line.endswith(TAIL) and len(line) >= len(BEGIN) + len(TAIL):
             label = line[len(BEGIN) : -len(TAIL)]
-            body, headers = [], False
+            body: list[bytes] = []
+            headers = False
             for _, inner in lines:
                 if inner.startswith(END):
                     break

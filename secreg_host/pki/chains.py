@@ -263,7 +263,8 @@ class Path:
 def path(chain: Sequence[Cert], anchors: Sequence[Cert]) -> Path:
     """The best way from `chain[0]` up, by what is sent with it: one that ends at a root of `anchors`, else at any of
     them, else the one that leads furthest."""
-    ways, seen, found = [(chain[0],)], {chain[0].data}, []
+    ways: list[tuple[Cert, ...]] = [(chain[0],)]
+    seen, found = {chain[0].data}, []
     for way in ways:  # which grows meanwhile
         by = [one for one in anchors if way[-1].data == one.data or way[-1].is_signed_by(one)]
         anchor = next((one for one in by if one.is_root), by[0] if by else None)

@@ -163,7 +163,7 @@ def _usage(leaf: Cert) -> Iterator[Fact]:
         said = "it is a CA's certificate, and a server's is no CA"
         yield Fact("basicConstraints", said, "basicConstraints = CA:FALSE", "Firefox")
     if usage is not None and not usage.digital_signature:
-        other = usage.key_encipherment or usage.key_agreement
+        other = usage.key_encipherment and isinstance(leaf.public, rsa.RSAPublicKey)  # OpenSSL's server knows no better
         said = "without digitalSignature no client goes on (TLS 1.3, and ECDHE before it)"
         yield Fact("keyUsage", said, "keyUsage = digitalSignature", STRICT if other else "")
     if usage is not None and usage.key_cert_sign and not (constraints and constraints.ca):

@@ -148,7 +148,8 @@ def _issued(
         raise BadInput([Problem(cnf, f"no certificate can be made of it: {error}", hint)]) from None
     given = bool(settings.server_names or settings.server_ips)
     names = (*defaults.names(settings, facts), *defaults.addresses(settings, facts)) if given else ()
-    where = {clientrules.CA: str(paths.ca_crt), clientrules.VALIDITY: str(paths.conf), clientrules.NAMES: names_at}
+    ours_at = {clientrules.CA: str(paths.ca_crt), clientrules.VALIDITY: str(paths.conf), clientrules.NAMES: names_at}
+    where = {**request.places, **ours_at}
     hints = {
         clientrules.CA: f"if this host's clock is right, {new_ca}",
         "default_bits": f"{STRONG}; or, where the key is not of our making: {ours.GENCERT} --force",
@@ -158,7 +159,7 @@ def _issued(
         raise BadInput(
             [
                 Problem(
-                    (request.places | where).get(flaw.about, cnf),
+                    where.get(flaw.about, cnf),
                     flaw.what,
                     hints.get(flaw.about, f"write: {flaw.needs}" if flaw.needs else hints[clientrules.CA]),
                 )

@@ -120,18 +120,15 @@ class Maker:
         self.openssl("req", "-new", "-config", conf, "-key", made.file.with_suffix(".key"), "-out", request)
         times = [f"{datetime.now(UTC) + timedelta(days=days):%Y%m%d%H%M%SZ}" for days in (begins, ends)]
         signer = by or made
-        which = ["-selfsign"] if by is None else ["-cert", by.file.with_suffix(".crt")]
+        which: list[object] = ["-selfsign"] if by is None else ["-cert", by.file.with_suffix(".crt")]
         sigopts = [part for one in options for part in ("-sigopt", one)]
         dates = ("-startdate", times[0], "-enddate", times[1])
         self.openssl(
             *("ca", "-batch", "-notext", "-config", conf, "-keyfile", signer.file.with_suffix(".key"), *which),
-            *("-md", "default" if signer.key in self._edwards() else md, *sigopts, *dates, "-extensions", "ext"),
+            *("-md", md, *sigopts, *dates, "-extensions", "ext"),
             *("-in", request, "-out", made.file.with_suffix(".crt")),
         )
         return made
-
-    def _edwards(self) -> list[bytes]:
-        return []
 
     def with_false_written_out(self, made: Made, by: Made) -> Made:
         """`made` with `critical FALSE` in each extension that is not critical, signed anew: no tool writes that."""

@@ -1,4 +1,5 @@
-"""What is issued is judged as a client would, before anything is written. (By clients: tests/real/test_issued.py.)"""
+"""What is issued is judged as a client would, before anything is written. (By clients: tests/real/test_issued.py,
+test_clientrules.py.)"""
 
 from __future__ import annotations
 

@@ -147,6 +147,7 @@ def test_ed25519_serves_and_is_told(paths: Paths) -> None:
         (b"# nothing\n", "holds no certificate"),
         (CA.crt[:99], "nothing ends"),
     ],
+    ids=["empty", "UTF-16", "a comment", "cut"],
 )
 def test_a_ca_crt_of_which_nothing_can_be_made_is_told(paths: Paths, data: bytes, said: str) -> None:
     pair = Leaf(names=(NAME,)).pair()
