@@ -155,7 +155,7 @@ def cases(maker: Maker) -> dict[str, Case]:
         REFUSED,
         by(root, *changed("keyUsage = critical, cRLSign")),
         "digitalSig",
-        ALL - go,
+        ALL,
     )
     encipherment = changed("keyUsage = critical, keyEncipherment")
     add("keyEncipherment alone", REFUSED, by(root, *encipherment), "digitalSignature", ALL - {"openssl"})
