@@ -1,4 +1,4 @@
-"""Which way leads from a certificate to what clients trust. (More of them, by clients: tests/real/test_clientrules.py.)"""
+"""Which way leads from a certificate to what clients trust. (By clients: tests/real/test_clientrules.py.)"""
 
 from __future__ import annotations
 
