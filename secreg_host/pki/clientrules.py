@@ -111,6 +111,11 @@ def _who(one: Cert) -> str:
     return f"issuer {one.subject[:100]!a}"
 
 
+def _listed(found: Sequence[str]) -> str:
+    """Names of a certificate, which may hold anything, in a message."""
+    return ", ".join(name if names.usable([name]) else f"{name[:60]!a}" for name in found[:5])
+
+
 def _authorities(way: Path) -> tuple[Cert, ...]:
     """The CAs on the way, the anchor too."""
     ends = (way.anchor,) if way.anchor is not None and way.anchor not in way.sent else ()
@@ -122,8 +127,9 @@ def _times(leaf: Cert, now: datetime) -> Iterator[Fact]:
     if now >= ends or begins >= ends:
         yield Fact(VALIDITY, f"it expired on {ends:%Y-%m-%d}")
     elif now < begins:
-        said = f"it is valid only from {begins:%Y-%m-%d %H:%M} UTC on; this host's clock says {now:%Y-%m-%d %H:%M}"
-        yield Fact(AHEAD, said)
+        yield Fact(
+            AHEAD, f"it is valid only from {begins:%Y-%m-%d %H:%M} UTC on; this host's clock says {now:%Y-%m-%d}"
+        )
 
 
 def _technique(one: Cert, whose: str) -> Iterator[Fact]:
@@ -168,7 +174,9 @@ def _usage(leaf: Cert) -> Iterator[Fact]:
         yield Fact("keyUsage", said, "keyUsage = digitalSignature", STRICT if other else "")
     if usage is not None and usage.key_cert_sign and not (constraints and constraints.ca):
         said = "keyCertSign is for CAs; clients refuse it in a server certificate"
-        yield Fact("keyUsage", said, "keyUsage = digitalSignature, without keyCertSign", "clients in Python 3.13")
+        yield Fact(
+            "keyUsage", said, "keyUsage = digitalSignature, without keyCertSign", "clients in Python 3.13 and later"
+        )
     extended = leaf.extension(x509.ExtendedKeyUsage)
     if extended is not None and ExtendedKeyUsageOID.SERVER_AUTH not in extended:
         yield Fact("extendedKeyUsage", "without serverAuth it is no server's", "extendedKeyUsage = serverAuth")
@@ -178,14 +186,18 @@ def _names(leaf: Cert, configured: Sequence[str]) -> Iterator[Fact]:
     if not leaf.names and not leaf.addresses:
         said = "it has no name and no address but its common name, if any"
         by = GO if not configured else ""  # nobody said by which name clients come
-        yield Fact(SAN, said, f"subjectAltName = DNS:{configured[0] if configured else 'NAME'}", by)
+        yield Fact(SAN, said, _alternative(configured[0] if configured else "NAME"), by)
         return
     missing = [name for name in configured if not covers(leaf, name)]
     if missing and len(missing) == len(configured):
-        yield Fact(NAMES, f"it is for none of {', '.join(missing)}", f"subjectAltName = DNS:{missing[0]}")
+        yield Fact(NAMES, f"it is for none of {', '.join(missing)}", _alternative(missing[0]))
     elif missing:
         by = f"clients that ask for {missing[0]}"
-        yield Fact(NAMES, f"it is not for {', '.join(missing)}", f"subjectAltName = DNS:{missing[0]}", by)
+        yield Fact(NAMES, f"it is not for {', '.join(missing)}", _alternative(missing[0]), by)
+
+
+def _alternative(name: str) -> str:
+    return f"subjectAltName = {'IP' if names.is_address(name) else 'DNS'}:{name}"
 
 
 def _issuers(way: Path, now: datetime) -> Iterator[Fact]:
@@ -195,11 +207,9 @@ def _issuers(way: Path, now: datetime) -> Iterator[Fact]:
         for fault in limits.faults(ca, below):
             yield Fact(CA, f"its {_who(ca)} {fault}")
         if outside := limits.outside(ca, leaf.names, leaf.addresses):
-            yield Fact(SAN, f"its {_who(ca)} may not sign {', '.join(outside)}", "no such name")
+            yield Fact(SAN, f"its {_who(ca)} may not sign {_listed(outside)}", "no such name")
         elif not leaf.names and (outside := limits.outside(ca, common, ())):  # OpenSSL takes it for a host's name then
-            yield Fact(
-                "CN", f"its {_who(ca)} may not sign {', '.join(outside)}, its only name", "a DNS name that it may"
-            )
+            yield Fact("CN", f"its {_who(ca)} may not sign {_listed(outside)}, its only name", "a DNS name that it may")
         begins, ends = ca.validity
         if now >= ends:
             yield Fact(CA, f"its {_who(ca)} expired on {ends:%Y-%m-%d}", by=OLD)
