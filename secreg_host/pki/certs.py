@@ -133,7 +133,7 @@ def issue(ca: KeyPair, request: Request, key_type: str, days: int, now: datetime
         key = ec.generate_private_key(ec.SECP256R1())
     else:
         key = rsa.generate_private_key(65537, request.rsa_bits or 4096)
-    issuer = x509.load_pem_x509_certificate(ca.crt)
+    issuer = chains.read(ca.crt, "")[0].parsed
     signer: PrivateKey = serialization.load_pem_private_key(ca.key, None)  # type: ignore[assignment]
     begins, ends = chains.validity(issuer)
     sans = [*(x509.DNSName(name) for name in request.dns_names), *(x509.IPAddress(ip) for ip in request.addresses)]
