@@ -100,6 +100,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=_counted_as_seen(seen, users, every),
         users=counted if live else before.users,
+        again=seen.again,
         sources=seen.sources,
         checked=chosen.name,
         fresh=reports.without(every, before.findings),

@@ -18,6 +18,7 @@ from secreg_host.host import processes
 from secreg_host.images import marker
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts import kinds
+from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Part, Parts
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -123,9 +124,17 @@ def choose(
 def _blamed(stage: Stage, step: Step, parts: Parts, problems: tuple[Problem, ...]) -> tuple[Finding, ...]:
     """`problems` that what `step` names has, as it is in `parts`."""
     if not isinstance(step, str):
-        return findings("rejected", step.NAME, problems)
+        return findings("rejected", step.NAME, (_of_part(parts[step], one) for one in problems))
     settings = parts[SettingsPart].settings
     return findings("rejected", SettingsPart.NAME, programs.blamed(stage.host.paths.conf, step, settings, problems))
+
+
+def _of_part(part: Part, problem: Problem) -> Problem:
+    """`problem`, which came with `part` alone: a certificate's is no fault of nginx.conf, which served with another."""
+    if not isinstance(part, CertificatePart) or problem.where in part.sources:
+        return problem
+    hint = f"bring another one; or see whether {problem.where} goes with this one"
+    return Problem(part.place, problem.what, hint)
 
 
 def _with(base: Parts, steps: Iterable[Step], parts: Parts) -> Parts:

@@ -7,6 +7,7 @@ import http.client
 import json
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ ANOTHER_CERTIFICATE = "it serves another certificate than docker-registry.crt"
 
 class Open(str):
     """What is wrong when something is answered without a password: no reason to look again."""
+
+
+class NoHandshake(str):
+    """What is wrong when TLS does not come about."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ def once(want: Expectation, connect: Callable[[Listen], socket.socket] = connect
             if isinstance(wrong, Refused) and want.inside:
                 wrong = _look(want, entered(want.inside, want.server_name, links))
             return wrong
+    except ssl.SSLError as error:
+        return NoHandshake(f"no TLS: {error.reason or error}")
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"no answer: {error}"
 

@@ -42,6 +42,11 @@ MESSAGE = re.compile(
     r"(?P<text>.*?)(?: in (?P<file>/\S+?):(?P<line>\d+))?$"
 )
 
+CERTIFICATE = re.compile(r'(?:cannot load certificate(?: key)? |(?:SSL|PEM|BIO)_\w+\()"(?P<path>/[^"]+)"')
+"""How nginx begins to tell that it can't use a certificate or a key (ngx_event_openssl.c)."""
+
+PATH = re.compile(r'"(/[^"]+)"|(/\S+)')
+
 
 def check(host: Host, generation: Generation, staged: Path, tried: Generation | None = None) -> tuple[Problem, ...]:
     """Problems of the staged generation's two nginx configurations; none: it may serve.
@@ -93,10 +98,12 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
         if not match or match["level"] == "alert":
             continue
         where, text = nginx.conf, match["text"]
-        for path in (match["file"], *re.findall(r"/\S+", text)):
-            inside = (path or "").removeprefix(f"{staged}/").rstrip('",)')
-            source = nginx.origin.get(inside) or pair.place if path else None
-            if source and inside in (*nginx.origin, CRT, KEY):
+        known = {**nginx.origin, **dict(zip((CRT, KEY), pair.sources, strict=False))}
+        if other := CERTIFICATE.match(text):
+            where = other["path"]  # of a file that nginx.conf names
+        for path in (match["file"], *(quoted or bare for quoted, bare in PATH.findall(text))):
+            source = known.get((path or "").removeprefix(f"{staged}/").rstrip('",)'))
+            if source:
                 where = f"{source}:{match['line']}" if path == match["file"] else source
                 break
         shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
@@ -118,6 +125,8 @@ def hint_for(text: str) -> str:
         return "correct the line 'listen'; or, once this host has the address: secure-registry reload"
     if "Permission denied" in text:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
+    if CERTIFICATE.match(text):
+        return "bring another one, in PEM form; what it is: openssl x509 -noout -text -in FILE (a key: openssl pkey)"
     if "unknown directive" in text:
         return "correct it, or install the nginx module that knows it"
     return "correct the line; what may stand there: https://nginx.org/en/docs/dirindex.html"
@@ -139,8 +148,7 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
                 connect = moved.get((want.listen.host, want.listen.port))
                 if connect and (wrong := probe.once(want, connect)):
                     log.debug("rehearsed on port %d: %s", want.listen.port, wrong)
-                    hint = "each server { } needs: include secure-registry/registry.conf;"
-                    return (Problem(conf, f"rehearsed on port {want.listen.port}: {wrong}", hint),)
+                    return (at_fault(generation, want, wrong),)
             log.debug("rehearsed on %d addresses: as expected", len(moved))
             here = [door for door in doors(generation) if (door.listen.host, door.listen.port) in moved]
             if wrong := probe.find_open(here, lambda door: moved[door.listen.host, door.listen.port]):
@@ -150,6 +158,18 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return ()
+
+
+def at_fault(generation: Generation, want: probe.Expectation, wrong: str) -> Problem:
+    """What is to blame for what was `wrong` in the rehearsal."""
+    said = f"rehearsed on port {want.listen.port}: {wrong}"
+    if isinstance(wrong, probe.NoHandshake) and want.fingerprint:
+        hint = (
+            "bring an RSA or a P-256 key; or see whether ssl_ciphers and ssl_protocols in nginx.conf go with this one"
+        )
+        return Problem(generation.parts[CertificatePart].place, said, hint)
+    hint = "each server { } needs: include secure-registry/registry.conf;"
+    return Problem(generation.parts[NginxPart].conf, said, hint)
 
 
 def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> dict[Path, listening.Listen]:

@@ -40,7 +40,8 @@ class Report:
 
     generation: what serves now ("": nothing runs); since: when it began to (seconds since the epoch); waiting: parts
     of which a half is awaited, and since when; fingerprint: of the files as they were read (sources.py), those outside
-    of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; fresh:
+    of /etc being `sources`; users: a digest of those that count; checked: the generation that was found good; again:
+    when time alone has the same files read otherwise (seconds since the epoch; 0: never), such as a certificate; fresh:
     findings that the report before did not have; gone: those that only it had; changed: whether this apply changed what
     serves; provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking;
     count: how many users may log in; changes: when each part that serves, users among them, became what it is (seconds
@@ -55,6 +56,7 @@ class Report:
     sources: tuple[str, ...] = ()
     checked: str = ""
     users: str = ""
+    again: float = 0.0
     fresh: tuple[Finding, ...] = ()
     gone: tuple[Finding, ...] = ()
     changed: bool = False
@@ -77,6 +79,7 @@ class Report:
             "users": self.users,
             "count": self.count,
             "changes": self.changes,
+            "again": self.again,
         }
 
     @property
@@ -140,7 +143,7 @@ def load(paths: Paths) -> Report:
         since = float(found.get("since", 0))
         if not all(0 <= at < LATEST for at in (since, *changes.values())):
             return Report()
-        known = Report(found.get("generation", ""), since, items, waiting, *seen, *good)
+        known = Report(found.get("generation", ""), since, items, waiting, *seen, *good, float(found.get("again", 0)))
         return replace(known, count=int(found.get("count", 0)), changes=changes)
     except (KeyError, TypeError, ValueError, OverflowError):
         return Report()

@@ -43,7 +43,8 @@ WAIT_SECONDS = 10.0
 class Seen:
     """What reading /etc gave: every part, as it is or in its last good version; what is wrong with the others; parts
     that are waited for, and since when; what was written first; what was read besides the directory; the fingerprint
-    of all that ("": it changed meanwhile), and the mark of .htpasswd in it."""
+    of all that ("": it changed meanwhile), and the mark of .htpasswd in it; when time alone makes it be read otherwise
+    (seconds since the epoch; 0: never)."""
 
     parts: Parts
     findings: tuple[Finding, ...]
@@ -52,6 +53,7 @@ class Seen:
     sources: tuple[str, ...]
     fingerprint: str
     users: str
+    again: float = 0.0
 
 
 def take(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
@@ -68,6 +70,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     host = stage.host
     found: list[Finding] = []
     waiting: dict[str, float] = {}
+    again: list[float] = []
     known = current.parts if current is not None else Parts()
     parts = Parts()
     own = set(sources.own_files(host.paths))
@@ -76,6 +79,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
 
     def add(kind: type[Part], one: Reading[Part]) -> None:
         nonlocal parts
+        again.extend([one.again.timestamp()] if one.again else ())
         name, said = kind.NAME, "rejected"
         if one.waiting:
             waiting[name] = before.waiting.get(name, time.time())
@@ -121,7 +125,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         same = same and nginx.outside_now() == nginx.outside
     users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
     fingerprint = sources.fingerprint_of(found_marks) if same else ""
-    return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users)
+    return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users, min(again, default=0.0))
 
 
 def _verdict(one: Reading[Part], known: Part | None) -> str:

@@ -32,6 +32,7 @@ REPORT: dict[Any, Shape] = {
     "users": TEXT,
     "count": NUMBER,
     "changes": {str: NUMBER},
+    "again": NUMBER,
 }
 MILD = ("warning", "pending")
 """Kinds of findings for which nothing is held back, and all of what serves is as it should be."""

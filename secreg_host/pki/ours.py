@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from secreg_host.base import bugs, reading
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base import reading
+from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.pki import certs, issued
+from secreg_host.pki import certs, chains, pairs
 from secreg_host.pki.certs import KeyPair
+from secreg_host.pki.chains import Cert
 
 GENCERT = "secure-registry gencert"
 
@@ -45,8 +48,8 @@ def authority(disk: Snapshot) -> Authority:
         return Authority(None)
     flaw = "it is not there" if key is None else ""
     for crt in (kept, shown) if key is not None else ():
-        if crt is not None and not (flaw := issued.authority_flaw(crt, key or b"", str(paths.ca_key))):
-            return Authority(KeyPair(certs.first(crt), key or b""))
+        if crt is not None and not (flaw := _flaw(crt, key or b"", str(paths.ca_key))):
+            return Authority(KeyPair(chains.read(crt, "")[0].pem, key or b""))
     said = f"the key of the host's CA is lost ({flaw or 'its certificate is not there'}): no certificate can be renewed"
     hint = (
         f"bring {paths.ca_key} back from a backup; or make a new CA, which every client must then trust anew: "
@@ -55,34 +58,75 @@ def authority(disk: Snapshot) -> Authority:
     return Authority(None, Problem(str(paths.ca_key), said, hint))
 
 
+def _flaw(crt: bytes, key: bytes, key_where: str) -> str:
+    """Why `key` can't sign in the name of the CA `crt` (both PEM); "": it can."""
+    try:
+        signer = pairs.private_key(key, key_where)
+    except BadInput as error:
+        return error.problems[0].what
+    if not (found := chains.peek(crt)):
+        return "the certificate beside it is damaged"
+    return (
+        "" if found[0].key == chains.public_bytes(signer.public_key()) else "it does not belong to the CA's certificate"
+    )
+
+
 def is_our_ca(disk: Snapshot, crt: bytes) -> bool:
     """Whether the CA certificate `crt`, found in /etc, is the host's own: the one in state/ or, where that is lost, one
     that this program made, be it on the host that this one was restored from."""
     kept = disk.read(kept_ca(disk.paths), reading.PEM)
-    return disk.ledger.wrote(disk.paths.ca_crt, crt) or (certs.is_made_here(crt) if kept is None else crt == kept)
+    if disk.ledger.wrote(disk.paths.ca_crt, crt):
+        return True
+    found = chains.peek(crt)
+    return crt == kept if kept is not None else bool(found) and certs.is_made_here(found[0])
 
 
-def signer(disk: Snapshot, crt: bytes) -> bytes:
-    """The CA certificate that signed `crt`: ca.crt in /etc or, of the host's own CA, in state/; b"": neither did."""
+def anchors(disk: Snapshot) -> tuple[Cert, ...]:
+    """The CAs that clients can be told to trust: those in ca.crt in /etc, and the host's own in state/."""
+    found: list[Cert] = []
     for path in (disk.paths.ca_crt, kept_ca(disk.paths)):
         try:
-            data = disk.content(path)
+            found += chains.peek(disk.content(path))
         except SecregError:
             continue
-        if data is not None and certs.is_issued_by(crt, data):
-            return certs.first(data)  # nothing else that may be in the file
-    return b""
+    return tuple(found)
+
+
+def anchor(chain: Sequence[Cert], known: Sequence[Cert]) -> Cert | None:
+    """What clients need so that they trust a server that sends `chain`: the highest of the CAs that are `known`, or the
+    root that is sent; None: that is not known here, as of a certificate that is publicly trusted."""
+    way = chains.path(chain, known)
+    return way.anchor or (way.sent[-1] if way.sent[-1].is_root else None)
 
 
 def is_our_certificate(disk: Snapshot, crt: bytes) -> bool:
-    """Whether this program issued `crt`: it remembers, or the host's own CA signed it."""
-    if disk.ledger.wrote(disk.paths.crt, crt):
-        return True
+    """Whether the host's own CA issued the first certificate of `crt`, wherever the file came from."""
+    found = chains.peek(crt)
     own = disk.read(kept_ca(disk.paths), reading.PEM)
-    if own is not None and certs.is_issued_by(crt, own):
-        return True
     shown = disk.content(disk.paths.ca_crt)
-    return shown is not None and is_our_ca(disk, shown) and certs.is_issued_by(crt, shown)
+    cas = [own, shown if shown is not None and is_our_ca(disk, shown) else None]
+    return bool(found) and any(ca and found[0].is_signed_by(ca[0]) for ca in map(chains.peek, cas))
+
+
+def renewed_at(leaf: Cert) -> datetime:
+    """When a certificate of ours is issued anew: when two thirds of its life are over."""
+    begins, ends = leaf.validity
+    return begins + (ends - begins) * 2 / 3
+
+
+def kept_key(disk: Snapshot) -> bytes | None:
+    """The key of a certificate of ours that we did not make, or don't remember: it stays when that is issued anew."""
+    paths = disk.paths
+    crt, key = disk.content(paths.crt), disk.content(paths.key)
+    if crt is None or key is None or disk.ledger.wrote(paths.key, key) or not is_our_certificate(disk, crt):
+        return None
+    return key if is_pair(disk) else None
+
+
+def is_pair(disk: Snapshot) -> bool:
+    """Whether the certificate and the key in /etc can be read, and belong together."""
+    crt, key = (disk.peek(path, reading.PEM) for path in (disk.paths.crt, disk.paths.key))
+    return bool(pairs.read(KeyPair(crt, key), "", "").chain)
 
 
 def brought(disk: Snapshot, targets: tuple[Path, ...], command: str) -> tuple[Problem, ...]:
@@ -110,12 +154,8 @@ def _is_ours(disk: Snapshot, path: Path, data: bytes) -> bool:
 
 
 def _issuer(data: bytes | None) -> str:
-    try:
-        return f", issued by {certs.describe(certs.chain(data or b'')[0]).issuer}"
-    except BaseException as error:  # the library has a dozen types of its own
-        if not bugs.is_failure(error):
-            raise
-        return ""
+    found = chains.peek(data)
+    return f", issued by {found[0].issuer}" if found else ""
 
 
 def renewal(disk: Snapshot, path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +16,15 @@ from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import opensslcnf
 from secreg_host.formats.opensslcnf import Request
-from secreg_host.pki import certs, issued, ours
+from secreg_host.pki import certs, chains, clientrules, limits, ours
 from secreg_host.pki.certs import KeyPair
-from secreg_host.pki.issued import Flaw
 from secreg_host.wanted import defaults
+from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
 
 log = logging.getLogger(__name__)
+
+STRONG = "write: default_bits = 4096; or set KEY_TYPE=P-256 in secure-registry.conf"
 
 
 @dataclass(frozen=True)
@@ -63,36 +65,33 @@ def signable(
     ca = ours.authority(disk).pair
     if ca is None:
         return found, ()
-    crt = ca.crt
+    (root,) = chains.read(ca.crt, str(disk.paths.ca_crt))
 
     def outside(hosts: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
-        return certs.outside(crt, hosts, filter(None, map(names.address, addresses)))
+        return limits.outside(root, hosts, filter(None, map(names.address, addresses)))
 
     return defaults.signable(found, known, outside)
 
 
 def due(disk: Snapshot, now: datetime) -> bool:
-    """Whether the certificate that we issued must be issued anew: two thirds of its life are over, or openssl.cnf names
-    other names or addresses. Never for one that the administrator brought, nor with a key of his. Raises BadInput when
+    """Whether the certificate must be issued anew that the host's own CA issued, wherever it came from: two thirds of
+    its life are over, or openssl.cnf names other names or addresses. Never for one of another CA. Raises BadInput when
     openssl.cnf is bad, whoever issued the certificate: the next gencert will need it; and when it is missing, if we
     issued it."""
     paths = disk.paths
     cnf = disk.read(paths.openssl_cnf, reading.SETTINGS)
     request = opensslcnf.parse(cnf, str(paths.openssl_cnf)) if cnf is not None else None
-    crt = disk.peek(paths.crt, reading.PEM)
-    if not disk.ledger.wrote(paths.crt, crt) or not disk.ledger.wrote(paths.key, disk.content(paths.key)):
-        return False
-    ca = ours.authority(disk).pair
-    if ca is None or not certs.is_issued_by(crt, ca.crt):
+    ca, found = ours.authority(disk).pair, chains.peek(disk.peek(paths.crt, reading.PEM))
+    if ca is None or not found or not found[0].is_signed_by(chains.read(ca.crt, "")[0]):
         return False
     if request is None:
         what = "does not exist, so the certificate can't be renewed when its time comes"
         raise bad_input(str(paths.openssl_cnf), what, "bring it back; or, for a new one: secure-registry setup")
-    found = certs.describe(certs.chain(crt)[0])
-    names_differ = set(found.names) != set(request.dns_names) or set(found.addresses) != set(request.addresses)
-    renewal = found.not_before + (found.not_after - found.not_before) * 2 / 3
+    leaf = found[0]
+    names_differ = set(leaf.names) != set(request.dns_names) or set(leaf.addresses) != set(request.addresses)
+    renewal = ours.renewed_at(leaf)
     log.debug("certificate: names %s, to be renewed at %s", "differ" if names_differ else "are right", renewal)
-    return names_differ or now > renewal
+    return (names_differ or now >= renewal) and ours.is_pair(disk)
 
 
 def check(disk: Snapshot, order: Order) -> None:
@@ -101,7 +100,8 @@ def check(disk: Snapshot, order: Order) -> None:
     paths = disk.paths
     if not order.new_ca and (lost := ours.authority(disk).lost):
         raise BadInput([lost])
-    targets = (paths.crt, paths.key, *((paths.ca_crt,) if order.new_ca else ()))
+    key = paths.key if _theirs(disk, order) is None else None
+    targets = tuple(path for path in (paths.crt, key, paths.ca_crt if order.new_ca else None) if path is not None)
     problems = [wrong for path in targets if (wrong := beside.obstacle(path))]
     if not problems and not order.force:
         problems += ours.brought(disk, targets, order.command)
@@ -112,8 +112,9 @@ def check(disk: Snapshot, order: Order) -> None:
 def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: datetime, order: Order) -> Issue:
     """Issue a server certificate as openssl.cnf says, signed by the host's CA, which is made if need be.
 
-    What is written is docker-registry.{crt,key}, with a new CA also ca.crt. Links are replaced. Raises BadInput, with
-    nothing changed, when openssl.cnf is bad or asks for what no client would take, and for what `check` finds.
+    What is written is docker-registry.{crt,key}, with a new CA also ca.crt; a key that we did not make stays. Links are
+    replaced. Raises BadInput, with nothing changed, when openssl.cnf is bad or asks for what no client would take, and
+    for what `check` finds.
     """
     paths = disk.paths
     check(disk, order)
@@ -126,33 +127,67 @@ def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: dateti
         writes += [Write(paths.ca_key, ca.key, files.PRIVATE), Write(ours.kept_ca(paths), ca.crt)]
         if order.new_ca or not os.path.lexists(paths.ca_crt):  # else it is a CA of the administrator's
             writes.append(Write(paths.ca_crt, ca.crt))
-    pair = _issued(paths, ca, request, settings, facts, now)
-    writes += [Write(paths.key, pair.key, files.PRIVATE), Write(paths.crt, pair.crt)]
+    theirs = _theirs(disk, order)
+    named = request.named
+    if disk.ledger.untouched(paths.openssl_cnf, cnf):  # then it follows the settings
+        named = dict.fromkeys(named, settings_module.place_of(paths.conf, "SERVER_NAME"))
+    pair = _issued(paths, ca, request, settings, facts, now, theirs, named)
+    writes += [Write(paths.key, pair.key, files.PRIVATE)] if theirs is None else []
+    writes.append(Write(paths.crt, pair.crt))
     kept = _kept(disk, writes, order, now)
     disk.write(writes)
     return Issue(tuple(writes), kept)
 
 
+def _theirs(disk: Snapshot, order: Order) -> bytes | None:
+    """The key that stays."""
+    return None if order.force else ours.kept_key(disk)
+
+
 def _issued(
-    paths: Paths, ca: KeyPair, request: Request, settings: Settings, facts: defaults.Facts, now: datetime
+    paths: Paths,
+    ca: KeyPair,
+    request: Request,
+    settings: Settings,
+    facts: defaults.Facts,
+    now: datetime,
+    key: bytes | None,
+    named: Mapping[str, str],
 ) -> KeyPair:
-    """A pair that clients take. Raises BadInput with what of openssl.cnf they would not take."""
-    cnf = str(paths.openssl_cnf)
-    where = {**request.named, **request.places, "CA": str(paths.ca_crt), "validity": str(paths.conf)}
-
-    def refuse(flaws: Iterable[Flaw]) -> None:
-        if problems := [Problem(where.get(flaw.about, cnf), flaw.what, flaw.hint) for flaw in flaws]:
-            raise BadInput(problems)
-
-    refuse(issued.outside(ca.crt, request.dns_names, request.addresses))  # before a key is made
+    """A pair that clients take, with `key` (PEM) or a new one. named: where each name and address comes from. Raises
+    BadInput with what of openssl.cnf they would not take."""
+    cnf, (root,) = str(paths.openssl_cnf), chains.read(ca.crt, str(paths.ca_crt))
+    new_ca = f"make a new CA, which every client must then trust anew: {ours.GENCERT} --new-ca"
+    names_at = request.places.get("subjectAltName", cnf)
+    if outside := limits.outside(root, request.dns_names, request.addresses):
+        hint = f"remove it there, or {new_ca}"
+        said = "the host's CA may not sign"
+        raise BadInput([Problem(named.get(one, names_at), f"{said} {one}", hint) for one in outside])
     try:
-        pair = certs.issue(ca, request, settings.key_type, settings.cert_days, now)
+        pair = certs.issue(ca, request, settings.key_type, settings.cert_days, now, key)
     except ValueError as error:
         hint = f"if the host's CA is too old (openssl x509 -noout -dates -in {paths.ca_crt}): {ours.GENCERT} --new-ca"
         raise BadInput([Problem(cnf, f"no certificate can be made of it: {error}", hint)]) from None
     given = bool(settings.server_names or settings.server_ips)
     names = (*defaults.names(settings, facts), *defaults.addresses(settings, facts)) if given else ()
-    refuse(issued.flaws(pair, ca.crt, names, now))
+    ours_at = {clientrules.CA: str(paths.ca_crt), clientrules.VALIDITY: str(paths.conf), clientrules.NAMES: names_at}
+    where = {**named, **request.places, **ours_at}
+    hints = {
+        clientrules.CA: f"if this host's clock is right, {new_ca}",
+        "default_bits": f"{STRONG}; or, where the key is not of our making: {ours.GENCERT} --force",
+    }
+    flaws = clientrules.of_issued(chains.read(pair.crt, ""), root, names, now)
+    if flaws:
+        raise BadInput(
+            [
+                Problem(
+                    where.get(flaw.about, cnf),
+                    flaw.what,
+                    hints.get(flaw.about, f"write: {flaw.needs}" if flaw.needs else hints[clientrules.CA]),
+                )
+                for flaw in flaws
+            ]
+        )
     return pair
 
 

@@ -156,6 +156,8 @@ class Watcher:
         following = retries.load(self.paths)
         if following is not None and following != self.retried:
             self.pause = min(self.pause, following.seconds(time.time()))
+        if (coming := records.peek(self.paths.report, records.REPORT).get("again", 0) - time.time()) > 0:
+            self.pause = min(self.pause, coming)
 
     def ask(self, apply: Callable[[], None]) -> None:
         """Let `apply` run; what went wrong is said."""
@@ -179,7 +181,8 @@ class Watcher:
             return  # nothing serves: nothing to take over
         before, self.marks = self.marks, sources.marks(self.paths, self.sources())
         now = sources.fingerprint_of(self.marks)
-        due = periodic and (self.waited_long(report) or not os.path.lexists(self.paths.users_live))
+        come = 0 < report.get("again", 0) <= time.time()
+        due = periodic and (come or self.waited_long(report) or not os.path.lexists(self.paths.users_live))
         if now == report.get("fingerprint") and not due:
             log.debug("looked: it is what the last apply saw")
             self.tried, self.tries, self.pause = "", 0, CHECK_SECONDS  # what was before may come back

@@ -33,6 +33,13 @@ HARMLESS = (
 )
 
 
+SELF_SIGNED = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost"
+    " -addext subjectAltName=DNS:localhost"
+)
+"""The beginning of a command that makes a certificate of somebody else's."""
+
+
 @dataclass
 class Registry:
     """The machine, and lines that its journal may hold at warning level or worse."""

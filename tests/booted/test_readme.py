@@ -169,7 +169,7 @@ def test_each_line_of_the_readme(base_tree: Path, release: str, deb: Path) -> No
                     how(typist, line.command)
                 except AssertionError as error:
                     raise AssertionError(f"{line}: {error}") from error
-        typist.registry.expected.append("waiting: |certificate")
+        typist.registry.expected.append("waiting: |certificate|it is not for")
         assert typist.registry.unexpected() == []
         assert machine.read(f"{ETC}/secure-registry.conf").count(NAME) >= 1
 

@@ -22,6 +22,7 @@ from tests.hosts import tree
 from tests.hosts.commands import Result
 from tests.hosts.machine import Machine
 from tests.hosts.terminal import answering
+from tests.real.certmaker import CA, SERVER, Maker
 from tests.unit.clients.test_docker import CORPUS
 
 NAME, SIX = "registry.example.test", "six.example.test"
@@ -222,6 +223,35 @@ def test_ca(host: Host) -> None:
     said = [line.split(maxsplit=2) for line in host.trust("check").stdout.splitlines()]
     verified = {(client, word) for client, word, how in said if how == "accepts it (its own CA and the system's)"}
     assert {(name, word) for name in ("docker", "podman", "containerd") for word in host.addresses} <= verified
+
+
+def test_docker_judges_certificates_as_we_do(host: Host, tmp_path: Path) -> None:
+    """What `trust` gives it does for two tiers; more cases, by more clients: tests/real/test_clientrules.py."""
+    machine, docker, pair = host.machine, clients.Docker(host.machine, host.password), ("crt", "key")
+    before = {name: machine.read(f"{ETC}/{name}") for name in (*(f"docker-registry.{half}" for half in pair), "ca.crt")}
+    maker = Maker(tmp_path)
+    root = maker.make(None, *CA, common="root", ends=900)
+    issuing = maker.make(root, *CA, common="issuing", ends=800)
+    names = f"subjectAltName = DNS:{NAME}, DNS:{SIX}, IP:{machine.address}, IP:{ADDRESS_6}"
+    ours = [names if one.startswith("subjectAltName") else one for one in SERVER]
+
+    def brought(*extensions: str, key: str = "P-256") -> str:
+        made = maker.make(issuing, *extensions, common=NAME, key=key)
+        host.put("docker-registry.key", made.key.decode())
+        host.put("docker-registry.crt", (made.crt + issuing.crt).decode())
+        return host.command("reload").stdout + host.command("status").stdout
+
+    host.put("ca.crt", root.crt.decode())
+    for key in ("P-256", "Ed25519"):
+        assert "rejected" not in brought(*ours, key=key) and docker.login(NAME) is None
+    said = brought(*(one for one in ours if one != names))
+    assert "rejected" in said and "no name and no address" in said and docker.login(NAME) is None
+    assert "clients in Go" in brought(*ours, key="RSA-PSS")
+    refused = docker.login(NAME)
+    assert refused and ("x509" in refused or "tls" in refused), refused
+    for name, text in before.items():
+        host.put(name, text)
+    assert host.command("reload").returncode == 0 and docker.login(NAME) is None
 
 
 def test_another_machine_by_a_script_and_by_one_line(host: Host, other: Machine) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.booted.registry import ETC, Load, Registry
+from tests.booted.registry import ETC, SELF_SIGNED, Load, Registry
 
 SECONDS = 5.0
 CURRENT = "/var/lib/secure-registry/current"
@@ -56,9 +56,7 @@ def test_a_link_to_a_link_as_certbot_has_it(watched: Registry) -> None:
     machine = watched.machine
     machine.run("mkdir", "-p", "/etc/letsencrypt/live/x", "/etc/letsencrypt/archive/x")
     machine.run("chmod", "700", "/etc/letsencrypt/live", "/etc/letsencrypt/archive")
-    new = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=localhost 2>/dev/null"
-    )
+    new = f"{SELF_SIGNED} -days 90 2>/dev/null"
     for number in (1, 2):
         archive = "/etc/letsencrypt/archive/x"
         machine.run("sh", "-c", f"{new} -keyout {archive}/privkey{number}.pem -out {archive}/fullchain{number}.pem")
@@ -91,7 +89,7 @@ def test_a_removed_user_is_out_within_a_second_without_a_command(watched: Regist
 def test_half_a_pair_is_waited_for(watched: Registry) -> None:
     machine = watched.machine
     before = watched.fingerprint()
-    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=localhost"
+    new = f"{SELF_SIGNED} -days 90"
     machine.run("sh", "-c", f"{new} -keyout /root/key -out /root/crt 2>/dev/null")
     machine.run("cp", "/root/crt", f"{ETC}/docker-registry.crt")
     machine.wait_for("it", lambda: "waiting" in watched.command("status").stdout, timeout=SECONDS)

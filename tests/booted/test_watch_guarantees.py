@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.booted.obstacles import FILL, GROW_RUN, SHRINK_RUN
 from tests.booted.registry import ETC, HERE, KILL_APPLY, Registry
+from tests.real.certmaker import Maker
 
 UNIT = "secure-registry-watchdog"
 RELOAD = "secure-registry-reload.service"
@@ -412,14 +414,12 @@ def test_a_directory_that_is_away_while_the_watchdog_starts_or_that_something_is
     machine.wait_for("what was below", lambda: said(watched) == "moved-5", SECONDS)
 
 
-def test_a_certificate_about_to_expire_is_a_warning_once(watched: Registry) -> None:
-    machine = watched.machine
-    watched.expected.append("expires on")
-    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 5 -subj /CN=localhost"
-    crt, key = f"{ETC}/docker-registry.crt", f"{ETC}/docker-registry.key"
-    machine.run(
-        "sh", "-ec", f"{new} -keyout /root/key -out /root/crt 2>/dev/null; cp /root/crt {crt}; cp /root/key {key}"
-    )
+def test_a_certificate_about_to_expire_is_a_warning_once(watched: Registry, tmp_path: Path) -> None:
+    machine, crt = watched.machine, f"{ETC}/docker-registry.crt"
+    watched.expected.extend(["expires on", "waiting: "])
+    made = Maker(tmp_path).make(None, "subjectAltName = DNS:localhost", begins=-50, ends=4.9)
+    watched.put("docker-registry.key", made.key.decode())
+    watched.put("docker-registry.crt", made.crt.decode())
     want = machine.run("openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", crt).stdout
     machine.wait_for("it", lambda: watched.fingerprint() == want, SECONDS)
     watched.edit("nginx.conf", "worker_processes", "# one more apply\nworker_processes")

@@ -39,6 +39,7 @@ def self_signed(where: Path, *options: str) -> tuple[bytes, bytes]:
     """A certificate of somebody else's, and its key."""
     crt, key = where / "crt", where / "key"
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost"]
+    new += ["-addext", "subjectAltName=DNS:localhost"]
     openssl("req", "-x509", *new, "-keyout", key, "-out", crt, *options)
     return crt.read_bytes(), key.read_bytes()
 
@@ -163,7 +164,7 @@ def test_the_main_directives_of_a_foreign_nginx_conf_do_no_harm(serving: Instanc
     [
         ("crt of another key", "does not belong to the key"),
         ("garbage crt", "no certificate in PEM form"),
-        ("cut crt", "no certificate in PEM form"),
+        ("cut crt", "a block begins there that nothing ends"),
         ("damaged crt", "damaged"),
         ("garbage key", "no private key in PEM form"),
         ("swapped", "swap the two files"),
@@ -171,7 +172,7 @@ def test_the_main_directives_of_a_foreign_nginx_conf_do_no_harm(serving: Instanc
         ("expired", "it expired on"),
         ("not yet valid", "valid only from"),
         ("missing key", "docker-registry.key: does not exist"),
-        ("ed25519", "RSA and ECDSA keys only"),
+        ("ed448", "of a kind that clients don't know"),
     ],
 )
 def test_a_bad_pair_is_named_and_not_served(serving: Instance, tmp_path: Path, what: str, said: str) -> None:
@@ -194,9 +195,9 @@ def test_a_bad_pair_is_named_and_not_served(serving: Instance, tmp_path: Path, w
         key = (tmp_path / "locked").read_bytes()
     elif what in ("expired", "not yet valid"):
         crt, key = _dated(tmp_path, -10 if what == "expired" else 10)
-    elif what == "ed25519":
+    elif what == "ed448":
         files = ("-keyout", tmp_path / "key", "-out", tmp_path / "crt")
-        openssl("req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x", *files)
+        openssl("req", "-x509", "-newkey", "ed448", "-nodes", "-subj", "/CN=x", *files)
         crt, key = (tmp_path / "crt").read_bytes(), (tmp_path / "key").read_bytes()
     serving.write("docker-registry.crt", crt)
     serving.write("docker-registry.key", key)
@@ -206,6 +207,28 @@ def test_a_bad_pair_is_named_and_not_served(serving: Instance, tmp_path: Path, w
     assert said in answer and "\n  -> " in answer, answer
     assert ("waiting" if what == "crt of another key" else "rejected") in answer
     still_serves(serving, fingerprint)
+
+
+def test_a_certificates_fault_is_not_blamed_on_nginx_conf(serving: Instance, tmp_path: Path) -> None:
+    """One that the ciphers don't go with, which a rehearsal finds; and one elsewhere that nginx can't read."""
+    fingerprint = serving.served_fingerprint()
+    serving.edit("nginx.conf", "TLSv1.2 TLSv1.3;", "TLSv1.2;")
+    before = serving.edit("nginx.conf", "ssl_ciphers ", "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256; # ")
+    assert "rejected" not in serving.reload()
+    key, crt = tmp_path / "key", tmp_path / "crt"
+    named = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", *named, "-keyout", key, "-out", crt)
+    serving.write("docker-registry.crt", crt.read_bytes())
+    serving.write("docker-registry.key", key.read_bytes())
+    said = serving.reload()
+    assert f"rejected: {serving.etc}/docker-registry.crt: rehearsed on port {serving.port}: no TLS" in said, said
+    assert "include secure-registry/registry.conf" not in said
+    still_serves(serving, fingerprint)
+    elsewhere = serving.root / "elsewhere.crt"
+    elsewhere.write_bytes(crt.read_bytes()[:99])
+    serving.write("nginx.conf", before.replace("docker-registry.crt;", f"{elsewhere};"))
+    said = serving.reload()
+    assert f"rejected: {elsewhere}: cannot load certificate" in said, said
 
 
 def _dated(where: Path, days: int) -> tuple[bytes, bytes]:

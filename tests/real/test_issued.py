@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from secreg_host.formats import opensslcnf
-from secreg_host.pki import certs, issued
+from secreg_host.pki import certs
 from secreg_host.pki.certs import KeyPair
 from tests.unit.pki.test_certs import handshake
-from tests.unit.pki.test_issued import BAD, CA, GOOD, NAME, NOW, Leaf, trusted
+from tests.unit.pki.test_clientrules import BAD, CA, GOOD, NAME, NOW, Leaf, abouts, trusted
 
 STRICTER = {
     "basicConstraints": "OpenSSL takes a CA for a server; Firefox does not, and whoever gets its key could sign",
@@ -58,6 +58,6 @@ def test_what_is_issued_passes_the_strictest(
     """Python 3.13 verifies with VERIFY_X509_STRICT by default; an empty subject wants the names critical."""
     request = replace(opensslcnf.parse(f"[req]\n[alt_names]\nDNS.1 = {NAME}\n".encode(), "f"), subject=subject)
     pair = certs.issue(CA, request, key_type, 90, NOW)
-    assert issued.flaws(pair, CA.crt, (NAME,), NOW) == ()
+    assert abouts(pair, CA, NAME) == ()
     assert verify(pair, CA.crt, tmp_path, "-verify_hostname", NAME) == ""
     handshake(CA.crt, pair, NAME, tmp_path)

@@ -54,7 +54,7 @@ ROUNDS: dict[str, dict[str, tuple[Spoil, str]]] = {
         "nginx.conf": (lambda it: it.write("nginx.conf", b"#" * (98 << 20)), f"{98 << 20} bytes"),
         "docker-registry.yml": (lambda it: it.write("docker-registry.yml", bomb()), "values"),
         "secure-registry.conf": (settings("NGINX_BINARY=/usr/sbin/nignx"), "program not found: /usr/sbin/nignx"),
-        "docker-registry.crt": (lambda it: odd(it, version=der.VERSIONS[1]), "a certificate in it is"),
+        "docker-registry.crt": (lambda it: odd(it, version=der.VERSIONS[1]), "the certificate there is"),
     },
     "odd ones": {
         "pipe.conf": (included, "a pipe"),

@@ -10,7 +10,7 @@ import pytest
 from secreg_host.clients.trust import Trust
 from secreg_host.host.host import Host
 from tests.unit.clients.test_trust import generation
-from tests.unit.pki.test_issued import CA, OTHER
+from tests.unit.pki.test_clientrules import CA, OTHER
 
 NAME = "reg.example.org"
 PLACES = (f"docker/certs.d/{NAME}:5000/ca.crt", f"containerd/certs.d/{NAME}:5000/ca.crt")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
-WITH_PLACE = {"Problem", "Note", "bad_input", "Flaw", "wrong"}
+WITH_PLACE = {"Problem", "Note", "bad_input", "wrong"}
 """Calls with (where, what, hint). `wrong` are methods of readers, which know the file."""
 
 WITHOUT_PLACE = {"SecregError"}

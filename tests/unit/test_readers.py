@@ -288,7 +288,7 @@ def test_odd_certificates(data: st.DataObject) -> None:
 @few(100)
 @given(mutated(PRIVATE, GOOD))
 def test_odd_keys(data: bytes) -> None:
-    assert pairs.judge(certs.KeyPair(GOOD, data), WHERE, WHERE, NOW)
+    assert pairs.read(certs.KeyPair(GOOD, data), WHERE, WHERE)
 
 
 def test_each_odd_field_by_itself(host: Host) -> None:
@@ -313,7 +313,7 @@ def test_each_odd_field_by_itself(host: Host) -> None:
             assert judged(host, GOOD + crt) is not None
     double = judged(host, der.pem(der.certificate(PUBLIC, extensions=(der.EXTENSIONS[0],) * 2)))
     assert double is not None and double.part is None
-    assert "is malformed" in double.problems[0].what and double.problems[0].where == str(host.paths.crt)
+    assert "is malformed" in double.problems[0].what and double.problems[0].where == f"{host.paths.crt}:1"
 
 
 TEXTS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
@@ -380,7 +380,7 @@ def docker(data: bytes) -> object:
 
 
 def pair(data: bytes) -> object:
-    return pairs.judge(certs.KeyPair(data, PRIVATE), WHERE, WHERE, NOW)
+    return pairs.read(certs.KeyPair(data, PRIVATE), WHERE, WHERE)
 
 
 WORST: dict[str, tuple[Callable[[bytes], object], int, Callable[[int], bytes]]] = {

@@ -53,6 +53,8 @@ def run(call: Call) -> int:
         print(f"kept what was there as {path}")
     for path in (*adopted, *made, *(write.path for write in issue.written)):
         print(f"wrote {path}")
+    if host.paths.key not in {write.path for write in issue.written}:
+        print(f"left {host.paths.key}, which this program did not make; for another: {order.command} --force")
     if not one.running():
         return Exit.DONE
     report = one.reload("gencert")

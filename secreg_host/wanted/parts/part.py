@@ -117,12 +117,14 @@ class Parts:
 
 @dataclass(frozen=True)
 class Reading(Generic[Read]):
-    """What reading a part gave: the part (None: it can't be used), problems, and whether half of a pair is missing."""
+    """What reading a part gave: the part (None: it can't be used), problems, whether half of a pair is missing, and
+    when time alone would have it read otherwise (None: never)."""
 
     part: Read | None
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     waiting: bool = False
+    again: datetime | None = None
 
 
 @dataclass(frozen=True)

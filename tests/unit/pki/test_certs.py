@@ -10,7 +10,7 @@ import pytest
 
 from secreg_host.base.errors import BadInput
 from secreg_host.formats import opensslcnf
-from secreg_host.pki import certs, pairs
+from secreg_host.pki import certs, chains, limits, pairs
 from secreg_host.pki.certs import KeyPair
 
 NOW = datetime.now(UTC)
@@ -56,6 +56,10 @@ def handshake(ca: bytes, pair: KeyPair, name: str, tmp_path: object) -> None:
     assert client.getpeercert()
 
 
+def leaf(pair: KeyPair) -> chains.Cert:
+    return chains.read(pair.crt, "")[0]
+
+
 def made(text: str = CNF, key_type: str = "P-256") -> tuple[KeyPair, KeyPair]:
     request = opensslcnf.parse(text.encode(), "openssl.cnf")
     ca = certs.make_ca(request.dns_names, request.addresses, NOW, "Void", "host")
@@ -78,7 +82,7 @@ def test_another_name_is_refused(tmp_path: object) -> None:
 def test_a_stolen_ca_key_signs_nothing_else(outside: str, tmp_path: object) -> None:
     ca, _ = made()
     request = opensslcnf.parse((CNF + outside).encode(), "f")
-    assert certs.outside(ca.crt, request.dns_names, request.addresses) == (outside.partition(" = ")[2],)
+    assert limits.outside(leaf(ca), request.dns_names, request.addresses) == (outside.partition(" = ")[2],)
     stolen = certs.issue(ca, request, "P-256", 90, NOW)
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
         handshake(ca.crt, stolen, "registry.example.org", tmp_path)
@@ -88,7 +92,7 @@ def test_subdomains_and_private_addresses_are_within(tmp_path: object) -> None:
     ca, _ = made()
     more = "DNS.3 = a.b.registry.example.org\nDNS.4=localhost\nIP.3 = 10.1.2.3\nIP.4=fd00::7"
     request = opensslcnf.parse((CNF + more).encode(), "f")
-    assert certs.outside(ca.crt, request.dns_names, request.addresses) == ()
+    assert limits.outside(leaf(ca), request.dns_names, request.addresses) == ()
     handshake(ca.crt, certs.issue(ca, request, "P-256", 90, NOW), "10.1.2.3", tmp_path)
 
 
@@ -97,32 +101,30 @@ def test_reissuing_touches_no_client(tmp_path: object) -> None:
     second = certs.issue(ca, opensslcnf.parse(CNF.encode(), "f"), "P-256", 90, NOW)
     assert first.crt != second.crt and first.key != second.key
     handshake(ca.crt, second, "host", tmp_path)
-    assert certs.is_issued_by(second.crt, ca.crt) and not certs.is_issued_by(second.crt, made()[0].crt)
+    assert leaf(second).is_signed_by(leaf(ca)) and not leaf(second).is_signed_by(leaf(made()[0]))
 
 
-def test_what_is_issued_is_judged_good_and_lasts_as_asked() -> None:
+def test_what_is_issued_is_read_and_lasts_as_asked() -> None:
     ca, pair = made()
-    found = pairs.judge(pair, "crt", "key", NOW)
-    assert found.problems == () and found.certificate is not None
-    assert found.certificate.not_after - NOW == timedelta(days=90) or abs(
-        (found.certificate.not_after - NOW - timedelta(days=90)).total_seconds()) < 2  # fmt: skip
-    assert found.certificate.names == ("registry.example.org", "host")
-    assert found.certificate.addresses == (ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1"))
+    found = pairs.read(pair, "crt", "key")
+    (one,) = found.chain
+    assert found.problems == () and abs((one.validity[1] - NOW - timedelta(days=90)).total_seconds()) < 2
+    assert one.names == ("registry.example.org", "host")
+    assert one.addresses == (ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1"))
     late = certs.issue(ca, opensslcnf.parse(CNF.encode(), "f"), "P-256", 90, NOW + timedelta(days=certs.CA_DAYS - 10))
-    judged = pairs.judge(late, "crt", "key", NOW + timedelta(days=certs.CA_DAYS - 10)).certificate
-    assert judged and judged.not_after <= NOW + timedelta(days=certs.CA_DAYS)
+    assert leaf(late).validity[1] <= NOW + timedelta(days=certs.CA_DAYS)
 
 
 def test_a_pair_of_two_pairs_is_a_mismatch() -> None:
     _, one = made()
     _, two = made()
-    found = pairs.judge(KeyPair(one.crt, two.key), "crt", "key", NOW)
-    assert found.mismatch and found.certificate is None
+    found = pairs.read(KeyPair(one.crt, two.key), "crt", "key")
+    assert found.mismatch and found.chain == ()
 
 
 def test_a_chain_in_the_wrong_order_is_told() -> None:
     ca, pair = made()
-    found = pairs.judge(KeyPair(ca.crt + pair.crt, pair.key), "crt", "key", NOW)
+    found = pairs.read(KeyPair(ca.crt + pair.crt, pair.key), "crt", "key")
     assert "must come first" in found.problems[0].hint
 
 

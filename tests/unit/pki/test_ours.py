@@ -19,14 +19,14 @@ from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
-from secreg_host.pki import certs, ours
+from secreg_host.pki import chains, ours, pairs
 from secreg_host.pki.certs import KeyPair
 from secreg_host.wanted import authority, defaults, provision
 from secreg_host.wanted.authority import Order
 from secreg_host.wanted.defaults import Facts
 from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.settings import Settings
-from tests.unit.pki.test_issued import OTHER, Leaf
+from tests.unit.pki.test_clientrules import OTHER, Leaf
 
 NOW = datetime.now(UTC)
 FACTS = Facts("host", (), False)
@@ -39,6 +39,10 @@ def set_up(host: Host) -> Host:
     defaults.follow(Snapshot(host.paths), defaults.render(host, Settings(), FACTS), create=True)
     issue(host)
     return host
+
+
+def is_issued_by(crt: bytes, ca: bytes) -> bool:
+    return chains.read(crt, "")[0].is_signed_by(chains.read(ca, "")[0])
 
 
 def issue(host: Host, order: Order | None = None) -> authority.Issue:
@@ -146,20 +150,38 @@ def test_a_pair_of_ours_that_was_moved_and_linked_is_renewed_in_the_place_of_the
     assert not paths.crt.is_symlink() and paths.crt.read_bytes() != pair.crt
 
 
-def test_a_key_that_we_did_not_make_is_not_renewed_away(set_up: Host) -> None:
-    """Our CA signed its certificate, as a CA may; the key is somebody's all the same."""
+def test_of_a_key_that_we_did_not_make_the_certificate_alone_is_renewed(set_up: Host) -> None:
+    """Our CA signed its certificate, or it came back from a backup: the key is somebody's all the same."""
     paths = set_up.paths
     ca = ours.authority(Snapshot(paths)).pair
     assert ca is not None
     pair = Leaf(names=("host",), by=ca).pair()
     paths.crt.write_bytes(pair.crt)
     paths.key.write_bytes(pair.key)
-    assert not authority.due(Snapshot(set_up.paths), NOW + timedelta(days=390))
-    with pytest.raises(BadInput) as caught:
-        issue(set_up)
-    assert [problem.where for problem in caught.value.problems] == [str(paths.key)]
-    Ledger(paths).record([Write(paths.crt, pair.crt)])
-    assert not authority.due(Snapshot(set_up.paths), NOW + timedelta(days=390))
+    assert authority.due(Snapshot(paths), NOW), "openssl.cnf names more"
+    assert issue(set_up).kept == ()
+    new = pairs.read(KeyPair(paths.crt.read_bytes(), pair.key), "", "").chain
+    assert new and new[0].is_signed_by(chains.read(ca.crt, "")[0]) and new[0].data != chains.read(pair.crt, "")[0].data
+    assert paths.key.read_bytes() == pair.key
+    (kept,) = issue(set_up, Order(force=True)).kept
+    assert kept.read_bytes() == pair.key != paths.key.read_bytes()
+
+
+def test_ours_that_came_back_from_a_backup_is_renewed_though_nobody_remembers_it(set_up: Host) -> None:
+    """Renewed, and then the files of /etc of before are put back, or the record of what was written is lost."""
+    paths = set_up.paths
+    crt, key = paths.crt.read_bytes(), paths.key.read_bytes()
+    issue(set_up)
+    issue(set_up)
+    paths.crt.write_bytes(b"# of the backup\n" + crt)
+    paths.key.write_bytes(key)
+    paths.written.unlink()
+    assert authority.due(Snapshot(paths), NOW + timedelta(days=300))
+    text = paths.openssl_cnf.read_text()
+    paths.openssl_cnf.write_text(text + "DNS.9 = new.host\n")
+    assert authority.due(Snapshot(paths), NOW)
+    assert issue(set_up).kept == ()
+    assert "new.host" in chains.read(paths.crt.read_bytes(), "")[0].names
 
 
 def _directory(path: Path) -> None:
@@ -225,7 +247,8 @@ def test_gencert_is_no_remedy_for_what_is_not_ours(set_up: Host) -> None:
     assert warning.hint == "secure-registry gencert"
     linked(set_up, Leaf(by=OTHER, days=5).pair())
     found = certificate.read(Snapshot(paths), NOW, None)
-    (warning,) = found.warnings
+    warning, alone = sorted(found.warnings, key=lambda one: "comes without" in one.what)
+    assert "comes without the certificate of its issuer" in alone.what and "append to it" in alone.hint
     assert "gencert" not in warning.hint and "where it comes from" in warning.hint and "/live/" in warning.hint
     for now in (NOW + timedelta(days=30), NOW):
         if now is NOW:
@@ -311,7 +334,7 @@ def test_a_ca_that_came_back_from_a_backup_without_its_copy(set_up: Host) -> Non
     assert certificate.read(Snapshot(paths), NOW, None).warnings == ()
     issue(set_up)
     assert paths.ca_crt.read_bytes() == before
-    assert certs.is_issued_by(paths.crt.read_bytes(), before)
+    assert is_issued_by(paths.crt.read_bytes(), before)
 
 
 def test_a_ca_of_the_administrators_is_left_alone(host: Host) -> None:
@@ -325,7 +348,7 @@ def test_a_ca_of_the_administrators_is_left_alone(host: Host) -> None:
     found = certificate.read(Snapshot(paths), NOW, None)
     assert found.part is not None and found.warnings == ()
     crt, own = found.part.files[certificate.CRT], found.part.files[certificate.CA]
-    assert own != theirs.crt and certs.is_issued_by(crt, own), "clients get the one that signed"
+    assert own != theirs.crt and is_issued_by(crt, own), "clients get the one that signed"
     with pytest.raises(BadInput) as caught:
         issue(host, Order(new_ca=True))
     (problem,) = caught.value.problems
@@ -370,7 +393,7 @@ def test_an_rsa_ca_of_the_administrators_signs(set_up: Host) -> None:
     crt = ca.public_bytes(serialization.Encoding.PEM)
     ours.kept_ca(paths).write_bytes(crt)
     issue(set_up)
-    assert certs.is_issued_by(paths.crt.read_bytes(), crt)
+    assert is_issued_by(paths.crt.read_bytes(), crt)
 
 
 # --- other files

@@ -9,14 +9,17 @@ import pytest
 from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
-from secreg_host.pki import certs, pairs
+from secreg_host.pki import chains
+from secreg_host.pki.certs import KeyPair
 from secreg_host.wanted import authority, defaults
 from secreg_host.wanted.defaults import Facts
 from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.settings import Settings
+from tests.unit.pki.test_clientrules import OTHER, Leaf
 
 NOW = datetime.now(UTC)
 FACTS = Facts("host", (), False)
+FOREIGN = Leaf(by=OTHER).pair()
 
 
 @pytest.fixture
@@ -27,8 +30,13 @@ def issued(host: Host) -> Host:
     return host
 
 
+def bring(host: Host, pair: KeyPair = FOREIGN) -> None:
+    host.paths.crt.write_bytes(pair.crt)
+    host.paths.key.write_bytes(pair.key)
+
+
 @pytest.mark.parametrize(
-    ("days", "said"), [(0, ""), (-400, "it is valid only from"), (390, "expires on"), (500, "expired on")]
+    ("days", "said"), [(0, ""), (-400, "it is valid only from"), (390, "expires on"), (500, "it expired on")]
 )
 def test_what_serves_goes_on_with_a_warning(issued: Host, days: int, said: str) -> None:
     before = certificate.read(Snapshot(issued.paths), NOW, None).part
@@ -46,8 +54,8 @@ def test_what_is_new_must_be_valid(issued: Host, days: int, said: str) -> None:
 def test_a_setup_with_the_clock_set_back_keeps_within_the_life_of_the_ca(issued: Host) -> None:
     long_ago = NOW - timedelta(days=400)
     authority.issue(Snapshot(issued.paths), Settings(), FACTS, long_ago, authority.Order())
-    judged = pairs.judge(certs.KeyPair(issued.paths.crt.read_bytes(), issued.paths.key.read_bytes()), "", "", NOW)
-    assert judged.certificate is not None and judged.certificate.not_before >= NOW - timedelta(days=2)
+    (leaf,) = chains.read(issued.paths.crt.read_bytes(), "")
+    assert leaf.validity[0] >= NOW - timedelta(days=2)
 
 
 @pytest.mark.parametrize(("days", "due"), [(0, False), (200, False), (263, False), (270, True), (500, True)])
@@ -71,10 +79,10 @@ def test_one_that_can_not_be_renewed_is_told_at_once(issued: Host) -> None:
     issued.paths.openssl_cnf.unlink()
     with pytest.raises(BadInput, match=r"openssl\.cnf: does not exist"):
         authority.due(Snapshot(issued.paths), NOW)
-    issued.paths.crt.write_bytes(b"# mine\n" + issued.paths.crt.read_bytes())
+    bring(issued)
     assert not authority.due(Snapshot(issued.paths), NOW + timedelta(days=390))
 
 
 def test_one_that_the_administrator_brought_is_never_renewed(issued: Host) -> None:
-    issued.paths.crt.write_bytes(b"# mine\n" + issued.paths.crt.read_bytes())
+    bring(issued)
     assert not authority.due(Snapshot(issued.paths), NOW + timedelta(days=390))

@@ -68,7 +68,7 @@ def test_a_password_that_is_typed_counts_whoever_edited_the_users(host: Host, ma
 
 @pytest.mark.parametrize(("password", "stays"), [("by-hand", False), (None, True)])
 def test_a_made_up_password_goes_when_it_is_untrue(host: Host, made: str, password: str | None, stays: bool) -> None:
-    """Seen: it lay there for years after `htpasswd docker`, and whoever followed README got a 401. Of one who is gone it
+    """Seen: it lay there for years after `htpasswd docker`, and who followed README got a 401. Of one who is gone it
     may be the only copy."""
     docker = f"docker:{users.make_hash(password, users.Scheme.SHA)}\n" if password else ""
     write(host.paths.htpasswd, f"alice:{users.make_hash('a', users.Scheme.SHA)}\n{docker}")

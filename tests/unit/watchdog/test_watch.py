@@ -144,3 +144,21 @@ def test_a_damaged_report_is_made_anew(applies: Applies) -> None:
         watcher.look(periodic=True)
         watcher.look(periodic=True)
         assert applies.asked == number
+
+
+def test_when_time_alone_changes_something_it_is_asked_for_then(
+    applies: Applies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that becomes valid, is to be renewed, or to be told."""
+    now = 1_800_000_000.0
+    monkeypatch.setattr(watch.time, "time", lambda: now)
+    report = {**records.load(applies.paths.report, records.REPORT), "again": now + 7}
+    records.save(applies.paths.report, report)
+    watcher = Watcher(applies.paths, applies)
+    watcher.look(periodic=True)
+    assert applies.asked == 0 and watcher.pause == 7
+    now += 7
+    watcher.look(periodic=True)
+    assert (applies.asked, watcher.pause) == (1, CHECK_SECONDS)
+    watcher.look(periodic=True)
+    assert applies.asked == 1
