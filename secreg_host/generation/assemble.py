@@ -89,6 +89,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         auth_socket=socket,
         users=paths.users_live,
         no_password=basicauth.NO_PASSWORD,
+        probe=users.PROBE,
     )
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""

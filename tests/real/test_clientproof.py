@@ -107,6 +107,7 @@ def test_what_works_is_proven_and_leaves_nothing(serving: Instance) -> None:
     serving.ask("/v2/some/thing/tags/list", user="docker")
     serving.wait_for("the log", lambda: "/v2/some/thing/tags/list" in log.read_text())
     assert [line for line in log.read_text().splitlines() if "secure-registry-probe" in line] == []
+    assert not serving.has_said("password mismatch") and not serving.has_said(PROBE)
     # nobody hides by calling himself so
     hidden = {"User-Agent": "secure-registry-probe"}
     serving.ask("/v2/hidden/tags/list", user="docker", headers=hidden)
