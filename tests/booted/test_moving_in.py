@@ -18,6 +18,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/moving-in.md"
 RELEASE = "bookworm"
 VOLUME = "/var/lib/docker/volumes/registry/_data"
 ARCHIVE = "/root/image"
+KIND = "application/vnd.oci.image.manifest.v1+json"
 NOT_TYPED = r"docker inspect .*"
 INSTEAD = (
     (r"docker stop registry", "systemctl stop old-container"),
@@ -51,8 +52,7 @@ def make_image(machine: Machine, words: str) -> None:
         {"mediaType": kind, "digest": digest, "size": len(data)}
         for kind, (digest, data) in zip(kinds, parts, strict=True)
     ]
-    kind = "application/vnd.oci.image.manifest.v1+json"
-    whole = {"schemaVersion": 2, "mediaType": kind, "config": described[0], "layers": described[1:]}
+    whole = {"schemaVersion": 2, "mediaType": KIND, "config": described[0], "layers": described[1:]}
     machine.run("rm", "-rf", ARCHIVE)
     machine.run("mkdir", ARCHIVE)
     for digest, data in parts:
@@ -71,7 +71,7 @@ def fill(machine: Machine, port: int, *names: str) -> None:
 
 def layer_of(registry: Registry, name: str) -> str:
     digest = hashlib.sha256(name.encode()).hexdigest()
-    tagged = registry.curl(f"/v2/{name}/manifests/1", user="docker").stdout
+    tagged = registry.curl(f"/v2/{name}/manifests/1", "-H", f"Accept: {KIND}", user="docker").stdout
     assert digest in tagged and tagged.endswith("\n200"), tagged
     return registry.curl(f"/v2/{name}/blobs/sha256:{digest}", user="docker").stdout
 
