@@ -56,7 +56,6 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda *_: ()) -> Report:
 
 def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     host = stage.host
-    leftovers.sweep(host.paths)
     interrupted = _redo(host)
     current = activate.last_good(stage)
     log.debug("the last good generation: %s", current.name if current is not None else "none, it never served")
@@ -73,25 +72,26 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     outdated = upgrades.outdated(stage.services, current) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
-    log.debug("%s; replaced programs: %s", "it is to serve" if live else "only checked", ", ".join(outdated) or "none")
+    log.debug("%s; replaced programs: %s", "it is to serve" if live else "only checked", outdated)
     chosen, failed, held = choice.choose_renewed(trying, seen.parts, current, outdated, checked, live=live)
     log.debug("generation %s is chosen", chosen.name)
-    unproven: tuple[Finding, ...] = ()
+    unproven = tuple[Finding, ...]()
     if live:
         renew = [name for name in outdated if name in upgrades.NGINX and NginxPart.NAME not in held]
         chosen, unproven = _activate(stage, chosen, current, renew, start=wish.start)
         users.prove_again()
-        anew = wish.start or current is None or chosen.name != current.name or before.unproven(RegistryPart.NAME)
-        tried = _store_findings(stage, chosen, unproven) if anew else ()
-        unproven = (*unproven, *tried, *_certificate_findings(host, chosen))
+    anew = current is None or chosen.name != current.name
+    if live:
+        due = wish.start or anew or before.unproven(RegistryPart.NAME)
+        unproven = (*unproven, *_as_clients(stage, chosen, unproven, store=due))
     away = [finding.problem for finding in unproven if finding.kind == "away"]
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live and not away else ()
     serving, now = chosen.name if live else "", time.time()
     told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen, users.refresh) if live else ()))
     users.refresh()
-    read = tuple(finding for finding in seen.findings if finding.problem not in away)
-    waited = upgrades.all_held(held, before)
-    every = _dated(host, (*interrupted, *users.findings, *read, *failed, *waited, *unproven, *told), before, now)
+    read = (finding for finding in seen.findings if finding.problem not in away)
+    failed = (*failed, *upgrades.all_held(held, before), *unproven, *told)
+    every = _dated(host, (*interrupted, *users.findings, *read, *failed), before, now)
     counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
         generation=serving,
@@ -106,9 +106,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         fresh=reports.without(every, before.findings),
         gone=reports.without(before.findings, every),
         # a run that was cut short told nobody what it had changed already
-        changed=current is None
-        or chosen.name != current.name
-        or (live and (chosen.name, counted) != (before.generation, before.users)),
+        changed=anew or (live and (chosen.name, counted) != (before.generation, before.users)),
         provisioned=seen.provisioned,
         served=chosen if live else None,
         count=(users.counted or b"").count(b"\n") if live else 0,
@@ -141,6 +139,14 @@ def _changes(
         same |= {users_part.NAME} if counted == before.users else set()
     every = [users_part.NAME, *sorted(names)]
     return {name: before.changes.get(name, before.since) if name in same else now for name in every}
+
+
+def _as_clients(
+    stage: Stage, generation: Generation, found: tuple[Finding, ...], *, store: bool
+) -> tuple[Finding, ...]:
+    """What clients find wrong with `generation` that keeps nothing from serving; store: with its images, too."""
+    tried = _store_findings(stage, generation, found) if store else ()
+    return (*tried, *_certificate_findings(stage.host, generation))
 
 
 def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -195,6 +201,7 @@ def _counted_as_seen(seen: Seen, users: Users, every: tuple[Finding, ...]) -> st
 
 def _redo(host: Host) -> tuple[Finding, ...]:
     """Finish what a crash cut in two; if that can't be done now, a later run will."""
+    leftovers.sweep(host.paths)
     try:
         records.redo(host.paths)
     except SecregError as error:

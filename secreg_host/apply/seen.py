@@ -110,8 +110,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     for kind in kinds.FILES:
         context = Context(host, disk, now, parts, known)
         add(kind, guarded(kind.where(host.paths), functools.partial(kind.read, context)))
-    found.extend(findings("warning", SettingsPart.NAME, units.links(host)))
-    found.extend(findings("warning", exposure.PART, (*exposure.problems(disk), *hooks.refused(host.paths))))
+    found.extend(_weaknesses(host, disk))
     if module := njs.module(host, parts[SettingsPart].settings):
         found.extend(findings("warning", NginxPart.NAME, module.warnings))
     if len(parts) < len(kinds.ALL):
@@ -126,6 +125,15 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
     fingerprint = sources.fingerprint_of(found_marks) if same else ""
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users, min(again, default=0.0))
+
+
+def _weaknesses(host: Host, disk: Snapshot) -> tuple[Finding, ...]:
+    """Warnings about what no part is: units that are links, and what others than root can read or write."""
+    exposed = (*exposure.problems(disk), *hooks.refused(host.paths))
+    return (
+        *findings("warning", SettingsPart.NAME, units.links(host)),
+        *findings("warning", exposure.PART, exposed),
+    )
 
 
 def _verdict(one: Reading[Part], known: Part | None) -> str:
