@@ -76,7 +76,7 @@ def a_part_that_is_not_there_is_named(registry: Registry) -> None:
     registry.curl("/v2/some/tags/list", user="docker")
     machine.wait_for("the log", lambda: "/v2/some/tags/list" in machine.read(LOG))
     assert "secure-registry-probe" not in machine.read(LOG)
-    assert machine.run("sh", "-c", "journalctl -q | grep secure-registry-probe", check=False).stdout == ""
+    assert machine.run("sh", "-c", "journalctl -q | grep 'user .secure-registry-probe'", check=False).stdout == ""
 
 
 def only_root_knows_the_password(registry: Registry) -> None:

@@ -141,7 +141,6 @@ def test_no_password_is_sent_to_somebody_else(live: LiveUsers, monkeypatch: pyte
 
 
 def test_what_does_not_answer_is_late(live: LiveUsers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And whoever waits goes on letting users count."""
     monkeypatch.setattr(clientproof, "SECONDS", 0.3)
     stopped, looked = threading.Event(), list[str]()
 
@@ -154,6 +153,15 @@ def test_what_does_not_answer_is_late(live: LiveUsers, monkeypatch: pytest.Monke
     wrong = clientproof.entered(live.host, generation, 60.0, lambda: looked.append("users") or "")  # type: ignore[func-returns-value]
     stopped.set()
     assert isinstance(wrong, clientproof.Late) and looked
+
+
+def test_whoever_waits_goes_on_letting_users_count() -> None:
+    looked = threading.Event()
+
+    def ask() -> str:
+        return "answered" if looked.wait(10) else "nobody looked"
+
+    assert clientproof.beside(ask, looked.set) == "answered"
 
 
 real = clientproof.login
