@@ -89,7 +89,7 @@ def sections() -> dict[str, list[readme.Line]]:
 
 def typed(machine: Machine, lines: list[readme.Line]) -> None:
     """All of `lines` in one shell, as they are pasted."""
-    script = ["cd", "set -ex"]
+    script = ["cd", "set -e"]
     for line in lines:
         instead = next((put for pattern, put in INSTEAD if re.fullmatch(pattern, line.command)), line.command)
         if not re.fullmatch(NOT_TYPED, line.command):
