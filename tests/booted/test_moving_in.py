@@ -66,7 +66,8 @@ def fill(machine: Machine, port: int, *names: str) -> None:
     for name in names:
         make_image(machine, name)
         to = f"docker://127.0.0.1:{port}/{name}:1"
-        machine.run("skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"dir:{ARCHIVE}", to)
+        argv = ["skopeo", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"]  # else layers are packed
+        machine.run(*argv, f"dir:{ARCHIVE}", to)
 
 
 def layer_of(registry: Registry, name: str) -> str:
@@ -88,7 +89,7 @@ def sections() -> dict[str, list[readme.Line]]:
 
 def typed(machine: Machine, lines: list[readme.Line]) -> None:
     """All of `lines` in one shell, as they are pasted."""
-    script = ["cd", "set -ex"]
+    script = ["cd", "set -e"]
     for line in lines:
         instead = next((put for pattern, put in INSTEAD if re.fullmatch(pattern, line.command)), line.command)
         if not re.fullmatch(NOT_TYPED, line.command):
