@@ -43,8 +43,8 @@ SECONDS = 10.0
 PAUSE_SECONDS = 0.1
 
 LOGIN, CATALOG = "/_secreg/login", "/v2/_catalog?n=1"
-WRONG = ""
-"""A password that is not the probe's: the empty one, of which nobody writes a line into a log each time."""
+WRONG = "wrong"
+"""A password that is not the probe's."""
 
 LOOKS = 3
 """How often it is asked with another password because users changed meanwhile."""
