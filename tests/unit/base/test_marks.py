@@ -107,7 +107,7 @@ def test_a_digest_is_that_of_all_pieces_in_their_order() -> None:
     assert marks.digest(b"ab", b"c") != marks.digest(b"c", b"ab")
 
 
-def test_what_is_in_a_directory_is_no_part_of_its_mark(tmp_path: Path) -> None:
+def test_the_size_of_a_directory_is_no_part_of_its_mark(tmp_path: Path) -> None:
     """Its size tells that on some file systems: each push would be a change of where images are."""
     status = list(tmp_path.stat())
     status[stat.ST_SIZE] += 20
