@@ -42,9 +42,9 @@ def _here(step: Path) -> str:
 
 def of(status: os.stat_result) -> str:
     """The mark of one file by itself, of which stat(2) said `status`. What is in a directory is no part of its mark."""
-    times = (status.st_mtime_ns, status.st_ctime_ns) if not stat.S_ISDIR(status.st_mode) else ()
+    content = () if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     owner = f"{status.st_uid} {status.st_gid}"
-    return f"{status.st_dev} {status.st_ino} {status.st_size} {times} {status.st_mode:o} {owner}"
+    return f"{status.st_dev} {status.st_ino} {content} {status.st_mode:o} {owner}"
 
 
 def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:

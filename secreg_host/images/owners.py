@@ -36,7 +36,10 @@ def wrong(host: Host, root: str) -> tuple[str, str] | None:
 
 
 def _first_wrong() -> str:
-    """The first of the sample, below the working directory, that the present user has not all rights to; "": none."""
+    """The first of the sample, below the working directory, that the present user has not all rights to, or "". Where
+    nobody can write, which a sandbox sees of home directories, that says nothing."""
+    if os.statvfs(".").f_flag & os.ST_RDONLY:
+        return ""
     due = waiting.within(SECONDS)
     for path, rights in itertools.islice(_sample(), ALL):
         if due.over:

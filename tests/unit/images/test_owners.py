@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,3 +69,13 @@ def test_no_remedy_takes_what_may_be_anybody_s(host: Host, tmp_path: Path) -> No
     assert "chown" in imagesplace.remedy(account, str(tmp_path))
     (tmp_path / "home").mkdir()
     assert "chown" not in imagesplace.remedy(account, str(tmp_path))
+
+
+def test_where_nobody_can_write_is_nothing_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox sees home directories read-only."""
+    (store(tmp_path) / TREE).chmod(0o555)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert owners._first_wrong() == "docker"
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert owners._first_wrong() == ""
