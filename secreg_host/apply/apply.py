@@ -15,7 +15,7 @@ from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, distant, files, leftovers, marks, records, reserve
+from secreg_host.base import bugs, distant, files, leftovers, marks, records, reserve, waiting
 from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
@@ -28,6 +28,9 @@ from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.watchdog import retries
 
 log = logging.getLogger(__name__)
+
+BACK_SECONDS = 2.0
+"""How long a front that was killed is waited for, before it is asked for images."""
 
 Follow = Callable[[Generation, Callable[[], None]], tuple[Finding, ...]]
 """Lets the clients of this host follow what serves, and calls its second argument while it waits; what is wrong."""
@@ -151,14 +154,19 @@ def _as_clients(
 
 def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """What is wrong with the registry of `generation` when images are read and written, unless that was `found` by now:
-    it keeps nothing from serving. One that was just killed is on its way back."""
+    it keeps nothing from serving. One that was just killed is on its way back, and so is a front."""
     if any(finding.kind == "away" for finding in found):
         return ()
     if not _stored(stage, generation):
         return ()
     if away := activate.bring_up_registry(stage, generation, proven=True):
         return findings("away", RegistryPart.NAME, away)
-    return _stored(stage, generation)
+    for _ in waiting.looks(BACK_SECONDS, meanwhile=stage.meanwhile):
+        serves = activate.serves(stage.host, generation)
+        wrong = _stored(stage, generation)
+        if serves or not wrong:
+            break
+    return wrong
 
 
 def _stored(stage: Stage, generation: Generation) -> tuple[Finding, ...]:

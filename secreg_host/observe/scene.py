@@ -43,7 +43,7 @@ class Scene:
         if self.manager is None:
             return ""
         active, sub = self.states.get(unit, ("unknown", ""))
-        if active not in ("active", "reloading", "unknown"):
+        if active not in ("active", "reloading", "unknown") and (active, sub) != ("activating", "start"):
             return f"{unit} is {active} ({sub})"
         found = self.activity(unit)
         return f"the processes of {unit} are stopped by a signal (SIGSTOP)" if found and found.stopped else ""
