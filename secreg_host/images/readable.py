@@ -16,6 +16,9 @@ from secreg_host.host.host import Host
 TREE = "docker/registry/v2"
 """Below rootdirectory, since distribution's version 2 (registry/storage/paths.go)."""
 
+LOOKED = 3
+"""Samples that are taken before it is called unreadable: what is in one may just be removed."""
+
 LOOKS = 100
 """Directories that are searched for a sample, and entries of each."""
 
@@ -50,6 +53,17 @@ def _unfit(host: Host, root: Path) -> Wrong | None:
 
 def _unread(host: Host, root: Path) -> Wrong | None:
     """Whether the front's user can't read a sample of the images."""
+    for _ in range(LOOKED):
+        if _reads(host, root):
+            return None
+    quoted = quoting.shell(os.path.realpath(root))
+    account = host.accounts.front
+    hint = f"chgrp -hR {host.accounts.registry.name} {quoted} && chmod -R g+rX {quoted}"
+    return Wrong("nginx can't read the storage", f"nginx (user {account.name}) can't read {root}", hint)
+
+
+def _reads(host: Host, root: Path) -> bool:
+    """Whether the front's user can read a sample of the images as they are now."""
     account = host.accounts.front
     sample = distant.ask(root, lambda: list(_samples(root)))
     places = [(os.path.relpath(path, root) if host.by_systemd else str(path), right) for path, right in sample]
@@ -58,11 +72,7 @@ def _unread(host: Host, root: Path) -> Wrong | None:
         return all(os.access(path, right) for path, right in places)
 
     place = root if host.by_systemd else None  # a view begins there, whoever may go through what is above
-    if distant.ask_as(account.name, account.uid, account.gid, can_read, place):
-        return None
-    quoted = quoting.shell(os.path.realpath(root))
-    hint = f"chgrp -hR {host.accounts.registry.name} {quoted} && chmod -R g+rX {quoted}"
-    return Wrong("nginx can't read the storage", f"nginx (user {account.name}) can't read {root}", hint)
+    return bool(distant.ask_as(account.name, account.uid, account.gid, can_read, place))
 
 
 def _samples(root: Path) -> Iterator[tuple[Path, int]]:

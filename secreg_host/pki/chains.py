@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -46,8 +46,8 @@ PSS_HASHES = {
 class Pss:
     """Parameters of RSASSA-PSS (RFC 4055, 3.1). salt: bytes."""
 
-    hash: hashes.HashAlgorithm = PSS_HASHES[b"\x06\x05\x2b\x0e\x03\x02\x1a"]
-    mask: hashes.HashAlgorithm = PSS_HASHES[b"\x06\x05\x2b\x0e\x03\x02\x1a"]
+    hash: hashes.HashAlgorithm = field(default_factory=hashes.SHA1)
+    mask: hashes.HashAlgorithm = field(default_factory=hashes.SHA1)
     salt: int = 20
 
 

@@ -168,6 +168,7 @@ def test_edits_do_not_wait_for_docker(host: Host) -> None:
     machine.run("sh", "-c", f"touch {GATE}")
     machine.wait_unit("docker.service")
     machine.wait_for("its entries", lambda: f"{NAME}:7443" in host.shown(), 90)
+    machine.wait_for("that this was seen", lambda: "pending" not in host.command("status").stdout, 90)
 
     pid = host.pid("docker")
     machine.run("kill", "-STOP", str(pid))
