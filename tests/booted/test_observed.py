@@ -26,6 +26,7 @@ def test_what_breaks_is_named_told_and_freed(watched: Registry) -> None:
         "hangs: it is ended",
         "secure-registry-auth.service: ",
         "^store: ",
+        "^rejected: ",
         "^unproven: ",
     ]
     observer = watched.pid("secure-registry-observer")
