@@ -28,6 +28,10 @@ STORE = "docker/registry/v2"
 LEFT = (f"{STORE}/repositories/{REPOSITORY}", f"{STORE}/blobs/sha256/{DIGEST[:2]}/{DIGEST}")
 """What the registry leaves when all is removed: an empty repository, and the bytes until garbage is collected."""
 
+ASIDE = f"{STORE}/{REPOSITORY}"
+"""Where the empty repository is until the next time. It leaves the catalogue at once: a registry that just lists what
+is removed from under it answers 500."""
+
 Ask = Callable[[Request], Answer]
 
 
@@ -88,6 +92,8 @@ def _alone(host: Host) -> Iterator[None]:
 
 def _tidy(host: Host, images: str) -> None:
     """Remove what is left below `images`, as the registry's user; best effort."""
-    argv = ["env", "-C", images, *process.as_account(["rm", "-rf", *LEFT], host.accounts.registry)]
+    repository, blob = LEFT
+    script = ["sh", "-c", 'rm -rf "$2" "$3"; mv "$1" "$3"', "tidy", repository, blob, ASIDE]
+    argv = ["env", "-C", images, *process.as_account(script, host.accounts.registry)]
     with contextlib.suppress(SecregError):
         process.run(process.outside(argv, SECONDS), SECONDS)

@@ -27,6 +27,7 @@ HARMLESS = (
     r"Failed to set fd limit",  # dbus-daemon, in a container
     r"Referenced but unset environment variable",  # docker.service of Debian
     r"dockerd|containerd",  # clients' own remarks
+    r"Failed to watch sender",  # of systemd, when who asked it is gone by then
     r"^  -> ",  # the remedy that follows an expected error
     r"warning: \S+: every user of this host can read it",  # tests save files with any mode
     r"user \"\w+\" was not found|password mismatch",  # wrong passwords are tried here

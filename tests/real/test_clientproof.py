@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -316,3 +317,24 @@ def test_a_healthz_of_the_administrators_counts(serving: Instance) -> None:
     serving.edit("nginx.conf", "server_name", "location = /healthz { return 200 mine; }\n        server_name")
     assert "rejected" not in serving.reload()
     assert healthz(serving) == (200, b"mine")
+
+
+def test_a_catalogue_that_is_listed_meanwhile_is_whole(serving: Instance) -> None:
+    """Seen: "unknown error", HTTP 500 (readdirent), when the repository was removed while it was listed."""
+    ended = threading.Event()
+    found: set[int] = set()
+
+    def list_on() -> None:
+        while not ended.is_set():
+            found.add(serving.ask("/v2/_catalog", user="docker").status)
+
+    clients = [threading.Thread(target=list_on) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        assert [asked(serving) for _ in range(100)] == [{}] * 100
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
+    assert found == {200}
