@@ -44,8 +44,6 @@ def run(call: Call) -> int:
 def _record(report: Report, *, all_of_them: bool) -> None:
     """Findings, one entry of the journal each: those that are new, or all."""
     for finding in report.findings if all_of_them else report.fresh:
-        level = {"warning": logging.WARNING, "waiting": logging.INFO, "pending": logging.INFO}.get(
-            finding.kind, logging.ERROR
-        )
+        level = LEVELS.get(finding.kind, logging.ERROR)
         entry = journal.entry({"kind": finding.kind, **finding.facts})
         log.log(level, f"{finding.kind}: {finding.problem}", extra=entry)
