@@ -1,7 +1,7 @@
 """Whether a registry can write, read and remove in its storage: the same bytes, in a repository that nobody else has.
 
 They are written, read back and removed by the registry, where it runs: in its sandbox. What it leaves is removed as its
-user, so that the repository is in no catalogue.
+user, so that the repository is in no catalogue: an empty directory is none.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ CONTENT = b"secure-registry writes, reads and removes these bytes, to see that i
 DIGEST = marks.digest(CONTENT)
 
 STORE = "docker/registry/v2"
-LEFT = (f"{STORE}/repositories/{REPOSITORY}", f"{STORE}/blobs/sha256/{DIGEST[:2]}/{DIGEST}")
-"""What the registry leaves when all is removed: an empty repository, and the bytes until garbage is collected."""
-
-ASIDE = f"{STORE}/{REPOSITORY}"
-"""Where the empty repository is until the next time. It leaves the catalogue at once: a registry that just lists what
-is removed from under it answers 500."""
+LEFT = tuple(
+    f"{STORE}/{name}"
+    for name in (
+        f"repositories/{REPOSITORY}/_layers",
+        f"repositories/{REPOSITORY}/_uploads",
+        f"blobs/sha256/{DIGEST[:2]}/{DIGEST}",
+    )
+)
+"""What the registry leaves when all is removed, and what makes a catalogue list a repository; the directory itself
+stays: a registry that just lists what is removed from under it answers 500 to whoever asked."""
 
 Ask = Callable[[Request], Answer]
 
@@ -92,8 +96,6 @@ def _alone(host: Host) -> Iterator[None]:
 
 def _tidy(host: Host, images: str) -> None:
     """Remove what is left below `images`, as the registry's user; best effort."""
-    repository, blob = LEFT
-    script = ["sh", "-c", 'rm -rf "$2" "$3"; mv "$1" "$3"', "tidy", repository, blob, ASIDE]
-    argv = ["env", "-C", images, *process.as_account(script, host.accounts.registry)]
+    argv = ["env", "-C", images, *process.as_account(["rm", "-rf", *LEFT], host.accounts.registry)]
     with contextlib.suppress(SecregError):
         process.run(process.outside(argv, SECONDS), SECONDS)
