@@ -33,7 +33,7 @@ SIGNATURES = {
 """The manager's methods that are used, and the types of their arguments (D-Bus specification, type system)."""
 OF_UNITS = (
     *("ActiveState", "SubState", "LoadState", "NeedDaemonReload", "InvocationID"),
-    *("ActiveEnterTimestamp", "InactiveExitTimestamp", "UnitFileState"),
+    *("ActiveEnterTimestamp", "InactiveExitTimestamp", "UnitFileState", "Wants"),
 )
 """Properties that any unit has; the others that are asked for are those of services."""
 
