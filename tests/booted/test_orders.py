@@ -29,6 +29,7 @@ class Model:
 
     users: dict[str, str | None] = field(default_factory=dict)
     there: bool = False
+    served: bool = False
     runs: bool = False
     enabled: bool = False
     named: bool = False
@@ -59,28 +60,28 @@ class Typed:
     def enable_now(self) -> None:
         self.did(self.shell("systemctl enable --now secure-registry"))
         self.model.first()
-        self.model.runs = self.model.enabled = True
+        self.model.runs = self.model.served = self.model.enabled = True
 
     def start(self) -> None:
         self.did(self.shell("secure-registry start"))
         self.model.first()
-        self.model.runs = self.model.enabled = True
+        self.model.runs = self.model.served = self.model.enabled = True
 
     def named_start(self) -> None:
-        """With a CA that is there already, the name is refused for its limits; all else counts."""
-        limits = self.model.there and not self.model.named and not self.model.own
+        """With a CA of which clients may know, the name is refused for its limits; all else counts."""
+        limits = self.model.served and not self.model.named and not self.model.own
         done = self.shell(NAMED)
         self.did(done, 3 if limits else 0)
         assert (NOT_OF_THIS_CA in done.stdout + done.stderr) == limits
         assert not limits or "gencert --new-ca" in done.stdout + done.stderr
         self.model.first("crazy", "fool")
-        self.model.runs = self.model.enabled = True
+        self.model.runs = self.model.served = self.model.enabled = True
         self.model.named = self.model.named or not limits
 
     def another_port(self) -> None:
         self.did(self.shell("PORT=8443 secure-registry start"))
         self.model.first()
-        self.model.runs = self.model.enabled = True
+        self.model.runs = self.model.served = self.model.enabled = True
         self.model.port = "8443"
 
     def setup(self) -> None:
@@ -110,7 +111,7 @@ class Typed:
     def restart(self) -> None:
         self.did(self.shell("systemctl restart secure-registry"))
         self.model.first()
-        self.model.runs = True
+        self.model.runs = self.model.served = True
 
     def reload(self) -> None:
         self.did(self.shell("secure-registry reload"), 0 if self.model.runs else 1)
