@@ -166,7 +166,7 @@ COMMANDS: dict[str, Callable[[Typed], None]] = {
     "reload": Typed.reload,
 }
 GATE = (
-    *("enable named", "named enable", "start named", "named alice", "alice start", "setup port", "port named"),
+    *("enable named", "named enable", "start named", "named alice", "alice start", "setup named", "port named"),
     *("own start", "start own", "named new-ca", "setup restart", "start gencert"),
 )
 
