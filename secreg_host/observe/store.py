@@ -81,4 +81,6 @@ def _measure(root: str) -> Room | None:
     mount = distant.mount_at(place)
     inodes = found.f_favail if found.f_files else -1
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    return Room(point, masking.urls(mount.device) if mount else "", free, size, inodes, bool(found.f_flag & os.ST_RDONLY))
+    return Room(
+        point, masking.urls(mount.device) if mount else "", free, size, inodes, bool(found.f_flag & os.ST_RDONLY)
+    )
