@@ -128,7 +128,8 @@ class Systemd:
 
     def state(self, name: str) -> UnitState:
         """What unit `name`, a service, is doing. Raises SecregError."""
-        found = self.properties(name, *OF_UNITS, "MainPID", "Result", "StatusText")
+        wanted = ("ActiveState", "SubState", "MainPID", "ActiveEnterTimestamp", "Result", "StatusText")
+        found = self.properties(name, *wanted)
         return UnitState(
             found["ActiveState"],
             found["SubState"],
