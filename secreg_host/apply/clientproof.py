@@ -29,7 +29,8 @@ from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import processes
 from secreg_host.host.host import Host
-from secreg_host.pki import verified
+from secreg_host.pki import handshake
+from secreg_host.pki.handshake import Rule
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -159,12 +160,12 @@ def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -
 
 def trusted(host: Host, generation: Generation) -> str:
     """What a client finds wrong with the certificate that is served, for each of the configured names; "": one of them
-    is right. A client has the CA that /ca.crt serves, or else those of this host's system: where neither knows the
-    issuer, only names and dates are judged."""
+    is right. A client has the CA that /ca.crt serves, and those of this host's system: where neither knows the issuer,
+    only names and dates are judged."""
     ca, listen = generation.parts[CertificatePart].ca, rehearsal.expectations(host, generation)[0].listen
     said = ""
     for name in generation.settings.server_names:
-        wrong = verified.wrong(name, lambda: opened(listen), (ca,) if ca else ())
+        wrong = handshake.wrong(name, lambda: opened(listen), Rule(cas=(ca,) if ca else ()))
         log.debug("TLS verified for %s: %s", name, wrong or "as a client does")
         if not wrong:
             return ""
