@@ -73,6 +73,29 @@ def signable(
     return defaults.signable(found, known, outside)
 
 
+def differs(disk: Snapshot, settings: Settings) -> tuple[Problem, ...]:
+    """Warnings when the host's CA, which stays as it was made, is for less than CA_DOMAIN says, or for more than that
+    and the names in openssl.cnf."""
+    ca, paths = ours.authority(disk).pair, disk.paths
+    if ca is None:
+        return ()
+    (root,), domains = chains.read(ca.crt, str(paths.ca_crt)), settings.ca_domains
+    said = []
+    if missing := limits.outside(root, domains, ()):
+        said.append(f"the host's CA may not sign names below {', '.join(missing)}: it was made before that was set")
+    try:
+        request = opensslcnf.parse(disk.peek(paths.openssl_cnf, reading.SETTINGS), str(paths.openssl_cnf))
+        if wider := limits.beyond(root, (*request.dns_names, *domains)):
+            said.append(f"the host's CA may sign any name below {', '.join(wider)}, which is not set")
+    except BadInput:
+        pass  # due() tells
+    if not said:
+        return ()
+    where, hint = settings_module.place_of(paths.conf, "CA_DOMAIN"), "set CA_DOMAIN to what it may sign; or, for one"
+    hint = f"{hint} that follows, which every client must then trust anew: {ours.GENCERT} --new-ca"
+    return tuple(Problem(where, f"CA_DOMAIN: {one}", hint) for one in said)
+
+
 def due(disk: Snapshot, now: datetime) -> bool:
     """Whether the certificate must be issued anew that the host's own CA issued, wherever it came from: two thirds of
     its life are over, or openssl.cnf names other names or addresses. Never for one of another CA. Raises BadInput when
@@ -123,7 +146,7 @@ def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: dateti
     writes: list[Write] = []
     ca = None if order.new_ca else ours.authority(disk).pair
     if ca is None:
-        ca = certs.make_ca(request.dns_names, request.addresses, now, settings.o, facts.hostname)
+        ca = certs.make_ca(request.dns_names, request.addresses, now, settings.o, facts.hostname, settings.ca_domains)
         writes += [Write(paths.ca_key, ca.key, files.PRIVATE), Write(ours.kept_ca(paths), ca.crt)]
         if order.new_ca or not os.path.lexists(paths.ca_crt):  # else it is a CA of the administrator's
             writes.append(Write(paths.ca_crt, ca.crt))

@@ -56,6 +56,7 @@ def run(call: Call) -> int:
     if host.paths.key not in {write.path for write in issue.written}:
         print(f"left {host.paths.key}, which this program did not make; for another: {order.command} --force")
     if not one.running():
+        printing.warnings(authority.differs(Snapshot(host.paths), settings))
         return Exit.DONE
     report = one.reload("gencert")
     printing.outcome(report)
