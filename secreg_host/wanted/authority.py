@@ -58,19 +58,13 @@ def restore_ca(disk: Snapshot) -> list[Write]:
     return writes
 
 
-def signable(
-    disk: Snapshot, found: defaults.Facts, known: defaults.Facts | None
-) -> tuple[defaults.Facts, tuple[str, ...]]:
-    """`defaults.signable` by the host's CA, if there is one."""
+def outside(disk: Snapshot, hosts: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
+    """Which of `hosts` and `addresses` the host's CA, if there is one, may not sign."""
     ca = ours.authority(disk).pair
     if ca is None:
-        return found, ()
+        return ()
     (root,) = chains.read(ca.crt, str(disk.paths.ca_crt))
-
-    def outside(hosts: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
-        return limits.outside(root, hosts, filter(None, map(names.address, addresses)))
-
-    return defaults.signable(found, known, outside)
+    return limits.outside(root, hosts, filter(None, map(names.address, addresses)))
 
 
 def differs(disk: Snapshot, settings: Settings) -> tuple[Problem, ...]:
@@ -182,10 +176,10 @@ def _issued(
     cnf, (root,) = str(paths.openssl_cnf), chains.read(ca.crt, str(paths.ca_crt))
     new_ca = f"make a new CA, which every client must then trust anew: {ours.GENCERT} --new-ca"
     names_at = request.places.get("subjectAltName", cnf)
-    if outside := limits.outside(root, request.dns_names, request.addresses):
+    if refused := limits.outside(root, request.dns_names, request.addresses):
         hint = f"remove it there, or {new_ca}"
         said = "the host's CA may not sign"
-        raise BadInput([Problem(named.get(one, names_at), f"{said} {one}", hint) for one in outside])
+        raise BadInput([Problem(named.get(one, names_at), f"{said} {one}", hint) for one in refused])
     try:
         pair = certs.issue(ca, request, settings.key_type, settings.cert_days, now, key)
     except ValueError as error:
