@@ -16,7 +16,7 @@ from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, marks
 from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.generation import njs
+from secreg_host.generation import generations, njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.services import units
@@ -152,7 +152,10 @@ def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | No
     """What is missing is made; without `settings` that can be read, what is there is kept up by those of `parts`."""
     if settings is None:
         return provision.renew(host, disk, parts[SettingsPart].settings)
-    return provision.provision(host, disk, settings, wish.environment, create=wish.create, restore=wish.restore)
+    fresh = generations.proven_name(host) is None
+    return provision.provision(
+        host, disk, settings, wish.environment, create=wish.create, restore=wish.restore, fresh=fresh
+    )
 
 
 def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:

@@ -111,6 +111,16 @@ def due(disk: Snapshot, now: datetime) -> bool:
     return (names_differ or now >= renewal) and ours.is_pair(disk)
 
 
+def outgrown(disk: Snapshot) -> bool:
+    """Whether the host's CA may not sign what openssl.cnf names, and is as this program wrote it on this host. Raises
+    BadInput when openssl.cnf is bad."""
+    paths, ca = disk.paths, ours.authority(disk).pair
+    if ca is None or not disk.ledger.untouched(paths.ca_crt, disk.content(paths.ca_crt)):
+        return False
+    request = opensslcnf.parse(disk.read(paths.openssl_cnf, reading.SETTINGS) or b"", str(paths.openssl_cnf))
+    return bool(limits.outside(chains.read(ca.crt, "")[0], request.dns_names, request.addresses))
+
+
 def check(disk: Snapshot, order: Order) -> None:
     """Raise BadInput, before anything is changed, when the CA's key is lost (and no new CA is asked for), or when what
     would be replaced is not ours (and `order` has no force) or no file at all."""
