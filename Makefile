@@ -19,7 +19,7 @@ BUILD_PACKAGES   = debhelper dh-python dpkg-dev $(PAGES_PACKAGES)
 PAGES_PACKAGES   = python3-argcomplete python3-cryptography python3-docutils python3-jinja2 python3-passlib python3-yaml
 RPM_PACKAGES     = rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
 LINT_PACKAGES    = $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
-TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fish \
+TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fail2ban fish logrotate \
                    man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables testssl.sh wrk zsh bash-completion
 BENCH_PACKAGES   = $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 

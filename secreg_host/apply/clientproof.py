@@ -101,16 +101,17 @@ def beside(ask: Callable[[], str], meanwhile: Callable[[], object]) -> str:
 def reads(host: Host, generation: Generation, connect: Connect = connect_tcp) -> str:
     """What is wrong with reading: the registry behind the front must answer /v2/, and its catalogue.
 
-    `Late` when no answer comes in time. Where nobody can log in, the registry itself is asked.
+    `Late` when no answer comes in time, `storeproof.Unreached` when it is not the registry that answers. Where nobody
+    can log in, the registry itself is asked.
     """
 
     def look(ask: storeproof.Ask) -> str:
         known = (200, 401) if generation.parts[RegistryPart].auth else (200,)
         answer = ask(Request("/v2/"))
         if answer.status not in known:
-            return f"the registry does not answer: /v2/ is answered by HTTP {answer.status}"
+            return storeproof.failed("the registry does not answer: /v2/", answer)
         listed = ask(Request(CATALOG))
-        return f"the registry can't list its images: HTTP {listed.status}" if listed.status >= 500 else ""
+        return storeproof.failed("a list of its images", listed) if listed.status >= 500 else ""
 
     def asked(password: str) -> str:
         try:
@@ -119,7 +120,7 @@ def reads(host: Host, generation: Generation, connect: Connect = connect_tcp) ->
         except TimeoutError:
             return Late(f"the registry does not answer within {SECONDS:.0f} s")
         except UNREACHED as error:
-            return f"the registry does not answer: {error}"
+            return storeproof.Unreached(f"the registry does not answer: {error}")
 
     wrong = _as_probe(host, asked)
     if isinstance(wrong, Nobody):
@@ -136,7 +137,10 @@ def can_write(generation: Generation) -> bool:
 
 def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -> str:
     """What is wrong with storing: bytes are written, read back and removed by the registry, in a repository that nobody
-    else has. "" also where that can't be told: the store is not ours, or nothing may be written to it."""
+    else has. "" also where that can't be told: the store is not ours, or nothing may be written to it.
+
+    `storeproof.Unreached` when it is not the registry that answers.
+    """
     images = generation.parts[RegistryPart].storage
     if images is None or not can_write(generation):
         return ""
@@ -146,7 +150,7 @@ def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -
             with contextlib.ExitStack() as links:
                 return storeproof.wrong(host, images, _way(host, generation, connect, password, links))
         except UNREACHED as error:
-            return f"the registry does not answer: {error}"
+            return storeproof.Unreached(f"the registry does not answer: {error}")
 
     wrong = _as_probe(host, asked)
     if isinstance(wrong, Nobody):

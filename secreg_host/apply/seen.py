@@ -20,7 +20,7 @@ from secreg_host.generation import generations, njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.services import units
-from secreg_host.wanted import adoption, exposure, programs, provision, sources
+from secreg_host.wanted import adoption, authority, exposure, programs, provision, sources
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -100,6 +100,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         add(SettingsPart, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
         provisioned = _provisioned(host, disk, wish, settings, parts).after(provisioned)
+        found.extend(findings("warning", SettingsPart.NAME, authority.differs(disk, parts[SettingsPart].settings)))
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(SettingsPart, Reading(parts[SettingsPart], told))
@@ -120,8 +121,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     found_marks = sources.marks(host.paths, watched, there)
     same = there == own and all(found_marks[name] == begun[name] for name in begun)
     nginx = parts[NginxPart]
-    if nginx != known.get(NginxPart):
-        same = same and nginx.outside_now() == nginx.outside
+    same = same and (nginx == known.get(NginxPart) or nginx.outside_now() == nginx.outside)
     users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
     fingerprint = sources.fingerprint_of(found_marks) if same else ""
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users, min(again, default=0.0))

@@ -25,8 +25,8 @@ def away(generation: Generation) -> tuple[Problem, ...]:
 
 
 def forget(host: Host, current: Generation) -> Generation:
-    """`current`, which is the current generation, made one that knows no store: the next one may be any."""
-    part = replace(current.parts[RegistryPart], store=marker.Store())
+    """`current`, which is the current generation, made one for which the store may be any."""
+    part = replace(current.parts[RegistryPart], store=marker.ANY)
     other = assemble.assemble(host, current.parts.having(part), current.slot)
     generations.stage(host, other, assemble.generation_conf(other))
     generations.flip(host, other.name)

@@ -81,7 +81,7 @@ def _service(host: Host, name: str, one: processes.Process, registry: RegistryPa
         environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
         storage=storage,
         places=registry.places,
-        marker=f"{storage}/{registry.store.name}" if storage and registry.store.id else None,
+        marker=f"{storage}/{registry.store.name}" if storage and registry.store.name else None,
         at_home=name == "registry@" and imagesplace.at_home(storage),
         drain_seconds=processes.DRAIN_SECONDS,
         memory=host.paths.front_run / authcache.RUN_DIRECTORY,

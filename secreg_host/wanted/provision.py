@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,7 +51,7 @@ def provision(
         files.make_directory(paths.lib, 0o755)
         files.make_directory(paths.state, 0o700)
         files.make_directory(paths.etc, 0o755)
-        files.make_directory(paths.log, 0o750, host.accounts.front.owner)
+        _make_log(host)
         make_http_secret(paths.http_secret)
     facts = defaults.facts(host)
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
@@ -58,6 +60,15 @@ def provision(
     # last: a bad openssl.cnf holds back nothing else
     written += _certificate(disk, settings, facts, create=create, fresh=fresh)
     return Provisioned(tuple(write.path for write in (*written, *user.written)), user.password)
+
+
+def _make_log(host: Host) -> None:
+    """The directory of the front's logs; one that passes its group on to them, as the packages make it, stays."""
+    with contextlib.suppress(OSError):
+        found = host.paths.log.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISGID and found.st_uid == host.accounts.front.uid:
+            return
+    files.make_directory(host.paths.log, 0o750, host.accounts.front.owner)
 
 
 def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
