@@ -22,6 +22,7 @@ from secreg_host.clients import edits, owned, served, trust_containerd, trust_k3
 from secreg_host.clients.docker import docker as daemon
 from secreg_host.clients.docker import dockerd
 from secreg_host.clients.docker.dockerd import ENDLESS, Manager, Patience
+from secreg_host.clients.record import DOCKER, SHAPE
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -30,7 +31,6 @@ from secreg_host.pki.handshake import Rule
 
 log = logging.getLogger(__name__)
 
-DOCKER = "docker"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -55,14 +55,6 @@ OTHERS = tuple(
     Client(one.NAME, one.found, one.wants, one.notes, getattr(one, "after", None))
     for one in (trust_podman, trust_containerd, trust_k3s, trust_system)
 )
-MINE = {"before": (str, type(None)), "wrote": str, "added": [str], "made": bool}
-RECORD: dict[Any, records.Shape] = {
-    "declined": bool,
-    "chosen": {str: str},
-    "files": {str: {str: str}},
-    "docker": {"failed": str, "path": str, "variable": str, "mine": MINE, "problem": [str], "proven": str},
-    "k3s": (MINE, type(None)),
-}
 NAMES = (DOCKER, *(client.name for client in OTHERS))
 
 
@@ -75,7 +67,7 @@ class Trust:
         self.served = served.of(current) if current else None
         self.settings = current.settings if current else None
         self.reach = next((at.reach for at in current.listens if at.tls), "") if current else ""
-        self.record: dict[str, Any] = records.load(self.paths.trust, RECORD)
+        self.record: dict[str, Any] = records.load(self.paths.trust, SHAPE)
         self.manager = manager
 
     def _save(self, key: str, value: Any, client: str = "") -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.clients import trust, trust_containerd, trust_system, trustcheck
+from secreg_host.clients import record, trust, trust_containerd, trust_system, trustcheck
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.formats.opensslcnf import Request
 from secreg_host.host.host import Host
@@ -92,7 +92,7 @@ def put(path: Path, data: bytes) -> None:
 
 def test_each_client_that_can_be_named_has_rules() -> None:
     """Without any, `trust check NAME` looked at nothing and said that all is well."""
-    assert {trust.DOCKER, trust_system.NAME, *(client.NAME for client, _ in trustcheck.CLIENTS)} == set(trust.NAMES)
+    assert {record.DOCKER, trust_system.NAME, *(client.NAME for client, _ in trustcheck.CLIENTS)} == set(trust.NAMES)
 
 
 def test_rules_of_docker(host: Host) -> None:
