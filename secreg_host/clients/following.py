@@ -7,7 +7,7 @@ from collections.abc import Callable
 from secreg_host.apply.report import Finding
 from secreg_host.base import bugs, records
 from secreg_host.base.errors import Later, Problem
-from secreg_host.clients import trust
+from secreg_host.clients import kept, trust
 from secreg_host.clients.docker.dockerd import Manager, Patience
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -33,8 +33,8 @@ def _finding(problem: Problem) -> Finding:
 
 def told(host: Host) -> tuple[str, ...]:
     """The clients of `host` in whose files something of ours stands, by name."""
-    record = records.peek(host.paths.trust, trust.RECORD)
-    found = [client for client, kept in record.get("files", {}).items() if kept]
+    record = records.peek(host.paths.trust, kept.RECORD)
+    found = [client for client, files in record.get("files", {}).items() if files]
     docker = [trust.DOCKER] if record.get(trust.DOCKER, {}).get("mine") else []
     k3s = ["k3s"] if record.get("k3s") else []
     return tuple(sorted({*found, *docker, *k3s}))

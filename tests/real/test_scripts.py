@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.clients.trust import Trust
+from secreg_host.clients import elsewhere, served
 from secreg_host.host.host import Host
 from tests.unit.clients.test_trust import generation
 from tests.unit.pki.test_clientrules import CA, OTHER
@@ -35,8 +35,9 @@ class Machine:
         for name, text in fakes.items():
             (self.programs / name).write_text(f"#!/bin/sh\n{text}\n")
             (self.programs / name).chmod(0o755)
-        trust = Trust(host, generation(names=(NAME,), ca=CA.crt))
-        self.script, self.line = (trust.show(line=line).replace("/etc/", f"{self.etc}/") for line in (False, True))
+        known = served.of(generation(names=(NAME,), ca=CA.crt))
+        shown = [elsewhere.show(host.paths, known, line=line) for line in (False, True)]
+        self.script, self.line = (text.replace("/etc/", f"{self.etc}/") for text in shown)
 
     def run(self, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": f"{self.programs}:/usr/bin:/bin", **environment}

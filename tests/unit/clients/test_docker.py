@@ -24,7 +24,8 @@ from secreg_host.clients.docker import dockerd, dockerflags, dockerinfo
 from secreg_host.clients.docker.daemonjson import KEY, DaemonJson
 from secreg_host.clients.docker.docker import Docker, Record
 from secreg_host.clients.docker.dockerd import Patience
-from secreg_host.clients.docker.dockerflags import Flags, Target, Unit
+from secreg_host.clients.docker.dockerflags import Flags, Target
+from secreg_host.clients.docker.unit import Unit
 from secreg_host.watchdog import retries
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.clients import trust, trust_containerd, trust_system, trustcheck
+from secreg_host.base.proxies import Proxies
+from secreg_host.clients import rules, trust, trust_containerd, trust_system, trustcheck
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.formats.opensslcnf import Request
 from secreg_host.host.host import Host
@@ -92,19 +93,20 @@ def put(path: Path, data: bytes) -> None:
 
 def test_each_client_that_can_be_named_has_rules() -> None:
     """Without any, `trust check NAME` looked at nothing and said that all is well."""
-    assert {trust.DOCKER, trust_system.NAME, *(client.NAME for client, _ in trustcheck.CLIENTS)} == set(trust.NAMES)
+    assert {trust.DOCKER, trust_system.NAME, *(client.NAME for client, *_ in trustcheck.CLIENTS)} == set(trust.NAMES)
 
 
 def test_rules_of_docker(host: Host) -> None:
     put(host.paths.docker / f"certs.d/{NAME}/ca.crt", CA)
     put(host.paths.docker / f"certs.d/{NAME}/client.cert", b"no CA")
+    put(host.paths.docker / f"certs.d/{NAME}/client.key", b"its key")
     config = {"IndexConfigs": {"a:1": {"Secure": False}}, "InsecureRegistryCIDRs": ["127.0.0.0/8"]}
-    rule = trustcheck.docker_rules(host.paths, {"RegistryConfig": config})
+    rule = rules.docker(host.paths, {"RegistryConfig": config}, Proxies())
     assert rule(HERE, NAME) == Rule(False, (CA,))
     assert rule(HERE, f"{NAME}:443") == Rule()
     assert rule(Endpoint("192.0.2.1", 1), "a:1") == Rule(True)
     assert rule(Endpoint("127.0.0.1", 443), "127.0.0.1") == Rule(True), "an address of a network that it trusts"
-    assert trustcheck.docker_rules(host.paths, {})(HERE, "a:1") == Rule()
+    assert rules.docker(host.paths, {}, Proxies())(HERE, "a:1") == Rule()
 
 
 def test_rules_of_podman(host: Host) -> None:
@@ -114,12 +116,12 @@ def test_rules_of_podman(host: Host) -> None:
     put(directory / "registries.conf", b'[[registry]]\nlocation = "a:1"\ninsecure = true\n')
     put(directory / "registries.conf.d/1.conf", b'[[registry]]\nprefix = "*.loose.test"\ninsecure = true\n')
     put(directory / "registries.conf.d/2.conf", b"not TOML [")
-    rule = trustcheck.podman_rules(host.paths)
+    rule = rules.podman(host.paths, Proxies())
     assert [rule(HERE, word) for word in (NAME, f"{NAME}:443", "a:1")] == [Rule(False, (CA,))] * 2 + [Rule(True)]
     assert rule(Endpoint("b.loose.test", 1), "b.loose.test:1") == Rule(True)
     assert rule(Endpoint("loose.test", 1), "loose.test:1") == Rule()
     put(directory / "registries.conf.d/3.conf", b'[[registry]]\nlocation = "a:1"\ninsecure = false\n')
-    assert trustcheck.podman_rules(host.paths)(HERE, "a:1") == Rule(), "the last one counts"
+    assert rules.podman(host.paths, Proxies())(HERE, "a:1") == Rule(), "the last one counts"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_rules_of_podman(host: Host) -> None:
 )
 def test_what_podman_does_not_take_is_no_rule(host: Host, text: str) -> None:
     put(host.paths.containers / "registries.conf", text.encode())
-    assert trustcheck.podman_rules(host.paths)(HERE, "a:1") == Rule()
+    assert rules.podman(host.paths, Proxies())(HERE, "a:1") == Rule()
 
 
 @pytest.mark.parametrize(
@@ -137,20 +139,20 @@ def test_what_podman_does_not_take_is_no_rule(host: Host, text: str) -> None:
 )
 def test_what_containerd_does_not_take_is_no_rule(host: Host, text: str) -> None:
     put(host.paths.containerd / "certs.d/a:1/hosts.toml", text.encode())
-    assert trustcheck.containerd_rules(host.paths)(HERE, "a:1") == Rule()
+    assert rules.containerd(host.paths, Proxies())(HERE, "a:1") == Rule()
 
 
 @pytest.mark.parametrize("config", ["plain", "{tls: true}", "{tls: {ca_file: 5}}", "{tls: [a]}"])
 def test_what_k3s_does_not_take_is_no_rule(host: Host, config: str) -> None:
     put(host.paths.k3s / "registries.yaml", f"configs:\n  a:1: {config}\n".encode())
-    assert trustcheck.k3s_rules(host.paths)(HERE, "a:1") == Rule()
+    assert rules.k3s(host.paths, Proxies())(HERE, "a:1") == Rule()
 
 
 @pytest.mark.parametrize("insecure", [False, True])
 def test_rules_of_containerd(host: Host, insecure: bool) -> None:
     for path, data in trust_containerd.wants(host.paths, Served((HERE,), CA), insecure=insecure).items():
         put(path, data)
-    rule = trustcheck.containerd_rules(host.paths)
+    rule = rules.containerd(host.paths, Proxies())
     assert (rule(HERE, NAME).insecure, set(rule(HERE, NAME).cas)) == (insecure, set() if insecure else {CA})
     theirs = host.paths.containerd / "certs.d/theirs:1"
     put(theirs / "my.crt", CA)
@@ -164,5 +166,5 @@ def test_rules_of_k3s(host: Host) -> None:
     ca_file = host.paths.k3s / "ca.crt"
     text = "configs:\n  a:1: {tls: {insecure_skip_verify: true}}\n" + f"  {NAME}: {{tls: {{ca_file: {ca_file}}}}}\n"
     put(host.paths.k3s / "registries.yaml", text.encode())
-    rule = trustcheck.k3s_rules(host.paths)
+    rule = rules.k3s(host.paths, Proxies())
     assert (rule(HERE, "a:1"), rule(HERE, NAME), rule(HERE, "b:2")) == (Rule(True), Rule(False, (CA,)), Rule())
