@@ -99,12 +99,14 @@ class Docker:
         if record.failed == attempt and record.problem is not None:
             return (record.problem,)
         try:
-            if record.target not in (None, target):
+            if moved := record.target not in (None, target):
                 record, _ = self._edit(record, record.target, (), save)
-                self.dockerd.come_back()
             wanted = wanted if self.dockerd.engine else ()
             going = not wanted and self.dockerd.patience.endless  # for good: nobody is left to try it again
-            return self._edit(record, target, wanted, save, unasked=going)[1]
+            told = self._edit(record, target, wanted, save, unasked=going)[1]
+            if moved:
+                self.dockerd.come_back()
+            return told
         except BadInput:
             raise
         except SecregError as error:
@@ -174,7 +176,8 @@ class Docker:
             log.debug("docker: %s is as dockerd was seen to have read it", target.path)
             return record, ()
         due = self.dockerd.running or (self.dockerd.starting and not unasked)
-        reloads = due and not target.variable
+        deaf = bool(target.variable) or self.dockerd.outdated
+        reloads = due and not deaf
         shown = self.dockerd.shown() if reloads else frozenset()
         if new == seen.data:
             log.debug("docker: %s is as it should be", target.path)
@@ -183,9 +186,8 @@ class Docker:
             return _saved(proven if reloads else after, record, save), ()
         forgets = self.dockerd.forgets() if reloads else ""
         if forgets and wanted:
-            raise bad_input(
-                dockerinfo.UNIT, forgets, "set DOCKER_TRUST=ca (verified, needs no reload), or upgrade Docker"
-            )
+            hint = "set DOCKER_TRUST=ca (verified, needs no reload), or upgrade Docker"
+            raise bad_input(dockerinfo.UNIT, forgets, hint)
         self._prepare(seen)
         if reloads and not forgets and not wanted and earlier and DaemonJson(str(target.path)).entries(new) is None:
             self._withdraw(target, earlier, save)
@@ -195,11 +197,11 @@ class Docker:
             save(replace(after, mine=replace(mine, added=added)))
         edits.replace(seen, new)
         save(after)
-        if forgets or (target.variable and (self.dockerd.running or self.dockerd.starting)):
+        if forgets or (deaf and (self.dockerd.running or self.dockerd.starting)):
             hint = "when it suits: systemctl restart docker (ends containers, unless live-restore is set)"
             said = forgets or "dockerd reads it only when it is restarted"
             return after, (Note(str(target.path), f"is changed; {said}", hint),)
-        if not reloads and not target.variable and self.dockerd.engine is not None:
+        if not reloads and not deaf and self.dockerd.engine is not None:
             self.dockerd.engine = self.dockerd.look()  # it may have started, and read the file, just before
             reloads = self.dockerd.running
         if reloads:

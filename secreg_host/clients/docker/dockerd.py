@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from secreg_host.base import reading, waiting
 from secreg_host.base.errors import Later, Problem, SecregError
-from secreg_host.base.paths import SNAP_DAEMON_JSON, Paths
+from secreg_host.base.paths import PROC, SNAP_DAEMON_JSON, Paths
 from secreg_host.clients.docker import daemonjson, dockerflags, dockerinfo
 from secreg_host.clients.docker import unit as units
 from secreg_host.clients.docker.dockerinfo import UNIT, Silent, insecure
@@ -56,7 +56,8 @@ class NotNow(SecregError):
 @dataclass(frozen=True)
 class Engine:
     """dockerd as this host has it; running: it can be told to reload; starting: it can't yet, or not just now; stale:
-    its unit changed on disk since systemd read it; failed: systemd does not start it any more; run: its number."""
+    its unit changed on disk since systemd read it; failed: systemd does not start it any more; run: its number; pid: of
+    its process."""
 
     unit: Unit
     running: bool
@@ -64,6 +65,7 @@ class Engine:
     stale: bool = False
     failed: bool = False
     run: str = ""
+    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class Dockerd:
         if unit is None:
             return None
         failed, stale = state == "failed", bool(found.get("NeedDaemonReload"))
-        return Engine(unit, state == "active", starting, stale, failed, str(found.get("InvocationID", "")))
+        run, pid = str(found.get("InvocationID", "")), int(found.get("MainPID", 0))
+        return Engine(unit, state == "active", starting, stale, failed, run, pid)
 
     @property
     def running(self) -> bool:
@@ -142,6 +145,14 @@ class Dockerd:
     def starting(self) -> bool:
         """Whether dockerd is about to run."""
         return self.engine is not None and self.engine.starting
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it runs with flags beside which it takes none of our entries, and would be started without them."""
+        if self.engine is None or not self.engine.pid or dockerflags.flagged(self.engine.unit):
+            return False
+        given = reading.peek(PROC / str(self.engine.pid) / "cmdline", reading.SETTINGS)
+        return any(word.partition(b"=")[0] == dockerflags.FLAG.encode() for word in given.split(b"\0"))
 
     def shown(self) -> frozenset[str]:
         """Its insecure registries. Raises SecregError when it can't be asked, NotNow where that is tried again."""

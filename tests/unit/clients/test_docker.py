@@ -566,6 +566,28 @@ def test_a_daemon_that_did_not_start_with_ours_is_started(fake: Fake) -> None:
             fake.saved.clear()
 
 
+def test_a_daemon_that_runs_with_a_flag_that_is_gone_reads_ours_when_it_is_restarted(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: it refuses them, so they were undone, and not tried again."""
+    monkeypatch.setattr(dockerd, "PROC", tmp_path)
+    running, look = tmp_path / "7/cmdline", fake.unit
+    running.parent.mkdir()
+    fake.unit = lambda name: look(name) | {"MainPID": 7}  # type: ignore[method-assign]
+    for flag in (b"--insecure-registry=b:2", b"--insecure-registry\0b:2"):
+        running.write_bytes(b"dockerd\0" + flag + b"\0")
+        (note,) = fake.follow("a:1", patience=HURRIED)
+        assert isinstance(note, Note) and "only when it is restarted" in note.what
+        assert fake.calls == [] and DaemonJson("").entries(fake.json.read_bytes()) == ("a:1",)
+        assert fake.follow("a:1", patience=HURRIED) == ()
+        assert len(fake.follow()) == 1 and fake.calls == []
+    fake.follow("a:1", patience=HURRIED)
+    running.write_bytes(b"dockerd\0")
+    fake.shown = {"a:1"}
+    assert fake.follow("a:1", patience=HURRIED) == () and fake.calls == []
+    assert fake.follow() == () and not fake.json.exists()
+
+
 def test_flags_in_the_environment_file_are_continued_there(fake: Fake) -> None:
     path = fake.paths.root / "etc/default/docker"
     path.parent.mkdir(parents=True)
