@@ -19,7 +19,7 @@ BUILD_PACKAGES   = debhelper dh-python dpkg-dev $(PAGES_PACKAGES)
 PAGES_PACKAGES   = python3-argcomplete python3-cryptography python3-docutils python3-jinja2 python3-passlib python3-yaml
 RPM_PACKAGES     = rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
 LINT_PACKAGES    = $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
-TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fish \
+TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fail2ban fish logrotate \
                    man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables testssl.sh wrk zsh bash-completion
 BENCH_PACKAGES   = $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 
@@ -115,7 +115,7 @@ chaos: need-test venv deb ## 300 random edits under load, processes killed (SECR
 		$(RUN) -m pytest -s tests/booted/test_chaos.py
 
 chaos-readme: need-test venv deb ## Any two of README's set-up commands, in any order
-	SECREG_ORDERS=all SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py
+	SECREG_ORDERS=$${SECREG_ORDERS:-1/1} SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py
 
 check-fast: lint-python lint-versions ## Lint and unit tests, as any user: needs python3 with venv
 	$(call where_there_is,systemd-analyze,lint-units,systemd)

@@ -66,6 +66,8 @@ def verdicts(results: Results) -> str:
                 rows.append([measure.title, verdict.wanted, verdict.reached, _yes(met=verdict.met)])
     for release, found in releases(results):
         for step, limit in hosts.WANTED.items():
+            if step not in found["steps"]:
+                continue
             value = statistics.median(found["steps"][step])
             rows.append([f"{step} ({release})", f"≤ {limit:g} s", f"{value:.2f} s", _yes(met=value <= limit)])
         restarted = max(found["steps"][hosts.RESTARTED])

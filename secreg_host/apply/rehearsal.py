@@ -197,7 +197,7 @@ def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> 
 @contextlib.contextmanager
 def _running(argv: list[str], pid_file: Path) -> Iterator[None]:
     """nginx while the block runs; raises SecregError with its last line if it does not come up."""
-    nginx = process.spawn(argv)
+    nginx = process.spawn(argv, umask=processes.UMASK)  # it may be the first to open a log
     try:
         waiting.until(lambda: nginxmaster.pid_in(pid_file) or nginx.poll() is not None, SECONDS, 0.002)
         if not nginxmaster.pid_in(pid_file):

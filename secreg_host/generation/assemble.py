@@ -35,6 +35,20 @@ NAME = f"{_WORD}(?:/{_WORD})*"
 """The name of a repository (distribution, reference/regexp.go, without a host before it). Possessive where nothing else
 can follow: it is matched for each request, and PCRE remembers no way back there (pcre2pattern(3))."""
 
+UTF8 = "|".join(
+    [
+        r"(?:[\x00-\x7f]",
+        r"[\xc2-\xdf][\x80-\xbf]",
+        r"\xe0[\xa0-\xbf][\x80-\xbf]",
+        r"[\xe1-\xec\xee\xef][\x80-\xbf]{2}",
+        r"\xed[\x80-\x9f][\x80-\xbf]",
+        r"\xf0[\x90-\xbf][\x80-\xbf]{2}",
+        r"[\xf1-\xf3][\x80-\xbf]{3}",
+        r"\xf4[\x80-\x8f][\x80-\xbf]{2})*+",
+    ]
+)
+"""Bytes that are UTF-8, for as long as they are (RFC 3629, section 4)."""
+
 
 def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     """The generation of `parts`, with the registry in `slot`."""
@@ -55,6 +69,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "registry_auth": registry.auth,
         "ca": parts[CertificatePart].ca is not None,
         "name": quoting.Quoted(NAME),
+        "utf8": quoting.Quoted(UTF8),
         "tree": direct.tree(host, registry, slot),
         "look": direct.must_look(host),
         "headers": registry.headers,
@@ -100,6 +115,7 @@ def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:
     """Names and places of the front's own, and whether it answers /healthz."""
     return {
         "run": paths.front_run,
+        "log": paths.log,
         "guarded": paths.front_run / GUARDED,
         "probe": users.PROBE,
         "health": not health.taken(nginx),

@@ -16,10 +16,16 @@ from secreg_host.host.host import Host
 SLOTS = "abcd"
 """Instances of the registry. One serves; while docker-registry.yml changes, the next one takes over."""
 
+NAMES = ("nginx", "auth", *(f"registry@{slot}" for slot in SLOTS))
+"""Every process that there may be, the front first."""
+
 ELF = b"\x7fELF"
 
 DRAIN_SECONDS = 3600
 """How long a registry that was replaced may take to finish what it has begun: a slow upload is not cut."""
+
+UMASK = 0o027
+"""What nginx's processes leave others: nothing; their group may read their logs."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Process:
     account: Account
     run: Path
     environment: dict[str, str] = field(default_factory=dict)
-    umask: int = 0o027
+    umask: int = UMASK
     nice: int = 0
 
 

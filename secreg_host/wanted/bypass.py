@@ -22,8 +22,8 @@ from secreg_host.wanted import climbing
 OPEN = "secreg_registry"
 """The upstream that an administrator may name; its socket asks for the password."""
 
-LOGGED = "if=$secreg_logged"
-"""What keeps our own probe out of an access log, and nobody else."""
+LOGGED = ("secreg_json", "if=$secreg_logged")
+"""A format for an access log, and what keeps our own probe out of it, and nobody else."""
 
 REMEDY = f"write: proxy_pass http://{OPEN}; (it asks for the password) or include secure-registry/registry.conf;"
 
@@ -92,7 +92,7 @@ def _real(path: str) -> str:
 def _name(directive: Directive, word: Word) -> str:
     """What is wrong with a word by the names in it."""
     text = word.text
-    if directive.name == "access_log" and text == LOGGED:
+    if directive.name == "access_log" and text in LOGGED:
         return ""
     if directive.name in PASSES and word is not directive.words[0]:
         text = ALLOWED.sub("", text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,9 +39,10 @@ def provision(
     *,
     create: bool,
     restore: bool = False,
+    fresh: bool = False,
 ) -> Provisioned:
     """Bring the files of /etc up to `settings`; make what is missing if `create`, users that were deleted too if
-    `restore`. Safe to repeat and to kill.
+    `restore`. fresh: nothing ever served here, so that the CA follows the settings, too. Safe to repeat and to kill.
 
     Raises SecregError when something can't be written.
     """
@@ -48,14 +51,24 @@ def provision(
         files.make_directory(paths.lib, 0o755)
         files.make_directory(paths.state, 0o700)
         files.make_directory(paths.etc, 0o755)
-        files.make_directory(paths.log, 0o750, host.accounts.front.owner)
+        _make_log(host)
         make_http_secret(paths.http_secret)
     facts = defaults.facts(host)
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
     anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
     user = firstuser.follow(disk, settings, create=anew, given=bool(environment.get("PASSWORD")))
-    written += _certificate(disk, settings, facts, create=create)  # last: a bad openssl.cnf holds back nothing else
+    # last: a bad openssl.cnf holds back nothing else
+    written += _certificate(disk, settings, facts, create=create, fresh=fresh)
     return Provisioned(tuple(write.path for write in (*written, *user.written)), user.password)
+
+
+def _make_log(host: Host) -> None:
+    """The directory of the front's logs; one that passes its group on to them, as the packages make it, stays."""
+    with contextlib.suppress(OSError):
+        found = host.paths.log.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISGID and found.st_uid == host.accounts.front.uid:
+            return
+    files.make_directory(host.paths.log, 0o750, host.accounts.front.owner)
 
 
 def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
@@ -101,13 +114,17 @@ def http_secret(path: Path) -> dict[str, str]:
     return {name: value} if value else {}
 
 
-def _certificate(disk: Snapshot, settings: Settings, facts: defaults.Facts, *, create: bool) -> list[Write]:
-    """The host's CA and a certificate signed by it, where neither exists and `create`; a renewal when it is due."""
+def _certificate(
+    disk: Snapshot, settings: Settings, facts: defaults.Facts, *, create: bool, fresh: bool = False
+) -> list[Write]:
+    """The host's CA and a certificate signed by it, where neither exists and `create`; a renewal when it is due. While
+    all is `fresh`, by a new CA where the one that setup made may not sign what is asked for."""
     from secreg_host.wanted import authority
 
     paths, now = disk.paths, datetime.now(UTC)
     written = authority.restore_ca(disk) if create else []
     missing = not any(map(reading.is_there, (paths.crt, paths.key)))
     if (create and missing) or authority.due(disk, now):
-        written += authority.issue(disk, settings, facts, now, authority.Order()).written
+        order = authority.Order(new_ca=fresh and authority.outgrown(disk))
+        written += authority.issue(disk, settings, facts, now, order).written
     return written

@@ -123,7 +123,7 @@ def test_from_install_to_erase(host: Machine, rpm: Path, tmp_path: Path) -> None
     assert not host.exists(ETC)
     assert host.run("stat", "-c", "%U %a", f"{LIB}/state", "/var/log/secure-registry").stdout.splitlines() == [
         "root 700",
-        "secure-registry-nginx 750",
+        "secure-registry-nginx 2750",
     ]
     check_policy(host)
 

@@ -26,6 +26,7 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
         host.install(package, options=["--allow-downgrades"])
         found = registry.command("status")
         assert found.returncode == 0, found.stdout
+        assert package == OLD or registry.pid("secure-registry-observer") != "0", "it came with the newer version"
         assert registry.status_of("/v2/", user="guest:chaos") == "200"
         assert registry.login().returncode == 0
         assert registry.curl(image, user="docker").stdout == "image\n200"
@@ -37,7 +38,33 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
         host.reboot()
         host.wait_for("the registry", lambda: registry.status_of("/v2/", user="docker") == "200", 60)
         assert registry.status_of("/v2/", user="guest:chaos") == "401"
+    logs_are_for_adm(host, registry)
     units = ["sh", "-c", "ls -d /etc/systemd/system/secure-registry*"]
     assert ".bak-" not in host.run(*units).stdout, "units of either version are no edits"
     host.run("apt-get", "purge", "--yes", "secure-registry")
     assert host.run(*units, check=False).stdout == ""
+
+
+def logs_are_for_adm(host: Machine, registry: Registry) -> None:
+    """Those that 0.1 wrote, those of now, and those that logrotate makes; nobody else reads them."""
+    logs = "/var/log/secure-registry"
+    host.run("useradd", "--groups", "adm", "reader")
+
+    def read() -> list[str]:
+        script = f"cd {logs} && for each in *; do cat $each >/dev/null && echo $each; done"
+        return host.run("runuser", "-u", "reader", "--", "sh", "-c", script).stdout.split()
+
+    def moded() -> set[str]:
+        return set(host.run("sh", "-c", f"stat -c '%U %G %a' {logs}/*").stdout.splitlines())
+
+    registry.status_of("/v2/", user="docker:wrong")
+    before = {"access.json", "access.log", "failed-logins.log"}
+    assert host.run("stat", "-c", "%U %G %a", logs).stdout == "secure-registry-nginx adm 2750\n"
+    assert set(read()) == before
+    host.run("logrotate", "--force", "/etc/logrotate.d/secure-registry")
+    registry.status_of("/v2/", user="docker:wrong")
+    for name in before:
+        host.wait_for(f"the new {name}", lambda name=name: host.read(f"{logs}/{name}") != "")  # type: ignore[misc]
+    assert set(read()) == before | {f"{name}.1" for name in before}
+    assert moded() == {"secure-registry-nginx adm 640"}
+    assert host.run("runuser", "-u", "nobody", "--", "ls", logs, check=False).returncode != 0

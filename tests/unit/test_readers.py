@@ -91,6 +91,7 @@ C=AU \\
 O=Void
 CERT_DAYS=397
 SERVER_IP=192.0.2.1,2001:db8::1
+CA_DOMAIN=example.org
 """
 HTPASSWD = (
     b"\xef\xbb\xbf# people\nalice:$6$rounds=5000$" + b"x" * 16 + b"$" + b"y" * 86 + b"\r\n"
