@@ -18,6 +18,7 @@ from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import generations, njs
 from secreg_host.generation.generations import Generation
+from secreg_host.host import dockerfiles
 from secreg_host.host.host import Host
 from secreg_host.services import units
 from secreg_host.wanted import adoption, authority, exposure, programs, provision, sources
@@ -160,13 +161,16 @@ def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | No
 
 def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
-    those of `known`, which serve; where images are, if the watchdog gets there: something else may be mounted."""
+    those of `known`, which serve; where images are, if the watchdog gets there: something else may be mounted; and how
+    dockerd is started, where something of it is ours."""
     registry = parts[RegistryPart]
     root = registry.root
     images = [root] if root and (not host.by_systemd or sources.open_to_watchdog(Path(root))) else []
     settings = {some[SettingsPart].settings for some in (parts, known) if len(some)}
     run = sorted({program for one in settings for program in upgrades.programs(host, one)})
-    return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *images)
+    told = host.by_systemd and parts[SettingsPart].settings.docker_trust == "insecure"
+    docker = map(str, filter(sources.open_to_watchdog, dockerfiles.watched(host.paths))) if told else ()
+    return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *images, *docker)
 
 
 def _settings(

@@ -89,6 +89,12 @@ def nginx_part(value: object) -> Quoted:
     return Quoted(re.sub(r'[\\"]', r"\\\g<0>", text))
 
 
+def nginx_text(value: object) -> Quoted:
+    """`value` as one word of nginx.conf that keeps its variables, as an administrator wrote it."""
+    escaped = re.sub(r'[\\"]', r"\\\g<0>", str(value))
+    return Quoted(f'"{escaped}"')
+
+
 def json(value: object) -> Quoted:
     """`value` as JSON, which is JavaScript too (ECMA-262, 2019); in ASCII."""
     return Quoted(_json.dumps(value))
@@ -150,6 +156,7 @@ FILTERS: dict[str, Callable[[object], Quoted]] = {
     "unit_line": unit_line,
     "nginx": _words(nginx),
     "nginx_part": nginx_part,
+    "nginx_text": _words(nginx_text),
     "json": json,
     "yaml": yaml,
     "openssl": openssl,

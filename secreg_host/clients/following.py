@@ -9,7 +9,7 @@ from secreg_host.base import bugs
 from secreg_host.base.errors import Later, Problem
 from secreg_host.clients import trust
 from secreg_host.clients.docker.dockerd import Manager, Patience
-from secreg_host.clients.record import PART
+from secreg_host.clients.kept import PART
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 

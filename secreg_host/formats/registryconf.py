@@ -47,10 +47,10 @@ OWN_HEADERS = {
 class RegistryConf:
     """What we need to know of the registry's configuration.
 
-    root: directory of images, None when they are not on a file system; auth: whether the registry asks for
-    credentials of its own; more: what the registry does with a download besides sending the file, so that only it
-    can answer ("": nothing); headers: name and value of those that it adds to each answer; debug: where its metrics are
-    asked for (http.debug.addr): an address ("" for all of them) and a port; readonly: whether it refuses to write.
+    root: directory of images, None when they are not on a file system; auth: whether the registry asks for credentials
+    of its own; more: what the registry does with a download besides sending the file, so that only it can answer ("":
+    nothing); headers: name and value of those that it adds to each answer, as nginx can, too; debug: where its metrics
+    are asked for (http.debug.addr): an address ("" for all of them) and a port; readonly: whether it refuses to write.
     """
 
     root: Path | None
@@ -90,7 +90,8 @@ def parse(data: bytes, where: str) -> RegistryConf:
     headers = tuple(_headers(document))
     more = next(_more(document, root, headers), "")
     readonly = bool(_section(document, "storage", "maintenance", "readonly", "enabled"))
-    return RegistryConf(root, bool(document.get("auth")), more, () if more else headers, debug, readonly)
+    plain = tuple(one for one in headers if _is_plain(*one))
+    return RegistryConf(root, bool(document.get("auth")), more, plain, debug, readonly)
 
 
 def place(where: str, data: bytes, *path: str) -> str:
@@ -176,8 +177,13 @@ def _more(document: object, root: Path | None, headers: tuple[tuple[str, str], .
     if _section(document, "http", "prefix") not in (None, "", "/"):
         yield "http.prefix moves it to another path"
     for name, value in headers:
-        if not PLAIN_NAME.fullmatch(name) or not PLAIN_VALUE.fullmatch(value) or name.lower() in OWN_HEADERS:
+        if not _is_plain(name, value):
             yield "http.headers has one that only it can send"
+
+
+def _is_plain(name: str, value: str) -> bool:
+    """Whether nginx can add this header as the registry does."""
+    return bool(PLAIN_NAME.fullmatch(name) and PLAIN_VALUE.fullmatch(value)) and name.lower() not in OWN_HEADERS
 
 
 def _root(storage: object, where: str, data: bytes, problems: list[Problem]) -> Path:

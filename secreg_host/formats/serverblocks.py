@@ -18,10 +18,11 @@ from secreg_host.formats.nginxsyntax import DIRECTIVES, Directive, included, par
 UNKNOWN_NAME = "secure-registry-probe.invalid"
 """A name that no server block has: the default one of an address answers (RFC 6761, section 6.4)."""
 
+REGISTRY = f"{GENERATED}/registry.conf"
+
 NAMELESS = ""
 """A request of HTTP/1.0, without a name, for which blocks without one are."""
 
-Walk = Iterator[tuple[Directive, tuple[str, ...]]]
 Parse = Callable[[Path], tuple[Directive, ...]]
 
 
@@ -47,8 +48,27 @@ class Door:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A directive that nginx reads: the names of all blocks around it, and where it stands (`file:line`)."""
+
+    directive: Directive
+    context: tuple[str, ...]
+    where: str
+
+    @property
+    def opens_server(self) -> bool:
+        """Whether a server block begins here."""
+        return self.directive.opens and self.directive.name == "server" and len(self.context) == 1
+
+
 def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]:
-    """Those of `etc`/nginx.conf, in order, with what they include. What can't be read or parsed counts as empty.
+    """Those of `etc`/nginx.conf, in order, with what they include. Raises BadInput as `walked`."""
+    return of(walked(etc, read))
+
+
+def walked(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Line, ...]:
+    """Every directive that nginx reads from `etc`/nginx.conf, in its order. What can't be read or parsed is empty.
 
     Raises BadInput when there is too much of it: a file counts as often as it is included.
     """
@@ -59,13 +79,22 @@ def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]
             return parse(utf8.lossless(read(path) or b""), str(path))
         return ()
 
-    found: list[Block] = []
-    closed = False
-    for number, (directive, context) in enumerate(_walk(etc, etc / "nginx.conf", parsed, (), ())):
-        if number >= DIRECTIVES:
+    found: list[Line] = []
+    for line in _walk(etc, etc / "nginx.conf", parsed, (), ()):
+        if len(found) >= DIRECTIVES:
             what = f"with all that it includes, as often as it does, it has more than {DIRECTIVES} directives"
             raise bad_input(str(etc / "nginx.conf"), what, "include single files instead of a pattern (*)")
-        if directive.opens and directive.name == "server" and context in (("http",), ("stream",), ("mail",)):
+        found.append(line)
+    return tuple(found)
+
+
+def of(lines: Sequence[Line]) -> tuple[Block, ...]:
+    """The server blocks of `lines`, in order."""
+    found: list[Block] = []
+    closed = False
+    for line in lines:
+        directive, context = line.directive, line.context
+        if line.opens_server and context[0] in ("http", "stream", "mail"):
             found.append(Block(protocol=context[0]))
         elif context == ("http",):
             closed = closed or _closes(directive, context)
@@ -94,18 +123,18 @@ def _with(block: Block, directive: Directive) -> Block:
         return replace(block, listens=(*block.listens, *([listen] if listen else [])), said=True)
     if directive.name == "server_name":
         return replace(block, names=(*block.names, *directive.args))
-    if directive.name == "include" and directive.args[0] == f"{GENERATED}/registry.conf":
+    if directive.name == "include" and directive.args[0] == REGISTRY:
         return replace(block, registry=True)
     return block
 
 
-def _walk(etc: Path, path: Path, parsed: Parse, context: tuple[str, ...], seen: tuple[Path, ...]) -> Walk:
-    """Every directive that nginx reads from `path`, in its order, with the names of all blocks around it."""
+def _walk(etc: Path, path: Path, parsed: Parse, context: tuple[str, ...], seen: tuple[Path, ...]) -> Iterator[Line]:
+    """Every directive that nginx reads from `path`."""
     if path in seen:
         return
     for directive in parsed(path):
         around = context + directive.context
-        yield _ours(directive, etc), around
+        yield Line(_ours(directive, etc), around, f"{path}:{directive.words[0].line}")
         if directive.name == "include" and directive.args:
             for each in included(directive.args[0], etc):
                 yield from _walk(etc, each, parsed, around, (*seen, path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 
 from secreg_host.base import files, names, quoting, reading, templating, utf8
@@ -15,11 +16,13 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import authcache, processes
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
+from secreg_host.wanted import variants
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
+from secreg_host.wanted.variants import Variant
 
 NO_SLOT = "none"
 """The slot of a generation that passes requests on to a registry of somebody else's."""
@@ -72,7 +75,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "utf8": quoting.Quoted(UTF8),
         "tree": direct.tree(host, registry, slot),
         "look": direct.must_look(host),
-        "headers": registry.headers,
+        "headers": registry.headers if settings.own_registry else (),
         "memory": authcache.place(host),
         **_own(paths, parts[NginxPart]),
         "njs": None,
@@ -88,10 +91,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         loaded = njs.loaded_by(parts[NginxPart])
         if loaded or njs.can_load(parts[NginxPart]):
             front |= {"njs": module.path, "load_njs": not loaded}
-    rendered = {
-        f"front/secure-registry/{name}": templating.render(paths.templates, f"front/{name}.j2", **front)
-        for name in ("main.conf", "http.conf", "client.conf", "registry.conf", "unauthorized.json", "healthy.txt")
-    }
+    rendered = _always(paths, front, parts[NginxPart])
     if front["debug"]:
         rendered[f"front/{DEBUG}"] = templating.render(paths.templates, "front/debug.conf.j2", **front)
         rendered["registry/environment"] = f"REGISTRY_HTTP_DEBUG_ADDR={front['debug_of_slot']}\n".encode()
@@ -109,6 +109,21 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""
     return Generation(parts, slot, rendered)
+
+
+def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict[str, bytes]:
+    """The files that every front has; registry.conf for each kind of server block that includes it."""
+
+    def render(name: str, **more: object) -> bytes:
+        return templating.render(paths.templates, f"front/{name}.j2", **front, **more)
+
+    def locations(variant: Variant) -> bytes:
+        return render("registry.conf", added=variant.headers, named=variant.named, taken=variant.taken)
+
+    own = ("main.conf", "http.conf", "client.conf", "unauthorized.json", "healthy.txt")
+    found = {f"front/secure-registry/{name}": render(name) for name in own}
+    found |= {f"front/{variants.name(number)}": locations(one) for number, one in enumerate(nginx.variants)}
+    return found | {"front/secure-registry/inside.conf": locations(Variant())}
 
 
 def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:

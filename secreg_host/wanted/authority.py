@@ -111,14 +111,17 @@ def due(disk: Snapshot, now: datetime) -> bool:
     return (names_differ or now >= renewal) and ours.is_pair(disk)
 
 
-def outgrown(disk: Snapshot) -> bool:
-    """Whether the host's CA may not sign what openssl.cnf names, and is as this program wrote it on this host. Raises
-    BadInput when openssl.cnf is bad."""
+def outgrown(disk: Snapshot, settings: Settings) -> bool:
+    """Whether the host's CA may not sign what openssl.cnf or CA_DOMAIN names, and is as this program wrote it on this
+    host, for a certificate that nobody brought. Raises BadInput when openssl.cnf is bad."""
     paths, ca = disk.paths, ours.authority(disk).pair
     if ca is None or not disk.ledger.untouched(paths.ca_crt, disk.content(paths.ca_crt)):
         return False
+    if (crt := disk.content(paths.crt)) is not None and not ours.is_our_certificate(disk, crt):
+        return False
     request = opensslcnf.parse(disk.read(paths.openssl_cnf, reading.SETTINGS) or b"", str(paths.openssl_cnf))
-    return bool(limits.outside(chains.read(ca.crt, "")[0], request.dns_names, request.addresses))
+    names = (*request.dns_names, *settings.ca_domains)
+    return bool(limits.outside(chains.read(ca.crt, "")[0], names, request.addresses))
 
 
 def check(disk: Snapshot, order: Order) -> None:

@@ -124,7 +124,7 @@ def _certificate(
     paths, now = disk.paths, datetime.now(UTC)
     written = authority.restore_ca(disk) if create else []
     missing = not any(map(reading.is_there, (paths.crt, paths.key)))
-    if (create and missing) or authority.due(disk, now):
-        order = authority.Order(new_ca=fresh and authority.outgrown(disk))
-        written += authority.issue(disk, settings, facts, now, order).written
+    outgrown = fresh and authority.outgrown(disk, settings)
+    if (create and (missing or outgrown)) or authority.due(disk, now):
+        written += authority.issue(disk, settings, facts, now, authority.Order(new_ca=outgrown)).written
     return written

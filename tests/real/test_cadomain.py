@@ -37,7 +37,23 @@ def verdict(instance: Instance, folder: Path, name: str) -> str:
 
 def test_the_ca_is_for_the_hosts_names_and_wider_by_choice(instance: Instance, tmp_path: Path) -> None:
     """An existing CA stays as it is until it is asked for another, and status and gencert name the line meanwhile."""
-    instance.start(SERVER_NAME=NAME)
+    instance.start(SERVER_NAME=NAME, O="C# Corp")
+    subject = subprocess.run(
+        [
+            "openssl",
+            "x509",
+            "-noout",
+            "-subject",
+            "-nameopt",
+            "RFC2253",
+            "-in",
+            str(instance.etc / "docker-registry.crt"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert ",O=C# Corp," in subject, "seen: O=C"
     conf = instance.etc / "secure-registry.conf"
     for name in (NAME, f"a.{NAME}", f"*.{NAME}", "localhost"):
         assert verdict(instance, tmp_path, name) == "", name

@@ -16,12 +16,14 @@ from secreg_host.formats.listening import Listen
 from secreg_host.formats.nginxsyntax import Directive
 from secreg_host.formats.serverblocks import Door
 from secreg_host.host import host as hosts
-from secreg_host.wanted import bypass, passing, plainhttp
+from secreg_host.wanted import bypass, passing, plainhttp, variants
 from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
+from secreg_host.wanted.variants import Variant
 
 CONF = "front/nginx.conf"
+EMPTY: Mapping[str, Any] = {"headers": (), "taken": ()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class NginxPart(FilePart):
     generation -> the file of /etc that it was; own_pair: whether it serves with the pair of /etc; closed: whether it
     may keep this host itself out (client certificates, allow, deny, an `if`); called: by which names the registry
     answers where another server block has the same address; outside: files elsewhere that nginx reads -> their digests;
-    watched: what is a change besides, there or not, and patterns.
+    watched: what is a change besides, there or not, and patterns; variants: what stands for registry.conf.
     """
 
     NAME = "nginx"
@@ -47,6 +49,7 @@ class NginxPart(FilePart):
     called: tuple[Door, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
     watched: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = (Variant(),)
 
     @property
     def conf(self) -> str:
@@ -73,6 +76,10 @@ class NginxPart(FilePart):
             called=tuple(Door(Listen(**one["listen"]), one["name"]) for one in facts.get("called", ())),
             outside=facts["outside"],
             watched=tuple(facts.get("watched", ())),
+            variants=tuple(
+                Variant(tuple(map(tuple, one["headers"])), tuple(one["taken"]))
+                for one in facts.get("variants", [EMPTY])
+            ),
         )
 
     @classmethod
@@ -113,10 +120,12 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
     places = [paths.run, paths.views, paths.lib, *images]
     rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
     found = nginxconf.bundle(paths.nginx_conf, required(disk, paths.nginx_conf, reading.NGINX), read_it, rules)
-    blocks = serverblocks.blocks(paths.etc, read_it)
+    lines = serverblocks.walked(paths.etc, read_it)
+    blocks = serverblocks.of(lines)
+    staged, kinds, unsaid = variants.applied(found.files, found.origin, tuple(variants.each(lines)))
     listens, answering = serverblocks.listens(blocks), serverblocks.answering(blocks)
     part = NginxPart(
-        files={f"front/{name}": data for name, data in found.files.items()},
+        files={f"front/{name}": data for name, data in staged.items()},
         sources=tuple(map(str, found.sources)),
         doors=tuple(serverblocks.doors(blocks)),
         answering=answering or tuple(listen for listen in listens if listen.tls),
@@ -127,8 +136,9 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         called=serverblocks.called(blocks),
         outside={str(path): marks.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
         watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),
+        variants=kinds,
     )
-    return Reading(part, warnings=plainhttp.warnings(found.servers))
+    return Reading(part, warnings=(*plainhttp.warnings(found.servers), *unsaid))
 
 
 def included(disk: Snapshot, path: Path) -> bytes | None:
