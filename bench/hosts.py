@@ -18,8 +18,11 @@ from tests.real.program import OLD
 
 RUNS = 5
 SETUP, START, AGAIN = "setup, new host", "systemctl start to first docker login", "setup, again"
-RELOAD = "reload, nothing changed"
-WANTED = {SETUP: 1.0, START: 2.0, AGAIN: 0.4}
+RELOAD, STATUS = "reload, nothing changed", "status"
+STATUSES = 5
+"""How often it is asked on each host."""
+
+WANTED = {SETUP: 1.0, START: 2.0, AGAIN: 0.4, STATUS: 0.3}
 """Seconds that each may take."""
 
 REMOVED = 1.0
@@ -60,7 +63,10 @@ def steps(golden: Machine, runs: int) -> dict[str, list[float]]:
             note(AGAIN, lambda: machine.run("secure-registry", "setup"))
         with Machine.boot(golden, "bench") as machine:
             note(START, lambda: first_login(machine))
+            for _ in range(STATUSES):
+                note(STATUS, lambda: machine.run("secure-registry", "status"))
             machine.run("systemctl", "stop", "secure-registry-watchdog")  # it would be quicker than we are
+            machine.run("systemctl", "mask", "secure-registry-watchdog")
             before = processes(machine)
             note(RELOAD, lambda: machine.run("secure-registry", "reload"))
             found.setdefault(RESTARTED, []).append(len(before - processes(machine)))

@@ -66,6 +66,8 @@ def verdicts(results: Results) -> str:
                 rows.append([measure.title, verdict.wanted, verdict.reached, _yes(met=verdict.met)])
     for release, found in releases(results):
         for step, limit in hosts.WANTED.items():
+            if step not in found["steps"]:
+                continue
             value = statistics.median(found["steps"][step])
             rows.append([f"{step} ({release})", f"≤ {limit:g} s", f"{value:.2f} s", _yes(met=value <= limit)])
         restarted = max(found["steps"][hosts.RESTARTED])
@@ -86,7 +88,7 @@ def verdicts(results: Results) -> str:
             worst = max(removed, key=lambda name: removed[name] or float("inf"))
             row = [f"a removed user is out, {len(removed)} obstacles ({release})", f"≤ {hosts.REMOVED:g} s"]
             met = (removed[worst] or 9) <= hosts.REMOVED
-        rows.append([*row, f"{figure(removed[worst])} s ({worst})", _yes(met=met)])
+            rows.append([*row, f"{figure(removed[worst])} s ({worst})", _yes(met=met)])
         memory, floor = found["watchdog"]["resident"], found["watchdog"]["floor"]
         limit = floor + OVER_FLOOR
         row = [f"watchdog resident ({release})", f"≤ {limit:.1f} MB ({floor:.1f} + {OVER_FLOOR:g})", f"{memory:.1f} MB"]

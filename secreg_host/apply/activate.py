@@ -281,6 +281,6 @@ def reaches(host: Host, generation: Generation) -> bool:
 
 def stop_all(stage: Stage) -> None:
     """Stop every process, the front first."""
-    for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS)):
+    for name in processes.NAMES:
         if stage.services.running(name):
             stage.services.stop(name)

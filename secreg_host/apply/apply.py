@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from secreg_host.apply import activate, backend, choice, clientproof, faults, interim, store, upgrades
+from secreg_host.apply import activate, backend, choice, clientproof, faults, interim, store, storeproof, upgrades
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
@@ -29,8 +29,8 @@ from secreg_host.watchdog import retries
 
 log = logging.getLogger(__name__)
 
-BACK_SECONDS = 2.0
-"""How long a front that was killed is waited for, before it is asked for images."""
+BACK_SECONDS = 10.0
+"""How long a front that was killed is waited for, when it is asked for images."""
 
 Follow = Callable[[Generation, Callable[[], None]], tuple[Finding, ...]]
 """Lets the clients of this host follow what serves, and calls its second argument while it waits; what is wrong."""
@@ -157,26 +157,28 @@ def _store_findings(stage: Stage, generation: Generation, found: tuple[Finding, 
     it keeps nothing from serving. One that was just killed is on its way back, and so is a front."""
     if any(finding.kind == "away" for finding in found):
         return ()
-    if not _stored(stage, generation):
+    wrong, _ = _stored(stage, generation)
+    if not wrong:
         return ()
     if away := activate.bring_up_registry(stage, generation, proven=True):
         return findings("away", RegistryPart.NAME, away)
     for _ in waiting.looks(BACK_SECONDS, meanwhile=stage.meanwhile):
-        serves = activate.serves(stage.host, generation)
-        wrong = _stored(stage, generation)
-        if serves or not wrong:
+        wrong, reached = _stored(stage, generation)
+        if reached or not wrong:
             break
     return wrong
 
 
-def _stored(stage: Stage, generation: Generation) -> tuple[Finding, ...]:
+def _stored(stage: Stage, generation: Generation) -> tuple[tuple[Finding, ...], bool]:
+    """What is wrong with the registry of `generation`, and whether it is the registry that said so."""
     part, name = generation.parts[RegistryPart], f"registry@{generation.slot}"
-    if wrong := clientproof.beside(lambda: clientproof.writes(stage.host, generation), stage.meanwhile):
+    wrong = clientproof.beside(lambda: clientproof.writes(stage.host, generation), stage.meanwhile)
+    if wrong:
         problem = faults.of_storage(generation, wrong, stage.services.last_words(name))
-        return findings("unproven", part.NAME, [problem])
-    if wrong := clientproof.beside(lambda: clientproof.reads(stage.host, generation), stage.meanwhile):
-        return findings("unproven", part.NAME, [Problem(part.place, wrong, backend.OURS)])
-    return ()
+    else:
+        wrong = clientproof.beside(lambda: clientproof.reads(stage.host, generation), stage.meanwhile)
+        problem = Problem(part.place, wrong, backend.OURS)
+    return findings("unproven", part.NAME, [problem] if wrong else []), not isinstance(wrong, storeproof.Unreached)
 
 
 def _certificate_findings(host: Host, generation: Generation) -> tuple[Finding, ...]:

@@ -202,7 +202,13 @@ def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ..
     if generation.slot == assemble.NO_SLOT or images is None:
         return ()
     ask = storeproof.behind(processes.socket_of(stage.host, generation.slot))
-    wrong = clientproof.beside(lambda: storeproof.wrong(stage.host, images, ask), stage.meanwhile)
+
+    def stored() -> str:
+        return clientproof.beside(lambda: storeproof.wrong(stage.host, images, ask), stage.meanwhile)
+
+    wrong = stored()
+    if isinstance(wrong, storeproof.Unreached) and not activate.bring_up_registry(stage, generation):
+        wrong = stored()  # it was killed just then
     if not wrong:
         return ()
     said = stage.services.last_words(name)

@@ -29,7 +29,8 @@ from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import processes
 from secreg_host.host.host import Host
-from secreg_host.pki import verified
+from secreg_host.pki import handshake
+from secreg_host.pki.handshake import Rule
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -100,16 +101,17 @@ def beside(ask: Callable[[], str], meanwhile: Callable[[], object]) -> str:
 def reads(host: Host, generation: Generation, connect: Connect = connect_tcp) -> str:
     """What is wrong with reading: the registry behind the front must answer /v2/, and its catalogue.
 
-    `Late` when no answer comes in time. Where nobody can log in, the registry itself is asked.
+    `Late` when no answer comes in time, `storeproof.Unreached` when it is not the registry that answers. Where nobody
+    can log in, the registry itself is asked.
     """
 
     def look(ask: storeproof.Ask) -> str:
         known = (200, 401) if generation.parts[RegistryPart].auth else (200,)
         answer = ask(Request("/v2/"))
         if answer.status not in known:
-            return f"the registry does not answer: /v2/ is answered by HTTP {answer.status}"
+            return storeproof.failed("the registry does not answer: /v2/", answer)
         listed = ask(Request(CATALOG))
-        return f"the registry can't list its images: HTTP {listed.status}" if listed.status >= 500 else ""
+        return storeproof.failed("a list of its images", listed) if listed.status >= 500 else ""
 
     def asked(password: str) -> str:
         try:
@@ -118,7 +120,7 @@ def reads(host: Host, generation: Generation, connect: Connect = connect_tcp) ->
         except TimeoutError:
             return Late(f"the registry does not answer within {SECONDS:.0f} s")
         except UNREACHED as error:
-            return f"the registry does not answer: {error}"
+            return storeproof.Unreached(f"the registry does not answer: {error}")
 
     wrong = _as_probe(host, asked)
     if isinstance(wrong, Nobody):
@@ -135,7 +137,10 @@ def can_write(generation: Generation) -> bool:
 
 def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -> str:
     """What is wrong with storing: bytes are written, read back and removed by the registry, in a repository that nobody
-    else has. "" also where that can't be told: the store is not ours, or nothing may be written to it."""
+    else has. "" also where that can't be told: the store is not ours, or nothing may be written to it.
+
+    `storeproof.Unreached` when it is not the registry that answers.
+    """
     images = generation.parts[RegistryPart].storage
     if images is None or not can_write(generation):
         return ""
@@ -145,7 +150,7 @@ def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -
             with contextlib.ExitStack() as links:
                 return storeproof.wrong(host, images, _way(host, generation, connect, password, links))
         except UNREACHED as error:
-            return f"the registry does not answer: {error}"
+            return storeproof.Unreached(f"the registry does not answer: {error}")
 
     wrong = _as_probe(host, asked)
     if isinstance(wrong, Nobody):
@@ -155,12 +160,12 @@ def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -
 
 def trusted(host: Host, generation: Generation) -> str:
     """What a client finds wrong with the certificate that is served, for each of the configured names; "": one of them
-    is right. A client has the CA that /ca.crt serves, or else those of this host's system: where neither knows the
-    issuer, only names and dates are judged."""
+    is right. A client has the CA that /ca.crt serves, and those of this host's system: where neither knows the issuer,
+    only names and dates are judged."""
     ca, listen = generation.parts[CertificatePart].ca, rehearsal.expectations(host, generation)[0].listen
     said = ""
     for name in generation.settings.server_names:
-        wrong = verified.wrong(name, lambda: opened(listen), (ca,) if ca else ())
+        wrong = handshake.wrong(name, lambda: opened(listen), Rule(cas=(ca,) if ca else ()))
         log.debug("TLS verified for %s: %s", name, wrong or "as a client does")
         if not wrong:
             return ""

@@ -12,6 +12,9 @@ from secreg_host.base.paths import Paths
 from secreg_host.generation.generations import Generation
 from secreg_host.wanted.provision import Provisioned
 
+TOLD = 5
+"""Findings of one kind and part that hooks are told one by one."""
+
 LATEST = 1 << 33
 """Seconds since the epoch (in the year 2242) that a record may speak of."""
 
@@ -98,12 +101,22 @@ class Report:
 
     @property
     def told(self) -> tuple[tuple[str, dict[str, str]], ...]:
-        """What is new, for hooks: events and facts."""
-        found = [(finding.kind, finding.facts) for finding in self.fresh]
-        found += [("resolved", finding.facts) for finding in self.gone]
+        """What is new, for hooks, each of which is a process: events and facts; of many alike the first ones."""
+        events = [(finding.kind, finding) for finding in self.fresh] + [("resolved", one) for one in self.gone]
+        alike: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for event, finding in events:
+            alike.setdefault((event, finding.part), []).append(finding.facts)
+        found = [(event, facts) for (event, _), group in alike.items() for facts in _first(group)]
         if self.changed and self.generation:
             found.append(("applied", {"generation": self.generation}))
         return tuple(found)
+
+
+def _first(group: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The first facts of `group`, and how many there are more."""
+    more = len(group) - TOLD
+    rest = {"reason": f"{more} more like these", "remedy": "see them: secure-registry status"}
+    return [*group[:TOLD], *([group[TOLD] | rest] if more > 0 else ())]
 
 
 def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:

@@ -16,11 +16,12 @@ from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, marks
 from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.generation import njs
+from secreg_host.generation import generations, njs
 from secreg_host.generation.generations import Generation
+from secreg_host.host import dockerfiles
 from secreg_host.host.host import Host
 from secreg_host.services import units
-from secreg_host.wanted import adoption, exposure, programs, provision, sources
+from secreg_host.wanted import adoption, authority, exposure, programs, provision, sources
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -100,6 +101,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         add(SettingsPart, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
         provisioned = _provisioned(host, disk, wish, settings, parts).after(provisioned)
+        found.extend(findings("warning", SettingsPart.NAME, authority.differs(disk, parts[SettingsPart].settings)))
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(SettingsPart, Reading(parts[SettingsPart], told))
@@ -120,8 +122,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     found_marks = sources.marks(host.paths, watched, there)
     same = there == own and all(found_marks[name] == begun[name] for name in begun)
     nginx = parts[NginxPart]
-    if nginx != known.get(NginxPart):
-        same = same and nginx.outside_now() == nginx.outside
+    same = same and (nginx == known.get(NginxPart) or nginx.outside_now() == nginx.outside)
     users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
     fingerprint = sources.fingerprint_of(found_marks) if same else ""
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users, min(again, default=0.0))
@@ -152,18 +153,24 @@ def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | No
     """What is missing is made; without `settings` that can be read, what is there is kept up by those of `parts`."""
     if settings is None:
         return provision.renew(host, disk, parts[SettingsPart].settings)
-    return provision.provision(host, disk, settings, wish.environment, create=wish.create, restore=wish.restore)
+    fresh = generations.proven_name(host) is None
+    return provision.provision(
+        host, disk, settings, wish.environment, create=wish.create, restore=wish.restore, fresh=fresh
+    )
 
 
 def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     """What is a change besides the directory: files that nginx reads, there or not, and patterns; the programs, also
-    those of `known`, which serve; where images are, if the watchdog gets there: something else may be mounted."""
+    those of `known`, which serve; where images are, if the watchdog gets there: something else may be mounted; and how
+    dockerd is started, where something of it is ours."""
     registry = parts[RegistryPart]
     root = registry.root
     images = [root] if root and (not host.by_systemd or sources.open_to_watchdog(Path(root))) else []
     settings = {some[SettingsPart].settings for some in (parts, known) if len(some)}
     run = sorted({program for one in settings for program in upgrades.programs(host, one)})
-    return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *images)
+    told = host.by_systemd and parts[SettingsPart].settings.docker_trust == "insecure"
+    docker = map(str, filter(sources.open_to_watchdog, dockerfiles.watched(host.paths))) if told else ()
+    return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *images, *docker)
 
 
 def _settings(

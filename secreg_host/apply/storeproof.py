@@ -39,6 +39,16 @@ stays: a registry that just lists what is removed from under it answers 500 to w
 Ask = Callable[[Request], Answer]
 
 
+class Unreached(str):
+    """What is wrong, when it is not the registry that said so: what is before it may be why, or it was just killed."""
+
+
+def failed(what: str, answer: Answer) -> str:
+    """What is wrong with `what`, which was asked of a registry: its status; `Unreached` if another one answered."""
+    said = f"{what} is answered by HTTP {answer.status}"
+    return said if answer.registry else Unreached(said)
+
+
 def wrong(host: Host, images: str, ask: Ask) -> str:
     """What fails, of the registry that answers `ask` and stores in the directory `images`; "": nothing, or it takes no
     uploads anyway (read-only, a proxy, with passwords of its own), so that this can't be told."""
@@ -67,22 +77,22 @@ def _tried(ask: Ask) -> tuple[bool, str]:
         answer = ask(Request(f"/v2/{REPOSITORY}/blobs/uploads/", "POST"))
         begun = answer.status == http.client.ACCEPTED
         if not begun:
-            return False, f"an upload is answered by HTTP {answer.status}" if answer.status >= 500 else ""
+            return False, failed("an upload", answer) if answer.status >= 500 else ""
         place, blob = urlsplit(answer.location), f"/v2/{REPOSITORY}/blobs/sha256:{DIGEST}"
         stored = ask(Request(f"{place.path}?{place.query}&digest=sha256:{DIGEST}", "PUT", body=CONTENT))
         if stored.status != http.client.CREATED:
-            return True, f"storing what was uploaded is answered by HTTP {stored.status}"
+            return True, failed("storing what was uploaded", stored)
         found = ask(Request(blob))
         if found.status != http.client.OK:
-            return True, f"what was stored is answered by HTTP {found.status}"
+            return True, failed("what was stored", found)
         if found.body != CONTENT:
             return True, "what was stored comes back as something else"
         removed = ask(Request(blob, "DELETE"))
-        return True, f"removing what was stored is answered by HTTP {removed.status}" if removed.status >= 500 else ""
+        return True, failed("removing what was stored", removed) if removed.status >= 500 else ""
     except TimeoutError:
         return begun, f"an upload is not answered within {SECONDS:.0f} s"
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return begun, f"an upload is not answered: {error}"
+        return begun, Unreached(f"an upload is not answered: {error}")
 
 
 @contextlib.contextmanager

@@ -51,8 +51,9 @@ def packed(data: bytes) -> IPAddress:
 
 
 def network(given: str | IPAddress) -> IPNetwork:
-    """The network that `given` is, such as `10.0.0.0/8`; of an address the one of nothing else. Raises ValueError."""
-    return ipaddress.ip_network(given)
+    """The network that `given` is, or is in, such as `10.0.0.0/8`; of an address the one of nothing else. Raises
+    ValueError."""
+    return ipaddress.ip_network(given, strict=False)
 
 
 def port(digits: str) -> int | None:

@@ -13,8 +13,8 @@ TEMPLATES = SHARE / "templates"
 COMPILED = Path("/var/lib/secure-registry/state/templates")
 """Where compiled templates are kept, if the package was installed, which makes the directory (tmpfiles.d)."""
 
-OS_RELEASE = Path("/etc/os-release")
-"""Which distribution this is (os-release(5))."""
+OS_RELEASE, PUBLIC_SUFFIXES = Path("/etc/os-release"), Path("/usr/share/publicsuffix/public_suffix_list.dat")
+"""Which distribution this is (os-release(5)); domains that are nobody's own (Debian's package publicsuffix)."""
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 """What ProtectHome= is about (systemd.exec(5))."""

@@ -33,7 +33,7 @@ SIGNATURES = {
 """The manager's methods that are used, and the types of their arguments (D-Bus specification, type system)."""
 OF_UNITS = (
     *("ActiveState", "SubState", "LoadState", "NeedDaemonReload", "InvocationID"),
-    *("ActiveEnterTimestamp", "InactiveExitTimestamp", "UnitFileState"),
+    *("ActiveEnterTimestamp", "InactiveExitTimestamp", "UnitFileState", "Wants"),
 )
 """Properties that any unit has; the others that are asked for are those of services."""
 
@@ -128,7 +128,8 @@ class Systemd:
 
     def state(self, name: str) -> UnitState:
         """What unit `name`, a service, is doing. Raises SecregError."""
-        found = self.properties(name, *OF_UNITS, "MainPID", "Result", "StatusText")
+        wanted = ("ActiveState", "SubState", "MainPID", "ActiveEnterTimestamp", "Result", "StatusText")
+        found = self.properties(name, *wanted)
         return UnitState(
             found["ActiveState"],
             found["SubState"],

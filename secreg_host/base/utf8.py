@@ -41,6 +41,8 @@ def exact(data: bytes, where: str, hint: str = HINT) -> str:
 def is_utf16(data: bytes) -> bool:
     """Whether `data` is UTF-16: it begins with a byte order mark of that (RFC 2781) and has ASCII characters, which are
     two bytes each, one of them NUL; or has nothing else."""
+    if b"\0" not in data:
+        return data in MARKS_16
     pairs = (data[::2], data[1::2]) if len(data) % 2 == 0 else (b"", b"")
     doubled = any(all(one) and other and not any(other) for one, other in (pairs, pairs[::-1]))
     return doubled or (data.startswith(MARKS_16) and (b"\0" in data or data in MARKS_16))

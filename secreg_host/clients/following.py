@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from secreg_host.apply.report import Finding
-from secreg_host.base import bugs, records
+from secreg_host.base import bugs
 from secreg_host.base.errors import Later, Problem
 from secreg_host.clients import trust
 from secreg_host.clients.docker.dockerd import Manager, Patience
+from secreg_host.clients.kept import PART
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
-
-PART = "trust"
 
 
 def follow(host: Host, manager: Manager, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
@@ -29,12 +28,3 @@ def follow(host: Host, manager: Manager, generation: Generation, meanwhile: Call
 def _finding(problem: Problem) -> Finding:
     kind = "pending" if isinstance(problem, Later) else "warning"
     return Finding(kind, PART, Problem(problem.where, problem.what, problem.hint))  # as it is when it was kept
-
-
-def told(host: Host) -> tuple[str, ...]:
-    """The clients of `host` in whose files something of ours stands, by name."""
-    record = records.peek(host.paths.trust, trust.RECORD)
-    found = [client for client, kept in record.get("files", {}).items() if kept]
-    docker = [trust.DOCKER] if record.get(trust.DOCKER, {}).get("mine") else []
-    k3s = ["k3s"] if record.get("k3s") else []
-    return tuple(sorted({*found, *docker, *k3s}))

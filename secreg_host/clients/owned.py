@@ -11,6 +11,7 @@ from pathlib import Path
 
 from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import Problem
+from secreg_host.clients.kept import Kept
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,14 @@ def follow(
         log.info("wrote %s", path)
     save(made.record)
     return bool(made.write or made.remove), made.problems
+
+
+def client(kept: Kept, name: str, wanted: Mapping[Path, bytes]) -> tuple[bool, tuple[Problem, ...]]:
+    """`follow` for the files of client `name`, by what is `kept` of them."""
+    record = kept.of("files", name)
+    if not wanted and not record:
+        return False, ()
+    return follow(wanted, record, lambda new: kept.save("files", new, name))
 
 
 def _tidy(directory: Path) -> None:

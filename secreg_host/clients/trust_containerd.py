@@ -6,23 +6,22 @@ only when config_path says so.
 
 from __future__ import annotations
 
-import re
-import tomllib
+import json
 from pathlib import Path
-from typing import Any
 
-from secreg_host.base import quoting, reading, utf8
+from secreg_host.base import quoting
 from secreg_host.base.errors import BadInput, Note, Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
+from secreg_host.clients import criconf
+from secreg_host.clients.criconf import Cri
 from secreg_host.clients.served import Served
 
 NAME = "containerd"
 CAPABILITIES = 'capabilities = ["pull", "resolve", "push"]'
 """Said twice in hosts.toml: containerd 2 takes what is about `server`, containerd 1 the table below `host`. That is not
 [host."https://…"], for the parser of 1.6 knows no `]` in the name of a table, so no IPv6 address."""
-PLUGINS = ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri")
-"""The plugin that holds registry.config_path, in containerd 2 and 1."""
+RESTART = "then: systemctl restart containerd (containers go on)"
 
 
 def found(paths: Paths) -> bool:
@@ -33,8 +32,8 @@ def found(paths: Paths) -> bool:
 def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     """For each spelling of an endpoint hosts.toml, and the CA certificate beside it."""
     wanted: dict[Path, bytes] = {}
-    for word in served.spellings:
-        directory = paths.containerd / "certs.d" / quoting.component(word)
+    every = [(root / quoting.component(word), word) for root in roots(paths) for word in served.spellings]
+    for directory, word in every:
         if insecure:
             trust = "skip_verify = true"
         elif served.ca is not None:
@@ -51,34 +50,52 @@ def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     return wanted
 
 
-def config_paths(data: bytes, where: str) -> tuple[str, ...]:
-    """The directories that CRI searches, from the bytes of config.toml, the file `where`. Raises ValueError when it is
-    not TOML, BadInput when it is no text."""
-    plugins: dict[str, Any] = tomllib.loads(utf8.text(data, where)).get("plugins", {})
-    given = [plugins.get(name, {}).get("registry", {}).get("config_path", "") for name in PLUGINS]
-    return tuple(path for item in given if item for path in str(item).split(":"))
+def roots(paths: Paths) -> tuple[Path, ...]:
+    """The directories with hosts.toml of registries: where nerdctl looks, and that of CRI where it is another one."""
+    usual = paths.containerd / "certs.d"
+    given = [Path(path) for path in criconf.of(config(paths)).config_path if Path(path).is_relative_to(paths.root)]
+    return (usual,) if not given or usual in given else (usual, given[0])
 
 
-def notes(paths: Paths) -> tuple[Problem, ...]:
-    """A warning unless CRI searches certs.d; nerdctl and ctr need no setting."""
-    config, directory = paths.containerd / "config.toml", paths.containerd / "certs.d"
+def place(paths: Paths, word: str) -> Path:
+    """The directory of hosts.toml that counts for the registry that clients call `word`."""
+    places = [root / word for root in reversed(roots(paths))]
+    return next((one for one in places if one.is_dir()), places[-1])
+
+
+def config(paths: Paths) -> Path:
+    """containerd's own settings."""
+    return paths.containerd / "config.toml"
+
+
+def notes(paths: Paths, served: Served) -> tuple[Problem, ...]:
+    """What keeps Kubernetes (CRI) from what stands in certs.d; nerdctl and ctr need no setting."""
     try:
-        given = config_paths(reading.read(config, reading.JSON) or b"", str(config))
+        cri = criconf.read(config(paths))
     except BadInput as error:
         return error.problems
-    except (ValueError, AttributeError, RecursionError) as error:
-        at = re.search(r"\(at [^()]*\)$", str(error))  # the rest may quote
-        return (
-            Problem(
-                str(config),
-                f"can't be read as TOML{f' {at[0]}' if at else ''}",
-                "correct that; what containerd makes of it: containerd config dump",
-            ),
-        )
-    if str(directory) in given:
+    return () if cri.off else of_cri(cri, paths, served)
+
+
+def of_cri(cri: Cri, paths: Paths, served: Served) -> tuple[Problem, ...]:
+    """What is to be known, or is wrong, with the settings `cri` as to what is `served`. Pure."""
+    file, directory = config(paths), paths.containerd / "certs.d"
+    if cri.older and cri.config_path:
+        what = f"registry.mirrors, or tls in registry.configs, beside config_path of {cri.named}: CRI does not start"
+        hint = f"move them to hosts.toml below {cri.config_path[0]}, or take config_path out; {RESTART}"
+        return (Problem(cri.older, what, hint),)
+    if cri.older:
+        missing = [word for word in served.spellings if word not in cri.trusted]
+        if not missing:
+            return ()
+        what = "has registry.mirrors, or tls in registry.configs, so Kubernetes (CRI) does not look into certs.d"
+        table = f"[{cri.table}.configs.{json.dumps(missing[0])}.tls]"
+        ca = quoting.basic_string(directory / quoting.component(missing[0]) / "ca.crt")
+        hint = f"leave config_path out, CRI would not start with both; add {table} ca_file = {ca}; {RESTART}"
+        return (Problem(cri.older, what, hint),)
+    if cri.config_path:
         return ()
-    hint = (
-        f'for Kubernetes: [plugins."{PLUGINS[1]}".registry] config_path = "{directory}" '
-        f'(containerd 2: "{PLUGINS[0]}"), then restart containerd; nerdctl needs nothing, ctr: --hosts-dir {directory}'
-    )
-    return (Note(str(config), "config_path is not set, so Kubernetes (CRI) does not look into certs.d", hint),)
+    table = f'[{cri.table}] config_path = "{directory}"'
+    new = "" if cri.version else f"version = {criconf.NEWEST}, "
+    hint = f"for Kubernetes: {new}{table}; {RESTART}; nerdctl needs nothing, ctr: --hosts-dir {directory}"
+    return (Note(str(file), "config_path is not set, so Kubernetes (CRI) does not look into certs.d", hint),)

@@ -5,16 +5,34 @@ Source: containers-certs.d(5), containers-registries.conf.d(5).
 
 from __future__ import annotations
 
+import contextlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from secreg_host.base import quoting
-from secreg_host.base.errors import Note, Problem
+from secreg_host.base import files, quoting, records, utf8
+from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
+from secreg_host.clients import certsd
 from secreg_host.clients.served import Served
 
 NAME = "podman"
 PROGRAMS = ("podman", "skopeo", "buildah", "crio")
+REGISTRY: dict[Any, records.Shape] = {"prefix": str, "location": str, "insecure": bool, "blocked": bool}
+SHAPE: dict[Any, records.Shape] = {"registry": [REGISTRY], "registries": {str: {"registries": [str]}}}
+"""What is read of registries.conf, in its second version and in its first."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What registries.conf says of a registry; where: the file."""
+
+    where: Path
+    insecure: bool
+    blocked: bool
 
 
 def found(paths: Paths) -> bool:
@@ -29,13 +47,53 @@ def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
         tables = [f"[[registry]]\nlocation = {word}\ninsecure = true\n" for word in words]
         text = "# Written by secure-registry: secure-registry trust remove podman\n" + "\n".join(tables)
         return {paths.containers / "registries.conf.d/50-secure-registry.conf": text.encode()}
-    if served.ca is None:
-        return {}
-    return {paths.containers / "certs.d" / quoting.component(word) / "ca.crt": served.ca for word in served.spellings}
+    return certsd.wants(paths.containers / "certs.d", served)
 
 
-def notes(paths: Paths) -> tuple[Problem, ...]:
-    """A running CRI-O reads its registries when it is told to."""
+def notes(paths: Paths, served: Served) -> tuple[Problem, ...]:
+    """What keeps them from the registry, as others set it; and that a running CRI-O is to be told of a change."""
+    below = paths.containers / "certs.d"
+    found = [*blocked(paths, served), *certsd.faults(certsd.directories(below, served))]
     if find_program("crio"):
-        return (Note("crio", "takes registries.conf.d over when it is reloaded", "systemctl reload crio"),)
-    return ()
+        found.append(Note("crio", "takes registries.conf.d over when it is reloaded", "systemctl reload crio"))
+    return tuple(found)
+
+
+def tables(paths: Paths) -> dict[str, Table]:
+    """What registries.conf and its drop-ins say of registries, by prefix: the last that names one counts. Nothing of a
+    file that Podman does not take either."""
+    drop_ins = sorted((paths.containers / "registries.conf.d").glob("*.conf"))
+    found: dict[str, Table] = {}
+    for path in (paths.containers / "registries.conf", *drop_ins):
+        given = _toml(path)
+        for one in given.get("registry", ()):
+            prefix = str(one.get("prefix") or one.get("location"))
+            found[prefix] = Table(path, bool(one.get("insecure")), bool(one.get("blocked")))
+        first = given.get("registries", {})  # of the first version
+        loose, closed = (set(first.get(kind, {}).get("registries", ())) for kind in ("insecure", "block"))
+        found |= {name: Table(path, name in loose, name in closed) for name in loose | closed}
+    return found
+
+
+def table(tables: Mapping[str, Table], host: str, word: str) -> Table | None:
+    """Which of `tables` counts for the registry on `host` that clients call `word`. A name without a port is one with
+    any (refMatchingPrefix of containers/image)."""
+    whole = [prefix for prefix in tables if word == prefix or word.startswith(f"{prefix}:")]
+    above = [prefix for prefix in tables if prefix[:2] == "*." and host.endswith(prefix[1:])]
+    return tables[max(whole or above, key=len)] if whole or above else None
+
+
+def blocked(paths: Paths, served: Served) -> tuple[Problem, ...]:
+    """That registries.conf keeps Podman from something that is `served`."""
+    known = tables(paths)
+    ends = [(end, word) for end in served.endpoints for word in end.spellings]
+    found = {one.where: word for end, word in reversed(ends) if (one := table(known, end.host, word)) and one.blocked}
+    said, hint = "blocks {}: no image comes from there", "take that out of it"
+    return tuple(Problem(str(where), said.format(word), hint) for where, word in found.items())
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    with contextlib.suppress(ValueError, RecursionError, SecregError):
+        found = tomllib.loads(utf8.text(files.read_or_none(path) or b"", str(path)))
+        return found if records.fits(found, SHAPE) else {}
+    return {}

@@ -42,7 +42,7 @@ def after(paths: Paths) -> None:
             return
 
 
-def notes(paths: Paths) -> tuple[Problem, ...]:
+def notes(paths: Paths, served: Served) -> tuple[Problem, ...]:
     """What the administrator should know once that is done."""
     hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
     return (Note(NAME, "the system trusts the registry's CA for its names", hint),)

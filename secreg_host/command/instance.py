@@ -136,9 +136,19 @@ class ByUnits:
         services = self.services
         if not services.wanted():
             raise SecregError("secure-registry does not run, so there is nothing to reload", "secure-registry start")
-        report = apply.apply(Stage(self.host, services), Wish(doing, {}), self.follow)
+        try:
+            report = apply.apply(Stage(self.host, services), Wish(doing, {}), self.follow)
+        finally:
+            self._complete()
         self.tell(report)
         return report
+
+    def _complete(self) -> None:
+        """Users come first, and nothing of theirs waits for what only looks."""
+        try:
+            self.services.complete()
+        except SecregError as error:
+            log.warning(str(error.problems[0]), extra=journal.entry({}))
 
     def let_users_count(self) -> Counted:
         users = Users(self.host, self.services)
@@ -161,8 +171,7 @@ class ByUnits:
         systemd = Systemd()
         with contextlib.suppress(SecregError):  # it may not be there any more
             systemd.job("StopUnit", units.MAIN)
-        names = [units.unit_of(name) for name in ("nginx", "auth", *(f"registry@{slot}" for slot in processes.SLOTS))]
-        states = systemd.actives(names).items()
+        states = systemd.actives([units.unit_of(name) for name in processes.NAMES]).items()
         for name in (name for name, (active, _) in states if active in ("active", "reloading", "activating")):
             raise SecregError(f"{name} still runs; nothing is removed", f"systemctl stop {name}, then try again")
         only_until_boot = False

@@ -68,6 +68,8 @@ FORMS = {
 }
 """Hashes that nginx accepts, its own and those of crypt(5): name of the scheme, passlib's if it has one -> form."""
 
+FORM = re.compile("|".join(f"(?P<{name}>{form})" for name, form in FORMS.items()))
+
 OF_CRYPT = {"yescrypt", "scrypt", "bcrypt_x", "sha1_crypt", "sun_md5_crypt", "bsdi_crypt", "bigcrypt", "nthash"}
 """Those that crypt(3) is asked about here."""
 
@@ -88,7 +90,8 @@ class User:
 
 def scheme_of(value: str) -> str | None:
     """passlib's name of the scheme of hash `value`; None if nginx could not check a password with it."""
-    return next((name for name, form in FORMS.items() if re.fullmatch(form, value)), None)
+    found = FORM.fullmatch(value)
+    return found.lastgroup if found else None
 
 
 def name_problem(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import os
@@ -13,7 +14,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import distant, distro, names
+from secreg_host.base import distant, distro, names, utf8
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import NET, PROC, SYSTEMD, Paths
 from secreg_host.base.process import Account, find_program
@@ -25,7 +26,14 @@ REGISTRY_NAMES = ("docker-registry", "registry")
 FRONT_USER = "secure-registry-nginx"
 AUTH_USER = "secure-registry-auth"
 REGISTRY_USER = "secure-registry"
-SIOCGIFADDR = 0x8915
+SIOCGIFCONF = 0x8912
+ADDRESSES = 4096
+"""How many addresses of this host are looked at."""
+
+IFCONF, IFREQ = "iP", struct.Struct(f"16s4x4s8x{struct.calcsize('LLHBBB0L') - 16}x")
+"""struct ifconf; struct ifreq, which holds a sockaddr_in, and room for a struct ifmap (netdevice(7)): the interface,
+perhaps with a label (`eth0:1`), and the address."""
+
 NAME_SECONDS = 2.0
 """How long this host's domain is asked for."""
 
@@ -151,17 +159,19 @@ def is_inner(interface: str) -> bool:
 def addresses() -> tuple[str, ...]:
     """This host's own addresses that others can reach: IPv4 first, no loopback, no link-local ones, none of bridges to
     containers."""
-    found = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for _, name in socket.if_nameindex():
-            if is_inner(name):
-                continue
-            try:
-                answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-            except OSError:
-                continue  # an interface without an IPv4 address
-            found.append(names.packed(answer[20:24]))
+    found = _ipv4()
     if has_ipv6():
         lines = [line.split() for line in IF_INET6.read_text().splitlines()]
-        found += [names.packed(bytes.fromhex(address)) for address, *_, name in lines if not is_inner(name)]
-    return tuple(dict.fromkeys(str(item) for item in found if not item.is_loopback and not item.is_link_local))
+        found += [(name, bytes.fromhex(address)) for address, *_, name in lines]
+    own = (names.packed(address) for name, address in found if not is_inner(name))
+    return tuple(dict.fromkeys(str(item) for item in own if not item.is_loopback and not item.is_link_local))
+
+
+def _ipv4() -> list[tuple[str, bytes]]:
+    """Interfaces and each IPv4 address of theirs, those besides the first one, too: netdevice(7), SIOCGIFCONF."""
+    room = array.array("B", bytes(ADDRESSES * IFREQ.size))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        asked = struct.pack(IFCONF, len(room), room.buffer_info()[0])
+        size, _ = struct.unpack(IFCONF, fcntl.ioctl(probe, SIOCGIFCONF, asked))
+    every = IFREQ.iter_unpack(room.tobytes()[:size])
+    return [(utf8.shown(name.rstrip(b"\0")).partition(":")[0], address) for name, address in every]

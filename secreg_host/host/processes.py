@@ -16,6 +16,9 @@ from secreg_host.host.host import Host
 SLOTS = "abcd"
 """Instances of the registry. One serves; while docker-registry.yml changes, the next one takes over."""
 
+NAMES = ("nginx", "auth", *(f"registry@{slot}" for slot in SLOTS))
+"""Every process that there may be, the front first."""
+
 ELF = b"\x7fELF"
 
 DRAIN_SECONDS = 3600

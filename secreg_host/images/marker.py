@@ -36,8 +36,12 @@ class Store:
 
     @property
     def name(self) -> str:
-        """The name of its marker."""
-        return PREFIX + self.id
+        """The name of its marker; "": it has none."""
+        return PREFIX + self.id if self.id and self != ANY else ""
+
+
+ANY = Store("any")
+"""In the place of the store that served: whatever is there may serve, with a registry that is started there."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def _holds_images(place: Path) -> bool:
 def lost(before: Store, here: Here) -> str:
     """Why what is `here` must not serve in the place of the store of `before`; "": it may. That is so when the marker
     is there, and for images that somebody put there; not for those that a disk hides when it is mounted upon them."""
-    if not before.id or before.id in here.ids:
+    if not before.name or before.id in here.ids:
         return ""
     if Path(here.base) in Path(before.base).parents:
         return f"nothing is mounted at {before.base}, where the images were"
@@ -101,6 +105,7 @@ def lost(before: Store, here: Here) -> str:
 def settle(host: Host, place: str, before: Store, here: Here, *, write: bool) -> Store:
     """The store in `place`, which may serve: with the marker that it has, or is given now, if we may `write`; best
     effort. One that was copied to another file system gets another one: the copy that the mount hides is not meant."""
+    before = before if before.name else Store()
     same = before.base in ("", here.base)
     known = before.id if before.id in here.ids else next(iter(here.ids), "")
     if known and (same or known != before.id):

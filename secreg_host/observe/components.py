@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from secreg_host.apply import backend, clientproof, probe, rehearsal
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
-from secreg_host.clients import following
+from secreg_host.clients import kept
 from secreg_host.formats.listening import Listen
 from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
@@ -137,9 +137,9 @@ def users(scene: Scene) -> State:
 
 def clients(scene: Scene) -> State:
     """Which clients on this host were told to trust the registry."""
-    told = following.told(scene.host)
+    told = kept.told(scene.host)
     said = f"told to trust it: {', '.join(told)}" if told else "none was told to trust it"
-    wrong = [one.problem for one in scene.report.warnings if one.part == following.PART]
+    wrong = [one.problem for one in scene.report.warnings if one.part == kept.PART]
     if wrong:
         return state.warning(Component.CLIENTS, said, "secure-registry trust check", told=list(told))
     return state.ok(Component.CLIENTS, said, told=list(told))

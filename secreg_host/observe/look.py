@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from secreg_host.observe.proof import NONE, Proof
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.pki import ours
 from secreg_host.services import units
-from secreg_host.wanted import defaults
+from secreg_host.wanted import authority, defaults
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -186,7 +187,7 @@ def _with_own_looks(host: Host, report: Report, settings: Settings | None) -> Re
         crt = disk.content(host.paths.crt) or b""
         told = [*ours.warnings(disk, crt)]
         if settings is not None and (known := defaults.recorded(host)) and ours.is_our_certificate(disk, crt):
-            told += defaults.moved(host.paths.conf, settings, known)
+            told += defaults.moved(host.paths.conf, settings, known, functools.partial(authority.outside, disk))
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
         return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, told)))
     return report

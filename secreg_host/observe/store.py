@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from secreg_host.apply import store as stores
 from secreg_host.base import distant, masking
@@ -38,9 +39,9 @@ def store(scene: Scene) -> State:
         return state.down(Component.STORE, f"{shown} is not there", hint, path=shown)
     if lost := stores.away(scene.generation):
         return state.down(Component.STORE, lost[0].what, lost[0].hint, path=shown)
-    mount, free, size, inodes, read_only = found
-    facts = {"path": shown, "mount": mount, "free": free, "size": size}
-    said = f"{shown} on {mount}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
+    mount, device, free, size, inodes, read_only = found
+    facts = {"path": shown, "mount": mount, "device": device, "free": free, "size": size}
+    said = f"{shown} on {mount}{f' ({device})' if device else ''}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
     if part.readonly:
         return state.ok(Component.STORE, f"{said}, only read (docker-registry.yml)", **facts)
     if read_only:
@@ -57,15 +58,29 @@ def store(scene: Scene) -> State:
     return state.ok(Component.STORE, said, **facts)
 
 
-def _measure(root: str) -> tuple[str, int, int, int, bool] | None:
-    """The mount point of `root`, bytes free and in all, inodes free (-1: the file system counts none), and whether it
-    is mounted read-only; None: there is nothing at `root` (statvfs(3))."""
+class Room(NamedTuple):
+    """A directory's mount point, what is mounted there (such as /dev/sdb1; "" where that can't be told), bytes free and
+    in all, inodes free (-1: the file system counts none), and whether it is mounted read-only."""
+
+    mount: str
+    device: str
+    free: int
+    size: int
+    inodes: int
+    read_only: bool
+
+
+def _measure(root: str) -> Room | None:
+    """The room at `root`; None: there is nothing (statvfs(3))."""
     try:
         found = os.statvfs(root)
     except FileNotFoundError:
         return None
     place = Path(os.path.realpath(root))
-    mount = next(str(one) for one in (place, *place.parents) if os.path.ismount(one) or one == Path("/"))
+    point = next(str(one) for one in (place, *place.parents) if os.path.ismount(one) or one == Path("/"))
+    mount = distant.mount_at(place)
     inodes = found.f_favail if found.f_files else -1
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    return mount, free, size, inodes, bool(found.f_flag & os.ST_RDONLY)
+    return Room(
+        point, masking.urls(mount.device) if mount else "", free, size, inodes, bool(found.f_flag & os.ST_RDONLY)
+    )

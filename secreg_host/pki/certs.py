@@ -81,14 +81,20 @@ def _usage(names: Iterable[str]) -> x509.KeyUsage:
 
 
 def make_ca(
-    names: Sequence[str], addresses: Sequence[IPAddress], now: datetime, organization: str, host: str
+    names: Sequence[str],
+    addresses: Sequence[IPAddress],
+    now: datetime,
+    organization: str,
+    host: str,
+    domains: Sequence[str] = (),
 ) -> KeyPair:
-    """A CA of ten years that may sign `names`, their subdomains, localhost, `addresses` and private addresses only.
+    """A CA of ten years that may sign `names` and `domains`, what is below them, localhost, `addresses` and private
+    addresses only.
 
     The limits are critical name constraints (RFC 5280, 4.2.1.10): a stolen CA key is of no use for other names.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    allowed = dict.fromkeys([*(name.removeprefix("*.") for name in names), "localhost"])
+    allowed = dict.fromkeys([*(name.removeprefix("*.") for name in names), *domains, "localhost"])
     networks = dict.fromkeys(map(network, (*PRIVATE_NETWORKS, *addresses)))
     permitted = [*(x509.DNSName(name) for name in allowed), *(x509.IPAddress(one) for one in networks)]
     subject = x509.Name(

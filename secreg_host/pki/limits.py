@@ -34,6 +34,14 @@ def outside(ca: Cert, names: Iterable[str], addresses: Iterable[IPAddress]) -> t
     )
 
 
+def beyond(ca: Cert, names: Iterable[str]) -> tuple[str, ...]:
+    """The domains that `ca` may sign all of, by name, though of `names` there is none but some below them."""
+    limits = ca.extension(x509.NameConstraints)
+    permitted = _domains(limits.permitted_subtrees or ()) if limits is not None else ()
+    wanted = [name.lower().removeprefix("*.") for name in names]
+    return tuple(one for one in permitted if one not in wanted and any(_within(name, one) for name in wanted))
+
+
 def faults(ca: Cert, below: int) -> Iterator[str]:
     """Why `ca`, with so many CAs `below` it, can't have signed a server's certificate, for Go and for OpenSSL. A
     root of version 1, which says nothing of itself, can."""

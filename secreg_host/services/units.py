@@ -34,6 +34,12 @@ def unit_of(name: str) -> str:
     return f"secure-registry-{name}.service"
 
 
+def companions(wanted: Iterable[str]) -> list[str]:
+    """Of the units that the main one wants, ours that are no process: they watch, look at what runs, renew in time."""
+    names = {unit_of(name) for name in processes.NAMES}
+    return [unit for unit in wanted if unit.startswith("secure-registry-") and unit not in names]
+
+
 def render(host: Host, parts: Parts) -> dict[Path, bytes]:
     """Unit files by path, for the settings and the storage directory of `parts`. Pure but for finding programs."""
     settings = parts[SettingsPart].settings
@@ -75,7 +81,7 @@ def _service(host: Host, name: str, one: processes.Process, registry: RegistryPa
         environment=[_words([f"{name}={value}"]) for name, value in one.environment.items()],
         storage=storage,
         places=registry.places,
-        marker=f"{storage}/{registry.store.name}" if storage and registry.store.id else None,
+        marker=f"{storage}/{registry.store.name}" if storage and registry.store.name else None,
         at_home=name == "registry@" and imagesplace.at_home(storage),
         drain_seconds=processes.DRAIN_SECONDS,
         memory=host.paths.front_run / authcache.RUN_DIRECTORY,

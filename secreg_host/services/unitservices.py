@@ -100,6 +100,17 @@ class UnitServices:
         """Not only while nginx runs: an apply that was killed, or anybody, may have left it stopped."""
         return self.systemd.active(units.MAIN)[0] in ("active", "reloading") or self.running("nginx")
 
+    def complete(self) -> None:
+        """While the main unit is up, start what it wants beside the processes (it watches, or looks) and does not run:
+        it was stopped, or came with a newer version. What is masked, or about to end, stays. Raises SecregError."""
+        companions = units.companions(self.systemd.properties(units.MAIN, "Wants")["Wants"])
+        states = self.systemd.actives([units.MAIN, *companions])
+        if states[units.MAIN][0] != "active":
+            return
+        for unit in (unit for unit in companions if not _runs(states[unit])):
+            if self.systemd.properties(unit, "LoadState")["LoadState"] != "masked":
+                self.systemd.job("StartUnit", unit, mode="fail")
+
     def start(self, name: str) -> None:
         unit = units.unit_of(name)
         slot = name.partition("@")[2]

@@ -58,19 +58,36 @@ def restore_ca(disk: Snapshot) -> list[Write]:
     return writes
 
 
-def signable(
-    disk: Snapshot, found: defaults.Facts, known: defaults.Facts | None
-) -> tuple[defaults.Facts, tuple[str, ...]]:
-    """`defaults.signable` by the host's CA, if there is one."""
+def outside(disk: Snapshot, hosts: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
+    """Which of `hosts` and `addresses` the host's CA, if there is one, may not sign."""
     ca = ours.authority(disk).pair
     if ca is None:
-        return found, ()
+        return ()
     (root,) = chains.read(ca.crt, str(disk.paths.ca_crt))
+    return limits.outside(root, hosts, filter(None, map(names.address, addresses)))
 
-    def outside(hosts: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
-        return limits.outside(root, hosts, filter(None, map(names.address, addresses)))
 
-    return defaults.signable(found, known, outside)
+def differs(disk: Snapshot, settings: Settings) -> tuple[Problem, ...]:
+    """Warnings when the host's CA, which stays as it was made, is for less than CA_DOMAIN says, or for more than that
+    and the names in openssl.cnf."""
+    ca, paths = ours.authority(disk).pair, disk.paths
+    if ca is None:
+        return ()
+    (root,), domains = chains.read(ca.crt, str(paths.ca_crt)), settings.ca_domains
+    said = []
+    if missing := limits.outside(root, domains, ()):
+        said.append(f"the host's CA may not sign names below {', '.join(missing)}: it was made before that was set")
+    try:
+        request = opensslcnf.parse(disk.peek(paths.openssl_cnf, reading.SETTINGS), str(paths.openssl_cnf))
+        if wider := limits.beyond(root, (*request.dns_names, *domains)):
+            said.append(f"the host's CA may sign any name below {', '.join(wider)}, which is not set")
+    except BadInput:
+        pass  # due() tells
+    if not said:
+        return ()
+    where, hint = settings_module.place_of(paths.conf, "CA_DOMAIN"), "set CA_DOMAIN to what it may sign; or, for one"
+    hint = f"{hint} that follows, which every client must then trust anew: {ours.GENCERT} --new-ca"
+    return tuple(Problem(where, f"CA_DOMAIN: {one}", hint) for one in said)
 
 
 def due(disk: Snapshot, now: datetime) -> bool:
@@ -92,6 +109,19 @@ def due(disk: Snapshot, now: datetime) -> bool:
     renewal = ours.renewed_at(leaf)
     log.debug("certificate: names %s, to be renewed at %s", "differ" if names_differ else "are right", renewal)
     return (names_differ or now >= renewal) and ours.is_pair(disk)
+
+
+def outgrown(disk: Snapshot, settings: Settings) -> bool:
+    """Whether the host's CA may not sign what openssl.cnf or CA_DOMAIN names, and is as this program wrote it on this
+    host, for a certificate that nobody brought. Raises BadInput when openssl.cnf is bad."""
+    paths, ca = disk.paths, ours.authority(disk).pair
+    if ca is None or not disk.ledger.untouched(paths.ca_crt, disk.content(paths.ca_crt)):
+        return False
+    if (crt := disk.content(paths.crt)) is not None and not ours.is_our_certificate(disk, crt):
+        return False
+    request = opensslcnf.parse(disk.read(paths.openssl_cnf, reading.SETTINGS) or b"", str(paths.openssl_cnf))
+    names = (*request.dns_names, *settings.ca_domains)
+    return bool(limits.outside(chains.read(ca.crt, "")[0], names, request.addresses))
 
 
 def check(disk: Snapshot, order: Order) -> None:
@@ -123,7 +153,7 @@ def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: dateti
     writes: list[Write] = []
     ca = None if order.new_ca else ours.authority(disk).pair
     if ca is None:
-        ca = certs.make_ca(request.dns_names, request.addresses, now, settings.o, facts.hostname)
+        ca = certs.make_ca(request.dns_names, request.addresses, now, settings.o, facts.hostname, settings.ca_domains)
         writes += [Write(paths.ca_key, ca.key, files.PRIVATE), Write(ours.kept_ca(paths), ca.crt)]
         if order.new_ca or not os.path.lexists(paths.ca_crt):  # else it is a CA of the administrator's
             writes.append(Write(paths.ca_crt, ca.crt))
@@ -159,10 +189,10 @@ def _issued(
     cnf, (root,) = str(paths.openssl_cnf), chains.read(ca.crt, str(paths.ca_crt))
     new_ca = f"make a new CA, which every client must then trust anew: {ours.GENCERT} --new-ca"
     names_at = request.places.get("subjectAltName", cnf)
-    if outside := limits.outside(root, request.dns_names, request.addresses):
+    if refused := limits.outside(root, request.dns_names, request.addresses):
         hint = f"remove it there, or {new_ca}"
         said = "the host's CA may not sign"
-        raise BadInput([Problem(named.get(one, names_at), f"{said} {one}", hint) for one in outside])
+        raise BadInput([Problem(named.get(one, names_at), f"{said} {one}", hint) for one in refused])
     try:
         pair = certs.issue(ca, request, settings.key_type, settings.cert_days, now, key)
     except ValueError as error:

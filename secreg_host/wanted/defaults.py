@@ -84,14 +84,16 @@ def signable(found: Facts, known: Facts | None, outside: Outside) -> tuple[Facts
     return kept, (*refused, *lost)
 
 
-def moved(conf: Path, settings: Settings, known: Facts) -> tuple[Problem, ...]:
+def moved(conf: Path, settings: Settings, known: Facts, outside: Outside) -> tuple[Problem, ...]:
     """Warnings when this host has another name, or lost an address, since what it has was `known`; not of the name
-    where others were set."""
+    where others were set. outside: which of names and addresses the host's CA may not sign."""
     found = []
     name, here = socket.gethostname(), hosts.addresses()
     if not settings.server_names and name != known.hostname:
         what = f"this host is called {name} now, and its certificate is for {known.hostname}"
-        found.append(Problem(str(conf), what, "secure-registry gencert; or set the name that clients use: SERVER_NAME"))
+        other = " --new-ca, for its CA may not sign that (and every client must then trust the new one)"
+        hint = f"secure-registry gencert{other if outside((name,), ()) else ''}"
+        found.append(Problem(str(conf), what, f"{hint}; or set the name that clients use: SERVER_NAME"))
     if lost := [one for one in known.addresses if one not in here]:
         what = f"this host has not the address {', '.join(lost)} any more, which its certificate is for"
         found.append(Problem(str(conf), what, "secure-registry gencert; or see why it is gone: ip address"))

@@ -39,9 +39,10 @@ def provision(
     *,
     create: bool,
     restore: bool = False,
+    fresh: bool = False,
 ) -> Provisioned:
     """Bring the files of /etc up to `settings`; make what is missing if `create`, users that were deleted too if
-    `restore`. Safe to repeat and to kill.
+    `restore`. fresh: nothing ever served here, so that the CA follows the settings, too. Safe to repeat and to kill.
 
     Raises SecregError when something can't be written.
     """
@@ -56,7 +57,8 @@ def provision(
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
     anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
     user = firstuser.follow(disk, settings, create=anew, given=bool(environment.get("PASSWORD")))
-    written += _certificate(disk, settings, facts, create=create)  # last: a bad openssl.cnf holds back nothing else
+    # last: a bad openssl.cnf holds back nothing else
+    written += _certificate(disk, settings, facts, create=create, fresh=fresh)
     return Provisioned(tuple(write.path for write in (*written, *user.written)), user.password)
 
 
@@ -112,13 +114,17 @@ def http_secret(path: Path) -> dict[str, str]:
     return {name: value} if value else {}
 
 
-def _certificate(disk: Snapshot, settings: Settings, facts: defaults.Facts, *, create: bool) -> list[Write]:
-    """The host's CA and a certificate signed by it, where neither exists and `create`; a renewal when it is due."""
+def _certificate(
+    disk: Snapshot, settings: Settings, facts: defaults.Facts, *, create: bool, fresh: bool = False
+) -> list[Write]:
+    """The host's CA and a certificate signed by it, where neither exists and `create`; a renewal when it is due. While
+    all is `fresh`, by a new CA where the one that setup made may not sign what is asked for."""
     from secreg_host.wanted import authority
 
     paths, now = disk.paths, datetime.now(UTC)
     written = authority.restore_ca(disk) if create else []
     missing = not any(map(reading.is_there, (paths.crt, paths.key)))
-    if (create and missing) or authority.due(disk, now):
-        written += authority.issue(disk, settings, facts, now, authority.Order()).written
+    outgrown = fresh and authority.outgrown(disk, settings)
+    if (create and (missing or outgrown)) or authority.due(disk, now):
+        written += authority.issue(disk, settings, facts, now, authority.Order(new_ca=outgrown)).written
     return written

@@ -28,6 +28,7 @@ class Settings:
 
     server_names: tuple[str, ...] = ()
     server_ips: tuple[str, ...] = ()
+    ca_domains: tuple[str, ...] = ()
     port: int = 443
     username: str = "docker"
     password: str = ""
@@ -88,6 +89,14 @@ KEYS = (
         values.addresses,
         "Addresses for the certificate, IPv4 and IPv6, besides localhost and this host's own.",
         "192.0.2.10",
+    ),
+    Key(
+        "CA_DOMAIN",
+        "ca_domains",
+        values.domains,
+        "Domains below which the host's CA may sign names, besides those above; of two labels at least, and\n"
+        "no public suffix. A CA that is there stays as it is until: secure-registry gencert --new-ca",
+        "example.org",
     ),
     Key("PORT", "port", values.number(1, 65535), "The port on which the registry answers (TLS)."),
     Key("USERNAME", "username", values.username, "The first user, made with .htpasswd."),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from secreg_host.base import names
+from secreg_host.base import names, reading
 from secreg_host.base.errors import BadInput
-from secreg_host.formats import users
+from secreg_host.base.paths import PUBLIC_SUFFIXES
+from secreg_host.formats import publicsuffix, users
 
 FORBIDDEN = re.compile(r"""[\x00-\x1f\x7f"'`;{}$\\]""")
 KEY_TYPES = ("P-256", "RSA-4096")
@@ -39,6 +40,18 @@ def host_name(word: str) -> str:
     if not names.is_host_name(word.removesuffix(".")):
         raise Invalid("not a host name (letters, digits, hyphens and dots)")
     return word.removesuffix(".")
+
+
+def domains(value: str) -> tuple[str, ...]:
+    """Domains of somebody's own, each once."""
+    found = host_names(value)
+    listed = reading.peek(PUBLIC_SUFFIXES, reading.OTHER) if found else b""
+    for one in found:
+        if names.is_address(one) or "." not in one:
+            raise Invalid("a domain of two labels at least is needed, such as example.org")
+        if publicsuffix.covers(one, listed):
+            raise Invalid("below a public suffix (publicsuffix.org) are other people's names; write a domain of yours")
+    return found
 
 
 def addresses(value: str) -> tuple[str, ...]:

@@ -25,6 +25,13 @@ USE_UP = "i=0; while (true > {0}/inode-$i) 2>/dev/null; do i=$((i+1)); done; tes
 SHRINK_RUN = "mount -o remount,size=$(($(df --output=used -k /run | tail -1) + 256))k /run"
 GROW_RUN = "mount -o remount,size=64m /run"
 KILL = "systemctl kill -s"
+CROWD = (
+    f"seq 20000 | sed 's,.*,crowd&:{{0}},' >> {ETC}/.htpasswd\n"
+    "until grep -q ^crowd20000: /run/secure-registry/users/live/htpasswd; do sleep 0.1; done"
+)
+"""So many users with one hash, who are live."""
+
+DISPERSED = f"sed -i /^crowd/d {ETC}/.htpasswd"
 OBSTACLES = {
     "nothing": ("true", "true"),
     "a pipe in place of nginx.conf": (f"mv {ETC}/nginx.conf /root/n; mkfifo {ETC}/nginx.conf", "{nginx}"),
@@ -47,6 +54,9 @@ OBSTACLES = {
         "\n".join([SHRINK_RUN, *(FILL.format(place) for place in ("/run", LIB, ETC))]),
         f"{GROW_RUN}; rm /run/fill {LIB}/fill {ETC}/fill",
     ),
+    "20,000 users, apr1": (CROWD.format("$apr1$nwBIpvAS$Fm3b1iMsEtQK9GDSAAAB1."), DISPERSED),
+    "20,000 users, bcrypt": (CROWD.format("$2y$10$" + "a" * 53), DISPERSED),
+    "20,000 users, scrypt": (CROWD.format("$7$CU..../....abcdefgh$" + "a" * 43), DISPERSED),
     "1,200 backups": (f"for i in $(seq 1200); do : > {ETC}/.backup-$i; done", f"rm {ETC}/.backup-*"),
     "the bus was restarted": ("systemctl restart dbus", "true"),
     "what is ready hangs": (f"{KILL} STOP secure-registry-apply", f"{KILL} CONT secure-registry-apply"),

@@ -58,9 +58,9 @@ def repository(target: Path, packages: Mapping[str, str]) -> Path:
 def newer(target: Path, version: str) -> Path:
     """Our package as `version`, with a change in two templates that unedited files follow, and in a shipped config."""
     target.mkdir(parents=True)
-    for name in ("secreg_host", "templates", "units", "packaging"):
+    for name in ("secreg_host", "templates", "units", "packaging", "docs"):
         shutil.copytree(CHECKOUT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "README.md", "CHANGELOG.md", "LICENSE"):
+    for name in ("setup.cfg", "README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, target / name)
     for path, pattern in (("setup.cfg", r"(?m)^version = .*"), ("packaging/secure-registry.spec", r"(?m)^Version: .*")):
         text = (target / path).read_text()

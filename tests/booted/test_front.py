@@ -95,10 +95,13 @@ def test_the_front_follows_the_storage(watched: Registry) -> None:
     machine.wait_for("the other one", lambda: watched.status_of(first, user="docker") == "404")
     second = upload(watched, "second")
     assert from_disk(second) == "second\n200"
+    assert watched.command("reload").returncode == 0, "no apply runs any more"
     owner = f"uid={machine.run('id', '-u', 'secure-registry').stdout.strip()}"
     group = f"gid={machine.run('id', '-g', 'secure-registry').stdout.strip()}"
+    watched.systemctl("kill", "--signal=STOP", "secure-registry-watchdog")  # it would see the mount, too
     machine.run("mount", "-t", "tmpfs", "-o", f"{owner},{group},mode=0750", "none", "/srv/images")
     assert watched.command("setup", "--new-store").returncode == 0
+    watched.systemctl("kill", "--signal=CONT", "secure-registry-watchdog")
     flags = machine.run("findmnt", "--noheadings", "--output", "OPTIONS", "--types", "tmpfs").stdout
     assert "nosymfollow" in flags
     assert watched.status_of(second, user="docker") == "404"

@@ -29,6 +29,11 @@ def test_what_breaks_is_named_told_and_freed(watched: Registry) -> None:
         "^rejected: ",
         "^unproven: ",
     ]
+    machine.run(
+        "systemctl", "stop", "secure-registry-observer", "secure-registry-watchdog", "secure-registry-renew.timer"
+    )
+    assert watched.command("reload").returncode == 0
+    assert machine.unit_state("secure-registry-renew.timer") == "active", "all of it runs again"
     observer = watched.pid("secure-registry-observer")
     assert watched.component("registry")["facts"]["version"]
     assert observer != "0" and watched.command("status").returncode == 0

@@ -59,7 +59,7 @@ def a_part_that_is_not_there_is_named(registry: Registry) -> None:
     machine.run("chown", "-R", "root:root", STORE)
     assert proof(registry) == [
         "",
-        "the registry can't list its images: HTTP 500",
+        "a list of its images is answered by HTTP 500",
         "an upload is answered by HTTP 500",
         "",
     ]

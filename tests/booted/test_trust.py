@@ -72,6 +72,12 @@ class Host(Registry):
         assert done.returncode == code, done.stderr
         return done
 
+    def restart_docker(self, *, code: int | None = 0) -> None:
+        """As somebody does who edited its unit; tests do it more often than systemd lets anybody."""
+        said = "systemctl daemon-reload; systemctl reset-failed docker; systemctl restart docker"
+        done = self.machine.run("sh", "-c", said, check=False)
+        assert code is None or done.returncode == code, done.stderr
+
     def start_container(self) -> None:
         self.machine.run("docker", "rm", "--force", "idle", check=False)
         self.container = clients.run_container(self.machine, "idle")
@@ -212,8 +218,10 @@ def test_none(host: Host) -> None:
             said = client.pull(address) if isinstance(client, clients.Ctr) else client.login(address)
             assert said and "certificate signed by unknown authority" in said, (str(client), address)
     said = host.trust("check", "docker", "podman", "containerd", code=3).stdout
-    for name in ("docker", "podman", "containerd"):
+    for name in ("podman", "containerd"):
         assert f"{name:<11} {NAME:<32} fails: unable to get local issuer certificate" in said, said
+    [of_docker] = [line for line in said.splitlines() if line.startswith(f"docker      {NAME} ")]
+    assert "fails: " in of_docker and "x509: certificate signed by unknown authority" in of_docker, "as it says itself"
 
 
 def test_ca(host: Host) -> None:
@@ -416,7 +424,8 @@ def test_uninstall_and_removal_take_out_only_what_we_put_in(host: Host) -> None:
         host.trust("install", "docker", "podman", "containerd", "system")
         assert set(host.addresses) <= host.shown()
         assert machine.exists("/etc/ssl/certs/secure-registry.pem")
-        assert machine.run("curl", "-sS", f"https://{SIX}/ca.crt").stdout == machine.read(f"{ETC}/ca.crt")
+        for word in (SIX, "localhost", *host.addresses):  # a store that curl knows is enough for it
+            assert machine.run("curl", "-sS", f"https://{word}/ca.crt").stdout == machine.read(f"{ETC}/ca.crt"), word
         machine.run(*remove)
         now = machine.run("sh", "-c", digests).stdout
         assert sorted(set(now.splitlines()) ^ set(before.splitlines())) == [], remove
@@ -452,6 +461,113 @@ def test_flags_in_the_engines_own_files(host: Host, deb: Path) -> None:
         host.start_container()
         host.trust("remove", "docker")
         assert machine.read(path) == text
+
+
+FLAG = f"[Service]\nExecStart=\nExecStart={DOCKERD} --insecure-registry theirs:1\n"
+
+
+def test_what_others_do_to_docker_is_followed(host: Host) -> None:
+    """Without anybody's reload of ours, and without a dockerd that stays down."""
+    machine = host.machine
+
+    def listed() -> bool:
+        return machine.exists(DAEMON_JSON) and NAME in machine.read(DAEMON_JSON)
+
+    machine.run("sh", "-c", f"rm -f {DROP_IN} /etc/sysconfig/docker; : > /etc/default/docker")
+    host.restart_docker()
+    host.start_container()
+    host.trust("install", "docker")
+    assert NAME in host.shown()
+    machine.write(DAEMON_JSON, '{"debug": true}\n')
+    machine.wait_for("our entries in a file that was written anew", listed)
+    machine.wait_for("the same in dockerd", lambda: NAME in host.shown())
+    assert '"debug": true' in machine.read(DAEMON_JSON)
+
+    machine.write(DROP_IN, FLAG)
+    machine.wait_for("the end of our entries", lambda: not listed())
+    assert NAME in host.shown(), "it runs as it did"
+    host.restart_docker()
+    assert host.shown() == {"theirs:1"}
+    machine.run("rm", DROP_IN)
+    machine.run("systemctl", "daemon-reload")
+    machine.wait_for("our entries without the flag", listed, 90)
+    host.restart_docker()
+    assert NAME in host.shown() and "theirs:1" not in host.shown()
+
+    machine.write("/etc/default/docker", "DOCKER_OPTS='--insecure-registry theirs:1'\n")
+    host.restart_docker(code=None)
+    machine.wait_for("dockerd", lambda: machine.unit_state("docker.service") == "active", 90)
+    machine.wait_for("our flags", lambda: NAME in machine.read("/etc/default/docker"))
+    host.restart_docker()
+    assert {NAME, "theirs:1"} <= host.shown() and not listed()
+    host.start_container()
+
+
+def test_a_proxy_that_is_in_the_way_is_named(host: Host) -> None:
+    """dockerd would ask it for our names; what is said helps."""
+    machine, docker = host.machine, clients.Docker(host.machine, host.password)
+    proxied = "[Service]\nEnvironment=HTTPS_PROXY=http://me:secret@127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9"
+    for mode in ("insecure", "ca"):
+        host.mode(mode)
+        machine.write(DROP_IN, f"{proxied} NO_PROXY=none.test\n")
+        host.restart_docker()
+        assert "proxy" in (docker.login(NAME) or "")
+        said = host.trust("check", "docker", code=3)
+        assert f"docker      {NAME:<32} fails: " in said.stdout and "secret" not in said.stdout + said.stderr
+        assert host.command("reload").returncode == 0
+        warned = host.command("status").stdout
+        for text in (said.stderr, warned):
+            assert "goes to" in text and f"add to NO_PROXY in {DROP_IN}: {NAME},{SIX}," in text, text
+        names = said.stderr.partition(f"{DROP_IN}: ")[2].partition(";")[0]
+        machine.write(DROP_IN, f"{proxied} NO_PROXY=none.test,{names}\n")
+        host.restart_docker()
+        assert docker.login(NAME) is None
+        host.trust("check", "docker")
+        assert host.command("reload").returncode == 0 and "NO_PROXY" not in host.command("status").stdout
+    machine.run("rm", DROP_IN)
+    host.restart_docker()
+    host.start_container()
+
+
+def test_what_keeps_clients_away_is_told(host: Host) -> None:
+    """Half a pair in certs.d, a registry that is blocked, and settings of containerd with which CRI is down."""
+    machine, name = host.machine, f"{NAME}:443"
+    host.trust("install", "podman", "containerd")
+    for client, below in (("docker", "docker"), ("podman", "containers")):
+        directory = f"/etc/{below}/certs.d/{name}"
+        machine.run("cp", f"{directory}/ca.crt", f"{directory}/ca.cert")
+        real = {str(one): one for one in host.clients}[client]
+        assert "missing key ca.key" in (real.login(name) or "")
+        assert f"{client:<11} {name:<32} fails: " in host.trust("check", client, code=3).stdout
+        assert f"mv {directory}/ca.cert {directory}/ca.crt" in host.trust("install", client, code=3).stderr
+        machine.run("rm", f"{directory}/ca.cert")
+    machine.write("/etc/containers/registries.conf.d/b.conf", f'[[registry]]\nlocation = "{NAME}"\nblocked = true\n')
+    assert "blocked" in (clients.Podman(machine, host.password).login(name) or "")
+    assert "is blocked in /etc/containers/registries.conf.d/b.conf" in host.trust("check", "podman", code=3).stdout
+    machine.run("rm", "/etc/containers/registries.conf.d/b.conf")
+    host.trust("check", "podman", "docker")
+
+    def cri(config: str) -> str:
+        machine.write("/etc/containerd/config.toml", config)
+        machine.run("systemctl", "restart", "containerd")
+        lines = machine.run("ctr", "plugins", "ls").stdout.splitlines()
+        return next(line.split()[-1] for line in lines if line.split()[1] == "cri")
+
+    table = '[plugins."io.containerd.grpc.v1.cri".registry'
+    mirrors = f'version = 2\n{table}.mirrors."docker.io"]\nendpoint = ["https://mirror.example.test"]\n'
+    assert cri(mirrors) == "ok"
+    said = host.trust("install", "containerd", code=3).stderr
+    assert "leave config_path out" in said
+    assert f'add {table}.configs."{NAME}".tls] ca_file = "/etc/containerd/certs.d/{NAME}/ca.crt"' in said
+    added = f'{table}.configs."{NAME}".tls]\nca_file = "/etc/containerd/certs.d/{NAME}/ca.crt"\n'
+    assert cri(mirrors + added) == "ok", "with what is said"
+    assert cri(f'{mirrors}{table}]\nconfig_path = "/etc/containerd/certs.d"\n') == "error"
+    assert "CRI does not start" in host.trust("install", "containerd", code=3).stderr
+    assert cri(f'version = 2\n{table}]\nconfig_path = "/etc/containerd/certs.d"\n') == "ok"
+    assert "CRI" not in host.trust("install", "containerd").stderr
+    machine.run("rm", "/etc/containerd/config.toml")
+    machine.run("systemctl", "restart", "containerd")
+    host.trust("remove", "podman", "containerd")
 
 
 def test_corpus_by_dockerd_itself(host: Host, other: Machine) -> None:

@@ -371,6 +371,25 @@ def test_gencert_replaces_what_is_not_ours_only_by_force_and_keeps_it(instance: 
     assert {path.name: path.read_bytes() for path in archive.iterdir()} == before
 
 
+def test_ours_that_came_back_from_a_backup_is_issued_anew_by_itself(instance: Instance) -> None:
+    """Judged by the client. Seen: of what nobody remembered to have written, names were never changed again."""
+    instance.start()
+    files = {name: (instance.etc / name).read_bytes() for name in ("docker-registry.crt", "docker-registry.key")}
+    first = instance.served_fingerprint()
+    assert instance.run("gencert").returncode == 0
+    instance.wait_for("another one", lambda: instance.served_fingerprint() != first)
+    for name, data in files.items():
+        instance.write(name, data)
+    (instance.lib / "state/written.json").unlink()
+    assert "serve" in instance.reload() and instance.served_fingerprint() == first
+    instance.edit("openssl.cnf", "DNS.1 = ", "DNS.9 = new.localhost\nDNS.1 = ")
+    instance.reload()
+    with socket.create_connection(("127.0.0.1", instance.port), 10) as plain:
+        with instance.context().wrap_socket(plain, server_hostname="new.localhost") as link:
+            assert link.version()
+    assert instance.served_fingerprint() != first
+
+
 def test_without_the_key_of_the_ca_no_client_is_put_out(instance: Instance) -> None:
     instance.start()
     key, ca = instance.lib / "state/ca.key", (instance.etc / "ca.crt").read_bytes()

@@ -29,6 +29,13 @@ def share(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target / "usr/share"
 
 
+def test_what_the_readme_leads_administrators_to_is_there(share: Path) -> None:
+    """Without internet; what is for developers is in the source alone."""
+    docs = share / "doc/secure-registry"
+    named = re.findall(r"\]\(((?:docs/|SECURITY)[^)]*)\)", (docs / "README.md").read_text())
+    assert len(named) >= 2 and [name for name in named if not (docs / name).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_reader_complains(share: Path, page: str, tmp_path: Path) -> None:
     plain = tmp_path / Path(page).stem

@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from secreg_host.clients.trust import Trust
+from secreg_host.clients import elsewhere, served
 from secreg_host.host.host import Host
 from tests.unit.clients.test_trust import generation
 from tests.unit.pki.test_clientrules import CA, OTHER
@@ -29,14 +30,20 @@ class Machine:
             "docker": "exit 0",
             "containerd": "exit 0",
             "sudo": 'exec "$@"',
-            "curl": f'for last in "$@"; do if [ "$output" = next ]; then cp {folder}/served "$last"; done=1; fi; '
+            "curl": '[ "$1" = --noproxy ] || [ -z "${https_proxy:-}" ] || exit 7; '
+            f'for last in "$@"; do if [ "$output" = next ]; then cp {folder}/served "$last"; done=1; fi; '
             f'case $last in --output) output=next;; *) output=;; esac; done; [ "$done" ] || cat {folder}/served',
         }
         for name, text in fakes.items():
-            (self.programs / name).write_text(f"#!/bin/sh\n{text}\n")
-            (self.programs / name).chmod(0o755)
-        trust = Trust(host, generation(names=(NAME,), ca=CA.crt))
-        self.script, self.line = (trust.show(line=line).replace("/etc/", f"{self.etc}/") for line in (False, True))
+            self.program(name, text)
+        known = served.of(generation(names=(NAME,), ca=CA.crt))
+        shown = [elsewhere.show(host.paths, known, line=line) for line in (False, True)]
+        self.script, self.line = (text.replace("/etc/", f"{self.etc}/") for text in shown)
+
+    def program(self, name: str, text: str) -> None:
+        """Put one there."""
+        (self.programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (self.programs / name).chmod(0o755)
 
     def run(self, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": f"{self.programs}:/usr/bin:/bin", **environment}
@@ -97,3 +104,74 @@ def test_the_line_leaves_another_registrys_file(machine: Machine) -> None:
     done = machine.run(machine.line)
     assert done.returncode == 1 and f"{path} is there and differs" in done.stderr
     assert path.read_bytes() == OTHER.crt
+
+
+@pytest.mark.parametrize("text", ["script", "line"])
+def test_a_proxy_that_does_not_know_the_registry_is_gone_round(machine: Machine, text: str) -> None:
+    done = machine.run(getattr(machine, text), https_proxy="http://proxy.test:1")
+    assert done.returncode == 0, done
+    assert (machine.etc / PLACES[0]).read_bytes() == CA.crt
+
+
+def test_a_proxy_of_dockerd_is_told(machine: Machine) -> None:
+    machine.program("docker", "echo http://proxy.test:1")
+    assert f"add {NAME}:5000 to NO_PROXY of docker.service" in machine.run(machine.script).stdout
+
+
+@pytest.mark.parametrize("kind", ["k3s", "rke2"])
+def test_k3s_is_told_and_a_registries_yaml_that_is_there_stays(machine: Machine, kind: str) -> None:
+    place = machine.etc / "rancher" / kind
+    place.mkdir(parents=True)
+    done = machine.run(machine.script)
+    assert done.returncode == 0 and f"restart {kind}" in done.stdout
+    ca, written = place / "secure-registry-ca.crt", (place / "registries.yaml").read_text()
+    assert ca.read_bytes() == CA.crt
+    assert yaml.safe_load(written) == {"configs": {f"{NAME}:5000": {"tls": {"ca_file": str(ca)}}}}
+    assert machine.run(machine.script).returncode == 0
+    theirs = "configs:\n  other.test:\n    auth: {}\n"
+    (place / "registries.yaml").write_text(theirs)
+    done = machine.run(machine.script, REPLACE="1")
+    assert done.returncode == 1 and written.splitlines()[1] in done.stderr
+    assert (place / "registries.yaml").read_text() == theirs
+    (place / "registries.yaml").write_text(f"{theirs}  {NAME}:5000:\n    tls:\n      ca_file: {ca}\n")
+    assert machine.run(machine.script).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        ("", "set config_path"),
+        ('# config_path = "/etc/containerd/certs.d"\n', "set config_path"),
+        ('[plugins."io.containerd.grpc.v1.cri".registry]\n config_path = "/etc/containerd/certs.d"\n', ""),
+        ('[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\n', "leave config_path out"),
+        ('[plugins."io.containerd.grpc.v1.cri".registry.configs."a".tls]\n', "leave config_path out"),
+    ],
+)
+def test_a_kubernetes_node_is_told_what_containerd_needs(machine: Machine, conf: str, said: str) -> None:
+    (machine.etc / "containerd").mkdir(parents=True)
+    (machine.etc / "containerd/config.toml").write_text(conf.replace("/etc/", f"{machine.etc}/"))
+    assert machine.run(machine.script).returncode == 0, "no node"
+    machine.program("kubelet", "exit 0")
+    done = machine.run(machine.script)
+    assert done.returncode == bool(said) and said in done.stderr and ("config_path" in done.stderr) is bool(said)
+
+
+def test_the_systems_store_is_offered(machine: Machine) -> None:
+    machine.program("update-ca-certificates", "exit 0")
+    assert "run this with SYSTEM=1" in machine.run(machine.script).stdout
+    script = machine.script.replace("/usr/local/", f"{machine.etc}/")
+    done = machine.run(script, SYSTEM="1")
+    assert done.returncode == 0 and "SYSTEM=1" not in done.stdout
+    assert (machine.etc / "share/ca-certificates/secure-registry.crt").read_bytes() == CA.crt
+    machine.program("update-ca-certificates", "exit 3")
+    (machine.etc / "share/ca-certificates/secure-registry.crt").unlink()
+    assert machine.run(script, SYSTEM="1").returncode != 0
+
+
+def test_where_no_client_is_nothing_is_done_and_that_is_no_success(machine: Machine) -> None:
+    for name in ("docker", "containerd"):
+        (machine.programs / name).unlink()
+    for name in ("sh", "cat", "cp", "rm", "mkdir", "mktemp", "sed", "grep", "base64", "sha256sum"):
+        (machine.programs / name).symlink_to(f"/usr/bin/{name}")
+    done = machine.run(machine.script, PATH=str(machine.programs))
+    assert done.returncode == 1 and "no client is here" in done.stderr

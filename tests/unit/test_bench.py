@@ -21,7 +21,7 @@ GROWN = {"small": 1.0, "tag": 1.0, "reload": 1.0, "reload_edited": 1.0}
 
 
 def some_results() -> results.Results:
-    steps = {hosts.SETUP: [0.5], hosts.START: [1.0, 3.0, 9.0], hosts.AGAIN: [0.1], hosts.RESTARTED: [0]}
+    steps = {hosts.SETUP: [0.5], hosts.START: [1.0, 3.0, 9.0], hosts.STATUS: [0.2, 0.31, 0.4], hosts.RESTARTED: [0]}
     saves = {OURS: [0.3] * 98 + [0.9, 5.0], BARE: [0.1], watch.OLD: [0.27]}
     watchdog = {"resident": 27.0, "floor": 22.0, "wakeups": 3.0, "ready": 40.0}
     removed = {"nothing": 0.3, "/var full": None}
@@ -69,6 +69,7 @@ def test_the_report_names_what_was_missed() -> None:
     assert "| blob of 10 KB | ≥ 40 times original's layout | 50.0 times | yes |" in text
     assert "| blob of 10 KB | ≥ 40 times Caddy | 30.0 times | **no** |" in text
     assert f"| {hosts.START} (bookworm) | ≤ 2 s | 3.00 s | **no** |" in text
+    assert "| status (bookworm) | ≤ 0.3 s | 0.31 s | **no** |" in text and f"| {hosts.AGAIN} (" not in text
     assert "p99 (bookworm) | ≤ 1 s | 0.90 s | yes |" in text
     assert "| save → new certificate served (bookworm) | ≥ 0.95 times version 0.1 | 0.90 times | **no** |" in text
     assert "| a removed user is out, 2 obstacles (bookworm) | ≤ 1 s | - s (/var full) | **no** |" in text

@@ -63,7 +63,7 @@ def test_a_client(example: Any, host: Host) -> None:
     assert path.name == "skopeo.crt" and "a.example:5000" in str(path)
     (drop_in,) = example.wants(host.paths, served, insecure=True).values()
     assert b'location = "a.example:5000"' in drop_in, "each client can be told not to verify"
-    assert example.NAME and example.notes(host.paths) == () and example.found(host.paths) in (True, False)
+    assert example.NAME and example.notes(host.paths, served) == () and example.found(host.paths) in (True, False)
 
 
 def test_every_example_is_tried() -> None:

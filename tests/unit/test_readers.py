@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 
 from secreg_host.base import paths, reading
 from secreg_host.base.errors import BadInput, SecregError
+from secreg_host.base.proxies import Proxies
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.clients import edits, trust_containerd, trust_k3s, trustcheck
+from secreg_host.clients import criconf, edits, rules, trust_containerd, trust_k3s
 from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.edits import Kind, Mine
+from secreg_host.clients.served import Served
 from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, userlines, users
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, pairs
@@ -89,6 +91,7 @@ C=AU \\
 O=Void
 CERT_DAYS=397
 SERVER_IP=192.0.2.1,2001:db8::1
+CA_DOMAIN=example.org
 """
 HTPASSWD = (
     b"\xef\xbb\xbf# people\nalice:$6$rounds=5000$" + b"x" * 16 + b"$" + b"y" * 86 + b"\r\n"
@@ -235,10 +238,10 @@ def test_toml_of_other_programs(data: bytes) -> None:
                      at.containerd / "certs.d/a.example/hosts.toml", at.k3s / "registries.yaml"):  # fmt: skip
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        trust_containerd.notes(at)
+        trust_containerd.notes(at, Served((), None))
         endpoint: Any = type("Endpoint", (), {"host": "a.example", "port": 443})
-        for rules in (trustcheck.podman_rules, trustcheck.containerd_rules, trustcheck.k3s_rules):
-            reads(partial(rules(at), endpoint, "a.example"))
+        for rules_of in (rules.podman, rules.containerd, rules.k3s):
+            reads(partial(rules_of(at, Proxies()), endpoint, "a.example"))
 
 
 def judged(host: Host, crt: bytes, key: bytes = PRIVATE) -> Reading[Part] | None:
@@ -324,7 +327,7 @@ TEXTS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
     "daemon.json": (DAEMON, lambda data: daemonjson.DaemonJson(WHERE).add(data, WANTED)),
     "/etc/default/docker": (FLAGS, lambda data: dockerflags.Flags(WHERE, "DOCKER_OPTS").add(data, WANTED)),
     "registries.yaml": (K3S, lambda data: trust_k3s.Registries(WHERE, {"ca_file": "/x"}).add(data, WANTED)),
-    "config.toml": (TOML, lambda data: trust_containerd.config_paths(data, WHERE)),
+    "config.toml": (TOML, lambda data: criconf.parsed(data, WHERE)),
 }
 
 

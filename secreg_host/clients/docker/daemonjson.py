@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from secreg_host.base import quoting, utf8
+from secreg_host.base import quoting, records, utf8
 from secreg_host.base.errors import BadInput, bad_input
 from secreg_host.clients.edits import Mine
 
@@ -174,6 +174,12 @@ class DaemonJson:
         old.pop(KEY, None)
         if new.pop(KEY) != list(entries) or list(old.items()) != list(new.items()):
             raise bad_input(self.where, "can't be edited safely", f"add to {KEY!r} by hand: {json.dumps(entries)}")
+
+
+def hosts(data: bytes | None) -> tuple[str, ...]:
+    """What "hosts" lists, where dockerd listens, in `data`, the bytes of daemon.json; nothing where that is no JSON."""
+    found = records.parsed(data)
+    return tuple(found["hosts"]) if records.fits(found, {"hosts": [str]}) and "hosts" in found else ()
 
 
 def emptied(data: bytes, where: str) -> bytes:

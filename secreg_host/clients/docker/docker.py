@@ -17,12 +17,13 @@ from secreg_host.base import files, marks, reading
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.clients import edits
-from secreg_host.clients.docker import daemonjson, dockerflags
+from secreg_host.clients.docker import daemonjson, dockerflags, dockerinfo
 from secreg_host.clients.docker.daemonjson import DaemonJson
 from secreg_host.clients.docker.dockerd import ENDLESS, Dockerd, Manager, NotNow, Patience, Proof
 from secreg_host.clients.docker.dockerflags import Flags, Target
-from secreg_host.clients.docker.dockerinfo import UNIT
+from secreg_host.clients.docker.unit import Unit
 from secreg_host.clients.edits import Kind, Mine, Original
+from secreg_host.host import dockerfiles
 
 log = logging.getLogger(__name__)
 
@@ -82,21 +83,14 @@ class Docker:
             return error.problems
 
     def _follow(self, record: Record, wanted: tuple[str, ...], save: Callable[[Record], None]) -> tuple[Problem, ...]:
-        if (
-            self.dockerd.engine is not None
-            and self.dockerd.engine.stale
-            and set(wanted) - set(record.mine.added if record.mine else ())
-        ):
-            raise bad_input(
-                UNIT,
-                "or a drop-in was changed on disk, and systemd has not read it: dockerd's flags are not known",
-                "systemctl daemon-reload; then: secure-registry trust install docker",
-            )
+        if self.dockerd.engine is not None and self.dockerd.engine.stale:
+            self._stale(record, wanted, self.dockerd.engine.unit, save)
         try:
             target = self._target(record) if self.dockerd.engine else record.target
         except BadInput:
             if record.mine is not None:  # our entries would keep dockerd from starting
                 self._edit(record, record.target, (), save, unasked=True)
+                self.dockerd.come_back()
             raise
         log.debug("docker: entries in %s: %s", target.path if target else "no file", ", ".join(wanted) or "none")
         if target is None:
@@ -105,17 +99,39 @@ class Docker:
         if record.failed == attempt and record.problem is not None:
             return (record.problem,)
         try:
-            if record.target not in (None, target):
+            if moved := record.target not in (None, target):
                 record, _ = self._edit(record, record.target, (), save)
             wanted = wanted if self.dockerd.engine else ()
             going = not wanted and self.dockerd.patience.endless  # for good: nobody is left to try it again
-            return self._edit(record, target, wanted, save, unasked=going)[1]
+            told = self._edit(record, target, wanted, save, unasked=going)[1]
+            if moved:
+                self.dockerd.come_back()
+            return told
         except BadInput:
             raise
         except SecregError as error:
             if wanted and self.undone and self.dockerd.refused:
                 save(replace(self.undone, failed=attempt, problem=error.problems[0]))
             raise
+
+    def _stale(self, record: Record, wanted: tuple[str, ...], unit: Unit, save: Callable[[Record], None]) -> None:
+        """Raise NotNow where what systemd will have read next may matter: nothing tells but the files of `unit`, which
+        it has not read. Entries with which dockerd would not start then are taken out of daemon.json; it has them on
+        until it does."""
+        hint = "systemctl daemon-reload; then it goes on by itself, or at once: secure-registry trust install docker"
+        target, mine = record.target, record.mine
+        if set(wanted) - set(mine.added if mine is not None else ()):
+            said = "or a drop-in was changed on disk, and systemd has not read it: dockerd's flags are not known"
+            raise NotNow(said, hint)
+        if target is None or mine is None or target.variable or dockerflags.flagged(unit):
+            return
+        flag, files = dockerflags.FLAG.encode(), {*dockerfiles.there(self.paths), *unit.places}
+        if any(flag in reading.peek(path, reading.SETTINGS) for path in files):
+            seen = edits.read(target.path)
+            edits.replace(seen, edits.plan(seen.data, mine, self._kind(target), ())[0])
+            save(Record())
+            said = f"or a drop-in has the flag {dockerflags.FLAG} now, and systemd has not read it: our entries are out"
+            raise NotNow(f"{said} of {target.path}, for dockerd would not start with both", hint)
 
     def _kind(self, target: Target) -> Kind:
         where = str(target.path)
@@ -160,7 +176,8 @@ class Docker:
             log.debug("docker: %s is as dockerd was seen to have read it", target.path)
             return record, ()
         due = self.dockerd.running or (self.dockerd.starting and not unasked)
-        reloads = due and not target.variable
+        deaf = bool(target.variable) or self.dockerd.outdated
+        reloads = due and not deaf
         shown = self.dockerd.shown() if reloads else frozenset()
         if new == seen.data:
             log.debug("docker: %s is as it should be", target.path)
@@ -169,7 +186,8 @@ class Docker:
             return _saved(proven if reloads else after, record, save), ()
         forgets = self.dockerd.forgets() if reloads else ""
         if forgets and wanted:
-            raise bad_input(UNIT, forgets, "set DOCKER_TRUST=ca (verified, needs no reload), or upgrade Docker")
+            hint = "set DOCKER_TRUST=ca (verified, needs no reload), or upgrade Docker"
+            raise bad_input(dockerinfo.UNIT, forgets, hint)
         self._prepare(seen)
         if reloads and not forgets and not wanted and earlier and DaemonJson(str(target.path)).entries(new) is None:
             self._withdraw(target, earlier, save)
@@ -179,11 +197,11 @@ class Docker:
             save(replace(after, mine=replace(mine, added=added)))
         edits.replace(seen, new)
         save(after)
-        if forgets or (target.variable and (self.dockerd.running or self.dockerd.starting)):
+        if forgets or (deaf and (self.dockerd.running or self.dockerd.starting)):
             hint = "when it suits: systemctl restart docker (ends containers, unless live-restore is set)"
             said = forgets or "dockerd reads it only when it is restarted"
             return after, (Note(str(target.path), f"is changed; {said}", hint),)
-        if not reloads and not target.variable and self.dockerd.engine is not None:
+        if not reloads and not deaf and self.dockerd.engine is not None:
             self.dockerd.engine = self.dockerd.look()  # it may have started, and read the file, just before
             reloads = self.dockerd.running
         if reloads:

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 
 from secreg_host.base import reading, waiting
 from secreg_host.base.errors import Later, Problem, SecregError
-from secreg_host.base.paths import SNAP_DAEMON_JSON, Paths
-from secreg_host.clients.docker import dockerflags, dockerinfo
-from secreg_host.clients.docker.dockerflags import Unit
+from secreg_host.base.paths import PROC, SNAP_DAEMON_JSON, Paths
+from secreg_host.clients.docker import daemonjson, dockerflags, dockerinfo
+from secreg_host.clients.docker import unit as units
 from secreg_host.clients.docker.dockerinfo import UNIT, Silent, insecure
+from secreg_host.clients.docker.unit import Unit
 from secreg_host.watchdog import retries
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,16 @@ class NotNow(SecregError):
 @dataclass(frozen=True)
 class Engine:
     """dockerd as this host has it; running: it can be told to reload; starting: it can't yet, or not just now; stale:
-    its unit changed on disk since systemd read it."""
+    its unit changed on disk since systemd read it; failed: systemd does not start it any more; run: its number; pid: of
+    its process."""
 
     unit: Unit
     running: bool
     starting: bool = False
     stale: bool = False
+    failed: bool = False
+    run: str = ""
+    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,17 +129,12 @@ class Dockerd:
             state = found.get("ActiveState")
             if not (starting := state in ("activating", "reloading")):  # a SIGHUP before it is ready would end it
                 break
-        if found.get("LoadState") != "loaded" or not found.get("ExecStart"):
+        unit = units.read(self.paths, found)
+        if unit is None:
             return None
-        given = []
-        for name, _ in found.get("EnvironmentFiles", ()):
-            path = Path(name)
-            if self.paths.root != Path("/") and not path.is_relative_to(self.paths.root):
-                path = self.paths.root / name.lstrip("/")
-            if (data := reading.read(path, reading.SETTINGS)) is not None:
-                given.append((path, data))
-        unit = Unit(tuple(found["ExecStart"][0][1]), tuple(found.get("Environment", ())), tuple(given))
-        return Engine(unit, state == "active", starting, bool(found.get("NeedDaemonReload")))
+        failed, stale = state == "failed", bool(found.get("NeedDaemonReload"))
+        run, pid = str(found.get("InvocationID", "")), int(found.get("MainPID", 0))
+        return Engine(unit, state == "active", starting, stale, failed, run, pid)
 
     @property
     def running(self) -> bool:
@@ -146,11 +146,20 @@ class Dockerd:
         """Whether dockerd is about to run."""
         return self.engine is not None and self.engine.starting
 
+    @property
+    def outdated(self) -> bool:
+        """Whether it runs with flags beside which it takes none of our entries, and would be started without them."""
+        if self.engine is None or not self.engine.pid or dockerflags.flagged(self.engine.unit):
+            return False
+        given = reading.peek(PROC / str(self.engine.pid) / "cmdline", reading.SETTINGS)
+        return any(word.partition(b"=")[0] == dockerflags.FLAG.encode() for word in given.split(b"\0"))
+
     def shown(self) -> frozenset[str]:
         """Its insecure registries. Raises SecregError when it can't be asked, NotNow where that is tried again."""
-        return insecure(self._info())
+        return insecure(self.info())
 
-    def _info(self) -> dict[str, Any]:
+    def info(self) -> dict[str, Any]:
+        """What `docker info` prints. Raises SecregError, NotNow where that is tried again."""
         if self.starting:
             raise NotNow(STARTING, HINT)
         if not self.patience.endless and self._was_silent():
@@ -169,16 +178,28 @@ class Dockerd:
         return silent and retry is not None and retry.seconds(time.time()) > 0
 
     @property
+    def config(self) -> Path:
+        """The daemon.json that it reads."""
+        usual = self.paths.docker / "daemon.json"
+        return dockerflags.config_file(self.engine.unit, usual) if self.engine else usual
+
+    @property
     def socket(self) -> Path:
-        """Where dockerd listens."""
+        """Where dockerd listens. Raises SecregError when that is no socket of this host."""
         given = list(dockerflags.words(self.engine.unit)) if self.engine else []
         hosts = [value for flag in ("-H", "--host") for value, _ in dockerflags.values(given, flag)]
+        hosts = hosts or list(daemonjson.hosts(reading.peek(self.config, reading.JSON)))
         own = [host.removeprefix("unix://") for host in hosts if host.startswith("unix://")]
-        return Path(own[0]) if own and "fd://" not in hosts else self.paths.docker_socket
+        if own and "fd://" not in hosts:
+            return Path(own[0]) if own[0] else self.paths.docker_socket
+        if hosts and "fd://" not in hosts:
+            hint = f'add to "hosts" of {self.config}, or to its flags: unix://{self.paths.docker_socket}'
+            raise SecregError(f"dockerd listens on {hosts[0]} alone, where it is not asked", hint)
+        return self.paths.docker_socket
 
     def forgets(self) -> str:
         """Why a reload would make it lose the list of others, too; "" if it would not."""
-        said = self._info()
+        said = self.info()
         version = str(said.get("ServerVersion", ""))
         if version.startswith(FORGETFUL) and said["RegistryConfig"].get("Mirrors"):
             return f"Docker {version} loses its insecure registries when it is reloaded while registry-mirrors are set"
@@ -192,6 +213,19 @@ class Dockerd:
         log.debug("docker: SIGHUP to %s", UNIT)
         self.manager.call("KillUnit", UNIT, "main", signal.SIGHUP.value)
         return True
+
+    def come_back(self) -> None:
+        """Let dockerd run again that did not start with entries of ours, which were taken out just now: after a few
+        attempts systemd gives up. One that somebody stopped stays so. Raises SecregError."""
+        for _ in waiting.looks(PROOF_SECONDS, 0.1, self.patience.meanwhile):
+            if self.manager is None or self.engine is None or not (self.starting or self.engine.failed):
+                return
+            if self.engine.failed:
+                log.info("%s did not start with entries of ours; they are out, and it is started", UNIT)
+                self.manager.call("ResetFailedUnit", UNIT)
+                self.manager.call("StartUnit", UNIT, "fail")
+                return
+            self.engine = self.look()
 
     def reload(self, proof: Proof) -> bool:
         """SIGHUP, then wait until dockerd shows what it should; False: it does not run any more, so it shows nothing.

@@ -14,21 +14,12 @@ from pathlib import Path
 
 from secreg_host.base import utf8
 from secreg_host.base.errors import bad_input
+from secreg_host.clients.docker.unit import Unit
 from secreg_host.clients.edits import Mine
-from secreg_host.formats import envfile
 
 FLAG = "--insecure-registry"
 VARIABLE = "INSECURE_REGISTRY"
 """The variable of Red Hat's docker.service, in /etc/sysconfig/docker."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """docker.service: argv as written, Environment=, and the files of EnvironmentFile= that exist, in order."""
-
-    argv: tuple[str, ...]
-    environment: tuple[str, ...] = ()
-    files: tuple[tuple[Path, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,13 +41,7 @@ class Target:
 
 def words(unit: Unit) -> Iterator[Word]:
     """The command line as systemd expands it (systemd.service(5), "Command lines")."""
-    known: dict[str, tuple[str, Path | None]] = {}
-    for item in unit.environment:
-        name, _, value = item.partition("=")
-        known[name] = (value, None)
-    for path, data in unit.files:
-        for assignment in envfile.parse(utf8.shown(data), str(path))[0]:
-            known[assignment.key] = (assignment.value, path)
+    known = unit.known
     for text in unit.argv:
         match = re.fullmatch(r"\$(\{)?(\w+)\}?", text)
         if match is None:
@@ -85,6 +70,11 @@ def values(given: list[Word], name: str) -> list[tuple[str, Word]]:
     return found
 
 
+def flagged(unit: Unit) -> list[Word]:
+    """The words of its command line by which `unit` names insecure registries."""
+    return [word for _, word in values(list(words(unit)), FLAG)]
+
+
 def config_file(unit: Unit, usual: Path) -> Path:
     """The daemon.json that dockerd reads."""
     given = values(list(words(unit)), "--config-file")
@@ -96,13 +86,12 @@ def decide(unit: Unit, usual: Path, *, in_json: bool) -> Target:
 
     Raises BadInput when there is no place where they would not keep dockerd from starting.
     """
-    flagged = [word for _, word in values(list(words(unit)), FLAG)]
-    config = config_file(unit, usual)
-    if flagged and in_json:
+    given, config = flagged(unit), config_file(unit, usual)
+    if given and in_json:
         raise bad_input(
             str(config), f"dockerd does not start with both this list and the flag {FLAG}", "keep one of the two"
         )
-    for word in flagged:
+    for word in given:
         if word.file is None:
             raise bad_input(
                 "docker.service",
@@ -110,8 +99,8 @@ def decide(unit: Unit, usual: Path, *, in_json: bool) -> Target:
                 f"move the flag's values to {config} (systemctl cat docker), then: secure-registry trust install; "
                 "or use DOCKER_TRUST=ca",
             )
-    if flagged and flagged[-1].file is not None:
-        return Target(flagged[-1].file, flagged[-1].variable)
+    if given and given[-1].file is not None:
+        return Target(given[-1].file, given[-1].variable)
     if unit.files and not in_json and any(text in (f"${VARIABLE}", f"${{{VARIABLE}}}") for text in unit.argv):
         having = [path for path, data in unit.files if re.search(rb"(?m)^\s*" + VARIABLE.encode() + rb"=", data)]
         return Target((having or [path for path, _ in unit.files])[-1], VARIABLE)

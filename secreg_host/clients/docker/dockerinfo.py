@@ -7,15 +7,28 @@ import http.client
 import json
 import re
 import socket
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from secreg_host.base import process
 from secreg_host.base.errors import SecregError
+from secreg_host.base.proxies import Proxies
 
 UNIT = "docker.service"
 ASK_SECONDS = 5.0
 """How long an answer is waited for by whoever can wait."""
+
+REACH_SECONDS = 20.0
+"""How long it may take dockerd to go to a registry; it waits for a dead proxy longer."""
+
+IMAGE = "secure-registry/probe:1"
+"""An image that is asked for, and is nowhere."""
+
+ASKED = ("no basic auth credentials", "unauthorized", "authentication required", "manifest unknown")
+UNNAMED = "invalid reference format"
+ADDRESS = re.compile(r'^(?:Get|Head) "[^"]*": ')
+"""What dockerd says that came to a registry; of a name that it can't read; and what it says first."""
 
 REFUSAL = re.compile(
     r'level=error msg="(?:Error reconfiguring the daemon: )?'
@@ -44,16 +57,36 @@ def insecure(said: dict[str, Any]) -> frozenset[str]:
     return frozenset(name for name, index in indexes.items() if not index.get("Secure", True))
 
 
+def proxies(said: dict[str, Any]) -> Proxies:
+    """The proxies of what `docker info` prints."""
+    return Proxies(str(said.get("HttpsProxy") or ""), str(said.get("NoProxy") or ""))
+
+
 def info(path: Path, seconds: float = ASK_SECONDS) -> dict[str, Any]:
     """What `docker info` prints: GET /info on dockerd's socket. Raises SecregError when nobody listens there, or what
     is said is no answer, and Silent when none comes within `seconds`."""
+    return _get(path, "/info", seconds)
+
+
+def reaches(path: Path, word: str) -> str | None:
+    """What the dockerd behind the socket `path` says when it goes to the registry that clients call `word`, as for a
+    pull; "" when it comes to where a password is asked for, None when that does not tell (20.10 takes no IPv6 address).
+    Raises SecregError as `info` does."""
+    target = f"/distribution/{urllib.parse.quote(word)}/{IMAGE}/json"
+    said = str(_get(path, target, REACH_SECONDS).get("message", ""))
+    if any(words in said for words in ASKED):
+        return ""
+    return None if not said or UNNAMED in said else ADDRESS.sub("", said)
+
+
+def _get(path: Path, target: str, seconds: float) -> dict[str, Any]:
     try:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as link:
             link.settimeout(seconds)
             link.connect(str(path))
             connection = http.client.HTTPConnection("docker")
             connection.sock = link
-            connection.request("GET", "/info")
+            connection.request("GET", target)
             found = json.load(connection.getresponse())
     except (TimeoutError, BlockingIOError) as error:  # the second when too many wait already (connect(2))
         raise Silent(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from datetime import UTC, datetime
 
 from secreg_host.apply import apply
@@ -41,7 +42,9 @@ def run(call: Call) -> int:
         adopted = adoption.adopt(host, disk, call.environment)
         settings = settings_part.read(disk, call.environment)
         found = defaults.now()
-        facts, refused = (found, ()) if order.new_ca else authority.signable(disk, found, defaults.recorded(host))
+        outside = functools.partial(authority.outside, disk)
+        known = defaults.recorded(host)
+        facts, refused = (found, ()) if order.new_ca else defaults.signable(found, known, outside)
         defaults.keep(host, facts)
         made = provision.defaults_only(host, disk, settings, facts, call.environment)
         issue = authority.issue(disk, settings, facts, datetime.now(UTC), order)
@@ -56,6 +59,7 @@ def run(call: Call) -> int:
     if host.paths.key not in {write.path for write in issue.written}:
         print(f"left {host.paths.key}, which this program did not make; for another: {order.command} --force")
     if not one.running():
+        printing.warnings(authority.differs(Snapshot(host.paths), settings))
         return Exit.DONE
     report = one.reload("gencert")
     printing.outcome(report)

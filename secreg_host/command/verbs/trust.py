@@ -6,7 +6,7 @@ import argparse
 
 from secreg_host.base import files
 from secreg_host.base.errors import Exit, Later, Note, SecregError, bad_input
-from secreg_host.clients import trust, trustcheck
+from secreg_host.clients import elsewhere, trust, trustcheck
 from secreg_host.command import printing
 from secreg_host.command.call import Call
 from secreg_host.generation import generations
@@ -17,7 +17,7 @@ ABOUT = "let Docker and other clients trust the registry; show: a script for oth
 ACTIONS = {
     "install": "let clients of this host trust the registry (default: those found here, but for system)",
     "remove": "take out of their files what was put in (default: all)",
-    "check": "shake hands by the rules of each client; say which one fails and why (default: those found here)",
+    "check": "go there by the rules of each client; say which one fails and why (default: those found here)",
     "show": "print a script with which another machine trusts the registry",
 }
 
@@ -39,7 +39,7 @@ def run(call: Call) -> int:
     host, args = call.host(), call.args
     known = trust.at(host, generations.load(host, generations.current_name(host)))
     if args.action == "show":
-        print(known.show(line=args.line), end="")
+        print(elsewhere.show(host.paths, known.served, line=args.line), end="")
         return Exit.DONE
     if unknown := [name for name in args.client if name not in trust.NAMES]:
         raise bad_input("trust", f"{unknown[0]!r} is no client that is known", f"name one of: {', '.join(trust.NAMES)}")
@@ -59,7 +59,7 @@ def run(call: Call) -> int:
 def _check(host: Host, known: trust.Trust, names: list[str]) -> int:
     if known.served is None:
         raise SecregError("nothing serves yet, so no client can be checked", "secure-registry start")
-    checked, problems = trustcheck.check(host.paths, known.served, names)
+    checked, problems = trustcheck.check(host.paths, known.manager, known.served, names)
     for one in checked:
         print(one)
     printing.warnings(problems)

@@ -152,7 +152,7 @@ def _with_images(host: Host, part: RegistryPart, known: RegistryPart | None) -> 
 def _odd(host: Host, part: RegistryPart, before: Store) -> Iterator[tuple[str, str]]:
     """What an administrator should know of the images of `part`, and what to do; before: the store that served."""
     root = str(part.root)
-    if before.id and part.store.id not in ("", before.id):
+    if before.name and part.store.id not in ("", before.id):
         what = f"rootdirectory {root} holds another store than the one that served, and is served now"
         yield what, f"if that is not meant, see what is mounted there: findmnt -T {quoting.shell(root)}"
     if not part.readonly and (wrong := owners.wrong(host, root)):

@@ -28,10 +28,10 @@ Script = Callable[[str, str], int | bytes]
 
 
 class Front:
-    """Answers by a script; asked: what was asked, and as whom."""
+    """Answers by a script, with `more` header fields; asked: what was asked, and as whom."""
 
-    def __init__(self, script: Script) -> None:
-        self.script, self.asked = script, list[tuple[str, str]]()
+    def __init__(self, script: Script, more: str = "") -> None:
+        self.script, self.asked, self.more = script, list[tuple[str, str]](), more
 
     def connect(self, _: Listen) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -55,7 +55,7 @@ class Front:
                     return
                 body = b"" if isinstance(answer, int) else answer
                 status = answer if isinstance(answer, int) else 200
-                more = "Location: /v2/x/blobs/uploads/1?_state=y\r\n" if status == 202 else ""
+                more = self.more + ("Location: /v2/x/blobs/uploads/1?_state=y\r\n" if status == 202 else "")
                 length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
                 link.sendall(f"HTTP/1.1 {status} x\r\n{more}{length}\r\n".encode() + body)
 
@@ -174,7 +174,7 @@ real = clientproof.login
         ({"/v2/": 503}, {}, "the registry does not answer: /v2/ is answered by HTTP 503"),
         ({"/v2/": 401}, {}, "the registry does not answer: /v2/ is answered by HTTP 401"),
         ({"/v2/": 401}, {"auth": True}, ""),
-        ({"/v2/_catalog?n=1": 500}, {}, "the registry can't list its images: HTTP 500"),
+        ({"/v2/_catalog?n=1": 500}, {}, "a list of its images is answered by HTTP 500"),
         ({"/v2/_catalog?n=1": 404}, {}, ""),
     ],
 )
@@ -211,6 +211,21 @@ def test_what_writing_shows(
     generation: Any = Generation()
     assert clientproof.writes(live.host, generation, front.connect) == said
     assert removed == (["/srv/images"] if tidied else [])
+
+
+@pytest.mark.parametrize("what", ["POST /v2/secure-registry-probe/blobs/uploads/", "GET /v2/", "GET /v2/_catalog?n=1"])
+@pytest.mark.parametrize("more", ["", "Docker-Distribution-Api-Version: registry/2.0\r\n"])
+@pytest.mark.parametrize("status", [502, 503, 0])
+def test_who_said_that_it_fails(
+    live: LiveUsers, monkeypatch: pytest.MonkeyPatch, what: str, more: str, status: int
+) -> None:
+    """The password check, or nginx, may have been killed just then: it is no fault of the registry's."""
+    monkeypatch.setattr(storeproof, "_tidy", lambda *_: None)
+    front = Front(lambda asked, _: status if asked == what else 200, more)
+    generation: Any = Generation()
+    look = clientproof.writes if what.startswith("POST") else clientproof.reads
+    wrong = look(live.host, generation, front.connect)
+    assert wrong and isinstance(wrong, storeproof.Unreached) == (not more or not status)
 
 
 @pytest.mark.parametrize("given", [{"root": None}, {"auth": True}])

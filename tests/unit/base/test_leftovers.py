@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base import files, leftovers, temporary, waiting
-from secreg_host.clients import edits, trust
+from secreg_host.clients import edits, trust, trust_docker
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
 
@@ -133,7 +133,7 @@ def test_whoever_writes_next_to_a_leftover_removes_it(tmp_path: Path) -> None:
 
 
 def test_directories_of_clients_are_swept(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trust.Trust, "_docker", lambda _: ())
+    monkeypatch.setattr(trust_docker.Docker, "follow", lambda *_: ())
     ours = host.paths.docker / "certs.d/localhost/ca.crt"
     daemon = host.paths.docker / "daemon.json"
     k3s = host.paths.k3s / "registries.yaml"
@@ -142,11 +142,11 @@ def test_directories_of_clients_are_swept(host: Host, monkeypatch: pytest.Monkey
     left = [killed(path) for path in (ours, daemon, k3s)]
     clients = trust.Trust(host, None)
     mine = edits.Mine(b"{}", "x", ("a",), True).as_json()
-    clients.record = {
+    clients.kept.record = {
         "files": {"docker": {str(ours): "x"}},
         "docker": {"path": str(daemon), "variable": "", "mine": mine},
     }
-    clients.record["k3s"] = mine
+    clients.kept.record["k3s"] = mine
     clients.follow()
     assert not [path for path in left if path.exists()]
 

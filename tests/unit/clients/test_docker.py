@@ -24,7 +24,8 @@ from secreg_host.clients.docker import dockerd, dockerflags, dockerinfo
 from secreg_host.clients.docker.daemonjson import KEY, DaemonJson
 from secreg_host.clients.docker.docker import Docker, Record
 from secreg_host.clients.docker.dockerd import Patience
-from secreg_host.clients.docker.dockerflags import Flags, Target, Unit
+from secreg_host.clients.docker.dockerflags import Flags, Target
+from secreg_host.clients.docker.unit import Unit
 from secreg_host.watchdog import retries
 
 WANTED = ("reg.example.org:5000", "192.0.2.1:5000", "[2001:db8::1]:5000")
@@ -473,6 +474,7 @@ def test_a_unit_that_systemd_has_not_read_again_is_not_judged(fake: Fake) -> Non
     assert fake.follow("a:1") == (), "what is there stays"
     (problem,) = fake.follow("a:1", "b:2")
     assert "systemctl daemon-reload" in problem.hint and DaemonJson("").entries(fake.json.read_bytes()) == ("a:1",)
+    assert isinstance(problem, Later), "nobody but systemd knows when it has"
     assert fake.follow() == () and not fake.json.exists(), "what is ours may always go"
 
 
@@ -519,6 +521,71 @@ def test_a_flag_that_appears_later_drives_ours_out(fake: Fake) -> None:
     (problem,) = fake.follow("a:1")
     assert "has the flag" in problem.what
     assert not fake.json.exists()
+
+
+@pytest.mark.parametrize("place", ["etc/systemd/system/docker.service.d/later.conf", "etc/default/docker"])
+def test_a_flag_that_systemd_has_not_read_drives_ours_out_of_the_file_alone(fake: Fake, place: str) -> None:
+    """Seen: dockerd stayed down after `systemctl daemon-reload; systemctl restart docker`, until somebody reloaded."""
+    path = fake.paths.root / place
+    path.parent.mkdir(parents=True)
+    path.write_text("[Service]\nEnvironment=X=1\n")
+    fake.json.write_bytes(b'{"debug": true}')
+    fake.follow("a:1")
+    fake.stale = True
+    assert fake.follow("a:1") == (), "a drop-in without the flag"
+    path.write_text("[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd --insecure-registry b:2\n")
+    calls = list(fake.calls)
+    (problem,) = fake.follow("a:1", patience=HURRIED)
+    assert isinstance(problem, Later) and "daemon-reload" in problem.hint
+    assert fake.json.read_bytes() == b'{"debug": true}'
+    assert (fake.shown, fake.calls) == ({"a:1"}, calls), "until it is restarted it has them on"
+    (problem,) = fake.follow("a:1", patience=HURRIED)
+    assert isinstance(problem, Later), "it is tried again until systemd has read it"
+    fake.stale = False
+    if place.startswith("etc/default"):
+        path.write_text("DOCKER_OPTS=\n")
+        assert fake.follow("a:1", patience=HURRIED) == () and fake.json.read_bytes() != b'{"debug": true}'
+
+
+def test_a_daemon_that_did_not_start_with_ours_is_started(fake: Fake) -> None:
+    """systemd gives up after a few attempts; one that somebody stopped stays so."""
+    path = fake.paths.root / "etc/default/docker"
+    path.parent.mkdir(parents=True)
+    for state, started in (("failed", 1), ("inactive", 0), ("active", 0)):
+        for argv, options in ((("--insecure-registry", "b:2"), ""), (DEBIAN, "--insecure-registry b:2")):
+            fake.state, fake.argv = "active", DEBIAN
+            path.write_text("")
+            assert fake.follow("a:1") == ()
+            fake.state, fake.argv, fake.calls = state, argv, []
+            path.write_text(f"DOCKER_OPTS='{options}'\n" if options else "")
+            assert len(fake.follow("a:1", patience=HURRIED)) == (not options or state == "active")
+            again = [("ResetFailedUnit", "docker.service"), ("StartUnit", "docker.service", "fail")] * started
+            assert [call for call in fake.calls if call != HUP] == again, (state, argv)
+            assert not fake.json.exists()
+            fake.follow(record=Record())
+            fake.saved.clear()
+
+
+def test_a_daemon_that_runs_with_a_flag_that_is_gone_reads_ours_when_it_is_restarted(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: it refuses them, so they were undone, and not tried again."""
+    monkeypatch.setattr(dockerd, "PROC", tmp_path)
+    running, look = tmp_path / "7/cmdline", fake.unit
+    running.parent.mkdir()
+    fake.unit = lambda name: look(name) | {"MainPID": 7}  # type: ignore[method-assign]
+    for flag in (b"--insecure-registry=b:2", b"--insecure-registry\0b:2"):
+        running.write_bytes(b"dockerd\0" + flag + b"\0")
+        (note,) = fake.follow("a:1", patience=HURRIED)
+        assert isinstance(note, Note) and "only when it is restarted" in note.what
+        assert fake.calls == [] and DaemonJson("").entries(fake.json.read_bytes()) == ("a:1",)
+        assert fake.follow("a:1", patience=HURRIED) == ()
+        assert len(fake.follow()) == 1 and fake.calls == []
+    fake.follow("a:1", patience=HURRIED)
+    running.write_bytes(b"dockerd\0")
+    fake.shown = {"a:1"}
+    assert fake.follow("a:1", patience=HURRIED) == () and fake.calls == []
+    assert fake.follow() == () and not fake.json.exists()
 
 
 def test_flags_in_the_environment_file_are_continued_there(fake: Fake) -> None:
@@ -625,6 +692,7 @@ def test_a_daemon_that_hangs_is_asked_as_often_as_it_is_tried_again(fake: Fake) 
 def test_ours_leave_a_daemon_that_can_not_start(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """systemd tries it again and again: with a flag of others beside ours, or when we are removed."""
     monkeypatch.setattr(dockerd, "STARTING_SECONDS", 0.0)
+    monkeypatch.setattr(dockerd, "PROOF_SECONDS", 0.0)
     for argv, wanted, patience in (
         (("--insecure-registry", "b:2"), ("a:1",), HURRIED),
         (DEBIAN, (), dockerd.ENDLESS),
@@ -664,3 +732,52 @@ def test_daemons_that_are_left_alone_are_named(fake: Fake) -> None:
     (fake.paths.user_runs / "1000/docker.sock").touch()
     (problem,) = dockerd.left_alone(fake.paths, fake)
     assert "rootless" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("argv", "config", "found"),
+    [
+        (("-H", "fd://"), '{"hosts": ["unix:///x.sock"]}', "run/docker.sock"),
+        ((), '{"hosts": ["tcp://0.0.0.0:2375", "unix:///x.sock"]}', "/x.sock"),
+        ((), '{"hosts": ["fd://", "tcp://0.0.0.0:2375"]}', "run/docker.sock"),
+        ((), '{"hosts": ["unix://"]}', "run/docker.sock"),
+        ((), '{"hosts": 5}', "run/docker.sock"),
+        ((), "{", "run/docker.sock"),
+        (("--host=unix:///y.sock",), "{}", "/y.sock"),
+    ],
+)
+def test_a_daemon_is_asked_where_it_listens(fake: Fake, argv: tuple[str, ...], config: str, found: str) -> None:
+    """Also by "hosts" in daemon.json."""
+    fake.argv = argv
+    fake.json.write_text(config)
+    at = dockerd.Dockerd(fake.paths, fake, None, HURRIED).socket
+    assert at == (Path(found) if found.startswith("/") else fake.paths.root / found)
+
+
+def test_a_daemon_that_has_no_socket_here_is_named(fake: Fake) -> None:
+    fake.argv = ()
+    fake.json.write_text('{"hosts": ["tcp://0.0.0.0:2376"]}')
+    (problem,) = fake.follow("a:1")
+    assert "tcp://0.0.0.0:2376 alone" in problem.what and f"unix://{fake.paths.docker_socket}" in problem.hint
+    assert fake.json.read_text() == '{"hosts": ["tcp://0.0.0.0:2376"]}'
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ('Head "https://a/v2/x/manifests/1": no basic auth credentials', ""),
+        ("unauthorized: authentication required", ""),
+        ("invalid reference format", None),
+        (
+            'Get "https://a/v2/": x509: certificate signed by unknown authority',
+            "x509: certificate signed by unknown authority",
+        ),
+        ("missing key ca.key for client certificate ca.cert", "missing key ca.key for client certificate ca.cert"),
+    ],
+)
+def test_what_dockerd_says_of_a_registry(message: str, said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 20.10 and 26.1 were seen to say it."""
+    asked: list[str] = []
+    monkeypatch.setattr(dockerinfo, "_get", lambda path, target, seconds: asked.append(target) or {"message": message})
+    assert dockerinfo.reaches(Path("/x"), "[::1]:443") == said
+    assert asked == ["/distribution/%5B%3A%3A1%5D%3A443/secure-registry/probe:1/json"]

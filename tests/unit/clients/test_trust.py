@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.marks import digest
 from secreg_host.base.paths import Paths
-from secreg_host.clients import edits, owned, served, trust, trust_containerd, trust_podman, trust_system
-from secreg_host.clients.docker import dockerd
+from secreg_host.clients import edits, elsewhere, owned, served, trust, trust_containerd, trust_podman, trust_system
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.clients.trust import Trust
 from secreg_host.clients.trust_k3s import MARK, Registries
@@ -60,9 +59,12 @@ def test_endpoints_are_names_and_addresses_with_their_ports() -> None:
 class Starting:
     """systemd, while dockerd is starting again and again."""
 
+    looks = 0
+
     def unit(self, name: str) -> dict[str, Any]:
-        assert name == dockerd.SNAP, f"{name} was looked at, and would be waited for"
-        return {}
+        self.looks += 1
+        assert self.looks < 3, f"{name} was looked at again: it is waited for"
+        return {"LoadState": "loaded", "ActiveState": "activating", "ExecStart": [("dockerd", ["dockerd"])]}
 
     def call(self, method: str, *args: Any) -> Any:
         raise AssertionError(method)
@@ -73,7 +75,7 @@ def test_a_daemon_that_is_starting_holds_up_nothing_that_it_need_not_read(host: 
     """Seen: 20 seconds for each edit, reload and restart, though certs.d is read for each pull."""
     host.paths.docker.mkdir(parents=True)
     known = Trust(host, generation(mode=mode), Starting())
-    assert known.follow() == ()
+    assert all("a snap" in problem.what for problem in known.follow())
     assert bool(list(host.paths.docker.rglob("ca.crt"))) is (mode == "ca")
 
 
@@ -84,7 +86,7 @@ def test_what_is_no_name_is_nobodys_endpoint(host: Host) -> None:
     assert served.of(current).spellings == ("reg.example.org:5000", "192.0.2.1:5000")
     assert current.parts[certificate.CertificatePart].usable_names == ("reg.example.org", "192.0.2.1", "*.wild.example")
     for line in (True, False):
-        shown = Trust(host, current).show(line=line)
+        shown = elsewhere.show(host.paths, served.of(current), line=line)
         assert "reg.example.org:5000" in shown and not any(word and word in shown for word in odd if len(word) > 3)
     [warning] = certificate.unusable(current.parts[certificate.CertificatePart], "crt")
     assert warning.what.startswith("8 of its names") and "\n" not in warning.what
@@ -153,9 +155,7 @@ def test_each_client_installs_and_removes_without_a_trace(
 ) -> None:
     monkeypatch.setattr("secreg_host.base.process.find_program", lambda name: Path("/usr/bin", name))
     ran: list[object] = []
-    monkeypatch.setattr(
-        trust, "OTHERS", tuple(trust.replace(one, after=lambda paths: ran.append(1)) for one in trust.OTHERS)
-    )
+    monkeypatch.setattr(trust, "OTHERS", tuple(replace(one, after=lambda paths: ran.append(1)) for one in trust.OTHERS))
     for directory in (
         host.paths.k3s,
         host.paths.containerd,
@@ -200,29 +200,6 @@ def test_podman_and_containerd_files() -> None:
     assert not re.search(r"^\[.*\].*\]", toml, re.MULTILINE), "containerd 1.6 reads no ] in a table's name"
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("", ()),
-        (
-            'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d"\n',
-            ("/etc/containerd/certs.d",),
-        ),
-        ("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/a:/b'\n", ("/a", "/b")),
-    ],
-)
-def test_containerd_config_path(text: str, found: tuple[str, ...]) -> None:
-    assert trust_containerd.config_paths(text.encode(), "f") == found
-
-
-def test_containerd_without_config_path_is_warned_of(host: Host) -> None:
-    host.paths.containerd.mkdir(parents=True)
-    for text in ("version = 2\n", "not [ toml", "plugins = 3\n"):
-        (host.paths.containerd / "config.toml").write_text(text)
-        (problem,) = trust_containerd.notes(host.paths)
-        assert problem.hint
-
-
 # --- registries.yaml of k3s
 
 TLS = {"ca_file": "/ca.crt"}
@@ -236,6 +213,7 @@ class Case:
     after: str | None
 
 
+INNER = f"tls: {json.dumps(TLS)}{MARK}\n"
 OURS = f'  "a:1": {json.dumps({"tls": TLS})}{MARK}\n'
 K3S = (
     Case(None, f"configs:{MARK}\n{OURS}"),
@@ -245,7 +223,11 @@ K3S = (
     Case("configs:\n    b:2: {}\nmirrors: {}\n", f"configs:\n  {OURS}    b:2: {{}}\nmirrors: {{}}\n"),
     Case("configs:\n# note\n\n   b:2: {}\n", f"configs:\n {OURS}# note\n\n   b:2: {{}}\n"),
     Case("configs:\n", f"configs:\n{OURS}"),
-    Case('configs:\n  "a:1": {}\n', 'configs:\n  "a:1": {}\n'),
+    Case('configs:\n  "a:1": {tls: {x: 1}}\n', 'configs:\n  "a:1": {tls: {x: 1}}\n'),
+    Case("configs:\n  a:1:\n    auth: {}\n  b: {}\n", f"configs:\n  a:1:\n    {INNER}    auth: {{}}\n  b: {{}}\n"),
+    Case("configs:\n 'a:1':  # note\n  auth:\n   x: y\n", f"configs:\n 'a:1':  # note\n  {INNER}  auth:\n   x: y\n"),
+    Case('configs:\n  "a:1": {}\n', None),
+    Case('configs:\n  "a:1": {auth: {x: y}}\n', None),
     Case("configs: {}\n", None),
     Case("configs: {b: {}}\n", None),
     Case("- a\n", None),
@@ -271,12 +253,12 @@ def test_registries_yaml(case: Case) -> None:
 @relaxed
 @given(
     st.dictionaries(st.sampled_from(["mirrors", "x"]), st.dictionaries(st.text("ab#: ", max_size=4), st.integers())),
-    st.dictionaries(st.sampled_from(["b:2", "c", "[::1]:3"]), st.dictionaries(st.just("auth"), st.text(max_size=3))),
+    st.dictionaries(st.sampled_from(["b:2", "c", "[::1]:3"]), st.fixed_dictionaries({"auth": st.text(max_size=3)})),
     st.lists(st.sampled_from(["a:1", "b:2", "[::1]:3"]), unique=True),
     st.sampled_from([2, 4]),
 )
 def test_registries_yaml_comes_back(
-    rest: dict[str, object], configs: dict[str, object], wanted: list[str], indent: int
+    rest: dict[str, object], configs: dict[str, dict[str, object]], wanted: list[str], indent: int
 ) -> None:
     assume(rest or configs)
     text = yaml.safe_dump({**rest, "configs": configs} if configs else rest, indent=indent, default_flow_style=False)
@@ -284,11 +266,40 @@ def test_registries_yaml_comes_back(
     new, mine = edits.plan(text.encode(), None, kind, tuple(wanted))
     loaded = kind.load(new)
     assert {key: value for key, value in loaded.items() if key != "configs"} == rest
-    assert (loaded.get("configs") or {}) == {**{word: {"tls": TLS} for word in wanted}, **configs}
+    ours = {word: {**configs.get(word, {}), "tls": TLS} for word in wanted}
+    assert (loaded.get("configs") or {}) == {**configs, **ours}
     assert edits.plan(new, mine, kind, ()) == (text.encode(), None)
     if mine is not None and new is not None:
         left, _ = edits.plan(b"# theirs\n" + new, mine, kind, ())
         assert (left or b"").removeprefix(b"# theirs\n") == text.encode()
+
+
+def test_a_line_in_registries_yaml_that_was_edited_is_somebody_elses() -> None:
+    """Seen: auth that was added to our line was removed with it; its children stayed without their head."""
+    kind = Registries("registries.yaml", TLS)
+    new, mine = edits.plan(None, None, kind, ("a:1", "b:2"))
+    assert new is not None and mine is not None
+    flow = new.replace(b'"a:1": {', b'"a:1": {"auth": {}, ')
+    block = f'configs:\n  "a:1":{MARK}\n    tls: {json.dumps(TLS)}\n    auth: {{}}\n'.encode() + new.splitlines(True)[2]
+    for edited in (flow, block):
+        left, kept = edits.plan(edited, mine, kind, ())
+        assert left is not None and kept is None
+        assert kind.load(left) == {"configs": {"a:1": {"tls": TLS, "auth": {}}}}
+        again, mine_now = edits.plan(edited, mine, kind, ("a:1",))
+        assert again == left and mine_now is None, "what it says of tls is enough, whoever says it"
+
+
+def test_what_was_insecure_in_registries_yaml_is_verified_later(host: Host) -> None:
+    for insecure in (True, False):
+        Trust(host, generation(names=("a.b",))).install(["k3s"], insecure=insecure)
+        loaded = Registries("", {}).load((host.paths.k3s / "registries.yaml").read_bytes())
+        ca = str(host.paths.k3s / "secure-registry-ca.crt")
+        tls: dict[str, object] = {"insecure_skip_verify": True} if insecure else {"ca_file": ca}
+        assert loaded == {"configs": {"a.b:5000": {"tls": tls}}}
+    with (host.paths.k3s / "registries.yaml").open("a") as file:
+        file.write("# theirs\n")
+    Trust(host, generation(names=("a.b",))).remove(["k3s"])
+    assert (host.paths.k3s / "registries.yaml").read_text() == "# theirs\n"
 
 
 # --- when Docker is told what
@@ -312,31 +323,35 @@ def known(host: Host, mode: str, ca: bytes | None = CA) -> Trust:
     return Trust(host, generation(ca=ca, mode=mode))
 
 
+def mode_of(host: Host, mode: str, ca: bytes | None = CA) -> str:
+    return known(host, mode, ca).docker.mode()
+
+
 def test_mode(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "unable to get local issuer certificate"
     monkeypatch.setattr(handshake, "shake", lambda *_: said)
     host.paths.state.mkdir(parents=True)
-    assert [known(host, mode).mode() for mode in ("insecure", "ca", "none")] == ["insecure", "ca", "none"]
-    assert known(host, "insecure", None).mode() == "insecure", "a private CA's certificate"
+    assert [mode_of(host, mode) for mode in ("insecure", "ca", "none")] == ["insecure", "ca", "none"]
+    assert known(host, "insecure", None).docker.mode() == "insecure", "a private CA's certificate"
     with pytest.raises(BadInput, match="not the CA"):
-        known(host, "ca", None).mode()
+        known(host, "ca", None).docker.mode()
     said = ""
-    assert [known(host, mode, None).mode() for mode in ("insecure", "ca")] == ["none", "none"], "publicly trusted"
-    assert [known(host, mode).mode() for mode in ("insecure", "ca")] == ["none", "none"], "with its CA in ca.crt"
+    assert [mode_of(host, mode, None) for mode in ("insecure", "ca")] == ["none", "none"], "publicly trusted"
+    assert [mode_of(host, mode) for mode in ("insecure", "ca")] == ["none", "none"], "with its CA in ca.crt"
     (host.paths.state / "ca.crt").write_bytes(CA)
-    assert [known(host, mode).mode() for mode in ("insecure", "ca")] == ["insecure", "ca"], "our own, in the system's"
+    assert [mode_of(host, mode) for mode in ("insecure", "ca")] == ["insecure", "ca"], "our own, in the system's"
     (host.paths.state / "ca.crt").unlink()
     said = handshake.OUT_OF_TIME
-    assert known(host, "insecure", None).mode() == "none", "an expired one is no reason to stop verifying"
-    assert Trust(host, None).mode() == "none"
+    assert known(host, "insecure", None).docker.mode() == "none", "an expired one is no reason to stop verifying"
+    assert Trust(host, None).docker.mode() == "none"
 
 
 def test_removed_by_hand_it_stays_away(host: Host) -> None:
     host.paths.state.mkdir(parents=True)
     known(host, "insecure").remove(["docker"])
-    assert known(host, "insecure").mode() == "none"
+    assert known(host, "insecure").docker.mode() == "none"
     known(host, "insecure").forget()
-    assert known(host, "insecure").mode() == "insecure"
+    assert known(host, "insecure").docker.mode() == "insecure"
 
 
 def test_docker_with_ca_and_back(host: Host) -> None:
@@ -350,16 +365,16 @@ def test_docker_with_ca_and_back(host: Host) -> None:
 
 def test_what_is_shown_for_other_machines(host: Host) -> None:
     current = generation(names=("localhost", "::1", "reg.example.org", "2001:db8::1"), listens=(("", 443),))
-    script = Trust(host, current).show(line=False)
+    script = elsewhere.show(host.paths, served.of(current), line=False)
     assert "for at in reg.example.org '[2001:db8::1]'; do" in script and served.fingerprint(CA) in script
     assert "for name in reg.example.org reg.example.org:443 '[2001:db8::1]' '[2001:db8::1]:443'; do" in script
     assert "localhost" not in script
-    line = Trust(host, current).show(line=True)
+    line = elsewhere.show(host.paths, served.of(current), line=True)
     assert line.count("\n") == 1 and served.fingerprint(CA) in line
     with pytest.raises(SecregError, match="not signed by a CA"):
-        Trust(host, generation(ca=None)).show(line=False)
+        elsewhere.show(host.paths, served.of(generation(ca=None)), line=False)
     with pytest.raises(SecregError, match="nothing serves"):
-        Trust(host, None).show(line=False)
+        elsewhere.show(host.paths, None, line=False)
 
 
 def test_system_store_is_never_chosen_unasked(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

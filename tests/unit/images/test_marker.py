@@ -37,6 +37,7 @@ NONE, DISK = Store(), Store(ONE, "/srv/images")
         (DISK, Here((TWO,), "/srv/images", images=True), ""),  # a disk with another store
         (Store(ONE, "/"), Here((), "/srv/images", images=False), "it is empty"),  # an empty disk upon a full store
         (Store(ONE, "/"), Here((), "/srv/images", images=True), ""),  # one to which the images were copied
+        (marker.ANY, Here((), "/", images=False), ""),
     ],
 )
 def test_which_store_may_serve(before: Store, here: Here, lost: str) -> None:
@@ -52,6 +53,7 @@ def test_which_store_may_serve(before: Store, here: Here, lost: str) -> None:
         (DISK, Store("", "/srv/images"), False),
         (DISK, Store(TWO, "/srv/images"), True),
         (DISK, Store(ONE, "/"), True),
+        (marker.ANY, DISK, True),  # whatever was there when it began
     ],
 )
 def test_what_runs_has_the_mounts_of_its_beginning(old: Store, new: Store, moved: bool) -> None:
@@ -80,6 +82,12 @@ def test_a_store_gets_one_marker_and_keeps_it(host: Host, tmp_path: Path) -> Non
     assert settled(host, tmp_path, first) == first and path.exists(), "images without it get theirs again"
     other = Store(TWO, first.base)
     assert settled(host, tmp_path, other) == first, "another store is taken as it is"
+
+
+def test_whatever_is_there_is_the_store(host: Host, tmp_path: Path) -> None:
+    found = settled(host, tmp_path, marker.ANY)
+    assert marker.NAMED.fullmatch(found.name) and settled(host, tmp_path, marker.ANY) == found
+    assert marker.ANY.name == ""
 
 
 def test_a_copy_on_another_file_system_gets_a_marker_of_its_own(host: Host, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from secreg_host.base import distant
 from secreg_host.observe import store
 from secreg_host.observe.state import Condition
 from secreg_host.wanted.parts.part import Parts
@@ -24,7 +25,7 @@ def scene(root: str | None) -> Any:
 @pytest.mark.parametrize(
     ("free", "size", "inodes", "read_only", "condition", "event", "word"),
     [
-        (50 * GB, 100 * GB, 9, False, Condition.OK, "", "50.0 GB free of 100.0 GB"),
+        (50 * GB, 100 * GB, 9, False, Condition.OK, "", "/srv (/dev/sdb1), 50.0 GB free of 100.0 GB"),
         (50 * GB, 100 * GB, -1, False, Condition.OK, "", "free"),
         (2 * GB, 10 * GB, 9, False, Condition.OK, "", "free"),
         (2 * GB, 100 * GB, 9, False, Condition.WARNING, "disk", "it fills up"),
@@ -44,7 +45,7 @@ def test_room(
     event: str,
     word: str,
 ) -> None:
-    monkeypatch.setattr(store, "_measure", lambda _: ("/srv", free, size, inodes, read_only))
+    monkeypatch.setattr(store, "_measure", lambda _: store.Room("/srv", "/dev/sdb1", free, size, inodes, read_only))
     monkeypatch.setattr(store.imagesplace, "unwritable", lambda *_: None)
     found = store.store(scene("/srv/registry"))
     assert (found.condition, found.event) == (condition, event) and word in found.said
@@ -66,5 +67,7 @@ def test_elsewhere_there_is_nothing_to_ask() -> None:
 def test_the_mount_is_named(tmp_path: Path) -> None:
     found = store._measure(str(tmp_path))
     assert found is not None
-    mount, free, size, _, _ = found
+    mount, device, free, size, _, _ = found
+    known = distant.mount_at(tmp_path)
+    assert known is not None and device == known.device != ""
     assert mount in (str(tmp_path), *map(str, tmp_path.parents)) and 0 < free <= size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +71,28 @@ def made(text: str = CNF, key_type: str = "P-256") -> tuple[KeyPair, KeyPair]:
 def test_a_client_that_trusts_the_ca_accepts_every_name(name: str, tmp_path: object) -> None:
     ca, pair = made()
     handshake(ca.crt, pair, name, tmp_path)
+
+
+def test_a_ca_for_a_domain(tmp_path: object) -> None:
+    """By choice: any name below it, and none above, beside or that only ends so."""
+    request = opensslcnf.parse(CNF.encode(), "openssl.cnf")
+    ca = certs.make_ca(request.dns_names, request.addresses, NOW, "Void", "host", ("Example.net",))
+    root = chains.read(ca.crt, "")[0]
+    assert limits.outside(root, ("example.net", "*.a.example.net", "registry.example.org", "a.host"), ()) == ()
+    beside = ("example.org", "net", "notexample.net", "other.example.org")
+    assert limits.outside(root, beside, ()) == beside
+    wide = replace(request, dns_names=("a.b.example.net",))
+    handshake(ca.crt, certs.issue(ca, wide, "P-256", 90, NOW), "a.b.example.net", tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
+        outside = replace(request, dns_names=("notexample.net",))
+        handshake(ca.crt, certs.issue(ca, outside, "P-256", 90, NOW), "notexample.net", tmp_path)
+
+
+def test_what_a_ca_may_sign_besides() -> None:
+    root = chains.read(certs.make_ca(["a.example.org", "host"], [], NOW, "Void", "host", ("example.org",)).crt, "")[0]
+    assert limits.beyond(root, ("a.example.org", "host")) == ("example.org",)
+    assert limits.beyond(root, ("a.example.org", "Example.org")) == ()
+    assert limits.beyond(root, ("b.example", "*.host")) == ()
 
 
 def test_another_name_is_refused(tmp_path: object) -> None:

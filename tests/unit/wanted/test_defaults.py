@@ -62,9 +62,11 @@ def test_what_moved_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "new")
     monkeypatch.setattr(hosts, "addresses", lambda: ("10.0.0.6",))
     conf = Path("/conf")
-    name, address = defaults.moved(conf, Settings(), HERE)
-    assert "called new now" in name.what and "gencert" in name.hint and "10.0.0.5" in address.what
-    assert defaults.moved(conf, Settings(server_names=("a",)), Facts("old", ("10.0.0.6",), True)) == ()
+    name, address = defaults.moved(conf, Settings(), HERE, may_sign("new"))
+    assert "called new now" in name.what and "gencert; or" in name.hint and "10.0.0.5" in address.what
+    name, _ = defaults.moved(conf, Settings(), HERE, may_sign("reg"))
+    assert "gencert --new-ca" in name.hint, "no other would help"
+    assert defaults.moved(conf, Settings(server_names=("a",)), Facts("old", ("10.0.0.6",), True), may_sign()) == ()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,12 @@ from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import users
 from secreg_host.host.host import Host
-from secreg_host.wanted import firstuser, provision, sources
+from secreg_host.pki import chains, limits
+from secreg_host.wanted import adoption, firstuser, provision, sources
 from secreg_host.wanted.parts import settings as settings_part
+from tests.unit.pki.test_clientrules import OTHER, Leaf
+
+BROUGHT = Leaf(by=OTHER).pair().crt
 
 
 def write(path: Path, text: str) -> None:
@@ -101,3 +105,40 @@ def test_a_password_of_the_environment_that_can_not_be_one(host: Host) -> None:
     disk = Snapshot(host.paths, sources.marks(host.paths, ()))
     with pytest.raises(BadInput, match="environment variable PASSWORD: the password: bcrypt looks at 72 bytes only"):
         firstuser.follow(disk, settings_part.read(disk, given), create=True, given=True)
+
+
+def test_the_ca_follows_the_settings_until_something_served(host: Host) -> None:
+    """Seen: `setup`, then README's `SERVER_NAME=… start`: refused, for setup had made a CA that may not sign it."""
+
+    def provisioned(*, fresh: bool, **given: str) -> None:
+        disk, environment = Snapshot(host.paths, sources.marks(host.paths, ())), {"OPT": "-5 -r 1000", **given}
+        adoption.adopt(host, disk, environment)
+        provision.provision(host, disk, settings_part.read(disk, environment), environment, create=True, fresh=fresh)
+
+    paths = host.paths
+    provisioned(fresh=True)
+    first = paths.ca_crt.read_bytes()
+    provisioned(fresh=True, USERNAME="alice")
+    assert paths.ca_crt.read_bytes() == first, "it may sign all that is asked for"
+    with pytest.raises(BadInput, match=r"may not sign one\.example"):
+        provisioned(fresh=False, SERVER_NAME="one.example")
+    provisioned(fresh=True, SERVER_NAME="one.example")
+    second = paths.ca_crt.read_bytes()
+    (leaf,), (ca,) = (chains.read(path.read_bytes(), "") for path in (paths.crt, paths.ca_crt))
+    assert second != first and "one.example" in leaf.names and leaf.is_signed_by(ca)
+    provisioned(fresh=False, CA_DOMAIN="corp.example")
+    assert paths.ca_crt.read_bytes() == second, "clients have it"
+    provisioned(fresh=True)
+    third = paths.ca_crt.read_bytes()
+    assert limits.outside(chains.read(third, "")[0], ("any.corp.example", "one.example"), ()) == ()
+    provisioned(fresh=True)
+    assert paths.ca_crt.read_bytes() == third != second
+    crt = paths.crt.read_bytes()
+    paths.crt.write_bytes(BROUGHT)
+    provisioned(fresh=True, CA_DOMAIN="other.example")
+    assert (paths.crt.read_bytes(), paths.ca_crt.read_bytes()) == (BROUGHT, third), "who brings one needs none"
+    paths.crt.write_bytes(crt)
+    write(paths.ca_crt, third.decode() + "\n")
+    with pytest.raises(BadInput, match=r"may not sign two\.example"):
+        provisioned(fresh=True, SERVER_NAME="two.example")
+    assert paths.ca_crt.read_bytes() == third + b"\n", "it is somebody's by now"

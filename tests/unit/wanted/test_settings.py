@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base.errors import BadInput
-from secreg_host.wanted import settings
+from secreg_host.wanted import settings, values
 from secreg_host.wanted.settings import Settings
 
 CONF = Path("/etc/secure-registry/secure-registry.conf")
@@ -40,6 +40,7 @@ def test_every_key_from_the_file_and_from_the_environment() -> None:
     given = {
         "SERVER_NAME": "a.example b.example",
         "SERVER_IP": "192.0.2.1,2001:db8::1",
+        "CA_DOMAIN": "a.example, Corp.Lan.",
         "PORT": "8443",
         "USERNAME": "crazy",
         "PASSWORD": "fool",
@@ -59,6 +60,7 @@ def test_every_key_from_the_file_and_from_the_environment() -> None:
     assert found == settings.load(CONF, None, given)
     assert found.server_names == ("a.example", "b.example")
     assert found.server_ips == ("192.0.2.1", "2001:db8::1")
+    assert found.ca_domains == ("a.example", "Corp.Lan")
     assert (found.port, found.username, found.password, found.c) == (8443, "crazy", "fool", "DE")
     assert not found.own_registry
     assert "fool" not in str(found.public())
@@ -74,6 +76,17 @@ def test_all_problems_at_once_in_order_with_lines() -> None:
 @pytest.mark.parametrize("value", ["-x", "a b;c", "x_y..z", "é", "a/b", "$(x)"])
 def test_bad_server_names(value: str) -> None:
     assert "SERVER_NAME" in problems(f"SERVER_NAME='{value}'\n")[0]
+
+
+@pytest.mark.parametrize("listed", [b"", b"uk\nco.uk\n"])
+@pytest.mark.parametrize("value", ["lan", "co.uk", "10.0.0.1", "*.example.org", ".example.org", "example.org co.uk"])
+def test_a_ca_for_other_peoples_names_is_refused(
+    value: str, listed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list").write_bytes(listed)
+    monkeypatch.setattr(values, "PUBLIC_SUFFIXES", tmp_path / "list")
+    (found,) = problems(f"# names\nCA_DOMAIN={value}\n")
+    assert found.startswith(f"{CONF}:2: CA_DOMAIN: ") and "secure-registry.conf(5)" in found
 
 
 @pytest.mark.parametrize("text", ["O='x;y'", "L=a{b", 'ST="a\\"b"', "CN='$x'", "O=" + "x" * 65])

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from secreg_host.formats import opensslcnf
-from secreg_host.pki import certs, verified
+from secreg_host.pki import certs, handshake
 from secreg_host.pki.certs import KeyPair
+from secreg_host.pki.handshake import Rule
 
 NOW = datetime.now(UTC)
 NAME = "registry.example.org"
@@ -67,7 +68,7 @@ def test_a_client_looks_at_issuer_dates_and_names(days: int, name: str, known: b
         threading.Thread(target=serve, args=(theirs,), daemon=True).start()
         return ours
 
-    wrong = verified.wrong(name, connect, ((ca if known else other).crt,))
+    wrong = handshake.wrong(name, connect, Rule(cas=((ca if known else other).crt,)))
     assert wrong.startswith(said) and bool(wrong) is bool(said)
 
 
@@ -75,4 +76,4 @@ def test_no_tls_is_told() -> None:
     def connect() -> socket.socket:
         raise ConnectionRefusedError("refused")
 
-    assert verified.wrong(NAME, connect, ()) == "no TLS: refused"
+    assert handshake.wrong(NAME, connect, Rule()) == "no TLS: refused"

@@ -1,0 +1,88 @@
+"""What `status` says when something is not as it should be: each time which component, and a remedy that helps.
+
+Seen: "serves", exit code 0, for each of these.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.booted.registry import Registry
+from tests.hosts.commands import CommandFailed
+from tests.hosts.machine import Machine
+
+STORE = "/var/lib/secure-registry/storage"
+UNIT = "secure-registry-{}.service"
+FILTER = "/run/systemd/system/secure-registry-watchdog.service.d"
+NO_INSTANCE = (
+    f"mkdir -p {FILTER}; printf '[Service]\\nSystemCallFilter=~inotify_init1:EMFILE inotify_init:EMFILE\\n' > "
+    f"{FILTER}/limit.conf; systemctl daemon-reload; systemctl restart secure-registry-watchdog"
+)
+TYPED = ""
+"""What helps is the remedy itself, as it is typed."""
+
+CASES = {
+    "front stopped": ("systemctl stop {nginx}", "front", "down", TYPED),
+    "front hangs": ("systemctl kill -s STOP {nginx}", "front", "down", TYPED),
+    "password check stopped": ("systemctl stop {auth}", "passwords", "down", TYPED),
+    "password check hangs": ("systemctl kill -s STOP {auth}", "passwords", "down", TYPED),
+    "registry stopped": ("systemctl stop {registry}", "registry", "down", TYPED),
+    "registry hangs": ("systemctl kill -s STOP {registry}", "registry", "down", TYPED),
+    "watchdog stopped": ("systemctl stop {watchdog}", "watchdog", "down", TYPED),
+    "watchdog hangs": ("systemctl kill -s STOP {watchdog}", "watchdog", "down", TYPED),
+    "no instance of inotify": (
+        NO_INSTANCE,
+        "watchdog",
+        "warning",
+        f"rm -r {FILTER}; systemctl daemon-reload; systemctl restart secure-registry-watchdog",
+    ),
+    "store of root's": (f"chown root: {STORE}", "store", "down", f"chown secure-registry: {STORE}"),
+    "store unreadable": (f"chmod 000 {STORE}", "store", "down", f"chmod 750 {STORE}"),
+    "store read-only": (f"mount -o remount,ro {STORE}", "store", "down", TYPED),
+    "disk full": (f"head -c 99M /dev/zero > {STORE}/fill 2>/dev/null || true", "store", "down", f"rm {STORE}/fill"),
+    "disk not mounted": (f"umount -l {STORE}", "store", "down", "mount --bind /mnt " + STORE),
+}
+
+
+@pytest.fixture
+def on_a_disk(installed_host: Machine) -> Registry:
+    """A host whose images are on a small disk of their own, mounted at /mnt, too."""
+    prepare = f"mount -t tmpfs -o size=20m,mode=750 images /mnt; mkdir -p {STORE}; mount --bind /mnt {STORE}"
+    installed_host.run("sh", "-ec", f"{prepare}; chown secure-registry: {STORE}")
+    installed_host.run("systemctl", "enable", "--now", "secure-registry")
+    return Registry(installed_host)
+
+
+def test_each_is_named_with_what_helps(on_a_disk: Registry) -> None:
+    registry, machine = on_a_disk, on_a_disk.machine
+    listed = machine.run("systemctl", "list-units", "--plain", "--no-legend", "secure-registry-registry@*").stdout
+    units = {name: UNIT.format(name) for name in ("nginx", "auth", "watchdog")} | {"registry": listed.split()[0]}
+    seen: dict[str, Any] = {}
+
+    def noticed(component: str) -> bool:
+        done = registry.command("status", "--json")
+        found = json.loads(done.stdout)["components"]
+        seen.update(next(one for one in found if one["component"] == component), code=done.returncode)
+        return bool(seen["condition"] != "ok")
+
+    def well() -> bool:
+        return registry.command("status").returncode == 0
+
+    machine.wait_for("it is well", well)
+    wrong = []
+    for name, (fault, component, condition, helps) in CASES.items():
+        machine.run("sh", "-ec", fault.format(**units))
+        try:
+            machine.wait_for(name, partial(noticed, component), 10)
+            assert (seen["condition"], seen["code"]) == (condition, 3 if condition == "down" else 0)
+            machine.run("sh", "-ec", helps or seen["remedy"].partition(";")[0])
+            machine.wait_for("it is well", well, 20)
+        except (AssertionError, CommandFailed) as error:
+            wrong.append(f"{name}: {error}: {seen}")
+            machine.run("sh", "-c", "systemctl kill -s CONT 'secure-registry-*'; secure-registry reload", check=False)
+    assert wrong == [], "\n".join(wrong)
+    assert registry.command("status", "--check").returncode == 0

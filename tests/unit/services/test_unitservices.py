@@ -1,0 +1,65 @@
+"""What a service wants beside its processes runs after a reload: it was stopped, or came with a newer version."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base.systemd import Systemd
+from secreg_host.host.host import Host
+from secreg_host.services import units
+from secreg_host.services.unitservices import UnitServices
+
+UNIT = (Path(__file__).resolve().parents[3] / "units" / units.MAIN).read_text()
+WANTS = " ".join(re.findall("^Wants=(.*)", UNIT, re.MULTILINE)).split()
+BESIDE = ("apply.socket", "apply.service", "watchdog.service", "observer.service", "renew.timer", "trust.path")
+
+
+class Manager(Systemd):
+    """systemd on which these units do not run; started: which are asked for."""
+
+    def __init__(self, stopped: dict[str, str], *, main: str = "active") -> None:
+        self.stopped = {f"secure-registry-{name}": load for name, load in stopped.items()}
+        self.main = main
+        self.started: list[str] = []
+
+    def properties(self, name: str, *wanted: str) -> dict[str, object]:
+        found = {"Wants": WANTS, "LoadState": self.stopped.get(name, "loaded")}
+        return {one: found[one] for one in wanted}
+
+    def actives(self, names: object) -> dict[str, tuple[str, str]]:
+        assert isinstance(names, list)
+        dead, alive = ("inactive", "dead"), ("active", "running")
+        states = {name: dead if name in self.stopped else alive for name in names}
+        return {**states, units.MAIN: (self.main, "")}
+
+    def job(self, method: str, unit: str, **how: object) -> bool:
+        assert (method, how) == ("StartUnit", {"mode": "fail"}), "a stop that is under way goes on"
+        self.started.append(unit.removeprefix("secure-registry-"))
+        return True
+
+
+def started(host: Host, manager: Manager) -> list[str]:
+    services = UnitServices(host)
+    services.__dict__["systemd"] = manager
+    services.complete()
+    return manager.started
+
+
+def test_what_belongs_to_the_service_beside_its_processes() -> None:
+    assert tuple(unit.removeprefix("secure-registry-") for unit in units.companions(WANTS)) == BESIDE
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_does_not_run_is_started(host: Host, name: str) -> None:
+    """Seen: after an upgrade from 0.1, which had none, the observer did not run until the next restart."""
+    assert started(host, Manager({name: "loaded", "nginx.service": "loaded"})) == [name], "processes are an apply's"
+
+
+def test_what_is_masked_or_not_to_run_is_left(host: Host) -> None:
+    assert started(host, Manager({})) == []
+    assert started(host, Manager({"watchdog.service": "masked", "observer.service": "loaded"})) == ["observer.service"]
+    for main in ("inactive", "deactivating", "failed"):
+        assert started(host, Manager({"observer.service": "loaded"}, main=main)) == []
