@@ -1,13 +1,15 @@
-"""Whether a registry can write, read and remove in its storage: the same bytes, in a repository that nobody else has.
+"""Whether a registry can write, read and remove in its storage: a few bytes, in a repository that nobody else has.
 
-They are written, read back and removed by the registry, where it runs: in its sandbox. What it leaves is removed as its
-user, so that the repository is in no catalogue: an empty directory is none.
+The bytes are others each time, and nobody can know them before: blobs are kept once for all repositories, so what is
+removed must be nobody else's. They are written, read back and removed by the registry, where it runs: in its sandbox.
+What it leaves is removed as its user, so that the repository is in no catalogue: an empty directory is none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,20 +23,11 @@ from secreg_host.host.host import Host
 
 SECONDS = 10.0
 REPOSITORY = PROBE
-CONTENT = b"secure-registry writes, reads and removes these bytes, to see that its store works.\n"
-DIGEST = marks.digest(CONTENT)
 
 STORE = "docker/registry/v2"
-LEFT = tuple(
-    f"{STORE}/{name}"
-    for name in (
-        f"repositories/{REPOSITORY}/_layers",
-        f"repositories/{REPOSITORY}/_uploads",
-        f"blobs/sha256/{DIGEST[:2]}/{DIGEST}",
-    )
-)
-"""What the registry leaves when all is removed, and what makes a catalogue list a repository; the directory itself
-stays: a registry that just lists what is removed from under it answers 500 to whoever asked."""
+PLACES = (f"{STORE}/repositories/{REPOSITORY}/_layers", f"{STORE}/repositories/{REPOSITORY}/_uploads")
+"""What makes a catalogue list a repository. The directory itself stays: a registry that just lists what is removed from
+under it answers 500 to whoever asked."""
 
 Ask = Callable[[Request], Answer]
 
@@ -53,9 +46,10 @@ def wrong(host: Host, images: str, ask: Ask) -> str:
     """What fails, of the registry that answers `ask` and stores in the directory `images`; "": nothing, or it takes no
     uploads anyway (read-only, a proxy, with passwords of its own), so that this can't be told."""
     with _alone(host):
-        begun, said = _tried(ask)
+        content = b"secure-registry writes, reads and removes this: " + secrets.token_hex(32).encode() + b"\n"
+        begun, said = _tried(ask, content)
         if begun:
-            _tidy(host, images)
+            _tidy(host, images, marks.digest(content))
         return said
 
 
@@ -70,22 +64,22 @@ def behind(socket: Path) -> Ask:
     return ask
 
 
-def _tried(ask: Ask) -> tuple[bool, str]:
+def _tried(ask: Ask, content: bytes) -> tuple[bool, str]:
     """Whether something was begun, and what failed."""
-    begun = False
+    begun, digest = False, f"sha256:{marks.digest(content)}"
     try:
         answer = ask(Request(f"/v2/{REPOSITORY}/blobs/uploads/", "POST"))
         begun = answer.status == http.client.ACCEPTED
         if not begun:
             return False, failed("an upload", answer) if answer.status >= 500 else ""
-        place, blob = urlsplit(answer.location), f"/v2/{REPOSITORY}/blobs/sha256:{DIGEST}"
-        stored = ask(Request(f"{place.path}?{place.query}&digest=sha256:{DIGEST}", "PUT", body=CONTENT))
+        place, blob = urlsplit(answer.location), f"/v2/{REPOSITORY}/blobs/{digest}"
+        stored = ask(Request(f"{place.path}?{place.query}&digest={digest}", "PUT", body=content))
         if stored.status != http.client.CREATED:
             return True, failed("storing what was uploaded", stored)
         found = ask(Request(blob))
         if found.status != http.client.OK:
             return True, failed("what was stored", found)
-        if found.body != CONTENT:
+        if found.body != content:
             return True, "what was stored comes back as something else"
         removed = ask(Request(blob, "DELETE"))
         return True, failed("removing what was stored", removed) if removed.status >= 500 else ""
@@ -104,8 +98,9 @@ def _alone(host: Host) -> Iterator[None]:
         yield
 
 
-def _tidy(host: Host, images: str) -> None:
-    """Remove what is left below `images`, as the registry's user; best effort."""
-    argv = ["env", "-C", images, *process.as_account(["rm", "-rf", *LEFT], host.accounts.registry)]
+def _tidy(host: Host, images: str, digest: str) -> None:
+    """Remove what is left below `images`, the bytes of `digest` among it, as the registry's user; best effort."""
+    left = ["rm", "-rf", *PLACES, f"{STORE}/blobs/sha256/{digest[:2]}/{digest}"]
+    argv = ["env", "-C", images, *process.as_account(left, host.accounts.registry)]
     with contextlib.suppress(SecregError):
         process.run(process.outside(argv, SECONDS), SECONDS)

@@ -66,6 +66,14 @@ def test_an_empty_password_is_none(serving: Instance) -> None:
     assert "carol" not in (serving.etc / ".htpasswd").read_text()
 
 
+@pytest.mark.parametrize("name", ["x\nFAKE-alice was removed\n<2>FAKE", "FAKE\r", "FAKE\x1b[31m", "FAKE\x7f"])
+def test_a_name_makes_no_lines_in_the_journal(serving: Instance, name: str) -> None:
+    assert serving.ask("/v2/", user=name, password="x").status == 401
+    assert serving.ask("/v2/", user="nobody-of-the-kind", password="x").status == 401
+    serving.wait_for("what is said of others", lambda: serving.has_said("nobody-of-the-kind"))
+    assert not serving.has_said("FAKE")
+
+
 def test_what_nginx_passes_on_to_crypt_lets_in(serving: Instance) -> None:
     """Seen: users of an older system with $7$ or BSDi hashes, locked out: "is not a hash that nginx knows"."""
     made = [crypt._crypt()(b"geheim und viel laenger als acht", one.encode()).decode() for one in OF_CRYPT.values()]

@@ -14,6 +14,7 @@ import pytest
 
 from secreg_host.apply import asking, clientproof, probe, rehearsal, storeproof
 from secreg_host.apply.probe import Expectation
+from secreg_host.base import marks
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.users import PROBE
 from secreg_host.generation.liveusers import LiveUsers
@@ -185,7 +186,8 @@ def test_what_reading_shows(live: LiveUsers, answers: Mapping[str, int], given: 
     assert {whom for _, whom in front.asked} == {f"{PROBE}:{live.probe}"}
 
 
-WORKS: Mapping[str, int | bytes] = {"POST": 202, "PUT": 201, "GET": storeproof.CONTENT, "DELETE": 202}
+WRITTEN = b"secure-registry writes, reads and removes this: random\n"
+WORKS: Mapping[str, int | bytes] = {"POST": 202, "PUT": 201, "GET": WRITTEN, "DELETE": 202}
 
 
 @pytest.mark.parametrize(
@@ -206,11 +208,12 @@ def test_what_writing_shows(
 ) -> None:
     """What was begun is taken away, whatever became of it."""
     removed: list[str] = []
-    monkeypatch.setattr(storeproof, "_tidy", lambda _, images: removed.append(images))
+    monkeypatch.setattr("secrets.token_hex", lambda _: "random")
+    monkeypatch.setattr(storeproof, "_tidy", lambda _, images, digest: removed.append(f"{images} {digest}"))
     front = Front(lambda what, _: {**WORKS, **answers}[what.partition(" ")[0]])
     generation: Any = Generation()
     assert clientproof.writes(live.host, generation, front.connect) == said
-    assert removed == (["/srv/images"] if tidied else [])
+    assert removed == ([f"/srv/images {marks.digest(WRITTEN)}"] if tidied else [])
 
 
 @pytest.mark.parametrize("what", ["POST /v2/secure-registry-probe/blobs/uploads/", "GET /v2/", "GET /v2/_catalog?n=1"])
