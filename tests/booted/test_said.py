@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.booted.chaos import SETTLED
 from tests.booted.registry import Registry
 from tests.hosts.commands import CommandFailed
 from tests.hosts.machine import Machine
@@ -70,7 +71,10 @@ def test_each_is_named_with_what_helps(on_a_disk: Registry) -> None:
         return bool(seen["condition"] != "ok")
 
     def well() -> bool:
-        return registry.command("status").returncode == 0
+        """No apply is on its way either, which would bring back what is stopped."""
+        settled = machine.run("python3", "-c", SETTLED, check=False).returncode == 0
+        idle = machine.run("flock", "--shared", "--nonblock", "/run/secure-registry/lock", "true", check=False)
+        return settled and idle.returncode == registry.command("status").returncode == 0
 
     machine.wait_for("it is well", well)
     wrong = []
