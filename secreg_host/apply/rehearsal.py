@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host.apply import probe
+from secreg_host.apply import blame, probe
 from secreg_host.apply.asking import connect_unix
 from secreg_host.base import bugs, files, process, quoting, utf8, waiting
 from secreg_host.base.errors import Problem, SecregError
@@ -97,7 +97,9 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
         match = MESSAGE.match(line)
         if not match or match["level"] == "alert":
             continue
-        where, text = nginx.conf, match["text"]
+        where, text, hint = nginx.conf, match["text"], hint_for(match["text"])
+        if known_line := blame.unplaced(nginx, text):
+            where, hint = known_line[0], known_line[1] or hint
         known = {**nginx.origin, **dict(zip((CRT, KEY), pair.sources, strict=False))}
         if other := CERTIFICATE.match(text):
             where = other["path"]  # of a file that nginx.conf names
@@ -107,7 +109,7 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
                 where = f"{source}:{match['line']}" if path == match["file"] else source
                 break
         shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
-        found.append(Problem(where, shown, hint_for(text)))
+        found.append(Problem(where, shown, hint))
     if not found:
         said = (stderr.strip().splitlines() or ["nginx -t ended without a word"])[-1]
         found = [Problem(nginx.conf, lastwords.nginx(said), RUNS)]
@@ -152,7 +154,7 @@ def _rehearse(host: Host, generation: Generation, staged: Path, program: Path) -
             log.debug("rehearsed on %d addresses: as expected", len(moved))
             here = [door for door in doors(generation) if (door.listen.host, door.listen.port) in moved]
             if wrong := probe.find_open(here, lambda door: moved[door.listen.host, door.listen.port]):
-                return (Problem(conf, f"rehearsed: {wrong}", bypass.REMEDY),)
+                return (Problem(blame.opened(generation.parts[NginxPart]), f"rehearsed: {wrong}", bypass.REMEDY),)
     except SecregError as error:
         return (Problem(conf, f"rehearsal: {error.message}", error.hint),)
     finally:
@@ -168,8 +170,9 @@ def at_fault(generation: Generation, want: probe.Expectation, wrong: str) -> Pro
             "bring an RSA or a P-256 key; or see whether ssl_ciphers and ssl_protocols in nginx.conf go with this one"
         )
         return Problem(generation.parts[CertificatePart].place, said, hint)
-    hint = "each server { } needs: include secure-registry/registry.conf;"
-    return Problem(generation.parts[NginxPart].conf, said, hint)
+    nginx = generation.parts[NginxPart]
+    where, hint = blame.answered(nginx, want, wrong)
+    return Problem(where, said, hint)
 
 
 def _copy(host: Host, generation: Generation, staged: Path, directory: Path) -> dict[Path, listening.Listen]:

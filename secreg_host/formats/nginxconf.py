@@ -9,13 +9,13 @@ import contextlib
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from secreg_host.base import quoting, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.formats.listening import Listen, listen_of
+from secreg_host.formats.nginxbundle import Bundle, Rules, Server
 from secreg_host.formats.nginxsyntax import Directive, included, parse
 
 UNIT_DIRECTIVES = {"daemon", "pid", "user", "master_process"}
@@ -37,51 +37,6 @@ NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf
 
 FILES, BYTES, DEPTH = 1000, 16 << 20, 50
 """How many files are read at the most, how much of them, and how far one includes another."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server { } of http { }: where it begins, and its directives, each with its place."""
-
-    where: str
-    directives: list[tuple[Directive, str]]
-
-
-class Rules:
-    """What else there is to the files that nginx reads: nothing. Subclasses know more."""
-
-    def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
-        """What is wrong with the directives of file `where`."""
-        return ()
-
-    def additions(
-        self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
-    ) -> Mapping[int, str]:
-        """What is added to the copy of a file that is included in blocks `context`: offset in it -> text.
-
-        sets: names of the directives that an included file holds outside of blocks, by the word of `include`.
-        """
-        return {}
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """nginx.conf with everything of the administrator's that it reads: ready to be staged.
-
-    files: path below the front's directory -> bytes; origin: the same path -> where it comes from; sources: every
-    file of /etc that was read; listens: TCP addresses that stand in any file; own_pair: whether docker-registry.crt is
-    what it serves; outside: files elsewhere that nginx itself reads; patterns: what was included by a pattern, as
-    absolute paths; servers: those in files of ours.
-    """
-
-    files: dict[str, bytes]
-    sources: tuple[Path, ...]
-    listens: tuple[Listen, ...]
-    origin: dict[str, Path]
-    own_pair: bool
-    outside: tuple[Path, ...]
-    patterns: tuple[str, ...]
-    servers: tuple[Server, ...]
 
 
 def bundle(conf: Path, data: bytes, read: Callable[[Path], bytes | None], rules: Rules | None = None) -> Bundle:
@@ -175,6 +130,8 @@ class _Bundler:
             return
         self.note_server(directive, f"{source}:{directive.words[0].line}", context)
         self.note_listen(directive)
+        if not context and directive.name == "load_module" and directive.args:
+            yield directive.words[1].start, directive.words[1].end, self.module(directive.args[0])
         takes_file = FILE_DIRECTIVE.fullmatch(directive.name)
         if directive.name != "include" and not takes_file:
             return
@@ -182,6 +139,8 @@ class _Bundler:
             name = self.local(word.text)
             if name is None:
                 self.note_outside(word.text, f"{source}:{word.line}", follow=not takes_file)
+                if not context and (loads := self.loads(word.text)):
+                    yield directive.words[0].start, directive.end, loads
                 continue
             if takes_file:
                 self.copy(name, f"{source}:{word.line}")
@@ -226,6 +185,19 @@ class _Bundler:
         except BadInput as error:
             problem = error.problems[0]
             raise bad_input(where, f"{problem.where}: {problem.what}", problem.hint) from None
+
+    def module(self, word: str) -> str:
+        return f'"{quoting.nginx_part(self.rules.module(word))}"' if "$" not in word else word
+
+    def loads(self, word: str) -> str:
+        """What files elsewhere that do nothing but load modules say (Debian's modules-enabled); "": they do more."""
+        found: list[Directive] = []
+        with contextlib.suppress(SecregError):  # told when it is included
+            for path in included(word, self.etc) if word.startswith("/") and "$" not in word else ():
+                found += parse(utf8.lossless(self.taken(path, word) or b""), str(path))
+        if not all(one.name == "load_module" and len(one.args) == 1 for one in found):
+            return ""
+        return " ".join(f"load_module {self.module(one.args[0])};" for one in found)
 
     def outside_directives(self, path: Path, where: str) -> tuple[Directive, ...]:
         """Those of a file elsewhere, which nginx reads itself, by the line `where`; none if there is no such file.

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from secreg_host.base import names
 from secreg_host.base.errors import Problem
 from secreg_host.formats.listening import listen_of
-from secreg_host.formats.nginxconf import GENERATED, Server
+from secreg_host.formats.nginxbundle import Server
+from secreg_host.formats.nginxconf import GENERATED
 
 WHAT = "passwords are asked for here without TLS: whoever is on the way reads them"
 HINT = "give that port a server { } of its own, with: return 301 https://$host$request_uri;"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +11,13 @@ from secreg_host.base import marks, reading
 from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.formats import nginxconf, serverblocks
+from secreg_host.formats import nginxbundle, nginxconf, serverblocks
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.nginxsyntax import Directive
 from secreg_host.formats.serverblocks import Door
 from secreg_host.host import host as hosts
 from secreg_host.wanted import bypass, passing, plainhttp, variants
+from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
@@ -91,14 +92,30 @@ class NginxPart(FilePart):
         if not context.parts[SettingsPart].settings.nginx_binary:
             hosts.nginx()
         registry = context.parts.get(RegistryPart)
-        return read(context.disk, registry.places if registry else ())
+        found = read(context.disk, registry.places if registry else ())
+        unheard = _unheard(context.disk, context.parts[SettingsPart].settings.port, found.part)
+        return replace(found, warnings=(*found.warnings, *unheard))
+
+
+def _unheard(disk: Snapshot, port: int, part: NginxPart | None) -> Iterator[Problem]:
+    """A warning when somebody set PORT, and nginx.conf, which was edited, listens elsewhere."""
+    conf = disk.paths.conf
+    given, _ = settings_module.from_file(disk.read(conf, reading.SETTINGS) or b"", str(conf))
+    if part is None or "PORT" not in given or port in (listen.port for listen in part.listens):
+        return
+    heard = ", ".join(dict.fromkeys(str(listen.port) for listen in part.answering))
+    what = f"PORT={port} has no effect: {part.conf} was edited, and listens on {heard}"
+    yield Problem(
+        given["PORT"].where, what, f"write there: listen {port} ssl; or set PORT={part.answering[0].port} here"
+    )
 
 
 @dataclass(frozen=True)
-class _Rules(nginxconf.Rules):
+class _Rules(nginxbundle.Rules):
     """No line leads past the password check; what is passed on to it streams."""
 
     private: bypass.Private
+    paths: Paths
 
     def problems(self, directives: Sequence[Directive], where: str) -> Iterable[Problem]:
         return bypass.problems(directives, where, self.private)
@@ -107,6 +124,10 @@ class _Rules(nginxconf.Rules):
         self, directives: Sequence[Directive], context: tuple[str, ...], sets: Callable[[str], set[str]]
     ) -> Mapping[int, str]:
         return passing.additions(directives, context, sets)
+
+    def module(self, word: str) -> str:
+        places = () if word.startswith("/") else self.paths.nginx_modules(Path(word).name)
+        return next((str(place) for place in places if reading.is_file(place)), word)
 
 
 def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
@@ -118,7 +139,7 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         return included(disk, path)
 
     places = [paths.run, paths.views, paths.lib, *images]
-    rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"))
+    rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"), paths)
     found = nginxconf.bundle(paths.nginx_conf, required(disk, paths.nginx_conf, reading.NGINX), read_it, rules)
     lines = serverblocks.walked(paths.etc, read_it)
     blocks = serverblocks.of(lines)
