@@ -97,17 +97,19 @@ class Docker:
         if self.manager is None and wanted:
             hint = f'add to "insecure-registries" of {self.paths.docker}/daemon.json: {", ".join(wanted)}'
             return (*problems, Problem(NAME, "is left alone where systemd does not run", hint))
+        daemon: Dockerd | None = None
         if wanted or record.target is not None:
             engine = docker.Docker(self.paths, self.manager, patience=patience)
             problems += engine.follow(record, wanted, lambda new: self.kept.save(NAME, new.as_json()))
+            daemon = engine.dockerd
         if mode == "none":
             return problems
-        return (*problems, *self._proxied(), *dockerd.left_alone(self.paths, self.manager))
+        return (*problems, *self._proxied(daemon), *dockerd.left_alone(self.paths, self.manager))
 
-    def _proxied(self) -> tuple[Problem, ...]:
+    def _proxied(self, daemon: Dockerd | None) -> tuple[Problem, ...]:
         """That it goes to the registry through a proxy, which it is asked once for each of its runs: it takes its
-        proxies over when it starts, and need not answer now."""
-        found = Dockerd(self.paths, self.manager, None, Patience(endless=False))
+        proxies over when it starts, and need not answer now. daemon: it, where it was looked at already."""
+        found = daemon or Dockerd(self.paths, self.manager, None, Patience(endless=False))
         engine = found.engine
         if engine is None or self.served is None:
             return ()

@@ -27,8 +27,9 @@ defaults.facts(host)
 mine = {"before": "{}", "wrote": "d", "added": ["a"], "made": True}
 docker = {"failed": "", "path": "/x", "variable": "", "mine": mine, "problem": ["a", "b", "c"]}
 clients = trust.Trust(host, None)
+save = clients.kept.save if hasattr(clients, "kept") else clients._save  # as 0.1 has it
 for key, value in {"docker": docker, "k3s": mine, "files": {"podman": {"/y": "d"}}}.items():
-    clients._save(key, value)
+    save(key, value)
 redo, records.redo = records.redo, lambda _: None  # killed before it was finished
 records.write_together(host.paths, entries)
 records.redo = redo
