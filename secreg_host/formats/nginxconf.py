@@ -131,7 +131,9 @@ class _Bundler:
         self.note_server(directive, f"{source}:{directive.words[0].line}", context)
         self.note_listen(directive)
         if not context and directive.name == "load_module" and directive.args:
-            yield directive.words[1].start, directive.words[1].end, self.module(directive.args[0])
+            path = self.rules.module(directive.args[0])
+            if path != directive.args[0]:
+                yield directive.words[1].start, directive.words[1].end, quoting.nginx(path)
         takes_file = FILE_DIRECTIVE.fullmatch(directive.name)
         if directive.name != "include" and not takes_file:
             return
@@ -186,18 +188,17 @@ class _Bundler:
             problem = error.problems[0]
             raise bad_input(where, f"{problem.where}: {problem.what}", problem.hint) from None
 
-    def module(self, word: str) -> str:
-        return f'"{quoting.nginx_part(self.rules.module(word))}"' if "$" not in word else word
-
     def loads(self, word: str) -> str:
         """What files elsewhere that do nothing but load modules say (Debian's modules-enabled); "": they do more."""
         found: list[Directive] = []
         with contextlib.suppress(SecregError):  # told when it is included
             for path in included(word, self.etc) if word.startswith("/") and "$" not in word else ():
                 found += parse(utf8.lossless(self.taken(path, word) or b""), str(path))
-        if not all(one.name == "load_module" and len(one.args) == 1 for one in found):
+        if not all(
+            one.name == "load_module" and len(one.args) == 1 and quoting.PLAIN.fullmatch(one.args[0]) for one in found
+        ):
             return ""
-        return " ".join(f"load_module {self.module(one.args[0])};" for one in found)
+        return " ".join(f"load_module {quoting.nginx(self.rules.module(one.args[0]))};" for one in found)
 
     def outside_directives(self, path: Path, where: str) -> tuple[Directive, ...]:
         """Those of a file elsewhere, which nginx reads itself, by the line `where`; none if there is no such file.
