@@ -13,7 +13,7 @@ from secreg_host.base.errors import Problem
 from secreg_host.command import status
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
-from secreg_host.observe import look, views
+from secreg_host.observe import views
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.certificate import CertificatePart
 
@@ -102,8 +102,7 @@ def _since(changes: Mapping[str, float]) -> str:
 
 def serving(host: Host) -> int:
     """What serves, and how to log in; returns the exit code that says how well."""
-    found = look.look(host)
-    views.keep(found)
+    found = views.asked(host)
     print(views.as_text(found))
     if found.generation is not None and not found.down:
         count = LiveUsers(host).count()

@@ -46,7 +46,8 @@ class Look:
 
     components: how each is; down: "" while it serves, else why it does not; unknown: "", or why it is not known whether
     it does; unit: the state of nginx's unit; since: when it began to serve, or ceased to (seconds since the epoch);
-    taken: when it was looked; retry: what is tried again; proof: what was proven last.
+    taken: when it was looked; retry: what is tried again; proof: what was proven last; sandboxed: it may only look so,
+    from where somebody else's sandbox lets nobody see all of the host.
     """
 
     host: Host
@@ -60,6 +61,7 @@ class Look:
     retry: retries.Retry | None = None
     unknown: str = ""
     proof: Proof = NONE
+    sandboxed: bool = False
 
     @property
     def missing(self) -> tuple[State, ...]:
@@ -82,9 +84,9 @@ class Look:
         return Kept(self.taken, self.since, not (self.down or self.unknown), self.components, self.proof)
 
 
-def look(host: Host) -> Look:
+def look(host: Host, *, sandboxed: bool = False) -> Look:
     """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
-    is called wrong. Raises SecregError when the state can't be read."""
+    is called wrong. sandboxed: as in `Look`. Raises SecregError when the state can't be read."""
     before = kept.load(host.paths)
     back = waiting.within(BACK_SECONDS)
     for _ in waiting.looks(CHANGE_SECONDS, 0.05):
@@ -93,7 +95,7 @@ def look(host: Host) -> Look:
         if not changing and (back.over or not _on_its_way(found)):
             break
     trouble = found.down or found.missing or found.failed
-    return replace(found, retry=retries.load(host.paths) if trouble else None)
+    return replace(found, retry=retries.load(host.paths) if trouble else None, sandboxed=sandboxed)
 
 
 def _on_its_way(found: Look) -> bool:

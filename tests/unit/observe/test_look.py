@@ -13,9 +13,10 @@ from secreg_host.apply.report import Report
 from secreg_host.base import systemd
 from secreg_host.base.errors import Exit
 from secreg_host.generation import generations
+from secreg_host.host import sandbox
 from secreg_host.host.host import Host
+from secreg_host.observe import kept, store, views
 from secreg_host.observe import look as looks
-from secreg_host.observe import store, views
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -70,6 +71,23 @@ def test_what_is_stopped_does_not_serve(with_unit: Callable[[str, str], Host]) -
     assert views.as_text(found).startswith("secure-registry does not serve: it is stopped; start it: systemctl start")
     host.paths.current.unlink()
     assert "nothing was ever set up" in looks.look(host).down
+
+
+def test_what_only_seems_so_from_a_sandbox_is_not_kept(
+    with_unit: Callable[[str, str], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: an agent for monitoring, without a network of its own, made everybody be told that it does not serve."""
+    host = with_unit("inactive", "dead")
+    host.paths.run.mkdir(parents=True)
+    monkeypatch.setattr(sandbox, "inside", lambda: True)
+    found = views.asked(host)
+    assert found.down and kept.told(host.paths) is None and not kept.load(host.paths).taken
+    assert views.SEEN in views.as_text(found) and views.check(found)[1].endswith(f"({views.SEEN})")
+    assert views.as_json(found)["sandboxed"]
+    monkeypatch.setattr(sandbox, "inside", lambda: False)
+    assert views.SEEN not in views.as_text(views.asked(host))
+    told = kept.told(host.paths)
+    assert told is not None and not told.json["sandboxed"]
 
 
 def test_no_password_of_a_url_is_shown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
