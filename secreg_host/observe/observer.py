@@ -77,9 +77,9 @@ class Observer:
         with contextlib.suppress(SecregError):
             seen = scene.of(found.host, found.generation, found.report, look.systemd_of(found.host), {})
             at = {one: seen.activity(hung.unit_of(one, found.generation)) for one in state.PROCESSES}
-            hangs = self.hung.judge(found.components, at)
-            if hangs is not None and seen.manager is not None:
-                hung.end(seen.manager, hung.unit_of(hangs, found.generation))
+            for hangs in self.hung.judge(found.components, at):
+                if seen.manager is not None:
+                    hung.end(seen.manager, hung.unit_of(hangs, found.generation))
 
 
 def facts(one: State) -> dict[str, str]:
