@@ -20,7 +20,7 @@ from secreg_host.observe.scene import OBSERVER, Scene
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.observe.store import store
 from secreg_host.services import units
-from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
 from secreg_host.watchdog import watch
 
 START = "systemctl start secure-registry"
@@ -114,14 +114,13 @@ def certificate(scene: Scene) -> State:
     said = f"until {ends:%Y-%m-%d} ({(ends - now).days} days), SHA-256 {part.fingerprint[:16]}…"
     if now >= ends:
         return state.down(Component.CERTIFICATE, f"it expired on {ends:%Y-%m-%d}: clients refuse it", renew)
-    due = [
-        one.problem
-        for one in scene.report.warnings
-        if one.part == CertificatePart.NAME and "expire" in one.problem.what
-    ]
-    if due:
-        return state.warning(Component.CERTIFICATE, said, due[0].hint, "expiring")
-    return state.ok(Component.CERTIFICATE, said)
+    told = [one.problem for one in scene.report.warnings if one.part == CertificatePart.NAME]
+    due = [one for one in told if one.what.startswith(EXPIRES)]
+    refused = [one for one in told if one.what.endswith(REFUSE)]
+    if not due and not refused:
+        return state.ok(Component.CERTIFICATE, said)
+    said = "; ".join((said, *(one.what for one in refused)))
+    return state.warning(Component.CERTIFICATE, said, (*due, *refused)[0].hint, "expiring" if due else "")
 
 
 def users(scene: Scene) -> State:

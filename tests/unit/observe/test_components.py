@@ -1,0 +1,49 @@
+"""Components by what the last report and systemd say of them; the world they ask is forced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secreg_host.apply.report import Finding, Report, findings
+from secreg_host.base.errors import Problem
+from secreg_host.observe import components
+from secreg_host.observe.state import Condition
+from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
+from secreg_host.wanted.parts.part import Parts
+from tests import made
+
+CRT = "/etc/secure-registry/docker-registry.crt"
+DUE = Problem(CRT, f"{EXPIRES} 2027-01-01, in 3 days", "renew it")
+PSS = Problem(CRT, f"its key is for RSASSA-PSS alone; clients in Go {REFUSE}", "have it issued anew")
+ALONE = Problem(CRT, f"it comes without its issuer; clients that don't have that {REFUSE}", "append it")
+ODD = Problem(CRT, "1 of its names are neither host names nor addresses, and passed over", "issue it without")
+
+
+def scene(*found: Finding, **facts: Any) -> Any:
+    """What there is to judge by, with what the last apply `found`, and other `facts`."""
+    part = replace(made.certificate(), not_after=datetime.now(UTC) + timedelta(days=99))
+    return SimpleNamespace(generation=SimpleNamespace(parts=Parts(part)), report=Report("", 0.0, found), **facts)
+
+
+@pytest.mark.parametrize(
+    ("told", "condition", "event", "words", "remedy"),
+    [
+        ((), Condition.OK, "", (), ""),
+        ((ODD,), Condition.OK, "", (), ""),
+        ((DUE,), Condition.WARNING, "expiring", (), DUE.hint),
+        ((ODD, PSS, ALONE), Condition.WARNING, "", (PSS.what, ALONE.what), PSS.hint),
+        ((PSS, DUE), Condition.WARNING, "expiring", (PSS.what,), DUE.hint),
+    ],
+)
+def test_what_clients_refuse_is_a_warning(
+    told: tuple[Problem, ...], condition: Condition, event: str, words: tuple[str, ...], remedy: str
+) -> None:
+    """Seen: --check said OK while every client in Go refused the certificate."""
+    found = components.certificate(scene(*findings("warning", CertificatePart.NAME, told)))
+    assert (found.condition, found.event, found.remedy) == (condition, event, remedy)
+    assert all(one in found.said for one in words) and found.said.count(REFUSE) == len(words)
