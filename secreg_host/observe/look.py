@@ -69,6 +69,11 @@ class Look:
         return tuple(one for one in self.components if one.condition is Condition.DOWN)
 
     @property
+    def away(self) -> bool:
+        """Whether nginx runs and something is away without which nobody can push or pull."""
+        return _runs(self.unit) and any(one.component in state.SERVING for one in self.missing)
+
+    @property
     def failed(self) -> bool:
         """Whether the last apply failed as a whole."""
         return any(finding.kind == "failed" for finding in self.report.findings)
@@ -119,8 +124,7 @@ def _look(host: Host, before: Kept) -> Look:
         more = findings("failed", SettingsPart.NAME, [problem for problem in retry.what if problem not in known])
         report = replace(report, findings=(*report.findings, *more))
     failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
-    runs = not unit or unit.startswith(("active", "reloading"))
-    stopped = "" if runs else failed or f"it is stopped; start it: {components.START}"
+    stopped = "" if _runs(unit) else failed or f"it is stopped; start it: {components.START}"
     if generation is None:
         damaged = generations.current_name(host)
         down = failed or (stopped if damaged else "nothing was ever set up: secure-registry start")
@@ -137,6 +141,11 @@ def _look(host: Host, before: Kept) -> Look:
     down = stopped or ("" if missing is None else f"{missing.component}: {missing.said}")
     since = before.begun(serving=not down, unit=begun, now=now)
     return Look(host, generation, _without_away(report, states), states, down, unit, since, now, proof=proven)
+
+
+def _runs(unit: str) -> bool:
+    """Whether nginx runs, whose unit is in the state `unit`, as far as that is known."""
+    return not unit or unit.startswith(("active", "reloading"))
 
 
 def _proven(host: Host, generation: Generation, seen: tuple[State, ...], before: Proof, now: float) -> Proof:

@@ -14,7 +14,6 @@ from secreg_host.base import journal, marks
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
-from secreg_host.generation import health
 from secreg_host.host import host as hosts
 from secreg_host.observe import hung, look, scene, state, views
 from secreg_host.observe.hung import Hung
@@ -64,7 +63,6 @@ class Observer:
             log.debug("nothing can be looked at: %s", error.message)
             return LOOK_SECONDS
         views.keep(found)
-        health.tell(found.host.paths, away=bool({*state.SERVING} & {one.component for one in found.missing}))
         if found.generation is None or not found.unit:
             return LOOK_SECONDS
         same = state.agreed(found.components, self.last)

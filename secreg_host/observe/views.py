@@ -9,6 +9,7 @@ from typing import Any
 
 from secreg_host.apply.report import Finding
 from secreg_host.base import masking
+from secreg_host.generation import health
 from secreg_host.generation.generations import Generation
 from secreg_host.host import sandbox
 from secreg_host.host.host import Host
@@ -161,11 +162,14 @@ def asked(host: Host) -> Look:
 
 
 def keep(look: Look) -> None:
-    """Keep the look for the next one, and for others than root; not what only seems so."""
-    if look.sandboxed:
+    """Keep the look for the next one, for others than root, and for /healthz; not what only seems so, nor what was seen
+    before the one that is kept. Where no observer would take it back, nobody is told by /healthz that it is away."""
+    paths = look.host.paths
+    if look.sandboxed or look.taken < kept.load(paths).taken < time.time():
         return
+    health.tell(paths, away=look.away and look.host.by_systemd)
     code, line = check(look)
-    kept.save(look.host.paths, look.kept, Told(look.taken, as_text(look), line, int(look.code), as_json(look)))
+    kept.save(paths, look.kept, Told(look.taken, as_text(look), line, int(look.code), as_json(look)))
 
 
 def aged(told: Told) -> str:

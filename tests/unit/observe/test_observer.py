@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 from secreg_host.apply.report import Report
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.generation import health
 from secreg_host.observe import hung, look, observer, proof, scene, state, views
 from secreg_host.observe.look import Look
 from secreg_host.observe.observer import Observer
@@ -67,18 +65,6 @@ def test_what_is_wrong_is_looked_at_again_soon(watched: Callable[..., list[tuple
     watched(WELL, DOWN, DOWN, DOWN, WELL, None, DOWN, pauses=pauses)
     late, soon = observer.LOOK_SECONDS, observer.AGAIN_SECONDS
     assert pauses == [late, soon, late, late, late, late, soon] and late + soon <= 25
-
-
-def test_a_balancer_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = Paths(tmp_path)
-    paths.run.mkdir(parents=True)
-    host: Any = SimpleNamespace(paths=paths)
-    monkeypatch.setattr(views, "keep", lambda _: None)
-    found = Look(host, None, Report("", 0.0), DOWN, "", "", 1.0, 2.0)
-    Observer(lambda: found, lambda *_: None).once()
-    assert health.flag(paths).exists()
-    Observer(lambda: replace(found, components=WELL), lambda *_: None).once()
-    assert not health.flag(paths).exists()
 
 
 def test_hooks_are_told_which_component_and_what_helps() -> None:
