@@ -38,7 +38,10 @@ def store(scene: Scene) -> State:
         hint = f"mount it, or bring it back: findmnt; ls -ld {shown}"
         return state.down(Component.STORE, f"{shown} is not there", hint, path=shown)
     if lost := stores.away(scene.generation):
-        return state.down(Component.STORE, lost[0].what, lost[0].hint, path=shown)
+        where, what, hint = lost[0].where, lost[0].what, lost[0].hint
+        if where != part.place:  # its marker: a registry that runs serves on
+            return state.warning(Component.STORE, masking.urls(f"{where}: {what}"), hint, path=shown)
+        return state.down(Component.STORE, what, hint, path=shown)
     mount, device, free, size, inodes, read_only = found
     facts = {"path": shown, "mount": mount, "device": device, "free": free, "size": size}
     said = f"{shown} on {mount}{f' ({device})' if device else ''}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
