@@ -328,6 +328,26 @@ def test_healthz(serving: Instance) -> None:
     assert healthz(serving) == (200, b"ok\n")
 
 
+def test_healthz_answers_the_same_whatever_is_asked(serving: Instance) -> None:
+    """Seen: 405 to POST, PUT, OPTIONS and DELETE, 304 and 412 to conditions."""
+    paths = Paths(serving.root)
+    conditions = {"If-None-Match": "*", "If-Match": "x", "Range": "bytes=0-0"} | dict.fromkeys(
+        ("If-Modified-Since", "If-Unmodified-Since"), "Thu, 01 Jan 1970 00:00:01 GMT"
+    )
+    for away, expected in ((False, (200, b"ok\n")), (True, (503, b"away\n"))):
+        health.tell(paths, away=away)
+        for method in ("GET", "POST", "PUT", "OPTIONS", "DELETE", "PATCH", "PROPFIND"):
+            body = b"x" * 9000 if method in ("POST", "PUT") else b""
+            answer = serving.ask("/healthz", method, body=body)
+            assert (method, answer.status, answer.body) == (method, *expected)
+            assert answer.headers["Cache-Control"] == "no-store" and answer.headers["Content-Type"] == "text/plain"
+        for name, value in conditions.items():
+            answer = serving.ask("/healthz", headers={name: value})
+            assert (name, answer.status, answer.body) == (name, *expected)
+        assert (answer := serving.ask("/healthz", "HEAD")).status == expected[0] and answer.body == b""
+    health.tell(paths, away=False)
+
+
 def test_a_healthz_of_the_administrators_counts(serving: Instance) -> None:
     serving.edit("nginx.conf", "server_name", "location = /healthz { return 200 mine; }\n        server_name")
     assert "rejected" not in serving.reload()
