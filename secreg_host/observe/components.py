@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from secreg_host.apply import backend, clientproof, probe, rehearsal
+from secreg_host.apply import store as stores
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
 from secreg_host.clients import kept
@@ -87,9 +88,9 @@ def registry(scene: Scene) -> State:
     unit = units.unit_of(f"registry@{slot}")
     ours = slot != NO_SLOT
     if ours and (said := scene.stopped(unit)):
-        return state.down(
-            Component.REGISTRY, said, f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
-        )
+        away = stores.away(scene.generation)  # it starts by itself when that is back, and not before
+        helps = away[0].hint if away else f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
+        return state.down(Component.REGISTRY, "; ".join((said, *(one.what for one in away))), helps)
     if wrong := backend.wrong(scene.host, scene.generation):
         problem = backend.problem(scene.host, scene.generation, wrong)
         return state.down(Component.REGISTRY, problem.what, problem.hint)
@@ -127,6 +128,8 @@ def users(scene: Scene) -> State:
     """How many may log in."""
     live = LiveUsers(scene.host)
     count = live.count()
+    if not live.epoch and scene.states.get(watch.MAIN, ("active", ""))[0] in ("inactive", "failed"):
+        return state.down(Component.USERS, "nobody can log in: it is stopped", START, count=count)
     if live.read() is None or not count:
         return state.down(
             Component.USERS, "nobody can log in", "add a user: secure-registry htpasswd USER", count=count

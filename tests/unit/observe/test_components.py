@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from secreg_host.apply import store as stores
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.base.errors import Problem
 from secreg_host.observe import components
 from secreg_host.observe.state import Condition
 from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
 from secreg_host.wanted.parts.part import Parts
+from secreg_host.watchdog import watch
 from tests import made
 
 CRT = "/etc/secure-registry/docker-registry.crt"
@@ -47,3 +49,35 @@ def test_what_clients_refuse_is_a_warning(
     found = components.certificate(scene(*findings("warning", CertificatePart.NAME, told)))
     assert (found.condition, found.event, found.remedy) == (condition, event, remedy)
     assert all(one in found.said for one in words) and found.said.count(REFUSE) == len(words)
+
+
+def test_a_registry_whose_store_is_away_waits_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: the first remedy was to restart it, which does not help; to mount the disk came second."""
+    stopped = {"stopped": lambda _: "registry@b is inactive (dead)"}
+    here = scene(**stopped)
+    here.generation.settings, here.generation.slot = None, "b"
+    monkeypatch.setattr(stores, "away", lambda _: ())
+    assert "systemctl restart secure-registry-registry@b" in components.registry(here).remedy
+    gone = Problem("docker-registry.yml:7", "nothing is mounted at /srv", "mount it")
+    monkeypatch.setattr(stores, "away", lambda _: (gone,))
+    found = components.registry(here)
+    assert (found.said, found.remedy) == ("registry@b is inactive (dead); nothing is mounted at /srv", "mount it")
+
+
+@pytest.mark.parametrize(
+    ("main", "epoch", "data", "remedy"),
+    [
+        ("inactive", "", None, components.START),  # uninstalled
+        ("inactive", "e", b"a:x\n", ""),  # stopped: who may log in is known
+        ("active", "", None, "add a user"),
+        ("active", "e", b"", "add a user"),
+    ],
+)
+def test_nobody_can_log_in_to_what_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, main: str, epoch: str, data: bytes | None, remedy: str
+) -> None:
+    """Seen: after an uninstall, to add a user, though .htpasswd had two."""
+    live = SimpleNamespace(epoch=epoch, read=lambda: data, count=lambda: (data or b"").count(b"\n"))
+    monkeypatch.setattr(components, "LiveUsers", lambda _: live)
+    found = components.users(scene(host=None, states={watch.MAIN: (main, "dead")}))
+    assert found.remedy.startswith(remedy) and bool(found.remedy) == bool(remedy)

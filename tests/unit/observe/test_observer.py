@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
+from secreg_host.apply import clientproof
 from secreg_host.apply.report import Report
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.images import owners
 from secreg_host.observe import hung, look, observer, proof, scene, state, views
 from secreg_host.observe.look import Look
 from secreg_host.observe.observer import Observer
 from secreg_host.observe.proof import NONE, Proof
 from secreg_host.observe.state import Component, State
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
 
 WELL = (state.ok(Component.FRONT, "answers"), state.ok(Component.PASSWORDS, "are checked"))
 DOWN = (WELL[0], state.down(Component.PASSWORDS, "it hangs", "restart it"))
@@ -104,3 +108,18 @@ def test_a_proof_holds_until_the_next_one() -> None:
     assert (found[2].condition, found[2].said, found[2].facts) == ("down", "nothing can be written", {"free": 1})
     assert proof.applied(DOWN, Proof(1.0, front="wrong name"))[1] == DOWN[1], "what a look found counts more"
     assert proof.restored(Proof(1.0, store="x").as_json) == Proof(1.0, store="x") and proof.restored({}) == NONE
+
+
+def test_what_root_copied_in_has_the_remedy_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: "see who owns it: ls -l", while a warning further down had the chown."""
+    said = "an upload is answered by HTTP 500"
+    generation: Any = SimpleNamespace(parts=Parts(RegistryPart(root="/srv/images")))
+    host: Any = None
+    for name, wrong in (("trusted", ""), ("reads", "a list is answered by HTTP 500"), ("writes", said)):
+        monkeypatch.setattr(clientproof, name, lambda *_, wrong=wrong: wrong)
+    states = (state.ok(Component.REGISTRY, "2.8"), state.ok(Component.STORE, "on /srv"))
+    for owned, remedy in ((("it is root's", "chown it"), "chown it"), (None, proof.HINTS[Component.STORE])):
+        monkeypatch.setattr(owners, "wrong", lambda *_, owned=owned: owned)
+        found = proof.restored(proof.prove(host, generation).as_json)
+        registry, store = proof.applied(states, found)
+        assert (store.said, store.remedy) == (said, remedy) and (registry.remedy == "chown it") == bool(owned)
