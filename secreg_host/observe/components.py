@@ -9,7 +9,7 @@ from secreg_host.apply import backend, clientproof, probe, rehearsal
 from secreg_host.apply import store as stores
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
-from secreg_host.clients import kept
+from secreg_host.clients import kept, served
 from secreg_host.formats.listening import Listen
 from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
@@ -29,16 +29,21 @@ START = "systemctl start secure-registry"
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
     """Addresses (https://…) under which `listen` is reached; the best one first."""
-    hosts = generation.parts[CertificatePart].usable_names
+    known = (*served.hosts(generation), *generation.parts[CertificatePart].usable_names)
     if listen.host not in ("", "::"):
-        hosts = (listen.host,)
+        known = (listen.host,)
     port = "" if listen.port == 443 else f":{listen.port}"
-    return [f"https://{names.bracketed(host)}{port}" for host in hosts or ("localhost",)]
+    return [f"https://{names.bracketed(host)}{port}" for host in dict.fromkeys(known or ("localhost",))]
 
 
 def addresses(generation: Generation) -> list[str]:
     """Every address (https://…) under which `generation` is reached; the best one first."""
     return list(dict.fromkeys(url for at in generation.listens if at.tls for url in urls(generation, at)))
+
+
+def address(generation: Generation) -> str:
+    """The best of `addresses`; of a wildcard that covers no name that is known here, with NAME in its place."""
+    return addresses(generation)[0].replace("//*.", "//NAME.", 1)
 
 
 def front(scene: Scene) -> State:

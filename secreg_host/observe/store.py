@@ -15,7 +15,7 @@ from secreg_host.observe.scene import Scene
 from secreg_host.observe.state import Component, State
 from secreg_host.wanted.parts.registry import RegistryPart
 
-GB = 1 << 30
+MB, GB = 1 << 20, 1 << 30
 LITTLE_SHARE, LITTLE = 0.05, 10 * GB
 """Free space that is worth a warning: less than both."""
 
@@ -44,7 +44,7 @@ def store(scene: Scene) -> State:
         return state.down(Component.STORE, what, hint, path=shown)
     mount, device, free, size, inodes, read_only = found
     facts = {"path": shown, "mount": mount, "device": device, "free": free, "size": size}
-    said = f"{shown} on {mount}{f' ({device})' if device else ''}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
+    said = f"{shown} on {mount}{f' ({device})' if device else ''}, {_sized(free)} free of {_sized(size)}"
     if part.readonly:
         return state.ok(Component.STORE, f"{said}, only read (docker-registry.yml)", **facts)
     if read_only:
@@ -59,6 +59,11 @@ def store(scene: Scene) -> State:
         what, hint = wrong
         return state.down(Component.STORE, what, hint, **facts)
     return state.ok(Component.STORE, said, **facts)
+
+
+def _sized(size: int) -> str:
+    """`size` bytes, as people read them."""
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / MB:.1f} MB"
 
 
 class Room(NamedTuple):

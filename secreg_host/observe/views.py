@@ -150,7 +150,7 @@ def check(look: Look) -> tuple[Nagios, str]:
         code = Nagios.WARNING if said else Nagios.OK
     if not said and look.generation:
         ends = look.generation.parts[CertificatePart].not_after
-        said = [f"serves {components.addresses(look.generation)[0]}, certificate until {ends:%Y-%m-%d}"]
+        said = [f"serves {components.address(look.generation)}, certificate until {ends:%Y-%m-%d}"]
     return code, f"SECURE-REGISTRY {code.name} - {'; '.join(' '.join(one.split()) for one in said)}{from_where}"
 
 

@@ -12,6 +12,7 @@ import pytest
 from secreg_host.apply import store as stores
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.base.errors import Problem
+from secreg_host.formats.listening import Listen
 from secreg_host.observe import components
 from secreg_host.observe.state import Condition
 from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
@@ -62,6 +63,24 @@ def test_a_registry_whose_store_is_away_waits_for_that(monkeypatch: pytest.Monke
     monkeypatch.setattr(stores, "away", lambda _: (gone,))
     found = components.registry(here)
     assert (found.said, found.remedy) == ("registry@b is inactive (dead); nothing is mounted at /srv", "mount it")
+
+
+@pytest.mark.parametrize(
+    ("names", "wished", "address"),
+    [
+        (("*.example.org", "10.0.0.1"), ("reg.example.org",), "https://reg.example.org:444"),
+        (("*.example.org",), (), "https://NAME.example.org:444"),
+        (("*.example.org", "b.example.org"), (), "https://b.example.org:444"),
+        ((), (), "https://localhost:444"),
+    ],
+)
+def test_what_is_served_is_an_address(names: tuple[str, ...], wished: tuple[str, ...], address: str) -> None:
+    """Seen: "serves https://*.example.org"."""
+    settings: Any = SimpleNamespace(server_names=wished)
+    parts, listens = Parts(made.certificate(names=names)), (Listen("", 444, tls=True),)
+    generation: Any = SimpleNamespace(parts=parts, settings=settings, listens=listens)
+    assert components.address(generation) == address
+    assert set(names) <= {one.removeprefix("https://").removesuffix(":444") for one in components.addresses(generation)}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def scene(root: str | None, kept: Store = NONE) -> Any:
         (2 * GB, 10 * GB, 9, False, Condition.OK, "", "free"),
         (2 * GB, 100 * GB, 9, False, Condition.WARNING, "disk", "it fills up"),
         (11 * GB, 1000 * GB, 9, False, Condition.OK, "", "free"),
+        (20 << 20, 24 << 20, 9, False, Condition.OK, "", "20.0 MB free of 24.0 MB"),
         (0, 100 * GB, 9, False, Condition.DOWN, "disk", "nothing can be pushed"),
         (50 * GB, 100 * GB, 0, False, Condition.DOWN, "disk", "nothing can be pushed"),
         (50 * GB, 100 * GB, 9, True, Condition.DOWN, "down", "read-only"),
