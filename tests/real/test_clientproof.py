@@ -152,7 +152,9 @@ def test_what_the_probes_password_is_worth(serving: Instance) -> None:
         ("DELETE", f"/v2/some/blobs/{digest}"),
         ("HEAD", "/v2/"),
     ]:
-        assert (path, ask_as_probe(serving, path, method).status) == (path, 403)
+        denied = ask_as_probe(serving, path, method)
+        assert (path, denied.status, denied.headers["Content-Type"]) == (path, 403, "application/json")
+        assert denied.json["errors"][0]["code"] == "DENIED" if method != "HEAD" else denied.body == b""
     for path in ("/v2/", "/v2/_catalog?n=1"):
         assert ask_as_probe(serving, path, source="127.0.0.2").status == 403
     assert ask_as_probe(serving, "/_secreg/login", source="127.0.0.2").status == 404
