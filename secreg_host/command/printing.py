@@ -76,8 +76,12 @@ def told(report: Report) -> Iterator[str]:
 
 
 def held_back(report: Report) -> list[str]:
-    """The parts that are not as /etc says. Users are never held back."""
-    return sorted({finding.part for finding in report.rejected if finding.kind != "away"} - {users_part.NAME})
+    """The parts that are not as /etc says. Users are never held back, nor is what serves now, though unproven."""
+    newest = max(report.changes.values(), default=0.0)
+    new = {name for name, at in report.changes.items() if report.changed and at == newest}
+    serve = {("unproven", name) for name in new}
+    held = (one.part for one in report.rejected if one.kind != "away" and (one.kind, one.part) not in serve)
+    return sorted({*held} - {users_part.NAME})
 
 
 def users(count: int, found: Iterable[Finding]) -> str:
