@@ -69,7 +69,7 @@ def _look(place: Path) -> Here:
         regular = {}
     except OSError as error:
         raise reading.unreadable(place, error) from error
-    ids, odd = (tuple(sorted(id for id, is_file in regular.items() if is_file is wanted)) for wanted in (True, False))
+    ids, odd = (tuple(sorted(key for key, is_file in regular.items() if is_file is wanted)) for wanted in (True, False))
     return Here(ids, str(_base(place)), _holds_images(place), odd)
 
 
