@@ -121,7 +121,7 @@ def test_a_registry_whose_store_hangs_is_left_alone() -> None:
 def test_each_process_has_a_pause_of_its_own() -> None:
     """Seen: a registry that hung just after nginx had was named, and left so for five minutes."""
     found, front = Hung(), state.down(Component.FRONT, "no answer", "restart it")
-    stopped = {Component.FRONT: STOPPED, Component.REGISTRY: STOPPED}
+    stopped: dict[Component, Activity | None] = dict.fromkeys((Component.FRONT, Component.REGISTRY), STOPPED)
     looks = [(front,), (front,), (front, AWAY), (AWAY,), (AWAY, front), (front,), (front, AWAY)]
     ended = [found.judge(states, stopped) for states in looks]
     assert ended == [(), (), (Component.FRONT,), (), (Component.REGISTRY,), (), ()]
