@@ -40,10 +40,9 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where, hint = (
-            error.filename2 or error.filename or path,
-            remedies.get(error.errno or 0, f"see what is there: ls -ld {path}"),
-        )
+        named = Path(os.fsdecode(error.filename2 or error.filename or path))
+        where = path if named.parent == path.parent else named  # not the temporary file beside it
+        hint = remedies.get(error.errno or 0, f"see what is there: ls -ld {path}")
         raise SecregError(f"cannot {doing} {where}: {error.strerror}", hint) from error
 
 

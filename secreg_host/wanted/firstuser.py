@@ -40,7 +40,7 @@ def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
     if data is None or utf8.text(data, str(path)).strip() == given or disk.ledger.untouched(path, data):
         return
     hint = "remove the file, or run this without PASSWORD"
-    raise BadInput([Problem("environment variable PASSWORD", f"PASSWORD differs from {path}", hint)])
+    raise BadInput([Problem("environment variable PASSWORD", f"differs from {path}", hint)])
 
 
 def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> Made:
@@ -51,7 +51,7 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> 
     admits nobody. One that is linked is the administrator's, also while its target is away. given: the password was
     typed just now, so that it counts whoever edited .htpasswd; else an edited one is left as it is.
 
-    Raises SecregError when something can't be written.
+    Raises SecregError when something can't be written, and when the password was `given` and nobody can get it.
     """
     paths = disk.paths
     known = records.peek(_record(paths), RECORD)
@@ -61,6 +61,8 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> 
     try:
         now = disk.read(paths.htpasswd, reading.HTPASSWD)
     except SecregError:
+        if given:
+            raise
         return Made()  # told by its part
     made = _followed(disk, settings, now, known, create=create, given=given)
     if made.password is None:
@@ -77,6 +79,9 @@ def _followed(
 
     paths, stamp = disk.paths, _stamp(disk, settings)
     if now is None and (not create or paths.htpasswd.is_symlink()):
+        if given:
+            hint = "bring it back; or have a new one made: secure-registry setup, with the same PASSWORD"
+            raise bad_input(str(paths.htpasswd), "does not exist, so nobody can be added to it", hint)
         return Made()
     edited = now is not None and not disk.ledger.untouched(paths.htpasswd, now)
     if not given and (edited or (now is not None and known.get("stamp") == stamp)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -460,6 +461,39 @@ def test_the_environment_lasts(instance: Instance) -> None:
     before = (instance.etc / "nginx.conf").read_bytes()
     assert instance.run("setup").returncode == 0
     assert (instance.etc / "nginx.conf").read_bytes() == before
+
+
+def test_what_is_refused_changes_nothing(instance: Instance) -> None:
+    """Seen: USERNAME and PASSWORD were lost without a word while another setting was bad, that one was written all the
+    same, and `status` went on telling of the call."""
+    instance.start()
+    conf = (instance.etc / "secure-registry.conf").read_text() + "O=Mine\n"
+    instance.write("secure-registry.conf", conf)
+    instance.reload()
+
+    def left() -> list[str]:
+        found = json.loads(instance.run("status", "--json").stdout)
+        files = [(instance.etc / name).read_text() for name in ("secure-registry.conf", ".htpasswd")]
+        return [*files, str([found["rejected"], found["warnings"]])]
+
+    user, before = {"USERNAME": "lost", "PASSWORD": "lost1"}, left()
+    for environment, said in (
+        ({"REGISTRY_HOST": "no.such.invalid"}, "environment variable REGISTRY_HOST: nothing knows this host name"),
+        ({"NGINX_BINARY": "/no/nginx"}, "environment variable NGINX_BINARY: program not found"),
+        ({"PORT": "x"}, "environment variable PORT: not a whole number"),
+    ):
+        for more in ({}, user):
+            done = instance.run("setup", **{**environment, **more})
+            assert done.returncode == 2 and said in done.stderr and left() == before, done.stderr
+    instance.write("secure-registry.conf", f"{conf}nonsense line\n")
+    instance.reload()
+    before = left()
+    for environment in ({"SERVER_NAME": "a.example"}, user):
+        done = instance.run("setup", **environment)
+        assert done.returncode == 2 and "secure-registry.conf:" in done.stderr and left() == before, done.stderr
+    instance.write("secure-registry.conf", conf)
+    assert instance.run("setup", **user).returncode == 0
+    assert instance.ask("/v2/", user="lost", password="lost1").status == 200
 
 
 def test_a_killed_parent_leaves_nothing_running(instance: Instance) -> None:
