@@ -88,12 +88,13 @@ def ask(stdin: TextIO, prompt: Callable[[str], str] = getpass.getpass, *, twice:
     try:
         return _asked(stdin, prompt, twice=twice)
     except UnicodeError:
-        raise users.not_text() from None
+        hint = "type it where letters are UTF-8 (locale charmap); nothing was changed"
+        raise bad_input("password", users.NO_TEXT, hint) from None
 
 
 def _asked(stdin: TextIO, prompt: Callable[[str], str], *, twice: bool) -> str:
     if not stdin.isatty():
-        return stdin.readline().rstrip("\r\n")
+        return stdin.readline(users.PASSLIB_LIMIT + 1).rstrip("\r\n")
     password = prompt("New password: " if twice else "Enter password: ")
     if twice and prompt("Re-type new password: ") != password:
         raise bad_input("password", "the two passwords differ", "nothing was changed; try again")

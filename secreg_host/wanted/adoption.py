@@ -55,7 +55,19 @@ def asked(disk: Snapshot, environment: Mapping[str, str]) -> Asked | None:
     settings = settings_module.parse(kept | given)
     if unknown := settings_module.unresolved(settings, conf):
         raise BadInput([placed(one, new.get("REGISTRY_HOST"), "REGISTRY_HOST") for one in unknown])
+    if SECRET in given:
+        _check_password(settings, given[SECRET])
     return Asked(new, settings)
+
+
+def _check_password(settings: Settings, given: Given) -> None:
+    """Raise BadInput for a password that can't be hashed as `settings` say."""
+    from secreg_host.formats import hashoptions, users
+
+    try:
+        users.check_password(settings.password, hashoptions.split_options(settings.opt, "OPT").scheme)
+    except BadInput as error:
+        raise BadInput([given.problem(SECRET, one.what, one.hint) for one in error.problems]) from None
 
 
 def placed(problem: Problem, given: Given | None, name: str) -> Problem:

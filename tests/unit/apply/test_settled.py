@@ -57,7 +57,9 @@ def test_a_user_and_a_setting_go_together(stage: Any) -> None:
         ({"NGINX_BINARY": "/no/nginx"}, "environment variable NGINX_BINARY: program not found: /no/nginx"),
         ({"NGINX_BINARY": "/bin/sh"}, "environment variable NGINX_BINARY: no nginx"),
         ({"REGISTRY_HOST": "127.0.0.1", "REGISTRY_PORT": "1"}, "environment variable REGISTRY_HOST: no registry answ"),
-        ({"PASSWORD": "tab\t"}, "environment variable PASSWORD: a password has no control characters"),
+        ({"PASSWORD": "tab\t"}, "environment variable PASSWORD: it has control characters"),
+        ({"PASSWORD": "a" * 512}, "environment variable PASSWORD: it is longer than 511 bytes"),
+        ({"PASSWORD": "a" * 73, "OPT": "-B"}, "environment variable PASSWORD: bcrypt looks at 72"),
     ],
 )
 def test_what_would_not_serve_is_refused(stage: Any, environment: dict[str, str], said: str) -> None:

@@ -183,3 +183,19 @@ def test_our_own_probe_is_no_user(tmp_path: Path) -> None:
         call("-i", users.PROBE, default=file, stdin="pass\n")
     assert call("-D", users.PROBE, default=file)[0] == Exit.DONE
     assert file.read_bytes() == b"bob:x\n"
+
+
+@pytest.mark.parametrize("password", ["x" * 512, "x" * 5000, "x" * 100_000, "x\0y"], ids=len)
+def test_a_password_that_nobody_could_log_in_with_is_told(tmp_path: Path, password: str) -> None:
+    """Seen: it was a bug (PasswordSizeError)."""
+    file = tmp_path / "file"
+    call("-c", "-b", "-s", str(file), "bob", "pass")
+    before = file.read_bytes()
+    for argv, stdin in ((("-b", str(file), "bob", password), ""), (("-i", str(file), "bob"), f"{password}\n")):
+        with pytest.raises(BadInput, match=r"^password: it (is longer|has control)"):
+            call(*argv, stdin=stdin)
+    for scheme in ("-s", "-5", "-B", "-m"):
+        call("-c", "-b", scheme, str(tmp_path / scheme), "bob", "pass")
+        with pytest.raises(SecregError, match="verification failed"):
+            call("-v", "-i", str(tmp_path / scheme), "bob", stdin=f"{password}\n")
+    assert file.read_bytes() == before
