@@ -84,9 +84,11 @@ def request_of(args: argparse.Namespace, default_file: Path, username: str, pass
 def ask(stdin: TextIO, prompt: Callable[[str], str] = getpass.getpass, *, twice: bool) -> str:
     """A password from the terminal, asked for once or twice; elsewhere the first line of standard input.
 
-    Raises BadInput when the two differ, or it is no text."""
+    Raises BadInput when the two differ, or it is no text, SecregError when the terminal closes."""
     try:
         return _asked(stdin, prompt, twice=twice)
+    except EOFError:
+        raise SecregError("no password was typed, so nothing was changed", "type one; or pipe it in: -i") from None
     except UnicodeError:
         hint = "type it where letters are UTF-8 (locale charmap); nothing was changed"
         raise bad_input("password", users.NO_TEXT, hint) from None

@@ -141,6 +141,21 @@ def test_bad_calls(argv: list[str]) -> None:
         call(*argv, stdin="pw")
 
 
+def test_a_terminal_that_closes_changes_nothing() -> None:
+    """Seen: a traceback."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def prompt(_: str) -> str:
+        raise EOFError
+
+    with pytest.raises(SecregError, match="nothing was changed") as caught:
+        htpasswd.ask(Terminal(), prompt, twice=True)
+    assert caught.value.code == Exit.FAILED
+
+
 def test_a_terminal_is_asked_twice() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
