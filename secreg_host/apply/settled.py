@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 from secreg_host.apply import backend
 from secreg_host.apply.activate import Stage
@@ -11,7 +12,7 @@ from secreg_host.base import files, reading
 from secreg_host.base.errors import BadInput, Problem, Refused, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation.generations import Generation
-from secreg_host.wanted import adoption, firstuser, programs, provision
+from secreg_host.wanted import adoption, firstuser, programs, provision, unserved
 from secreg_host.wanted.adoption import Asked
 from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.parts.part import Reading
@@ -73,8 +74,8 @@ def _written(stage: Stage, disk: Snapshot, wish: Wish, current: Generation | Non
 def read(
     stage: Stage, disk: Snapshot, wish: Wish, current: Generation | None
 ) -> tuple[Settings, Reading[SettingsPart]]:
-    """The settings, and their part. In the place of a program that is none, that which serves goes on; all else counts.
-    Raises SecregError where there are none that count."""
+    """The settings, and their part. In the place of a program that is none, and of names for none of which there is a
+    certificate, those that serve go on; all else counts. Raises SecregError where there are none that count."""
     paths = stage.host.paths
     settings = settings_part.read(disk, wish.environment, known=current is not None and not wish.create)
     known = current.settings if current is not None else None
@@ -82,8 +83,11 @@ def read(
         raise BadInput(problems)
     refuses = functools.partial(stage.services.refuses, meanwhile=stage.meanwhile)
     wrong = programs.unusable(paths.conf, settings, known, refuses)
+    refused: tuple[Problem, ...] = ()
     if wrong and known is None:
         raise BadInput(list(wrong.values()))
     if known is not None:
         settings = programs.taking(settings, known, wrong)
-    return settings, Reading(SettingsPart.of(settings), tuple(wrong.values()))
+        if refused := unserved.problems(disk, settings, known):
+            settings = replace(settings, server_names=known.server_names, server_ips=known.server_ips)
+    return settings, Reading(SettingsPart.of(settings), (*wrong.values(), *refused))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.program import NOBODY, PYTHON, Instance, free_port
+from tests.unit.pki.test_clientrules import OTHER, Leaf
 
 SECRETS = {".password": 0o600, ".htpasswd": 0o640, "docker-registry.key": 0o600, "secure-registry.conf": 0o640}
 
@@ -494,6 +495,36 @@ def test_what_is_refused_changes_nothing(instance: Instance) -> None:
     instance.write("secure-registry.conf", conf)
     assert instance.run("setup", **user).returncode == 0
     assert instance.ask("/v2/", user="lost", password="lost1").status == 200
+
+
+def test_names_wait_for_their_certificate(instance: Instance) -> None:
+    """Whichever of the two is changed first. Seen: the names served, with a warning, and then `status` was CRITICAL."""
+
+    def bring(name: str) -> None:
+        pair = Leaf(names=(name,), by=OTHER).pair()
+        instance.write("docker-registry.crt", pair.crt)
+        instance.write("docker-registry.key", pair.key)
+
+    def set_name(name: str) -> None:
+        instance.write("secure-registry.conf", f"{conf}SERVER_NAME={name}\n")
+
+    instance.start()
+    conf = (instance.etc / "secure-registry.conf").read_text()
+    line = conf.count("\n") + 1
+    bring("a.example")
+    assert "rejected" not in instance.reload()
+    set_name("b.example")
+    said = instance.reload()
+    assert f"rejected: {instance.etc}/secure-registry.conf:{line}: the certificate is for none of b.example" in said
+    assert "b.example" not in (instance.etc / "nginx.conf").read_text()
+    bring("b.example")
+    assert "rejected" not in instance.reload()
+    assert "b.example" in (instance.etc / "nginx.conf").read_text()
+    before = instance.served_fingerprint()
+    bring("c.example")
+    assert "rejected" in instance.reload() and instance.served_fingerprint() == before
+    set_name("c.example")
+    assert "rejected" not in instance.reload() and instance.served_fingerprint() != before
 
 
 def test_a_killed_parent_leaves_nothing_running(instance: Instance) -> None:
