@@ -124,6 +124,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         count=(users.counted or b"").count(b"\n") if live else 0,
         changes=_changes(chosen, current, counted, before, now) if live else before.changes,
     )
+    report = replace(report, by=wish.doing if report.changed and live else before.by)
     _keep(host, report, before)
     return report
 
