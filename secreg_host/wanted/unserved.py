@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from secreg_host.base import reading
 from secreg_host.base.errors import BadInput, Problem
-from secreg_host.base.names import IPAddress, address
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import opensslcnf
 from secreg_host.pki import chains, clientrules, limits, ours
@@ -55,13 +54,11 @@ def naming(settings: Settings, name: str) -> str:
 
 def _refused(disk: Snapshot, settings: Settings, asked: Sequence[str], ca: Cert) -> tuple[Problem, ...]:
     """What of `asked` the host's CA may not sign: then it issues nothing."""
-    addresses: list[IPAddress] = [found for name in asked if (found := address(name)) is not None]
-    found = limits.outside(ca, [name for name in asked if address(name) is None], addresses)
     hint = f"correct it, or make a new CA, which every client must then trust anew: {ours.GENCERT} --new-ca"
     conf = disk.paths.conf
     return tuple(
         Problem(settings_module.place_of(conf, naming(settings, name)), f"the host's CA may not sign {name}", hint)
-        for name in found
+        for name in limits.outside_named(ca, asked)
     )
 
 

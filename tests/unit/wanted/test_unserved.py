@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
 from secreg_host.wanted import authority, defaults, unserved
 from secreg_host.wanted.authority import Order
 from secreg_host.wanted.defaults import Facts
+from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.settings import Settings
 from tests.unit.pki.test_clientrules import NAME, OTHER, Leaf
 
@@ -80,3 +82,20 @@ def test_names_that_an_edited_openssl_cnf_does_not_follow(own: Host) -> None:
     assert told(own, Settings(server_names=(f"sub.{NAME}",))) == [], "it is issued by then"
     own.paths.openssl_cnf.write_text("broken")
     assert told(own, Settings(server_names=(f"sub.{NAME}",))) != []
+
+
+def test_what_the_ca_may_not_sign_is_told_at_its_line(own: Host) -> None:
+    """Seen: an address of SERVER_IP at the line of SERVER_NAME, and beside it to write it into openssl.cnf, which is
+    refused."""
+    settings = Settings(server_names=(NAME,), server_ips=("203.0.113.9",))
+    assert told(own, settings) == [], "one of them is served"
+    disk = Snapshot(own.paths)
+    defaults.follow(disk, defaults.render(own, settings, FACTS), create=False)
+    with pytest.raises(BadInput, match=r"secure-registry.conf:3: the host's CA may not sign 203\.0\.113\.9"):
+        authority.issue(disk, settings, FACTS, datetime.now(UTC), Order())
+    found = certificate.read(disk, datetime.now(UTC), None, unserved.named(settings))
+    (hint,) = [one.hint for one in found.warnings if "it is not for 203.0.113.9" in one.what]
+    assert hint.startswith("the host's CA may not sign 203.0.113.9: ") and hint.endswith("gencert --new-ca")
+    found = certificate.read(disk, datetime.now(UTC), None, (NAME, f"sub.{NAME}"))
+    (hint,) = [one.hint for one in found.warnings if "it is not for sub." in one.what]
+    assert "openssl.cnf: subjectAltName = DNS:sub." in hint, "that it may"
