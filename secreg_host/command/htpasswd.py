@@ -118,7 +118,10 @@ def run(
     """
     place = own or Place(request.file.resolve().parent if request.file is not None else Path())
     removes_ours = args.delete and users.is_probe(request.user)  # from a file in which it may stand, for no use
-    if not removes_ours and (wrong := users.name_problem(request.user)):
+    wrong = "" if removes_ours else users.name_problem(request.user)
+    if not wrong and not (args.delete or args.verify) and request.user != request.user.strip():
+        wrong = "a new user's name has no blanks around it"
+    if wrong:
         raise bad_input("USER", wrong, "choose another name, such as one of letters, digits, . _ -")
     if request.file is not None and not args.create and not args.delete and not args.verify:
         _require(request.file)

@@ -141,6 +141,18 @@ def test_bad_calls(argv: list[str]) -> None:
         call(*argv, stdin="pw")
 
 
+@pytest.mark.parametrize("name", ["bob ", " bob", f"{users.PROBE} "])
+def test_a_name_that_looks_like_another_one_is_not_made(tmp_path: Path, name: str) -> None:
+    """As USERNAME; one that is there already is checked and removed."""
+    file = tmp_path / "file"
+    file.write_text(f"alice:x\n{name}:{users.make_hash('pass', Scheme.SHA)}\n")
+    for argv in (("-b", str(file), name, "pass"), ("-nb", name, "pass")):
+        with pytest.raises(BadInput, match="no blanks around it"):
+            call(*argv)
+    assert call("-vb", str(file), name, "pass")[0] == call("-D", str(file), name)[0] == Exit.DONE
+    assert file.read_text() == "alice:x\n"
+
+
 def test_a_terminal_that_closes_changes_nothing() -> None:
     """Seen: a traceback."""
 
