@@ -35,6 +35,8 @@ def asked(disk: Snapshot, environment: Mapping[str, str]) -> Asked | None:
     it, or is bad in itself: that would hold back all of it. SecregError when the file can't be read.
     """
     conf, given = disk.paths.conf, settings_module.from_environment(environment)
+    if not given:
+        return None
     settings_module.parse(given)
     kept, problems = settings_module.from_file(disk.peek(conf, reading.SETTINGS), str(conf))
     _check_emptied(kept, given)

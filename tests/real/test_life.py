@@ -147,7 +147,7 @@ def test_a_password_that_contradicts_the_file_that_was_provided_is_refused(insta
     instance.write(".password", "provided-one\n")
     subprocess.run(["chown", "-R", "nobody", instance.root / "etc"], check=False)
     done = instance.run("setup", PASSWORD="another-one")
-    assert done.returncode == 2 and "PASSWORD differs from" in done.stderr and ".password" in done.stderr
+    assert done.returncode == 2 and "PASSWORD: differs from" in done.stderr and ".password" in done.stderr
     assert "-one" not in done.stderr
     assert not (instance.etc / ".htpasswd").exists()
 
