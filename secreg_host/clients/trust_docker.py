@@ -86,7 +86,7 @@ class Docker:
             mode = self.mode()
         except SecregError as error:
             problems = error.problems
-        log.debug("docker: DOCKER_TRUST counts as %s", mode)
+        log.debug("DOCKER_TRUST counts as %s", mode)
         if self.served is not None and mode == "insecure":
             wanted = self.served.insecure_entries
         if self.served is not None and mode == "ca" and self.served.ca and found(self.paths):

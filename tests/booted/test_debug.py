@@ -46,7 +46,7 @@ def test_debugging_shows_what_is_done_and_no_secret(watched: Registry) -> None:
         r"nginxmaster: SIGHUP to process \d+",
         r"probe: probe of \S+:443: as expected",
         r"activate: auth: passed over, unchanged",
-        r"trust: docker: DOCKER_TRUST counts as insecure",
+        r"trust_docker: DOCKER_TRUST counts as insecure",
     ):
         machine.wait_for(pattern, lambda pattern=pattern: re.search(pattern, said()))  # type: ignore[misc]
     debugged = [entry for entry in machine.journal(after=mark) if entry["MESSAGE"].startswith("debug: ")]

@@ -77,7 +77,7 @@ def test_odd_paths_and_names_go_where_they_should(registry: Registry) -> None:
     docker.make_image(machine, "127.0.0.1/odd:1", [(10_000, 1)])
     pushed = docker.push(machine, "127.0.0.1/odd:1")
     assert pushed.returncode == 0, pushed
-    assert machine.run("ls", f"{IMAGES}/docker/registry/v2/repositories").stdout == "odd\n"
+    assert machine.run("ls", f"{IMAGES}/docker/registry/v2/repositories").stdout == "odd\nsecure-registry-probe\n"
     commands = machine.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", check=False).stdout
     assert f"{PROGRAM} serve /var/lib/secure-registry/slots/" in commands
 
