@@ -477,13 +477,14 @@ def test_what_is_refused_changes_nothing(instance: Instance) -> None:
         files = [(instance.etc / name).read_text() for name in ("secure-registry.conf", ".htpasswd")]
         return [*files, str([found["rejected"], found["warnings"]])]
 
+    none: dict[str, str] = {}
     user, before = {"USERNAME": "lost", "PASSWORD": "lost1"}, left()
     for environment, said in (
         ({"REGISTRY_HOST": "no.such.invalid"}, "environment variable REGISTRY_HOST: nothing knows this host name"),
         ({"NGINX_BINARY": "/no/nginx"}, "environment variable NGINX_BINARY: program not found"),
         ({"PORT": "x"}, "environment variable PORT: not a whole number"),
     ):
-        for more in ({}, user):
+        for more in (none, user):
             done = instance.run("setup", **{**environment, **more})
             assert done.returncode == 2 and said in done.stderr and left() == before, done.stderr
     instance.write("secure-registry.conf", f"{conf}nonsense line\n")
