@@ -8,7 +8,18 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from secreg_host.apply import activate, backend, choice, clientproof, faults, interim, store, storeproof, upgrades
+from secreg_host.apply import (
+    activate,
+    backend,
+    choice,
+    clientproof,
+    faults,
+    interim,
+    settled,
+    store,
+    storeproof,
+    upgrades,
+)
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
@@ -16,7 +27,7 @@ from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
 from secreg_host.base import bugs, distant, files, leftovers, marks, records, reserve, waiting
-from secreg_host.base.errors import Exit, Problem, SecregError
+from secreg_host.base.errors import Exit, Problem, Refused, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -25,6 +36,7 @@ from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
+from secreg_host.wanted.provision import Provisioned
 from secreg_host.watchdog import retries
 
 log = logging.getLogger(__name__)
@@ -41,8 +53,8 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda *_: ()) -> Report:
 
     Users come first: before the lock, for which somebody else may be waited, and before any other file.
 
-    Raises BadInput when nothing ever served and what /etc says can't, SecregError when it could not be made to
-    serve; what served before still does.
+    Raises Refused, with nothing changed, when what the environment sets can't be taken over, BadInput when nothing ever
+    served and what /etc says can't, SecregError when it could not be made to serve; what served before still does.
     """
     distant.begin_run()
     users = Users(stage.host, stage.services)
@@ -52,7 +64,8 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda *_: ()) -> Report:
             return _apply(replace(stage, meanwhile=users.refresh), wish, users, follow)
     except BaseException as error:
         with contextlib.suppress(SecregError):
-            if bugs.is_failure(error) and (wish.start or stage.services.wanted()):
+            failed = bugs.is_failure(error) and not isinstance(error, Refused)
+            if failed and (wish.start or stage.services.wanted()):
                 retries.failed(stage.host.paths, bugs.problems(error, "apply"), start=wish.start)
         raise
 
@@ -60,15 +73,11 @@ def apply(stage: Stage, wish: Wish, follow: Follow = lambda *_: ()) -> Report:
 def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     host = stage.host
     interrupted = _redo(host)
-    current = activate.last_good(stage)
-    log.debug("the last good generation: %s", current.name if current is not None else "none, it never served")
-    if current is not None:
-        activate.retire_strays(stage, current)
-    if wish.new_store and current is not None:
-        current = store.forget(host, current)
+    current, adopted = _begun(stage, wish)
     before = reports.load(host.paths)
     trying = interim.patient(stage, current) if wish.start and current is not None else stage
     seen = take(trying, wish, current, before)
+    seen = replace(seen, provisioned=seen.provisioned.after(adopted))
     live = wish.start or stage.services.wanted()
     if live and (users.changed or not users.live.epoch):
         users.take_over(begin=True)
@@ -115,8 +124,21 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         count=(users.counted or b"").count(b"\n") if live else 0,
         changes=_changes(chosen, current, counted, before, now) if live else before.changes,
     )
+    report = replace(report, by=wish.doing if report.changed and live else before.by)
     _keep(host, report, before)
     return report
+
+
+def _begun(stage: Stage, wish: Wish) -> tuple[Generation | None, Provisioned]:
+    """The last good generation, and what was written for what the environment sets."""
+    current = activate.last_good(stage)
+    log.debug("the last good generation: %s", current.name if current is not None else "none, it never served")
+    if current is not None:
+        activate.retire_strays(stage, current)
+    adopted = settled.adopt(stage, wish, current)
+    if wish.new_store and current is not None:
+        current = store.forget(stage.host, current)
+    return current, adopted
 
 
 def _dated(host: Host, found: tuple[Finding, ...], before: Report, now: float) -> tuple[Finding, ...]:

@@ -14,6 +14,7 @@ from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
@@ -86,7 +87,8 @@ def problems(settings: Settings, known: Settings | None, conf: Path) -> tuple[Pr
 
 def _away(settings: Settings, conf: Path, said: str) -> Problem:
     place = names.place(settings.registry_host, settings.registry_port)
-    return Problem(str(conf), f"no registry answers at {place} (REGISTRY_HOST, REGISTRY_PORT): {said}", HINT)
+    where = settings_module.place_of(conf, "REGISTRY_HOST")
+    return Problem(where, f"no registry answers at {place} (REGISTRY_HOST, REGISTRY_PORT): {said}", HINT)
 
 
 def _elsewhere(settings: Settings) -> Callable[[], socket.socket]:

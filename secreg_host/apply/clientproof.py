@@ -159,12 +159,12 @@ def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -
 
 
 def trusted(host: Host, generation: Generation) -> str:
-    """What a client finds wrong with the certificate that is served, for each of the configured names; "": one of them
-    is right. A client has the CA that /ca.crt serves, and those of this host's system: where neither knows the issuer,
-    only names and dates are judged."""
+    """What a client finds wrong with the certificate that is served, for each of the names and addresses that were set;
+    "": one of them is right. A client has the CA that /ca.crt serves, and those of this host's system: where neither
+    knows the issuer, only names and dates are judged."""
     ca, listen = generation.parts[CertificatePart].ca, rehearsal.expectations(host, generation)[0].listen
     said = ""
-    for name in generation.settings.server_names:
+    for name in (*generation.settings.server_names, *generation.settings.server_ips):
         wrong = handshake.wrong(name, lambda: opened(listen), Rule(cas=(ca,) if ca else ()))
         log.debug("TLS verified for %s: %s", name, wrong or "as a client does")
         if not wrong:

@@ -48,7 +48,7 @@ class Report:
     findings that the report before did not have; gone: those that only it had; changed: whether this apply changed what
     serves; provisioned: what it wrote to /etc; served: the generation that serves, where that is known without asking;
     count: how many users may log in; changes: when each part that serves, users among them, became what it is (seconds
-    since the epoch), kept by a check of what does not run, as `users` are.
+    since the epoch), kept by a check of what does not run, as `users` are; by: what was done when that changed last.
     """
 
     generation: str = ""
@@ -67,6 +67,7 @@ class Report:
     served: Generation | None = None
     count: int = 0
     changes: dict[str, float] = field(default_factory=dict)
+    by: str = ""
 
     @property
     def record(self) -> dict[str, Any]:
@@ -82,6 +83,7 @@ class Report:
             "users": self.users,
             "count": self.count,
             "changes": self.changes,
+            "by": self.by,
             "again": self.again,
         }
 
@@ -157,6 +159,6 @@ def load(paths: Paths) -> Report:
         if not all(0 <= at < LATEST for at in (since, *changes.values())):
             return Report()
         known = Report(found.get("generation", ""), since, items, waiting, *seen, *good, float(found.get("again", 0)))
-        return replace(known, count=int(found.get("count", 0)), changes=changes)
+        return replace(known, count=int(found.get("count", 0)), changes=changes, by=found.get("by", ""))
     except (KeyError, TypeError, ValueError, OverflowError):
         return Report()

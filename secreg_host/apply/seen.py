@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.apply import backend, hooks, upgrades
+from secreg_host.apply import hooks, settled, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.wish import Wish
@@ -21,9 +21,8 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import dockerfiles
 from secreg_host.host.host import Host
 from secreg_host.services import units
-from secreg_host.wanted import adoption, authority, exposure, programs, provision, sources
+from secreg_host.wanted import authority, exposure, provision, sources
 from secreg_host.wanted.parts import kinds
-from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Context, Part, Parts, Reading, guarded
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -94,13 +93,12 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     provisioned = Provisioned()
     settings: Settings | None = None
     try:
-        provisioned = _adopted(host, disk, wish)
-        settings, given = _settings(stage, disk, wish, current)
+        settings, given = settled.read(stage, disk, wish, current)
         add(SettingsPart, given)
     except BaseException as error:
         add(SettingsPart, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
-        provisioned = _provisioned(host, disk, wish, settings, parts).after(provisioned)
+        provisioned = _provisioned(host, disk, wish, settings, parts)
         found.extend(findings("warning", SettingsPart.NAME, authority.differs(disk, parts[SettingsPart].settings)))
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
@@ -144,11 +142,6 @@ def _verdict(one: Reading[Part], known: Part | None) -> str:
     return "good" if known is None else "good, unchanged" if one.part == known else "good, changed"
 
 
-def _adopted(host: Host, disk: Snapshot, wish: Wish) -> Provisioned:
-    """What is set in the environment stands in the file from now on."""
-    return Provisioned(adoption.adopt(host, disk, wish.environment) if wish.create else ())
-
-
 def _provisioned(host: Host, disk: Snapshot, wish: Wish, settings: Settings | None, parts: Parts) -> Provisioned:
     """What is missing is made; without `settings` that can be read, what is there is kept up by those of `parts`."""
     if settings is None:
@@ -171,21 +164,3 @@ def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     told = host.by_systemd and parts[SettingsPart].settings.docker_trust == "insecure"
     docker = map(str, filter(sources.open_to_watchdog, dockerfiles.watched(host.paths))) if told else ()
     return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *images, *docker)
-
-
-def _settings(
-    stage: Stage, disk: Snapshot, wish: Wish, current: Generation | None
-) -> tuple[Settings, Reading[SettingsPart]]:
-    """The settings. In the place of a program that is none, that which serves goes on; the other settings count."""
-    paths = stage.host.paths
-    settings = settings_part.read(disk, wish.environment, known=current is not None and not wish.create)
-    known = current.settings if current is not None else None
-    if (wish.start or known) and (problems := backend.problems(settings, known, paths.conf)):
-        raise BadInput(problems)
-    refuses = functools.partial(stage.services.refuses, meanwhile=stage.meanwhile)
-    wrong = programs.unusable(paths.conf, settings, known, refuses)
-    if wrong and known is None:
-        raise BadInput(list(wrong.values()))
-    if known is not None:
-        settings = programs.taking(settings, known, wrong)
-    return settings, Reading(SettingsPart.of(settings), tuple(wrong.values()))

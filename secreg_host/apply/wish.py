@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+WATCHDOG = "apply"
+"""What the watchdog is doing."""
+
 
 @dataclass(frozen=True)
 class Wish:

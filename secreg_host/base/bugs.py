@@ -39,7 +39,7 @@ def caught(error: BaseException, where: Path | str, *, serves: bool = True) -> t
     if isinstance(error, SecregError) and not serves:
         raise error
     if isinstance(error, SecregError):
-        return error.problems
+        return error.at(str(where))
     if not is_failure(error):
         raise error
     problem = told(error, where)

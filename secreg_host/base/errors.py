@@ -92,6 +92,11 @@ class BadInput(SecregError):
         return self._problems
 
 
+class Refused(BadInput):
+    """What a command was called with can't be taken over. Nothing was changed for it, and nothing of it is recorded: it
+    is the fault of no file, and over when the command has ended."""
+
+
 def bad_input(where: str, what: str, hint: str = "") -> BadInput:
     """A `BadInput` with a single problem."""
     return BadInput([Problem(where, what, hint)])

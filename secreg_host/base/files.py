@@ -40,10 +40,10 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where, hint = (
-            error.filename2 or error.filename or path,
-            remedies.get(error.errno or 0, f"see what is there: ls -ld {path}"),
-        )
+        named = error.filename2 or error.filename
+        beside = not isinstance(named, str) or Path(named).parent == path.parent  # a temporary file
+        where = path if beside else named
+        hint = remedies.get(error.errno or 0, f"see what is there: ls -ld {path}")
         raise SecregError(f"cannot {doing} {where}: {error.strerror}", hint) from error
 
 

@@ -32,6 +32,7 @@ REPORT: dict[Any, Shape] = {
     "users": TEXT,
     "count": NUMBER,
     "changes": {str: NUMBER},
+    "by": TEXT,
     "again": NUMBER,
 }
 MILD = ("warning", "pending")

@@ -17,7 +17,7 @@ from secreg_host.apply import hooks
 from secreg_host.apply import report as reports
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Report
-from secreg_host.apply.wish import Wish
+from secreg_host.apply.wish import WATCHDOG, Wish
 from secreg_host.base import files, waiting
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.base.paths import PROC, Paths
@@ -84,7 +84,7 @@ class _Events:
         self.wake = threading.Event()
         self.done = threading.Event()
         self.ended = False
-        self.reload = False
+        self.asked = ""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         signal.signal(signal.SIGHUP, self._reload)
@@ -94,16 +94,17 @@ class _Events:
         self.wake.set()
 
     def _reload(self, *_: object) -> None:
-        self.ask_for_reload()
+        self.ask("reload")
 
-    def ask_for_reload(self) -> None:
-        self.reload = True
+    def ask(self, doing: str) -> None:
+        """Have what changed serve, for whoever is `doing` that."""
+        self.asked = doing
         self.wake.set()
 
     def reload_and_wait(self, _: Callable[[], bool]) -> None:
         """Ask for a reload and wait for its end, from another thread."""
         self.done.clear()
-        self.ask_for_reload()
+        self.ask(WATCHDOG)
         self.done.wait(RELOAD_SECONDS)
 
 
@@ -119,10 +120,10 @@ def _watch(stage: Stage, events: _Events) -> int:
         events.wake.clear()
         if events.ended:
             return Exit.DONE
-        if events.reload:
-            events.reload = False
+        if doing := events.asked:
+            events.asked = ""
             try:
-                _tell(stage.host, applying.apply(stage, Wish("reload", {})))
+                _tell(stage.host, applying.apply(stage, Wish(doing, {})))
             except SecregError as error:
                 log.error("\n".join(f"secure-registry: {problem}" for problem in error.problems))
             events.done.set()

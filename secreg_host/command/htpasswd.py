@@ -84,16 +84,19 @@ def request_of(args: argparse.Namespace, default_file: Path, username: str, pass
 def ask(stdin: TextIO, prompt: Callable[[str], str] = getpass.getpass, *, twice: bool) -> str:
     """A password from the terminal, asked for once or twice; elsewhere the first line of standard input.
 
-    Raises BadInput when the two differ, or it is no text."""
+    Raises BadInput when the two differ, or it is no text, SecregError when the terminal closes."""
     try:
         return _asked(stdin, prompt, twice=twice)
+    except EOFError:
+        raise SecregError("no password was typed, so nothing was changed", "type one; or pipe it in: -i") from None
     except UnicodeError:
-        raise users.not_text() from None
+        hint = "type it where letters are UTF-8 (locale charmap); nothing was changed"
+        raise bad_input("password", users.NO_TEXT, hint) from None
 
 
 def _asked(stdin: TextIO, prompt: Callable[[str], str], *, twice: bool) -> str:
     if not stdin.isatty():
-        return stdin.readline().rstrip("\r\n")
+        return stdin.readline(users.PASSLIB_LIMIT + 1).rstrip("\r\n")
     password = prompt("New password: " if twice else "Enter password: ")
     if twice and prompt("Re-type new password: ") != password:
         raise bad_input("password", "the two passwords differ", "nothing was changed; try again")
@@ -115,7 +118,10 @@ def run(
     """
     place = own or Place(request.file.resolve().parent if request.file is not None else Path())
     removes_ours = args.delete and users.is_probe(request.user)  # from a file in which it may stand, for no use
-    if not removes_ours and (wrong := users.name_problem(request.user)):
+    wrong = "" if removes_ours else users.name_problem(request.user)
+    if not wrong and not (args.delete or args.verify) and request.user != request.user.strip():
+        wrong = "a new user's name has no blanks around it"
+    if wrong:
         raise bad_input("USER", wrong, "choose another name, such as one of letters, digits, . _ -")
     if request.file is not None and not args.create and not args.delete and not args.verify:
         _require(request.file)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from secreg_host.apply.report import Finding, Report
+from secreg_host.apply.wish import WATCHDOG
 from secreg_host.base import records
 from secreg_host.base.errors import Problem
 from secreg_host.command import status
@@ -18,6 +20,9 @@ from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.certificate import CertificatePart
 
 log = logging.getLogger(__name__)
+
+RECENT_SECONDS = 120.0
+"""How long it is told what the watchdog applied."""
 
 
 def findings(found: Iterable[Finding]) -> None:
@@ -56,14 +61,15 @@ def outcome(report: Report) -> None:
 
 def told(report: Report) -> Iterator[str]:
     """What serves by `report`, what of it is new or since when it serves, what is held back and who can log in: a line
-    each. What was edited may have been applied by the watchdog a moment before; then there is nothing new in it."""
+    each. What was edited may have been applied by the watchdog a moment before, which is told, too."""
     if not report.generation:
         yield "nothing runs; start it: secure-registry start"
         return
     back = held_back(report)
     if report.changed:
-        newest = max(report.changes.values(), default=0.0)
-        yield f"the changes serve: {', '.join(name for name, at in report.changes.items() if at == newest)}"
+        yield f"the changes serve: {_newest(report)[0]}"
+    elif just := _taken_over(report):
+        yield just
     elif not back:
         yield "nothing to change"
     if back:
@@ -73,6 +79,21 @@ def told(report: Report) -> Iterator[str]:
     if not report.changed:
         yield f"serving: {_since(report.changes)}"
     yield users(report.count, report.findings)
+
+
+def _newest(report: Report) -> tuple[str, float]:
+    """What of `report` changed last, and when (seconds since the epoch)."""
+    newest = max(report.changes.values(), default=0.0)
+    return ", ".join(name for name, at in report.changes.items() if at == newest), newest
+
+
+def _taken_over(report: Report) -> str:
+    """That the watchdog was quicker than whoever asks now; "" where it was not."""
+    names, at = _newest(report)
+    ago = time.time() - at
+    if report.by != WATCHDOG or not 0 <= ago < RECENT_SECONDS:
+        return ""
+    return f"applied by the watchdog {ago:.0f} s ago: {names}"
 
 
 def held_back(report: Report) -> list[str]:

@@ -25,6 +25,12 @@ BCRYPT_COST = 10
 BCRYPT_LIMIT = 72
 """bcrypt looks at no more bytes of a password than these."""
 
+LIMIT = 511
+"""Bytes of a password at the most: crypt(3), by which nginx checks it, takes no more (CRYPT_MAX_PASSPHRASE_SIZE)."""
+
+PASSLIB_LIMIT = 4096
+"""Characters of which passlib computes a hash at the most (PASSLIB_MAX_PASSWORD_SIZE)."""
+
 ALPHABET = r"[./0-9A-Za-z]"
 
 
@@ -215,19 +221,21 @@ def _is_of_nothing(value: str) -> bool:
     return digest[:20] == hashlib.sha1(digest[20:], usedforsecurity=False).digest()
 
 
-def not_text() -> BadInput:
-    """That a password is no text."""
-    return bad_input("password", NO_TEXT, "type it where letters are UTF-8 (locale charmap); nothing was changed")
+def password_problem(password: str) -> str:
+    """What is wrong with `password`, whatever it is hashed by; "" if nothing is."""
+    if not password:
+        return "it is empty"
+    if not utf8.is_text(password):
+        return NO_TEXT
+    if re.search(r"[\x00-\x1f\x7f]", password):
+        return "it has control characters, such as tabs or ends of lines"
+    return f"it is longer than {LIMIT} bytes, more than can be checked" if len(password.encode()) > LIMIT else ""
 
 
 def check_password(password: str, scheme: Scheme) -> None:
     """Raise BadInput if `password` can't be used."""
-    if not password:
-        raise bad_input("password", "it is empty", "type at least one character; nothing was changed")
-    if not utf8.is_text(password):
-        raise not_text()
-    if re.search(r"[\x00-\x1f\x7f]", password):
-        raise bad_input("password", "it has control characters", "type one without tabs and ends of lines")
+    if wrong := password_problem(password):
+        raise bad_input("password", wrong, "give another one; nothing was changed")
     if scheme is Scheme.BCRYPT and len(password.encode()) > BCRYPT_LIMIT:
         raise bad_input("password", f"bcrypt looks at {BCRYPT_LIMIT} bytes only", "use -5, or a shorter password")
 
@@ -269,7 +277,7 @@ def _bcrypt(password: str, cost: int) -> str:
 def verify(password: str, value: str) -> bool:
     """Whether `password` is the one of hash `value`. Raises SecregError where crypt(3) is needed and there is none."""
     name = scheme_of(value)
-    if name is None or not utf8.is_text(password):
+    if name is None or not utf8.is_text(password) or "\0" in password or len(password) > PASSLIB_LIMIT:
         return False
     if name in OF_CRYPT:
         return crypt.is_right(password, value)

@@ -7,7 +7,7 @@ x509_vfy.c, v3_purp.c, v3_utl.c, and level 2 of its SSL_CTX_set_security_level(3
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -85,13 +85,18 @@ def of_issued(chain: Sequence[Cert], ca: Cert, configured: Sequence[str], now: d
 
 
 def covers(leaf: Cert, name: str) -> bool:
-    """Whether a client that was given `name`, a host name or an address, takes `leaf` for it: by exact names and by
-    wildcards that are a whole label, with two more below; never by the common name."""
+    """Whether a client that was given `name`, a host name or an address, takes `leaf` for it; never by its CN."""
+    return matches(name, leaf.names, leaf.addresses)
+
+
+def matches(name: str, hosts: Iterable[str], addresses: Collection[names.IPAddress]) -> bool:
+    """Whether `name`, a host name or an address, is one of a certificate's: by exact names, and by wildcards that are a
+    whole label, with two more below."""
     if (address := names.address(name)) is not None:
-        return address in leaf.addresses
+        return address in addresses
     _, dot, above = name.lower().partition(".")
     wild = f"*.{above}" if dot and "." in above else ""
-    return any(own.lower() in (name.lower(), wild) for own in leaf.names)
+    return any(own.lower() in (name.lower(), wild) for own in hosts)
 
 
 def worse(facts: Iterable[Fact], leaf: Cert, before: Iterable[Fact], served: Cert) -> tuple[Fact, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from secreg_host.base.names import IPAddress, network
+from secreg_host.base.names import IPAddress, address, network
 from secreg_host.pki.chains import Cert
 
 
@@ -32,6 +32,13 @@ def outside(ca: Cert, names: Iterable[str], addresses: Iterable[IPAddress]) -> t
             if (networks and not any(address in one for one in networks)) or any(address in one for one in elsewhere)
         ),
     )
+
+
+def outside_named(ca: Cert, named: Iterable[str]) -> tuple[str, ...]:
+    """The same of names and addresses that are mixed, as settings hold them."""
+    found = {name: address(name) for name in named}
+    hosts = [name for name, number in found.items() if number is None]
+    return outside(ca, hosts, [number for number in found.values() if number is not None])
 
 
 def beyond(ca: Cert, names: Iterable[str]) -> tuple[str, ...]:

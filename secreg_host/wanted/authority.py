@@ -18,7 +18,7 @@ from secreg_host.formats import opensslcnf
 from secreg_host.formats.opensslcnf import Request
 from secreg_host.pki import certs, chains, clientrules, limits, ours
 from secreg_host.pki.certs import KeyPair
-from secreg_host.wanted import defaults
+from secreg_host.wanted import defaults, unserved
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
 
@@ -160,7 +160,7 @@ def issue(disk: Snapshot, settings: Settings, facts: defaults.Facts, now: dateti
     theirs = _theirs(disk, order)
     named = request.named
     if disk.ledger.untouched(paths.openssl_cnf, cnf):  # then it follows the settings
-        named = dict.fromkeys(named, settings_module.place_of(paths.conf, "SERVER_NAME"))
+        named = {name: settings_module.place_of(paths.conf, unserved.naming(settings, name)) for name in named}
     pair = _issued(paths, ca, request, settings, facts, now, theirs, named)
     writes += [Write(paths.key, pair.key, files.PRIVATE)] if theirs is None else []
     writes.append(Write(paths.crt, pair.crt))

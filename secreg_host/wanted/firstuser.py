@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, marks, reading, records, utf8
+from secreg_host.base import files, marks, quoting, reading, records, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
@@ -34,13 +34,31 @@ class Made:
 
 def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
     """Raise BadInput when the administrator put another password into .password than PASSWORD in `environment` says:
-    which of the two is meant can't be known, and the one in the environment would be forgotten at the next edit."""
+    which of the two is meant can't be known, and the one in the environment would be forgotten at the next edit. And
+    when USERNAME stands alone for somebody who is no user: there is no password to add that user with."""
+    _check_name(disk, environment)
     given, path = environment.get("PASSWORD", ""), disk.paths.password
     data = disk.read(path, reading.SETTINGS) if given else None
     if data is None or utf8.text(data, str(path)).strip() == given or disk.ledger.untouched(path, data):
         return
     hint = "remove the file, or run this without PASSWORD"
-    raise BadInput([Problem("environment variable PASSWORD", f"PASSWORD differs from {path}", hint)])
+    raise BadInput([Problem("environment variable PASSWORD", f"differs from {path}", hint)])
+
+
+def _check_name(disk: Snapshot, environment: Mapping[str, str]) -> None:
+    kept, _ = settings_module.from_file(disk.peek(disk.paths.conf, reading.SETTINGS), str(disk.paths.conf))
+    given = settings_module.from_environment(environment)
+    name = given["USERNAME"].value if "USERNAME" in given else ""
+    now = kept["USERNAME"].value if "USERNAME" in kept else Settings.username
+    data = disk.peek(disk.paths.htpasswd, reading.HTPASSWD)
+    if name in ("", now) or not reading.is_there(disk.paths.htpasswd) or userlines.has_line(data, name):
+        return
+    stored = disk.peek(disk.paths.password, reading.SETTINGS).strip() or ("PASSWORD" in kept and kept["PASSWORD"].value)
+    if environment.get("PASSWORD") or (stored and disk.ledger.untouched(disk.paths.htpasswd, data)):
+        return
+    what = f"there is no such user in {disk.paths.htpasswd}, and without PASSWORD none can be added"
+    hint = f"set PASSWORD, too; or: secure-registry htpasswd {quoting.shell(name)}"
+    raise BadInput([given["USERNAME"].problem("USERNAME", what, hint)])
 
 
 def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> Made:
@@ -51,7 +69,7 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> 
     admits nobody. One that is linked is the administrator's, also while its target is away. given: the password was
     typed just now, so that it counts whoever edited .htpasswd; else an edited one is left as it is.
 
-    Raises SecregError when something can't be written.
+    Raises SecregError when something can't be written, and when the password was `given` and nobody can get it.
     """
     paths = disk.paths
     known = records.peek(_record(paths), RECORD)
@@ -61,6 +79,8 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> 
     try:
         now = disk.read(paths.htpasswd, reading.HTPASSWD)
     except SecregError:
+        if given:
+            raise
         return Made()  # told by its part
     made = _followed(disk, settings, now, known, create=create, given=given)
     if made.password is None:
@@ -77,6 +97,9 @@ def _followed(
 
     paths, stamp = disk.paths, _stamp(disk, settings)
     if now is None and (not create or paths.htpasswd.is_symlink()):
+        if given:
+            hint = "bring it back; or have a new one made: secure-registry setup, with the same PASSWORD"
+            raise bad_input(str(paths.htpasswd), "does not exist, so nobody can be added to it", hint)
         return Made()
     edited = now is not None and not disk.ledger.untouched(paths.htpasswd, now)
     if not given and (edited or (now is not None and known.get("stamp") == stamp)):

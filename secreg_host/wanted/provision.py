@@ -55,11 +55,18 @@ def provision(
         make_http_secret(paths.http_secret)
     facts = defaults.facts(host)
     written = list(defaults.follow(disk, _defaults(host, disk, settings, facts, environment), create=create))
-    anew = create and (restore or not disk.ledger.knows(paths.htpasswd))
-    user = firstuser.follow(disk, settings, create=anew, given=bool(environment.get("PASSWORD")))
+    user = first_user(disk, settings, environment, create=create, restore=restore)
     # last: a bad openssl.cnf holds back nothing else
     written += _certificate(disk, settings, facts, create=create, fresh=fresh)
     return Provisioned(tuple(write.path for write in (*written, *user.written)), user.password)
+
+
+def first_user(
+    disk: Snapshot, settings: Settings, environment: Mapping[str, str], *, create: bool, restore: bool = False
+) -> firstuser.Made:
+    """Let .htpasswd have the user of `settings` (`firstuser.follow`), for a call with this `environment`."""
+    anew = create and (restore or not disk.ledger.knows(disk.paths.htpasswd))
+    return firstuser.follow(disk, settings, create=anew, given=bool(environment.get("PASSWORD")))
 
 
 def _make_log(host: Host) -> None:
@@ -73,7 +80,7 @@ def _make_log(host: Host) -> None:
 
 def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
     """Raise BadInput, before anything is changed, when what `environment` sets is bad, or would not last."""
-    adoption.check(disk, environment)
+    adoption.asked(disk, environment)
     firstuser.check(disk, environment)
 
 

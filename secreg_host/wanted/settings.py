@@ -161,6 +161,14 @@ class Given:
     value: str
     where: str
 
+    def problem(self, name: str, what: str, hint: str) -> Problem:
+        """What is wrong with it as the value of setting `name`, unless the place says already of which one."""
+        return Problem(self.where, what if self.where == _variable(name) else f"{name}: {what}", hint)
+
+
+def _variable(name: str) -> str:
+    return f"environment variable {name}"
+
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     """The settings in `environment`.
@@ -171,7 +179,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     given = {}
     for name in (*BY_NAME, *ALIASES):
         if name in environment:
-            given[ALIASES.get(name, name)] = Given(environment[name], f"environment variable {name}")
+            given[ALIASES.get(name, name)] = Given(environment[name], _variable(name))
     login = {environment.get(name) for name in ("USER", "LOGNAME", "SUDO_USER")}
     if "USERNAME" in given and "PASSWORD" not in given and environment["USERNAME"] in login:
         del given["USERNAME"]
@@ -204,9 +212,9 @@ def from_file(data: bytes, where: str) -> tuple[dict[str, Given], tuple[Problem,
 def combine(file: dict[str, Given], environment: dict[str, Given]) -> tuple[dict[str, Given], tuple[Problem, ...]]:
     """Both sources as one; the same key with two different values is a problem, for neither would last."""
     problems = [
-        Problem(
-            given.where,
-            f"{name} differs from {file[name].where}",
+        given.problem(
+            name,
+            f"differs from {file[name].where}",
             f"change it in the file, or run this without {name} in the environment",
         )
         for name, given in environment.items()
@@ -228,7 +236,7 @@ def parse(given: Mapping[str, Given]) -> Settings:
                 raise Invalid("not UTF-8 text")
             read[key.field] = key.parse(item.value)
         except Invalid as error:
-            problems.append(Problem(item.where, f"{name}: {error}", f"see {name} in secure-registry.conf(5)"))
+            problems.append(item.problem(name, str(error), f"see {name} in secure-registry.conf(5)"))
     if problems:
         raise BadInput(problems)
     return replace(default(), **read)  # type: ignore[arg-type]
@@ -266,8 +274,8 @@ def place_of(conf: Path, name: str) -> str:
     return str(conf)
 
 
-def unresolved(settings: Settings) -> tuple[Problem, ...]:
-    """A problem if REGISTRY_HOST is a name that nothing knows: nginx would refuse to start with it."""
+def unresolved(settings: Settings, conf: Path) -> tuple[Problem, ...]:
+    """A problem if REGISTRY_HOST, of `conf`, is a name that nothing knows: nginx would refuse to start with it."""
     if not settings.registry_host:
         return ()
     try:
@@ -275,9 +283,9 @@ def unresolved(settings: Settings) -> tuple[Problem, ...]:
     except OSError as error:
         return (
             Problem(
-                "REGISTRY_HOST",
-                f"nothing knows this host name ({error.strerror})",
-                "correct it in secure-registry.conf, or add the name to DNS or /etc/hosts",
+                place_of(conf, "REGISTRY_HOST"),
+                f"REGISTRY_HOST: nothing knows this host name ({error.strerror})",
+                "correct it, or add the name to DNS or /etc/hosts",
             ),
         )
     return ()

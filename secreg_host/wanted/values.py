@@ -91,8 +91,8 @@ def username(value: str) -> str:
 
 def password(value: str) -> str:
     """A password."""
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise Invalid("a password has no control characters")
+    if value and (wrong := users.password_problem(value)):
+        raise Invalid(wrong)
     return value
 
 

@@ -53,10 +53,36 @@ def test_a_bad_edit_is_named_by_reload_status_and_systemctl(registry: Registry) 
     assert registry.command("status").returncode == 0
 
 
+def test_a_call_that_is_refused_leaves_no_trace(registry: Registry) -> None:
+    """Seen: the password was lost without a word, and `status` went on telling of a read-only file system that was not
+    read-only any more, and of a REGISTRY_HOST that was written first and judged then."""
+    machine = registry.machine
+
+    def left() -> tuple[str, str, int]:
+        check = registry.command("status", "--check")
+        return machine.read(f"{ETC}/secure-registry.conf"), machine.read(f"{ETC}/.htpasswd"), check.returncode
+
+    before = left()
+    assert before[2] == 0
+    read_only = f"mount --bind {ETC} {ETC} && mount -o remount,ro,bind {ETC}"
+    for setting, said, prepare, restore in (
+        ("REGISTRY_HOST=no.such.invalid", "REGISTRY_HOST: nothing knows this host name", "true", "true"),
+        ("PORT=444", "Read-only file system", read_only, f"umount {ETC}"),
+    ):
+        machine.run("sh", "-c", prepare)
+        done = machine.run("env", setting, "USERNAME=lost", "PASSWORD=lost", "secure-registry", "start", check=False)
+        machine.run("sh", "-c", restore)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+        assert left() == before, registry.command("status").stdout
+    machine.run("env", "USERNAME=lost", "PASSWORD=found", "secure-registry", "start")
+    assert registry.status_of("/v2/", user="lost:found") == "200"
+    machine.run("secure-registry", "htpasswd", "-D", "lost")
+
+
 def test_a_reload_without_changes_restarts_nothing(registry: Registry) -> None:
     before = registry.processes()
     assert len(before) > 4
-    assert registry.command("reload").stdout.startswith("nothing to change\n")
+    assert registry.command("reload").stdout.startswith(("nothing to change\n", "applied by the watchdog "))
     assert registry.systemctl("reload", "secure-registry").returncode == 0
     assert registry.processes() == before
 

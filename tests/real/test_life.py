@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.program import NOBODY, PYTHON, Instance, free_port
+from tests.unit.pki.test_clientrules import OTHER, Leaf
 
 SECRETS = {".password": 0o600, ".htpasswd": 0o640, "docker-registry.key": 0o600, "secure-registry.conf": 0o640}
 
@@ -145,7 +147,7 @@ def test_a_password_that_contradicts_the_file_that_was_provided_is_refused(insta
     instance.write(".password", "provided-one\n")
     subprocess.run(["chown", "-R", "nobody", instance.root / "etc"], check=False)
     done = instance.run("setup", PASSWORD="another-one")
-    assert done.returncode == 2 and "PASSWORD differs from" in done.stderr and ".password" in done.stderr
+    assert done.returncode == 2 and "PASSWORD: differs from" in done.stderr and ".password" in done.stderr
     assert "-one" not in done.stderr
     assert not (instance.etc / ".htpasswd").exists()
 
@@ -460,6 +462,70 @@ def test_the_environment_lasts(instance: Instance) -> None:
     before = (instance.etc / "nginx.conf").read_bytes()
     assert instance.run("setup").returncode == 0
     assert (instance.etc / "nginx.conf").read_bytes() == before
+
+
+def test_what_is_refused_changes_nothing(instance: Instance) -> None:
+    """Seen: USERNAME and PASSWORD were lost without a word while another setting was bad, that one was written all the
+    same, and `status` went on telling of the call."""
+    instance.start()
+    conf = (instance.etc / "secure-registry.conf").read_text() + "O=Mine\n"
+    instance.write("secure-registry.conf", conf)
+    instance.reload()
+
+    def left() -> list[str]:
+        found = json.loads(instance.run("status", "--json").stdout)
+        files = [(instance.etc / name).read_text() for name in ("secure-registry.conf", ".htpasswd")]
+        return [*files, str([found["rejected"], found["warnings"]])]
+
+    none: dict[str, str] = {}
+    user, before = {"USERNAME": "lost", "PASSWORD": "lost1"}, left()
+    for environment, said in (
+        ({"REGISTRY_HOST": "no.such.invalid"}, "environment variable REGISTRY_HOST: nothing knows this host name"),
+        ({"NGINX_BINARY": "/no/nginx"}, "environment variable NGINX_BINARY: program not found"),
+        ({"PORT": "x"}, "environment variable PORT: not a whole number"),
+    ):
+        for more in (none, user):
+            done = instance.run("setup", **{**environment, **more})
+            assert done.returncode == 2 and said in done.stderr and left() == before, done.stderr
+    instance.write("secure-registry.conf", f"{conf}nonsense line\n")
+    instance.reload()
+    before = left()
+    for environment in ({"SERVER_NAME": "a.example"}, user):
+        done = instance.run("setup", **environment)
+        assert done.returncode == 2 and "secure-registry.conf:" in done.stderr and left() == before, done.stderr
+    instance.write("secure-registry.conf", conf)
+    assert instance.run("setup", **user).returncode == 0
+    assert instance.ask("/v2/", user="lost", password="lost1").status == 200
+
+
+def test_names_wait_for_their_certificate(instance: Instance) -> None:
+    """Whichever of the two is changed first. Seen: the names served, with a warning, and then `status` was CRITICAL."""
+
+    def bring(name: str) -> None:
+        pair = Leaf(names=(name,), by=OTHER).pair()
+        instance.write("docker-registry.crt", pair.crt)
+        instance.write("docker-registry.key", pair.key)
+
+    def set_name(name: str) -> None:
+        instance.write("secure-registry.conf", f"{conf}SERVER_NAME={name}\n")
+
+    instance.start()
+    conf = (instance.etc / "secure-registry.conf").read_text()
+    line = conf.count("\n") + 1
+    bring("a.example")
+    assert "rejected" not in instance.reload()
+    set_name("b.example")
+    said = instance.reload()
+    assert f"rejected: {instance.etc}/secure-registry.conf:{line}: the certificate is for none of b.example" in said
+    assert "b.example" not in (instance.etc / "nginx.conf").read_text()
+    bring("b.example")
+    assert "rejected" not in instance.reload()
+    assert "b.example" in (instance.etc / "nginx.conf").read_text()
+    before = instance.served_fingerprint()
+    bring("c.example")
+    assert "rejected" in instance.reload() and instance.served_fingerprint() == before
+    set_name("c.example")
+    assert "rejected" not in instance.reload() and instance.served_fingerprint() != before
 
 
 def test_a_killed_parent_leaves_nothing_running(instance: Instance) -> None:

@@ -8,7 +8,7 @@ import logging
 from secreg_host.apply import apply
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Report
-from secreg_host.apply.wish import Wish
+from secreg_host.apply.wish import WATCHDOG, Wish
 from secreg_host.base import journal
 from secreg_host.base.errors import Exit
 from secreg_host.command import instance, status
@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(call: Call) -> int:
     """One apply. A start that serves has succeeded, whatever is held back."""
     one, start = instance.of(call), call.args.start
-    wish = Wish("apply", {}, create=start, start=start)
+    wish = Wish("start" if start else WATCHDOG, {}, create=start, start=start)
     report = apply.apply(Stage(one.host, one.services), wish, one.follow)
     _record(report, all_of_them=start)
     line = status.one_line(report, report.served)

@@ -19,10 +19,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def agreed(question: str) -> bool:
-    """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask."""
+    """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
+    says no."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        answer = input(f"{question} [y/N] ")
+    except (EOFError, UnicodeError):
+        print()
+        return False
+    return answer.strip().lower() in ("y", "yes")
 
 
 def run(call: Call) -> int:

@@ -13,7 +13,7 @@ from secreg_host.base import names, reading
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.pki import chains, clientrules, ours, pairs
+from secreg_host.pki import chains, clientrules, limits, ours, pairs
 from secreg_host.pki.certs import KeyPair
 from secreg_host.pki.chains import Cert
 from secreg_host.pki.clientrules import Fact
@@ -21,6 +21,7 @@ from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 from secreg_host.wanted.parts.settings import SettingsPart
 
 WARNED = timedelta(days=14)
+NEW_CA = f"correct it, or make a new CA, which every client must then trust anew: {ours.GENCERT} --new-ca"
 CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
 CA = "front/ca.crt"
 """The CA by which clients trust it (/ca.crt); absent when that is known to them alone."""
@@ -96,7 +97,7 @@ def read(
         worse = tuple(fact for fact in facts if fact.refused)
         if before is not None and (served := chains.peek(before.files[CRT])):
             worse = clientrules.worse(facts, leaf, clientrules.judge(served, known, asked, now), served[0])
-    advice = _Advice(disk, now)
+    advice = _Advice(disk, now, [name for name in asked if not clientrules.covers(leaf, name)])
     again = _next(disk, leaf, now)
     if worse:
         return Reading(None, tuple(map(advice.problem, worse)), again=again)
@@ -126,10 +127,11 @@ def _half(disk: Snapshot, path: Path, other: Path) -> bytes:
 
 @dataclass(frozen=True)
 class _Advice:
-    """What to do about what clients have against the certificate of `disk`."""
+    """What to do about what clients have against the certificate of `disk`, which is not for the names `missing`."""
 
     disk: Snapshot
     now: datetime
+    missing: Sequence[str]
 
     def problem(self, fact: Fact) -> Problem:
         """`fact` in words: who refuses it, and what helps."""
@@ -146,9 +148,16 @@ class _Advice:
             return f"append to it what issued it, each CA after what it signed; their root belongs into {paths.ca_crt}"
         if not fact.needs:
             return renewal
+        if renewal == ours.GENCERT and fact.about == clientrules.NAMES and (refused := self._unsignable()):
+            return f"the host's CA may not sign {', '.join(refused)}: {NEW_CA}"
         if renewal == ours.GENCERT:
             return f"write into {paths.openssl_cnf}: {fact.needs}; then: {renewal}"
         return f"have it issued anew, with {fact.needs}"
+
+    def _unsignable(self) -> tuple[str, ...]:
+        """Those of the missing names that the host's CA may not sign."""
+        ca = ours.authority(self.disk).pair
+        return limits.outside_named(chains.read(ca.crt, "")[0], self.missing) if ca is not None else ()
 
     def expiry(self, leaf: Cert) -> tuple[Problem, ...]:
         """A warning when not much of its life is left."""

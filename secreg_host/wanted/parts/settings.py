@@ -55,6 +55,6 @@ def read(disk: Snapshot, environment: Mapping[str, str], *, known: bool = False)
         hint = "write the settings again, or a comment if there are none"
         raise BadInput([Problem(str(conf), "is empty", hint)])
     loaded = settings_module.load(conf, data, environment)
-    if problems := settings_module.unresolved(loaded):
+    if problems := settings_module.unresolved(loaded, conf):
         raise BadInput(problems)
     return loaded

@@ -141,6 +141,33 @@ def test_bad_calls(argv: list[str]) -> None:
         call(*argv, stdin="pw")
 
 
+@pytest.mark.parametrize("name", ["bob ", " bob", f"{users.PROBE} "])
+def test_a_name_that_looks_like_another_one_is_not_made(tmp_path: Path, name: str) -> None:
+    """As USERNAME; one that is there already is checked and removed."""
+    file = tmp_path / "file"
+    file.write_text(f"alice:x\n{name}:{users.make_hash('pass', Scheme.SHA)}\n")
+    for argv in (("-b", str(file), name, "pass"), ("-nb", name, "pass")):
+        with pytest.raises(BadInput, match="no blanks around it"):
+            call(*argv)
+    assert call("-vb", str(file), name, "pass")[0] == call("-D", str(file), name)[0] == Exit.DONE
+    assert file.read_text() == "alice:x\n"
+
+
+def test_a_terminal_that_closes_changes_nothing() -> None:
+    """Seen: a traceback."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def prompt(_: str) -> str:
+        raise EOFError
+
+    with pytest.raises(SecregError, match="nothing was changed") as caught:
+        htpasswd.ask(Terminal(), prompt, twice=True)
+    assert caught.value.code == Exit.FAILED
+
+
 def test_a_terminal_is_asked_twice() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -183,3 +210,19 @@ def test_our_own_probe_is_no_user(tmp_path: Path) -> None:
         call("-i", users.PROBE, default=file, stdin="pass\n")
     assert call("-D", users.PROBE, default=file)[0] == Exit.DONE
     assert file.read_bytes() == b"bob:x\n"
+
+
+@pytest.mark.parametrize("password", ["x" * 512, "x" * 5000, "x" * 100_000, "x\0y"], ids=len)
+def test_a_password_that_nobody_could_log_in_with_is_told(tmp_path: Path, password: str) -> None:
+    """Seen: it was a bug (PasswordSizeError)."""
+    file = tmp_path / "file"
+    call("-c", "-b", "-s", str(file), "bob", "pass")
+    before = file.read_bytes()
+    for argv, stdin in ((("-b", str(file), "bob", password), ""), (("-i", str(file), "bob"), f"{password}\n")):
+        with pytest.raises(BadInput, match=r"^password: it (is longer|has control)"):
+            call(*argv, stdin=stdin)
+    for scheme in ("-s", "-5", "-B", "-m"):
+        call("-c", "-b", scheme, str(tmp_path / scheme), "bob", "pass")
+        with pytest.raises(SecregError, match="verification failed"):
+            call("-v", "-i", str(tmp_path / scheme), "bob", stdin=f"{password}\n")
+    assert file.read_bytes() == before

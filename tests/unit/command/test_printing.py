@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from secreg_host.apply import apply
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
+from secreg_host.apply.wish import WATCHDOG
 from secreg_host.base.errors import Problem
 from secreg_host.command import printing
 from secreg_host.generation.generations import Generation
@@ -85,6 +87,23 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 def test_the_outcome_of_an_apply(case: str) -> None:
     given, said = CASES[case]
     assert told(**given) == said
+
+
+@pytest.mark.parametrize(
+    ("by", "ago", "begins"),
+    [
+        (WATCHDOG, 3, r"applied by the watchdog [34] s ago: certificate\n"),
+        ("reload", 3, "nothing to change\n"),
+        (WATCHDOG, 500, "nothing to change\n"),
+        (WATCHDOG, -500, "nothing to change\n"),
+    ],
+)
+def test_what_the_watchdog_has_just_applied_is_told(host: Host, by: str, ago: float, begins: str) -> None:
+    """Seen: "nothing to change", with each certificate that it took over."""
+    report = replace(SERVES, by=by, changes={"users": BEFORE, "certificate": time.time() - ago})
+    reports.save(host.paths, report)
+    lines = "\n".join(printing.told(reports.load(host.paths)))
+    assert re.match(f"{begins}serving: certificate since ", lines), lines
 
 
 def generation(name: str, nginx: bytes = b"1", slot: str = "a") -> Generation:

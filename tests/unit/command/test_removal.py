@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from secreg_host.base import distant
+from secreg_host.base.errors import Exit
 from secreg_host.command import removal
+from secreg_host.command.call import Call
 from secreg_host.command.instance import InForeground
+from secreg_host.command.verbs import uninstall
 from secreg_host.host.host import Host
 
 BLOB = "docker/registry/v2/blobs/sha256/aa/data"
@@ -65,3 +71,23 @@ def test_purge_leaves_what_is_mounted_somewhere_in_it(host: Host, monkeypatch: p
     removal.uninstall(InForeground(host), purge=True, tell=said.append)
     assert (inner / "theirs.conf").exists() and not (host.paths.etc / "nginx.conf").exists()
     assert any(line.startswith(f"kept {inner}: something is mounted") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [("\x04", Exit.FAILED), ("\n", Exit.FAILED), ("n\n", Exit.FAILED), ("y\n", Exit.DONE)]
+)
+def test_only_a_yes_is_one(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, code: Exit
+) -> None:
+    """Seen: on a terminal that closes (Ctrl-D), a traceback."""
+    ours, theirs = os.openpty()
+    os.write(ours, typed.encode())
+    done: list[object] = []
+    monkeypatch.setattr(removal, "uninstall", lambda *_, **__: done.append(1))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    args = argparse.Namespace(verb="uninstall", purge=False, yes=False)
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        assert uninstall.run(Call(args, host.paths, {}, argparse.ArgumentParser())) == code
+    os.close(ours)
+    assert bool(done) == (code is Exit.DONE) and ("nothing was changed" in capsys.readouterr().out) != bool(done)

@@ -113,10 +113,22 @@ def test_what_crypt_makes_is_a_hash(setting: str) -> None:
     assert users.verify("geheim und viel laenger als acht", user.hash) and not users.verify("falsch", user.hash)
 
 
-@pytest.mark.parametrize("password", ["", "a\nb", "a\x00b"])
-def test_impossible_passwords(password: str) -> None:
+@pytest.mark.parametrize("password", ["", "a\nb", "a\x00b", "x" * 512, "ä" * 256, "x" * 5000], ids=len)
+@pytest.mark.parametrize("scheme", list(Scheme))
+def test_impossible_passwords(password: str, scheme: Scheme) -> None:
+    """One of 5,000 bytes was a bug (PasswordSizeError), and one of 512 a hash by which nobody could log in."""
     with pytest.raises(BadInput):
-        users.make_hash(password)
+        users.make_hash(password, scheme, COSTS.get(scheme))
+    value = users.make_hash("x", scheme, COSTS.get(scheme))
+    assert not users.verify(password, value) and not users.verify("x\x00y", value)
+
+
+@pytest.mark.real
+def test_the_longest_password_is_that_of_crypt() -> None:
+    """By which nginx checks it."""
+    password = "x" * users.LIMIT
+    assert crypt.is_right(password, users.make_hash(password, Scheme.SHA512, 1000))
+    assert crypt._crypt()(f"{password}x".encode(), b"$6$rounds=1000$salt$") == b"*0"
 
 
 def test_bcrypt_refuses_what_it_would_cut() -> None:

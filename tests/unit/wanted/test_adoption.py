@@ -17,7 +17,6 @@ EDITED = "# mine\nPORT=8443\n#SERVER_NAME=registry.example.org\nO='My Corp'  \n"
 def adopt(host: Host, **environment: str) -> str:
     """secure-registry.conf after that; every setting in it is what was set, and none is refused."""
     disk = Snapshot(host.paths)
-    adoption.check(disk, environment)
     adoption.adopt(host, disk, environment)
     settings_part.read(disk, environment)
     return host.paths.conf.read_text()
@@ -65,15 +64,44 @@ def test_one_of_ours_is_rendered_anew(host: Host) -> None:
 def test_a_link_is_left_and_told(edited: Host) -> None:
     edited.paths.conf.rename(edited.paths.etc / "elsewhere")
     edited.paths.conf.symlink_to("elsewhere")
-    adoption.check(Snapshot(edited.paths), {"PORT": "8443"})
+    adoption.asked(Snapshot(edited.paths), {"PORT": "8443"})
     with pytest.raises(BadInput, match="is a link"):
-        adoption.check(Snapshot(edited.paths), {"PORT": "9443"})
+        adoption.asked(Snapshot(edited.paths), {"PORT": "9443"})
 
 
-@pytest.mark.parametrize("environment", [{"PORT": "x"}, {"SERVER_NAME": "a/b"}])
-def test_bad_values_change_nothing(edited: Host, environment: dict[str, str]) -> None:
-    with pytest.raises(BadInput, match="environment variable"):
-        adoption.check(Snapshot(edited.paths), environment)
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"PORT": "x"}, "^environment variable PORT: not a whole number"),
+        ({"SERVER_NAME": "a/b", "PASSWORD": "fool"}, "^environment variable SERVER_NAME: not a host name"),
+        ({"REGISTRY_HOST": "no.such.invalid"}, "^environment variable REGISTRY_HOST: nothing knows"),
+        ({"PORT": ""}, r"^environment variable PORT: it is empty, and set in .*/secure-registry.conf:2\n"),
+    ],
+)
+def test_bad_values_change_nothing(edited: Host, environment: dict[str, str], said: str) -> None:
+    """Seen: a REGISTRY_HOST that nothing knows was written, and held back all that came later; "PORT: PORT:"."""
+    with pytest.raises(BadInput, match=said):
+        adopt(edited, **environment)
+    assert edited.paths.conf.read_text() == EDITED
+
+
+@pytest.mark.parametrize("bad", ["nonsense line\n", "PORT=x\n", "REGISTRY_HOST=no.such.invalid\n"])
+@pytest.mark.parametrize("environment", [{"SERVER_NAME": "a.example"}, {"USERNAME": "lost", "PASSWORD": "lost1"}])
+def test_a_file_that_is_bad_takes_nothing_over(host: Host, bad: str, environment: dict[str, str]) -> None:
+    """Seen: of USERNAME and PASSWORD, the name was written and the password was lost, without a word."""
+    host.paths.etc.mkdir(parents=True)
+    host.paths.conf.write_text(f"O=Mine\n{bad}")
+    with pytest.raises(BadInput, match=r"^[^ ]*/secure-registry.conf:2: "):
+        adopt(host, **environment)
+    assert host.paths.conf.read_text() == f"O=Mine\n{bad}"
+    assert adoption.asked(Snapshot(host.paths), {"O": "Mine", "C": "", "HOME": "/"}) is None, "it asks for nothing"
+
+
+def test_an_empty_file_takes_it_over(host: Host) -> None:
+    """Seen: it counted until the next apply, and stood nowhere."""
+    host.paths.etc.mkdir(parents=True)
+    host.paths.conf.write_text("")
+    assert adopt(host, PORT="9443") == "PORT=9443\n"
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", ""])

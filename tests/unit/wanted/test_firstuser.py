@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from secreg_host.base.errors import BadInput
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import users
 from secreg_host.host.host import Host
@@ -101,3 +102,23 @@ def test_the_user_that_the_file_names_is_added(host: Host, made: str) -> None:
 def test_check_reads_only(host: Host) -> None:
     provision.check(Snapshot(host.paths), {"PASSWORD": "x", "SERVER_NAME": "a.example"})
     assert not host.paths.etc.exists() and not host.paths.state.exists()
+
+
+def test_a_name_alone_adds_nobody(host: Host, made: str) -> None:
+    """Seen: it was written, nobody was added, and not a word said so."""
+
+    def check(**environment: str) -> None:
+        provision.check(Snapshot(host.paths), environment)
+
+    check(USERNAME="second")
+    apply(host, USERNAME="second")
+    assert who(host, made)["second"] == {made}, "while nobody edited them, it has the password of .password"
+    alice = f"alice:{users.make_hash('a', users.Scheme.SHA)}\n"
+    write(host.paths.htpasswd, host.paths.htpasswd.read_text() + alice)
+    with pytest.raises(BadInput, match=r"^environment variable USERNAME: there is no such user in .*/\.htpasswd"):
+        check(USERNAME="ghost")
+    for environment in ({"USERNAME": "ghost", "PASSWORD": "x"}, {"USERNAME": "alice"}, {"USERNAME": "docker"}):
+        check(**environment)
+    check(USERNAME="ghost", LOGNAME="ghost")  # of a desktop: it means nothing
+    host.paths.htpasswd.unlink()
+    check(USERNAME="ghost")  # it is made

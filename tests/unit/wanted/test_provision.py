@@ -82,6 +82,7 @@ def test_a_broken_openssl_cnf_holds_back_no_password(host: Host) -> None:
     [
         ("\nhunter\n \ntwo\n", "", ".password:4", "a second line"),
         ("\nhunter\ttwo\n", "", ".password:2", "control characters"),
+        (f"{'x' * 600}\n", "", ".password:1", "longer than 511 bytes"),
         ("hunter\ntw\xe9\n", "", ".password:2", "not UTF-8"),
         ("hunter\ntwo\n", "OPT=-B\nPASSWORD=" + 80 * "x", "secure-registry.conf:2", "bcrypt looks at 72 bytes only"),
         (80 * "x", "OPT=-B", ".password:1", "bcrypt looks at 72 bytes only"),

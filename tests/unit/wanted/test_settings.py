@@ -130,8 +130,10 @@ def test_opts_is_opt() -> None:
     assert "OPT" in problems("OPT='--nonsense'\n")[0]
 
 
-def test_an_unknown_registry_host_is_named() -> None:
-    found = settings.unresolved(Settings(registry_host="does-not-exist.invalid"))
-    assert found[0].where == "REGISTRY_HOST" and "nothing knows" in found[0].what
-    assert settings.unresolved(Settings(registry_host="127.0.0.1")) == ()
-    assert settings.unresolved(Settings()) == ()
+def test_an_unknown_registry_host_is_named(tmp_path: Path) -> None:
+    conf = tmp_path / "secure-registry.conf"
+    conf.write_text("PORT=8443\nREGISTRY_HOST=does-not-exist.invalid\n")
+    found = settings.unresolved(Settings(registry_host="does-not-exist.invalid"), conf)
+    assert found[0].where == f"{conf}:2" and "nothing knows" in found[0].what
+    assert settings.unresolved(Settings(registry_host="127.0.0.1"), conf) == ()
+    assert settings.unresolved(Settings(), conf) == ()
