@@ -57,8 +57,9 @@ def bring_up_registry(stage: Stage, generation: Generation, *, proven: bool = Fa
         said = backend.wrong(host, generation)
         return (backend.problem(host, generation, said),) if said else ()
     name = f"registry@{generation.slot}"
-    if away := store.away(generation):  # it would fill what is in the place of its store
-        if services.running(name):
+    running = services.running(name)
+    if away := store.away(generation, runs=running):  # it would fill what is in the place of its store
+        if running:
             services.stop(name, wait=False)
         return away
     link = host.paths.slot(generation.slot)

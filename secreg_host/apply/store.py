@@ -12,16 +12,17 @@ from secreg_host.images import imagesplace, marker
 from secreg_host.wanted.parts.registry import RegistryPart
 
 
-def away(generation: Generation) -> tuple[Problem, ...]:
-    """That the store of `generation` is not there; none: it is, or that can't be told now."""
+def away(generation: Generation, *, runs: bool = False) -> tuple[Problem, ...]:
+    """That the store of `generation` is not there, or, which is about that file, that its marker is none and so keeps a
+    registry from starting that does not run; none: it is there, or that can't be told now."""
     part = generation.parts[RegistryPart]
     if part.root is None or part.storage is None:
         return ()
     try:
-        lost = marker.lost(part.store, marker.look(part.storage))
+        lost = imagesplace.away(part.place, part.root, part.store, marker.look(part.storage))
     except SecregError:
         return ()
-    return (imagesplace.away(part.place, part.root, lost),) if lost else ()
+    return (lost,) if lost and not (runs and lost.where != part.place) else ()
 
 
 def forget(host: Host, current: Generation) -> Generation:

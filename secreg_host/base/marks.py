@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def mark(path: Path | str, link: Link | None = None) -> str:
         return distant.ask(path, lambda: "\n".join(f"{step} {_here(step)}" for step in along(Path(path), link=link)))
     except SecregError:
         return f"{path} does not answer"
+
+
+def came_after(seen: os.stat_result, since: float) -> bool:
+    """Whether what is `seen` was changed after `since` (seconds since the epoch). What the clock has yet to come to, as
+    it was set back, was not."""
+    return since <= seen.st_ctime <= time.time()
 
 
 def _here(step: Path) -> str:

@@ -59,21 +59,25 @@ class Served:
         return tuple(dict.fromkeys(word for endpoint in self.endpoints for word in endpoint.insecure_entries))
 
 
-def of(generation: Generation) -> Served:
-    """What `generation` serves: each name and address of its certificate, on each port with TLS; of a wildcard the
-    names in SERVER_NAME that it covers."""
-    certificate = generation.parts[CertificatePart]
-    given = certificate.usable_names
+def hosts(generation: Generation) -> tuple[str, ...]:
+    """Each name and address of the certificate that `generation` serves; of a wildcard the names in SERVER_NAME that it
+    covers, which come first."""
+    given = generation.parts[CertificatePart].usable_names
     wild = tuple(name.removeprefix("*") for name in given if name.startswith("*."))
-    wished = generation.settings.server_names
-    covered = [name for name in wished if f".{name.partition('.')[2]}" in wild]
-    exact = [*covered, *(name for name in given if "*" not in name and name not in covered)]
+    covered = [name for name in generation.settings.server_names if f".{name.partition('.')[2]}" in wild]
+    return (*covered, *(name for name in given if "*" not in name and name not in covered))
+
+
+def of(generation: Generation) -> Served:
+    """What `generation` serves: each of its `hosts`, on each port with TLS."""
     endpoints = []
     for listen in generation.listens:
         if listen.tls:
             only = listen.host if listen.host not in ("", "::") else None
-            endpoints += [Endpoint(name, listen.port) for name in exact if only is None or _reaches(name, only)]
-    return Served(tuple(dict.fromkeys(endpoints)), certificate.ca)
+            endpoints += [
+                Endpoint(name, listen.port) for name in hosts(generation) if only is None or _reaches(name, only)
+            ]
+    return Served(tuple(dict.fromkeys(endpoints)), generation.parts[CertificatePart].ca)
 
 
 def _reaches(name: str, only: str) -> bool:

@@ -132,13 +132,18 @@ def _run(verb: str, call: Call) -> int:
         return 130
     except BrokenPipeError:
         _discard(sys.stdout, sys.stderr)
-        return int(Exit.FAILED)
+        return _unheard(call)
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename:
             raise
         log.error(f"secure-registry: cannot write what is to be said: {error.strerror}")
         _discard(sys.stdout)
-        return int(Exit.FAILED)
+        return _unheard(call)
+
+
+def _unheard(call: Call) -> int:
+    """The exit code when nobody can hear what is said: to monitoring, that it is not known (Nagios: 1 is a warning)."""
+    return int(Exit.DEGRADED if getattr(call.args, "check", False) else Exit.FAILED)
 
 
 def _discard(*outputs: TextIO) -> None:

@@ -15,7 +15,7 @@ from secreg_host.base.errors import Problem
 from secreg_host.command import status
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
-from secreg_host.observe import look, views
+from secreg_host.observe import views
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.certificate import CertificatePart
 
@@ -97,8 +97,12 @@ def _taken_over(report: Report) -> str:
 
 
 def held_back(report: Report) -> list[str]:
-    """The parts that are not as /etc says. Users are never held back."""
-    return sorted({finding.part for finding in report.rejected if finding.kind != "away"} - {users_part.NAME})
+    """The parts that are not as /etc says. Users are never held back, nor is what serves now, though unproven."""
+    newest = max(report.changes.values(), default=0.0)
+    new = {name for name, at in report.changes.items() if report.changed and at == newest}
+    serve = {("unproven", name) for name in new}
+    held = (one.part for one in report.rejected if one.kind != "away" and (one.kind, one.part) not in serve)
+    return sorted({*held} - {users_part.NAME})
 
 
 def users(count: int, found: Iterable[Finding]) -> str:
@@ -123,8 +127,7 @@ def _since(changes: Mapping[str, float]) -> str:
 
 def serving(host: Host) -> int:
     """What serves, and how to log in; returns the exit code that says how well."""
-    found = look.look(host)
-    views.keep(found)
+    found = views.asked(host)
     print(views.as_text(found))
     if found.generation is not None and not found.down:
         count = LiveUsers(host).count()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import math
 import os
 import select
 import signal
@@ -24,6 +25,7 @@ from secreg_host.base.errors import Exit, bad_input
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import cli
+from secreg_host.host import activity
 from secreg_host.watchdog.ask import BEGUN, DEBUGGED
 
 FIRST_DESCRIPTOR = 3
@@ -41,6 +43,9 @@ LATER = (
 
 TERM_SECONDS = 0.1
 """How long one that nobody waits for may take to end."""
+
+TICK_SECONDS = 0.05
+"""How far apart the clocks of processes and of files may be."""
 
 SECONDS = 5.0
 """How long one may take to say what is wanted."""
@@ -75,15 +80,18 @@ def _load(paths: Paths) -> dict[Path, str]:
     cli.build_parser("apply")
     gc.freeze()  # so that forks share it
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return {path: mark(path) for path in map(Path, filter(None, files))}
+    since = activity.begun(os.getpid()) - TICK_SECONDS
+    return {path: mark(path, since) for path in map(Path, filter(None, files))}
 
 
-def mark(path: Path) -> str:
-    """That of what is at `path`, "" if nothing is; of hundreds of files of the system's, without a look at the way."""
+def mark(path: Path, since: float = math.inf) -> str:
+    """That of what is at `path`, "" if nothing is, or something that came after `since` (seconds since the epoch): what
+    was there before may have been loaded. Of hundreds of files of the system's, without a look at the way."""
     try:
-        return marks.of(path.stat())
+        found = path.stat()
     except OSError:
         return ""
+    return "" if marks.came_after(found, since) else marks.of(found)
 
 
 def outdated(loaded: Mapping[Path, str]) -> bool:

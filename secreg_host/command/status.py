@@ -12,7 +12,7 @@ from secreg_host.wanted.parts.certificate import CertificatePart
 def login_hint(generation: Generation) -> str:
     """The command with which a client logs in here."""
     endpoints = served.of(generation).endpoints
-    address = endpoints[0].spellings[0] if endpoints else components.addresses(generation)[0].removeprefix("https://")
+    address = endpoints[0].spellings[0] if endpoints else components.address(generation).removeprefix("https://")
     return f"docker login {address}"
 
 
@@ -21,7 +21,7 @@ def one_line(report: Report, generation: Generation | None) -> str:
     if generation is None:
         return "nothing serves"
     ends = generation.parts[CertificatePart].not_after
-    said = f"serves {components.addresses(generation)[0]}, certificate until {ends:%Y-%m-%d}"
+    said = f"serves {components.address(generation)}, certificate until {ends:%Y-%m-%d}"
     for finding in report.rejected:
         said += f"; {finding.kind}: {finding.problem.where}: {finding.problem.what}"
     return said

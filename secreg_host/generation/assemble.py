@@ -120,7 +120,7 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
     def locations(variant: Variant) -> bytes:
         return render("registry.conf", added=variant.headers, named=variant.named, taken=variant.taken)
 
-    own = ("main.conf", "http.conf", "client.conf", "unauthorized.json", "healthy.txt")
+    own = ("main.conf", "http.conf", "client.conf", "unauthorized.json")
     found = {f"front/secure-registry/{name}": render(name) for name in own}
     found |= {f"front/{variants.name(number)}": locations(one) for number, one in enumerate(nginx.variants)}
     return found | {"front/secure-registry/inside.conf": locations(Variant())}

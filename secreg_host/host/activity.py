@@ -1,14 +1,17 @@
-"""What processes are at: stopped by a signal, or at work, by the time that they used (proc_pid_stat(5))."""
+"""What processes are at: stopped by a signal, or at work, by the time that they used; and since when they are
+(proc_pid_stat(5))."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from secreg_host.base.paths import PROC
 
-STATE, USER_TICKS, SYSTEM_TICKS = 0, 11, 12
+STATE, USER_TICKS, SYSTEM_TICKS, BEGUN = 0, 11, 12, 19
 """Fields after the name, which may hold blanks and parentheses itself."""
 
 
@@ -29,6 +32,16 @@ def of(pids: Iterable[int]) -> Activity | None:
     states = [fields[STATE] for fields in found]
     ticks = sum(int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS]) for fields in found)
     return Activity(all(state in "Tt" for state in states), "D" in states, ticks)
+
+
+def begun(pid: int) -> float:
+    """When the process `pid` began (seconds since the epoch, by the clock as it is set now; to a hundredth); 0.0: it is
+    not there."""
+    fields = _stat(pid)
+    if not fields:
+        return 0.0
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[BEGUN]) / os.sysconf("SC_CLK_TCK")
+    return time.time() - age
 
 
 def _stat(pid: int) -> list[str]:

@@ -16,6 +16,7 @@ from secreg_host.base.paths import HOMES, NOT_KEPT
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
 from secreg_host.images import marker
+from secreg_host.images.marker import Here, Store
 
 ELSEWHERE = "name a directory of its own elsewhere, such as /srv/registry"
 
@@ -89,8 +90,17 @@ def remedy(account: Account, root: str) -> str:
     return f"chown -hR {account.name}: {quoting.shell(place)}; then: secure-registry reload"
 
 
-def away(where: str, root: str, lost: str) -> Problem:
-    """That the store in the directory `root`, named in the file `where`, is not there: `lost` says why it isn't."""
+def away(where: str, root: str, before: Store, here: Here) -> Problem | None:
+    """That the store of `before` is not what is `here`, in the directory `root` that the file `where` names; or, about
+    that file, that its marker is none. None: it may serve."""
+    if before.name and before.id in here.odd:
+        path = Path(root) / before.name
+        what = f"rootdirectory {root} has a marker that is no regular file, by which the registry does not start"
+        quoted = quoting.shell(path)
+        return Problem(str(path), what, f"rm -rf {quoted}; touch {quoted}; then: secure-registry reload")
+    lost = marker.lost(before, here)
+    if not lost:
+        return None
     what = f"the images are not in rootdirectory {root}: {lost}"
     hint = "mount it, or bring them back, and it serves by itself; to begin anew: secure-registry setup --new-store"
     return Problem(where, what, hint)

@@ -47,11 +47,12 @@ ANY = Store("any")
 @dataclass(frozen=True)
 class Here:
     """What is in a directory now: ids of the markers (several where stores were copied into one), `base` as above, and
-    whether there are images."""
+    whether there are images; odd: ids of what has a marker's name and is no regular file."""
 
     ids: tuple[str, ...]
     base: str
     images: bool
+    odd: tuple[str, ...] = ()
 
 
 def look(place: str) -> Here:
@@ -62,13 +63,14 @@ def look(place: str) -> Here:
 def _look(place: Path) -> Here:
     try:
         with os.scandir(place) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(LOOKED_AT), strict=False)]
+            named = ((NAMED.fullmatch(entry.name), entry) for entry, _ in zip(entries, range(LOOKED_AT), strict=False))
+            regular = {name[1]: entry.is_file(follow_symlinks=False) for name, entry in named if name}
     except (FileNotFoundError, NotADirectoryError):
-        names = []
+        regular = {}
     except OSError as error:
         raise reading.unreadable(place, error) from error
-    ids = tuple(sorted(found[1] for name in names if (found := NAMED.fullmatch(name))))
-    return Here(ids, str(_base(place)), _holds_images(place))
+    ids, odd = (tuple(sorted(key for key, is_file in regular.items() if is_file is wanted)) for wanted in (True, False))
+    return Here(ids, str(_base(place)), _holds_images(place), odd)
 
 
 def _base(place: Path) -> Path:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from secreg_host.apply import backend, clientproof, probe, rehearsal
+from secreg_host.apply import store as stores
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
-from secreg_host.clients import kept
+from secreg_host.clients import kept, served
 from secreg_host.formats.listening import Listen
 from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
@@ -20,7 +21,7 @@ from secreg_host.observe.scene import OBSERVER, Scene
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.observe.store import store
 from secreg_host.services import units
-from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
 from secreg_host.watchdog import watch
 
 START = "systemctl start secure-registry"
@@ -28,16 +29,21 @@ START = "systemctl start secure-registry"
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
     """Addresses (https://…) under which `listen` is reached; the best one first."""
-    hosts = generation.parts[CertificatePart].usable_names
+    known = (*served.hosts(generation), *generation.parts[CertificatePart].usable_names)
     if listen.host not in ("", "::"):
-        hosts = (listen.host,)
+        known = (listen.host,)
     port = "" if listen.port == 443 else f":{listen.port}"
-    return [f"https://{names.bracketed(host)}{port}" for host in hosts or ("localhost",)]
+    return [f"https://{names.bracketed(host)}{port}" for host in dict.fromkeys(known or ("localhost",))]
 
 
 def addresses(generation: Generation) -> list[str]:
     """Every address (https://…) under which `generation` is reached; the best one first."""
     return list(dict.fromkeys(url for at in generation.listens if at.tls for url in urls(generation, at)))
+
+
+def address(generation: Generation) -> str:
+    """The best of `addresses`; of a wildcard that covers no name that is known here, with NAME in its place."""
+    return addresses(generation)[0].replace("//*.", "//NAME.", 1)
 
 
 def front(scene: Scene) -> State:
@@ -87,9 +93,9 @@ def registry(scene: Scene) -> State:
     unit = units.unit_of(f"registry@{slot}")
     ours = slot != NO_SLOT
     if ours and (said := scene.stopped(unit)):
-        return state.down(
-            Component.REGISTRY, said, f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
-        )
+        away = stores.away(scene.generation)  # it starts by itself when that is back, and not before
+        helps = away[0].hint if away else f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
+        return state.down(Component.REGISTRY, "; ".join((said, *(one.what for one in away))), helps)
     if wrong := backend.wrong(scene.host, scene.generation):
         problem = backend.problem(scene.host, scene.generation, wrong)
         return state.down(Component.REGISTRY, problem.what, problem.hint)
@@ -114,20 +120,21 @@ def certificate(scene: Scene) -> State:
     said = f"until {ends:%Y-%m-%d} ({(ends - now).days} days), SHA-256 {part.fingerprint[:16]}…"
     if now >= ends:
         return state.down(Component.CERTIFICATE, f"it expired on {ends:%Y-%m-%d}: clients refuse it", renew)
-    due = [
-        one.problem
-        for one in scene.report.warnings
-        if one.part == CertificatePart.NAME and "expire" in one.problem.what
-    ]
-    if due:
-        return state.warning(Component.CERTIFICATE, said, due[0].hint, "expiring")
-    return state.ok(Component.CERTIFICATE, said)
+    told = [one.problem for one in scene.report.warnings if one.part == CertificatePart.NAME]
+    due = [one for one in told if one.what.startswith(EXPIRES)]
+    refused = [one for one in told if one.what.endswith(REFUSE)]
+    if not due and not refused:
+        return state.ok(Component.CERTIFICATE, said)
+    said = "; ".join((said, *(one.what for one in refused)))
+    return state.warning(Component.CERTIFICATE, said, (*due, *refused)[0].hint, "expiring" if due else "")
 
 
 def users(scene: Scene) -> State:
     """How many may log in."""
     live = LiveUsers(scene.host)
     count = live.count()
+    if not live.epoch and scene.states.get(watch.MAIN, ("active", ""))[0] in ("inactive", "failed"):
+        return state.down(Component.USERS, "nobody can log in: it is stopped", START, count=count)
     if live.read() is None or not count:
         return state.down(
             Component.USERS, "nobody can log in", "add a user: secure-registry htpasswd USER", count=count

@@ -22,7 +22,7 @@ LOOKS = 3
 """Looks in a row that find it so before anything is done."""
 
 AGAIN_SECONDS = 300.0
-"""How long nothing is ended again after that."""
+"""How long the same process is not ended again after that."""
 
 
 @dataclass
@@ -31,10 +31,10 @@ class Hung:
 
     looks: dict[Component, int] = field(default_factory=dict)
     ticks: dict[Component, int] = field(default_factory=dict)
-    quiet: Deadline | None = None
+    quiet: dict[Component, Deadline] = field(default_factory=dict)
 
-    def judge(self, states: tuple[State, ...], found: dict[Component, Activity | None]) -> Component | None:
-        """Which component hangs, after a further look that found `states` and what the processes are at; None: none."""
+    def judge(self, states: tuple[State, ...], found: dict[Component, Activity | None]) -> tuple[Component, ...]:
+        """Which components are to be ended, after a further look that found `states` and what the processes are at."""
         down = {one.component for one in states if one.condition is Condition.DOWN}
         for component, activity in found.items():
             idle = activity is not None and (activity.stopped or activity.ticks == self.ticks.get(component))
@@ -43,13 +43,11 @@ class Hung:
             stores = activity is not None and (activity.waiting or Component.STORE in down)
             if component is Component.REGISTRY and stores:
                 self.looks[component] = 0
-        if self.quiet is not None and not self.quiet.over:
-            return None
-        hangs = next((one for one, looks in self.looks.items() if looks >= LOOKS), None)
-        if hangs is not None:
-            self.quiet = waiting.within(AGAIN_SECONDS)
-            self.looks[hangs] = 0
-        return hangs
+        self.quiet = {one: until for one, until in self.quiet.items() if not until.over}
+        hang = tuple(one for one, looks in self.looks.items() if looks >= LOOKS and one not in self.quiet)
+        for one in hang:
+            self.quiet[one], self.looks[one] = waiting.within(AGAIN_SECONDS), 0
+        return hang
 
 
 def unit_of(component: Component, generation: Generation) -> str:

@@ -46,7 +46,8 @@ class Look:
 
     components: how each is; down: "" while it serves, else why it does not; unknown: "", or why it is not known whether
     it does; unit: the state of nginx's unit; since: when it began to serve, or ceased to (seconds since the epoch);
-    taken: when it was looked; retry: what is tried again; proof: what was proven last.
+    taken: when it was looked; retry: what is tried again; proof: what was proven last; sandboxed: it may only look so,
+    from where somebody else's sandbox lets nobody see all of the host.
     """
 
     host: Host
@@ -60,11 +61,17 @@ class Look:
     retry: retries.Retry | None = None
     unknown: str = ""
     proof: Proof = NONE
+    sandboxed: bool = False
 
     @property
     def missing(self) -> tuple[State, ...]:
         """The components that people miss."""
         return tuple(one for one in self.components if one.condition is Condition.DOWN)
+
+    @property
+    def away(self) -> bool:
+        """Whether nginx runs and something is away without which nobody can push or pull."""
+        return _runs(self.unit) and any(one.component in state.SERVING for one in self.missing)
 
     @property
     def failed(self) -> bool:
@@ -82,9 +89,9 @@ class Look:
         return Kept(self.taken, self.since, not (self.down or self.unknown), self.components, self.proof)
 
 
-def look(host: Host) -> Look:
+def look(host: Host, *, sandboxed: bool = False) -> Look:
     """Ask the world, systemd and the last report; while a change is on its way, its end is waited for before anything
-    is called wrong. Raises SecregError when the state can't be read."""
+    is called wrong. sandboxed: as in `Look`. Raises SecregError when the state can't be read."""
     before = kept.load(host.paths)
     back = waiting.within(BACK_SECONDS)
     for _ in waiting.looks(CHANGE_SECONDS, 0.05):
@@ -93,7 +100,7 @@ def look(host: Host) -> Look:
         if not changing and (back.over or not _on_its_way(found)):
             break
     trouble = found.down or found.missing or found.failed
-    return replace(found, retry=retries.load(host.paths) if trouble else None)
+    return replace(found, retry=retries.load(host.paths) if trouble else None, sandboxed=sandboxed)
 
 
 def _on_its_way(found: Look) -> bool:
@@ -117,8 +124,7 @@ def _look(host: Host, before: Kept) -> Look:
         more = findings("failed", SettingsPart.NAME, [problem for problem in retry.what if problem not in known])
         report = replace(report, findings=(*report.findings, *more))
     failed = f"it does not start: {retry.what[0].what}" if retry and retry.start and retry.what else ""
-    runs = not unit or unit.startswith(("active", "reloading"))
-    stopped = "" if runs else failed or f"it is stopped; start it: {components.START}"
+    stopped = "" if _runs(unit) else failed or f"it is stopped; start it: {components.START}"
     if generation is None:
         damaged = generations.current_name(host)
         down = failed or (stopped if damaged else "nothing was ever set up: secure-registry start")
@@ -135,6 +141,11 @@ def _look(host: Host, before: Kept) -> Look:
     down = stopped or ("" if missing is None else f"{missing.component}: {missing.said}")
     since = before.begun(serving=not down, unit=begun, now=now)
     return Look(host, generation, _without_away(report, states), states, down, unit, since, now, proof=proven)
+
+
+def _runs(unit: str) -> bool:
+    """Whether nginx runs, whose unit is in the state `unit`, as far as that is known."""
+    return not unit or unit.startswith(("active", "reloading"))
 
 
 def _proven(host: Host, generation: Generation, seen: tuple[State, ...], before: Proof, now: float) -> Proof:

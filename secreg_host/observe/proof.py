@@ -3,6 +3,7 @@ registry's answers through the front, and the certificate as clients verify it. 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -10,15 +11,24 @@ from typing import Any
 
 from secreg_host.apply import backend, clientproof
 from secreg_host.base import records
+from secreg_host.base.errors import SecregError
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
+from secreg_host.images import owners
 from secreg_host.observe import state
 from secreg_host.observe.state import Component, Condition, State
+from secreg_host.wanted.parts.registry import RegistryPart
 
 SECONDS = 300.0
 """How long a proof holds that found nothing wrong."""
 
-SHAPE: dict[Any, records.Shape] = {"at": records.NUMBER, "front": str, "registry": str, "store": str}
+SHAPE: dict[Any, records.Shape] = {
+    "at": records.NUMBER,
+    "front": str,
+    "registry": str,
+    "store": str,
+    "remedy": str,
+}
 HINTS = {
     Component.FRONT: "bring a certificate that clients take for this name, or correct SERVER_NAME",
     Component.REGISTRY: backend.OURS,
@@ -28,12 +38,14 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Proof:
-    """What was proven: when (seconds since the epoch; 0: never), and what was wrong with each component."""
+    """What was proven: when (seconds since the epoch; 0: never), what was wrong with each component, and the remedy
+    where the store's files have another owner ("": they don't)."""
 
     at: float = 0.0
     front: str = ""
     registry: str = ""
     store: str = ""
+    remedy: str = ""
 
     @property
     def wrong(self) -> dict[Component, str]:
@@ -62,18 +74,25 @@ def restored(found: dict[str, Any]) -> Proof:
 
 def prove(host: Host, generation: Generation) -> Proof:
     """Prove it now."""
+    now, stored = time.time(), clientproof.writes(host, generation)
+    root, owned = generation.parts[RegistryPart].root, None
+    with contextlib.suppress(SecregError):
+        owned = owners.wrong(host, root) if stored and root else None
     return Proof(
-        time.time(),
+        now,
         clientproof.trusted(host, generation),
         clientproof.reads(host, generation),
-        clientproof.writes(host, generation),
+        stored,
+        owned[1] if owned else "",
     )
 
 
 def applied(states: Iterable[State], proof: Proof) -> tuple[State, ...]:
     """`states`, but for those that are well as far as a look tells, and not by the `proof`."""
+    owned = (Component.REGISTRY, Component.STORE) if proof.remedy else ()
+    hints = HINTS | dict.fromkeys(owned, proof.remedy)
     return tuple(
-        state.down(one.component, proof.wrong[one.component], HINTS[one.component], **one.facts)
+        state.down(one.component, proof.wrong[one.component], hints[one.component], **one.facts)
         if one.condition is Condition.OK and one.component in proof.wrong
         else one
         for one in states

@@ -15,7 +15,7 @@ from secreg_host.observe.scene import Scene
 from secreg_host.observe.state import Component, State
 from secreg_host.wanted.parts.registry import RegistryPart
 
-GB = 1 << 30
+MB, GB = 1 << 20, 1 << 30
 LITTLE_SHARE, LITTLE = 0.05, 10 * GB
 """Free space that is worth a warning: less than both."""
 
@@ -38,10 +38,13 @@ def store(scene: Scene) -> State:
         hint = f"mount it, or bring it back: findmnt; ls -ld {shown}"
         return state.down(Component.STORE, f"{shown} is not there", hint, path=shown)
     if lost := stores.away(scene.generation):
-        return state.down(Component.STORE, lost[0].what, lost[0].hint, path=shown)
+        where, what, hint = lost[0].where, lost[0].what, lost[0].hint
+        if where != part.place:  # its marker: a registry that runs serves on
+            return state.warning(Component.STORE, masking.urls(f"{where}: {what}"), hint, path=shown)
+        return state.down(Component.STORE, what, hint, path=shown)
     mount, device, free, size, inodes, read_only = found
     facts = {"path": shown, "mount": mount, "device": device, "free": free, "size": size}
-    said = f"{shown} on {mount}{f' ({device})' if device else ''}, {free / GB:.1f} GB free of {size / GB:.1f} GB"
+    said = f"{shown} on {mount}{f' ({device})' if device else ''}, {_sized(free)} free of {_sized(size)}"
     if part.readonly:
         return state.ok(Component.STORE, f"{said}, only read (docker-registry.yml)", **facts)
     if read_only:
@@ -56,6 +59,11 @@ def store(scene: Scene) -> State:
         what, hint = wrong
         return state.down(Component.STORE, what, hint, **facts)
     return state.ok(Component.STORE, said, **facts)
+
+
+def _sized(size: int) -> str:
+    """`size` bytes, as people read them."""
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / MB:.1f} MB"
 
 
 class Room(NamedTuple):

@@ -9,8 +9,12 @@ from typing import Any
 
 from secreg_host.apply.report import Finding
 from secreg_host.base import masking
+from secreg_host.generation import health
 from secreg_host.generation.generations import Generation
+from secreg_host.host import sandbox
+from secreg_host.host.host import Host
 from secreg_host.observe import components, kept
+from secreg_host.observe import look as looks
 from secreg_host.observe.kept import Told
 from secreg_host.observe.look import Look
 from secreg_host.observe.state import Component, Condition, State
@@ -18,6 +22,7 @@ from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.registry import RegistryPart
 
 WIDTH = 12
+SEEN = "seen from inside a sandbox, which may hide what serves"
 SCHEMA = 1
 """Version of what `as_json` returns (templates/status.schema.json): another one when a key changes its meaning."""
 
@@ -41,6 +46,7 @@ def as_text(look: Look) -> str:
     for finding in (*look.report.rejected, *look.report.warnings):
         first, *more = str(finding.problem).splitlines()
         lines += [_row(finding.kind, first), *(_row("", line) for line in more)]
+    lines += [f"({SEEN})"] * look.sandboxed
     return "\n".join(lines)
 
 
@@ -88,6 +94,7 @@ def as_json(look: Look) -> dict[str, Any]:
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "taken": _iso(look.taken),
+        "sandboxed": look.sandboxed,
         "serving": None if look.unknown else not look.down,
         "down": look.down,
         "unknown": look.unknown,
@@ -133,8 +140,9 @@ def check(look: Look) -> tuple[Nagios, str]:
     concerns = [one for one in look.components if one.condition in (Condition.WARNING, Condition.UNKNOWN)]
     said = [f"{one.component}: {one.said}" for one in (*look.missing, *concerns)]
     said += [f"{one.kind}: {one.problem.where}: {one.problem.what}" for one in look.report.rejected]
+    from_where = f" ({SEEN})" * look.sandboxed
     if look.unknown:
-        return Nagios.UNKNOWN, f"SECURE-REGISTRY UNKNOWN - {look.unknown}"
+        return Nagios.UNKNOWN, f"SECURE-REGISTRY UNKNOWN - {look.unknown}{from_where}"
     if look.down or look.missing:
         code = Nagios.CRITICAL
         said = said or [look.down]
@@ -142,14 +150,26 @@ def check(look: Look) -> tuple[Nagios, str]:
         code = Nagios.WARNING if said else Nagios.OK
     if not said and look.generation:
         ends = look.generation.parts[CertificatePart].not_after
-        said = [f"serves {components.addresses(look.generation)[0]}, certificate until {ends:%Y-%m-%d}"]
-    return code, f"SECURE-REGISTRY {code.name} - {'; '.join(' '.join(one.split()) for one in said)}"
+        said = [f"serves {components.address(look.generation)}, certificate until {ends:%Y-%m-%d}"]
+    return code, f"SECURE-REGISTRY {code.name} - {'; '.join(' '.join(one.split()) for one in said)}{from_where}"
+
+
+def asked(host: Host) -> Look:
+    """A look for somebody who asks, kept. Raises SecregError when the state can't be read."""
+    found = looks.look(host, sandboxed=host.by_systemd and sandbox.inside())
+    keep(found)
+    return found
 
 
 def keep(look: Look) -> None:
-    """Keep the look for the next one, and for others than root."""
+    """Keep the look for the next one, for others than root, and for /healthz; not what only seems so, nor what was seen
+    before the one that is kept. Where no observer would take it back, nobody is told by /healthz that it is away."""
+    paths = look.host.paths
+    if look.sandboxed or look.taken < kept.load(paths).taken < time.time():
+        return
+    health.tell(paths, away=look.away and look.host.by_systemd)
     code, line = check(look)
-    kept.save(look.host.paths, look.kept, Told(look.taken, as_text(look), line, int(look.code), as_json(look)))
+    kept.save(paths, look.kept, Told(look.taken, as_text(look), line, int(look.code), as_json(look)))
 
 
 def aged(told: Told) -> str:

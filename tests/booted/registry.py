@@ -29,6 +29,7 @@ HARMLESS = (
     r"dockerd|containerd",  # clients' own remarks
     r"Failed to watch sender",  # of systemd, when who asked it is gone by then
     r"^  -> ",  # the remedy that follows an expected error
+    r"^(down|disk): \w+: ",  # what tests break for longer than a moment, the observer tells (test_observed.py)
     r"warning: \S+: every user of this host can read it",  # tests save files with any mode
     r"user \"\w+\" was not found|password mismatch",  # wrong passwords are tried here
 )

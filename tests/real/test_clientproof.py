@@ -152,7 +152,9 @@ def test_what_the_probes_password_is_worth(serving: Instance) -> None:
         ("DELETE", f"/v2/some/blobs/{digest}"),
         ("HEAD", "/v2/"),
     ]:
-        assert (path, ask_as_probe(serving, path, method).status) == (path, 403)
+        denied = ask_as_probe(serving, path, method)
+        assert (path, denied.status, denied.headers["Content-Type"]) == (path, 403, "application/json")
+        assert denied.json["errors"][0]["code"] == "DENIED" if method != "HEAD" else denied.body == b""
     for path in ("/v2/", "/v2/_catalog?n=1"):
         assert ask_as_probe(serving, path, source="127.0.0.2").status == 403
     assert ask_as_probe(serving, "/_secreg/login", source="127.0.0.2").status == 404
@@ -326,6 +328,26 @@ def test_healthz(serving: Instance) -> None:
     serving.write(".htpasswd", "")
     serving.reload()
     assert healthz(serving) == (200, b"ok\n")
+
+
+def test_healthz_answers_the_same_whatever_is_asked(serving: Instance) -> None:
+    """Seen: 405 to POST, PUT, OPTIONS and DELETE, 304 and 412 to conditions."""
+    paths = Paths(serving.root)
+    conditions = {"If-None-Match": "*", "If-Match": "x", "Range": "bytes=0-0"} | dict.fromkeys(
+        ("If-Modified-Since", "If-Unmodified-Since"), "Thu, 01 Jan 1970 00:00:01 GMT"
+    )
+    for away, expected in ((False, (200, b"ok\n")), (True, (503, b"away\n"))):
+        health.tell(paths, away=away)
+        for method in ("GET", "POST", "PUT", "OPTIONS", "DELETE", "PATCH", "PROPFIND"):
+            body = b"x" * 9000 if method in ("POST", "PUT") else b""
+            answer = serving.ask("/healthz", method, body=body)
+            assert (method, answer.status, answer.body) == (method, *expected)
+            assert answer.headers["Cache-Control"] == "no-store" and answer.headers["Content-Type"] == "text/plain"
+        for name, value in conditions.items():
+            answer = serving.ask("/healthz", headers={name: value})
+            assert (name, answer.status, answer.body) == (name, *expected)
+        assert (answer := serving.ask("/healthz", "HEAD")).status == expected[0] and answer.body == b""
+    health.tell(paths, away=False)
 
 
 def test_a_healthz_of_the_administrators_counts(serving: Instance) -> None:

@@ -570,9 +570,8 @@ def test_nobody_listens_any_more(program: Path) -> None:
 
 
 def test_an_output_that_is_full_is_told(program: Path) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run([PYTHON, "-IB", program, "help"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (
-        1,
-        "secure-registry: cannot write what is to be said: No space left on device\n",
-    )
+    for argv, code in ((["help"], 1), (["status", "--check", "--root", "/none"], 3)):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run([PYTHON, "-IB", program, *argv], stdout=full, stderr=subprocess.PIPE, text=True)
+        said = "secure-registry: cannot write what is to be said: No space left on device\n"
+        assert (done.returncode, done.stderr) == (code, said)

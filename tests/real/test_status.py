@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from tests.real.certmaker import SERVER, Maker
 from tests.real.program import CHECKOUT, Instance
 from tests.real.test_life import children
 
@@ -125,3 +126,17 @@ def test_what_is_held_back_is_a_warning_for_monitoring(serving: Instance) -> Non
     assert look(serving, 3)[""]["rejected"][0]["since"]
     code, line = check(serving)
     assert code == 1 and "WARNING" in line and "docker-registry.yml" in line
+
+
+def test_what_some_clients_refuse_is_a_warning_for_monitoring(serving: Instance, tmp_path: Path) -> None:
+    """Seen: OK, while every client in Go refused the certificate."""
+    extensions = [one for one in SERVER if not one.startswith(("authorityKeyIdentifier", "subjectAltName"))]
+    extensions.append("subjectAltName = DNS:localhost")
+    pss = Maker(tmp_path).make(None, *extensions, key="RSA-PSS")
+    serving.write("docker-registry.key", pss.key)
+    serving.write("docker-registry.crt", pss.crt)
+    assert "rejected" not in serving.reload()
+    found = look(serving, 0)["certificate"]
+    assert (found["condition"], found["event"]) == ("warning", "") and "clients in Go" in found["said"]
+    code, line = check(serving)
+    assert code == 1 and line.startswith("SECURE-REGISTRY WARNING - ") and "RSASSA-PSS alone; clients in Go" in line

@@ -95,6 +95,22 @@ def test_a_store_that_goes_away_and_comes_back(watched: Instance) -> None:
     watched.wait_for("it serves by itself", lambda: watched.ask(path, user="docker").body == b"image")
 
 
+def test_what_stands_in_the_place_of_the_marker(instance: Instance) -> None:
+    """What runs serves on; what is not there is told by name, and what was put right serves."""
+    instance.start()
+    path = upload(instance, b"image")
+    (marker,) = storage(instance).glob(MARKER)
+    marker.unlink()
+    os.mkfifo(marker)
+    pids = children(instance, "registry serve")
+    assert f"{marker}: rootdirectory" in instance.reload() and status_says(instance, f"touch {marker}")
+    assert instance.ask(path, user="docker").body == b"image" and children(instance, "registry serve") == pids
+    marker.unlink()
+    marker.touch()
+    assert "rejected" not in instance.reload() and instance.run("status").returncode == 0
+    assert instance.ask(path, user="docker").body == b"image" and marker.stat().st_size == 0
+
+
 def test_a_new_store_in_its_place(instance: Instance) -> None:
     instance.start()
     path = upload(instance, b"image")

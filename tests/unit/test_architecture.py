@@ -170,7 +170,7 @@ def calls(module: str) -> Iterator[str]:
 
 OPENS = {"read_bytes", "read_text", "open"}
 KERNEL = {
-    *("base/distro", "base/process", "host/activity", "host/host", "host/ports", "host/views"),
+    *("base/distro", "base/process", "host/activity", "host/host", "host/ports", "host/sandbox", "host/views"),
     *("services/nginxmaster", "wanted/settings", "command/foreground", "command/ready"),
 }
 """Read /proc, /sys and os-release, and nothing else."""

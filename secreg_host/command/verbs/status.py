@@ -9,7 +9,7 @@ from pathlib import Path
 
 from secreg_host.base.errors import Exit, SecregError
 from secreg_host.command.call import Call
-from secreg_host.observe import kept, look, views
+from secreg_host.observe import kept, views
 from secreg_host.observe.views import Nagios
 
 ABOUT = "say how each component is, and what is held back"
@@ -28,13 +28,12 @@ def run(call: Call) -> int:
     try:
         if os.geteuid() != 0 and call.paths.root == Path("/"):
             return _second_hand(call)
-        found = look.look(call.host())
+        found = views.asked(call.host())
     except SecregError as error:
         if not call.args.check:
             raise
         print(f"SECURE-REGISTRY UNKNOWN - {error.message}")
         return Nagios.UNKNOWN
-    views.keep(found)
     if call.args.check:
         code, line = views.check(found)
         print(line)

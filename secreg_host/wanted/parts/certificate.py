@@ -26,6 +26,9 @@ CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
 CA = "front/ca.crt"
 """The CA by which clients trust it (/ca.crt); absent when that is known to them alone."""
 
+REFUSE, EXPIRES = "refuse it", "expires on"
+"""What is said of a certificate that serves, though some clients can't come, or soon won't."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CertificatePart(FilePart):
@@ -133,7 +136,7 @@ class _Advice:
     def problem(self, fact: Fact) -> Problem:
         """`fact` in words: who refuses it, and what helps."""
         paths = self.disk.paths
-        what = f"{fact.what}; {fact.by} refuse it" if fact.by else f"{fact.what}: clients refuse it"
+        what = f"{fact.what}; {fact.by} {REFUSE}" if fact.by else f"{fact.what}: clients {REFUSE}"
         return Problem(str(paths.crt), what, self._hint(fact))
 
     def _hint(self, fact: Fact) -> str:
@@ -163,7 +166,7 @@ class _Advice:
             return ()
         left = ends - self.now
         said = f"{left.days} days" if left.days > 1 else f"{left.total_seconds() / 3600:.0f} hours"
-        what = f"expires on {ends:%Y-%m-%d}, in {said}"
+        what = f"{EXPIRES} {ends:%Y-%m-%d}, in {said}"
         return (Problem(str(self.disk.paths.crt), what, ours.renewal(self.disk, self.disk.paths.crt)),)
 
 

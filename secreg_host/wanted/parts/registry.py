@@ -135,8 +135,8 @@ def _with_images(host: Host, part: RegistryPart, known: RegistryPart | None) -> 
         return Reading(None, (Problem(place, *wrong),))
     before = known.store if known is not None and (known.root == root or known.storage == real) else Store()
     here = marker.look(real)
-    if lost := marker.lost(before, here):
-        return Reading(None, (imagesplace.away(part.place, root, lost),))
+    if away := imagesplace.away(part.place, root, before, here):
+        return Reading(None, (away,))
     if wrong := imagesplace.unwritable(host, root):
         return Reading(None, (Problem(place, *wrong),))
     store = marker.settle(host, real, before, here, write=not part.readonly)

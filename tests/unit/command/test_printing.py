@@ -55,6 +55,14 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"findings": findings("rejected", "nginx", WRONG), "count": 1},
         "held back: nginx; what was good of it before still serves\nserving: all of it since then\n1 user can log in",
     ),
+    "new, but unproven": (
+        {"findings": findings("unproven", "certificate", WRONG), "changed": True, "changes": NEW},
+        "the changes serve: certificate\n2 users can log in",
+    ),
+    "not proven, so not taken": (
+        {"findings": findings("unproven", "nginx", WRONG), "changed": True, "changes": NEW},
+        "the changes serve: certificate\nheld back: nginx; what was good of it before serves\n2 users can log in",
+    ),
     "half of it": (
         {"findings": findings("waiting", "certificate", WRONG), "changed": True, "changes": {"users": NOW}},
         "the changes serve: users\nheld back: certificate; what was good of it before serves\n2 users can log in",

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host.command import cli, ready
+from secreg_host.host import activity
 from secreg_host.watchdog import ask
 
 
@@ -33,6 +35,27 @@ def test_what_was_loaded_and_replaced_is_noticed(tmp_path: Path, monkeypatch: py
     assert ready.outdated(loaded)
     module.unlink()
     assert ready.outdated(loaded)
+
+
+def test_what_is_replaced_while_it_is_loaded_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mark is of what came after what was loaded. A clock that was set back is no reason to begin anew for ever."""
+    module = tmp_path / "module.py"
+    module.write_text("")
+    changed = module.stat().st_ctime
+    monkeypatch.setattr(ready, "_mapped", list)
+    assert not ready.outdated({module: ready.mark(module, changed + 1)})
+    assert ready.outdated({module: ready.mark(module, changed - 1)})
+    monkeypatch.setattr("time.time", lambda: changed - 5)
+    assert not ready.outdated({module: ready.mark(module, changed - 6)})
+
+
+def test_when_a_process_began() -> None:
+    before = time.time()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            assert before - 1 < activity.begun(process.pid) < time.time() + 1
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(("word", "argv"), [(ask.ASKED, ["apply"]), (ask.DEBUGGED, ["apply", "--debug"])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.host.host import Host
-from secreg_host.images import marker
+from secreg_host.images import imagesplace, marker
 from secreg_host.images.marker import Here, Store
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -120,6 +121,30 @@ def test_what_is_looked_at(tmp_path: Path) -> None:
     for name in (f".secure-registry-store-{ONE}", f".secure-registry-store-{TWO[1:]}", ".secure-registry-store-x"):
         (tmp_path / name).touch()
     assert marker.look(str(tmp_path)) == Here((ONE,), missing.base, images=True)
+
+
+def test_only_a_regular_file_is_a_marker(host: Host, tmp_path: Path) -> None:
+    """Seen: with a pipe in its place the registry did not start, and nothing named it; /etc/shadow was a good one."""
+    kept = settled(host, tmp_path)
+    path = tmp_path / kept.name
+    (tmp_path / "file").touch()
+    makers: list[Callable[[], None]] = [
+        lambda: os.mkfifo(path), lambda: path.symlink_to("gone"), lambda: path.symlink_to("file"), path.mkdir,
+    ]  # fmt: skip
+    for make in makers:
+        path.rmdir() if path.is_dir() else path.unlink()
+        make()
+        here = marker.look(str(tmp_path))
+        assert (here.ids, here.odd) == ((), (kept.id,))
+        wrong = imagesplace.away("docker-registry.yml:7", str(tmp_path), kept, here)
+        assert wrong is not None and wrong.where == str(path) and f"rm -rf {path}; touch {path}" in wrong.hint
+        assert imagesplace.away("", str(tmp_path), Store(TWO, kept.base), here) != wrong, "one of another store"
+    path.rmdir()
+    path.touch()
+    assert imagesplace.away("", str(tmp_path), kept, marker.look(str(tmp_path))) is None
+    path.unlink()
+    lost = imagesplace.away("docker-registry.yml:7", str(tmp_path), kept, marker.look(str(tmp_path)))
+    assert lost is not None and lost.where == "docker-registry.yml:7" and "it is empty" in lost.what
 
 
 def test_what_we_may_not_see_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

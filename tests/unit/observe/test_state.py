@@ -92,7 +92,8 @@ def hangs(
     looks: Sequence[tuple[tuple[State, ...], Activity | None]], component: Component = Component.REGISTRY
 ) -> list[Component | None]:
     found = Hung()
-    return [found.judge(states, {component: activity}) for states, activity in looks]
+    ended = [found.judge(states, {component: activity}) for states, activity in looks]
+    return [next(iter(one), None) for one in ended]
 
 
 def test_what_is_stopped_is_ended_after_three_looks_and_not_again() -> None:
@@ -115,6 +116,17 @@ def test_a_registry_whose_store_hangs_is_left_alone() -> None:
     assert hangs([((AWAY,), STOPPED._replace(waiting=True))] * 5) == [None] * 5
     front = state.down(Component.FRONT, "no answer", "restart it")
     assert hangs([((front, store), STOPPED)] * 3, Component.FRONT)[-1] is Component.FRONT
+
+
+def test_each_process_has_a_pause_of_its_own() -> None:
+    """Seen: a registry that hung just after nginx had was named, and left so for five minutes."""
+    found, front = Hung(), state.down(Component.FRONT, "no answer", "restart it")
+    stopped: dict[Component, Activity | None] = dict.fromkeys((Component.FRONT, Component.REGISTRY), STOPPED)
+    looks = [(front,), (front,), (front, AWAY), (AWAY,), (AWAY, front), (front,), (front, AWAY)]
+    ended = [found.judge(states, stopped) for states in looks]
+    assert ended == [(), (), (Component.FRONT,), (), (Component.REGISTRY,), (), ()]
+    both = Hung()
+    assert [both.judge((front, AWAY), stopped) for _ in range(3)][-1] == (Component.FRONT, Component.REGISTRY)
 
 
 def test_after_a_while_it_is_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:

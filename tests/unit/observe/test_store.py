@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 
 from secreg_host.base import distant
+from secreg_host.images import marker
+from secreg_host.images.marker import Store
 from secreg_host.observe import store
 from secreg_host.observe.state import Condition
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 
 GB = 1 << 30
+NONE = Store()
 
 
-def scene(root: str | None) -> Any:
-    part = RegistryPart(files={}, root=root, sources=())
+def scene(root: str | None, kept: Store = NONE) -> Any:
+    part = RegistryPart(files={}, root=root, sources=(), store=kept)
     return SimpleNamespace(generation=SimpleNamespace(parts=Parts(part)), host=None)
 
 
@@ -30,6 +33,7 @@ def scene(root: str | None) -> Any:
         (2 * GB, 10 * GB, 9, False, Condition.OK, "", "free"),
         (2 * GB, 100 * GB, 9, False, Condition.WARNING, "disk", "it fills up"),
         (11 * GB, 1000 * GB, 9, False, Condition.OK, "", "free"),
+        (20 << 20, 24 << 20, 9, False, Condition.OK, "", "20.0 MB free of 24.0 MB"),
         (0, 100 * GB, 9, False, Condition.DOWN, "disk", "nothing can be pushed"),
         (50 * GB, 100 * GB, 0, False, Condition.DOWN, "disk", "nothing can be pushed"),
         (50 * GB, 100 * GB, 9, True, Condition.DOWN, "down", "read-only"),
@@ -58,6 +62,13 @@ def test_what_is_not_there_is_not_made(tmp_path: Path) -> None:
     found = store.store(scene(str(gone)))
     assert found.condition is Condition.DOWN and "is not there" in found.said
     assert not gone.exists()
+
+
+def test_what_stands_in_the_place_of_the_marker_is_named(tmp_path: Path) -> None:
+    kept = Store("1" * 32, marker.look(str(tmp_path)).base)
+    (tmp_path / kept.name).mkdir()
+    found = store.store(scene(str(tmp_path), kept))
+    assert found.condition is Condition.WARNING and str(tmp_path / kept.name) in found.said and "touch" in found.remedy
 
 
 def test_elsewhere_there_is_nothing_to_ask() -> None:

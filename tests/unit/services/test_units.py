@@ -68,6 +68,7 @@ def test_a_registry_waits_for_its_mounts_and_its_marker(host: Host, monkeypatch:
         return rendered[host.paths.units / units.unit_of("registry@")].decode().splitlines()
 
     assert f'ExecCondition=:test -f "/data/a b/.secure-registry-store-{"1" * 32}"' in lines(Store("1" * 32, "/data"))
+    assert f'ExecCondition=:test ! -L "/data/a b/.secure-registry-store-{"1" * 32}"' in lines(Store("1" * 32, "/data"))
     assert not any(line.startswith("ExecCondition") for line in lines(Store())), "there is none where it can't be put"
 
 

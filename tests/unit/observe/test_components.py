@@ -1,0 +1,102 @@
+"""Components by what the last report and systemd say of them; the world they ask is forced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secreg_host.apply import store as stores
+from secreg_host.apply.report import Finding, Report, findings
+from secreg_host.base.errors import Problem
+from secreg_host.formats.listening import Listen
+from secreg_host.observe import components
+from secreg_host.observe.state import Condition
+from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.watchdog import watch
+from tests import made
+
+CRT = "/etc/secure-registry/docker-registry.crt"
+DUE = Problem(CRT, f"{EXPIRES} 2027-01-01, in 3 days", "renew it")
+PSS = Problem(CRT, f"its key is for RSASSA-PSS alone; clients in Go {REFUSE}", "have it issued anew")
+ALONE = Problem(CRT, f"it comes without its issuer; clients that don't have that {REFUSE}", "append it")
+ODD = Problem(CRT, "1 of its names are neither host names nor addresses, and passed over", "issue it without")
+
+
+def scene(*found: Finding, **facts: Any) -> Any:
+    """What there is to judge by, with what the last apply `found`, and other `facts`."""
+    part = replace(made.certificate(), not_after=datetime.now(UTC) + timedelta(days=99))
+    return SimpleNamespace(generation=SimpleNamespace(parts=Parts(part)), report=Report("", 0.0, found), **facts)
+
+
+@pytest.mark.parametrize(
+    ("told", "condition", "event", "words", "remedy"),
+    [
+        ((), Condition.OK, "", (), ""),
+        ((ODD,), Condition.OK, "", (), ""),
+        ((DUE,), Condition.WARNING, "expiring", (), DUE.hint),
+        ((ODD, PSS, ALONE), Condition.WARNING, "", (PSS.what, ALONE.what), PSS.hint),
+        ((PSS, DUE), Condition.WARNING, "expiring", (PSS.what,), DUE.hint),
+    ],
+)
+def test_what_clients_refuse_is_a_warning(
+    told: tuple[Problem, ...], condition: Condition, event: str, words: tuple[str, ...], remedy: str
+) -> None:
+    """Seen: --check said OK while every client in Go refused the certificate."""
+    found = components.certificate(scene(*findings("warning", CertificatePart.NAME, told)))
+    assert (found.condition, found.event, found.remedy) == (condition, event, remedy)
+    assert all(one in found.said for one in words) and found.said.count(REFUSE) == len(words)
+
+
+def test_a_registry_whose_store_is_away_waits_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: the first remedy was to restart it, which does not help; to mount the disk came second."""
+    stopped = {"stopped": lambda _: "registry@b is inactive (dead)"}
+    here = scene(**stopped)
+    here.generation.settings, here.generation.slot = None, "b"
+    monkeypatch.setattr(stores, "away", lambda _: ())
+    assert "systemctl restart secure-registry-registry@b" in components.registry(here).remedy
+    gone = Problem("docker-registry.yml:7", "nothing is mounted at /srv", "mount it")
+    monkeypatch.setattr(stores, "away", lambda _: (gone,))
+    found = components.registry(here)
+    assert (found.said, found.remedy) == ("registry@b is inactive (dead); nothing is mounted at /srv", "mount it")
+
+
+@pytest.mark.parametrize(
+    ("names", "wished", "address"),
+    [
+        (("*.example.org", "10.0.0.1"), ("reg.example.org",), "https://reg.example.org:444"),
+        (("*.example.org",), (), "https://NAME.example.org:444"),
+        (("*.example.org", "b.example.org"), (), "https://b.example.org:444"),
+        ((), (), "https://localhost:444"),
+    ],
+)
+def test_what_is_served_is_an_address(names: tuple[str, ...], wished: tuple[str, ...], address: str) -> None:
+    """Seen: "serves https://*.example.org"."""
+    settings: Any = SimpleNamespace(server_names=wished)
+    parts, listens = Parts(made.certificate(names=names)), (Listen("", 444, tls=True),)
+    generation: Any = SimpleNamespace(parts=parts, settings=settings, listens=listens)
+    assert components.address(generation) == address
+    assert set(names) <= {one.removeprefix("https://").removesuffix(":444") for one in components.addresses(generation)}
+
+
+@pytest.mark.parametrize(
+    ("main", "epoch", "data", "remedy"),
+    [
+        ("inactive", "", None, components.START),  # uninstalled
+        ("inactive", "e", b"a:x\n", ""),  # stopped: who may log in is known
+        ("active", "", None, "add a user"),
+        ("active", "e", b"", "add a user"),
+    ],
+)
+def test_nobody_can_log_in_to_what_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, main: str, epoch: str, data: bytes | None, remedy: str
+) -> None:
+    """Seen: after an uninstall, to add a user, though .htpasswd had two."""
+    live = SimpleNamespace(epoch=epoch, read=lambda: data, count=lambda: (data or b"").count(b"\n"))
+    monkeypatch.setattr(components, "LiveUsers", lambda _: live)
+    found = components.users(scene(host=None, states={watch.MAIN: (main, "dead")}))
+    assert found.remedy.startswith(remedy) and bool(found.remedy) == bool(remedy)
