@@ -24,7 +24,7 @@ class Asked:
     """What the environment asks for: by name, what secure-registry.conf does not say yet, and all settings with that,
     the password among them."""
 
-    new: Mapping[str, Given]
+    new: dict[str, Given]
     settings: Settings
 
 
