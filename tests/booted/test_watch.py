@@ -83,7 +83,7 @@ def test_a_removed_user_is_out_within_a_second_without_a_command(watched: Regist
     machine.wait_for("an apply with her", lambda: "2 users can log in" in watched.command("reload").stdout)
     machine.run("sed", "-i", "/^alice:/d", f"{ETC}/.htpasswd")
     machine.wait_for("her end", lambda: watched.status_of("/v2/", user="alice:secret-of-alice") == "401", SECONDS)
-    just = r"(applied by the watchdog \d+ s ago: users|nothing to change)"  # unless a reload of ours was the first to end
+    just = r"(applied by the watchdog \d+ s ago: users|nothing to change)"  # if a reload of ours was first to end
     told = re.compile(just + r"\nserving: users\b.* since .*\n1 user can log in\n")
     machine.wait_for("what the watchdog did is told", lambda: told.fullmatch(watched.command("reload").stdout))
 
