@@ -176,7 +176,10 @@ def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -
     line = next((raw.rstrip(b"\r") for raw in data.split(b"\n") if userlines.has_line(raw, owner)), b"")
     if not line or marks.digest(line) == known.get("hash"):
         return  # of a user who is gone it may be the only copy
-    if _says(line, owner, utf8.shown(stored).strip()):
+    verdict = _verdict(line, owner, utf8.shown(stored).strip())
+    if verdict is None:
+        return  # a file that is just being saved, perhaps
+    if verdict:
         _remember(disk, records.peek(_record(paths), RECORD), made_for=owner, hash=marks.digest(line))
         return
     paths.password.unlink(missing_ok=True)
@@ -192,10 +195,15 @@ def _remember(disk: Snapshot, known: Mapping[str, Any], **new: Any) -> None:
 
 def _says(data: bytes, username: str, password: str) -> bool:
     """Whether .htpasswd already holds this user with this password."""
+    return bool(_verdict(data, username, password))
+
+
+def _verdict(data: bytes, username: str, password: str) -> bool | None:
+    """Whether .htpasswd holds this user with this password; None: no hash of that user's, or one that is none."""
     from secreg_host.formats import users
 
-    found, _ = users.parse(data, "")
-    return any(user.name == username and users.verify(password, user.hash) for user in found)
+    hashes = [user.hash for user in users.parse(data, "")[0] if user.name == username]
+    return any(users.verify(password, one) for one in hashes) if hashes else None
 
 
 def _stamp(disk: Snapshot, settings: Settings) -> list[str]:

@@ -77,6 +77,15 @@ def test_a_made_up_password_goes_when_it_is_untrue(host: Host, made: str, passwo
     assert made and host.paths.password.exists() == stays
 
 
+def test_a_file_that_is_half_saved_takes_none_away(host: Host, made: str) -> None:
+    """Seen: an editor had written half of .htpasswd, and the only copy of the password was gone."""
+    whole = host.paths.htpasswd.read_text()
+    for length in range(len("docker:"), len(whole) - 1):
+        write(host.paths.htpasswd, whole[:length])
+        apply(host)
+    assert made and host.paths.password.exists()
+
+
 def test_one_that_was_brought_stays(host: Host) -> None:
     write(host.paths.conf, QUICK)
     write(host.paths.password, "mine\n")
