@@ -28,14 +28,12 @@ from secreg_host.clients import (
 )
 from secreg_host.clients.docker.docker import Record
 from secreg_host.clients.docker.dockerd import ENDLESS, Manager, Patience
-from secreg_host.clients.kept import Kept
+from secreg_host.clients.kept import DOCKER, Kept
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 
 log = logging.getLogger(__name__)
-
-DOCKER = trust_docker.NAME
 
 
 class Wants(Protocol):

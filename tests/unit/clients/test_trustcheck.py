@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base.proxies import Proxies
-from secreg_host.clients import certsd, rules, trust, trust_containerd, trust_podman, trust_system, trustcheck
+from secreg_host.clients import (
+    certsd,
+    rules,
+    trust,
+    trust_containerd,
+    trust_docker,
+    trust_podman,
+    trust_system,
+    trustcheck,
+)
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.formats.opensslcnf import Request
 from secreg_host.host.host import Host
@@ -212,7 +221,9 @@ def put(path: Path, data: bytes) -> None:
 
 def test_each_client_that_can_be_named_has_rules() -> None:
     """Without any, `trust check NAME` looked at nothing and said that all is well."""
-    assert {trust.DOCKER, trust_system.NAME, *(client.NAME for client, *_ in trustcheck.CLIENTS)} == set(trust.NAMES)
+    assert {trust_docker.NAME, trust_system.NAME, *(client.NAME for client, *_ in trustcheck.CLIENTS)} == set(
+        trust.NAMES
+    )
 
 
 def test_rules_of_docker(host: Host) -> None:
