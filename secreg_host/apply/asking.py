@@ -87,7 +87,7 @@ class Request:
 @dataclass(frozen=True)
 class Answer:
     """An answer: status, the beginning of its body, whether it is the registry's by its headers, whether the connection
-    ends with it, and the address that it names."""
+    ends with it, and the address that it names. What is to be asked again (Retry-After) is the front's own answer."""
 
     status: int
     body: bytes
@@ -102,7 +102,7 @@ def ask(link: socket.socket, request: Request, name: str) -> Answer:
     response = http.client.HTTPResponse(link, method=request.method)
     response.begin()
     body = response.read(MOST)
-    known = response.getheader("Docker-Distribution-Api-Version") is not None
+    known = response.getheader("Docker-Distribution-Api-Version") is not None and not response.getheader("Retry-After")
     last = response.will_close or not response.isclosed()
     return Answer(response.status, body, known, last, response.getheader("Location", ""))
 

@@ -27,6 +27,7 @@ from secreg_host.formats.users import PROBE
 from secreg_host.generation import generations, health
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host import processes
 from secreg_host.host.host import Accounts, Host
 from secreg_host.wanted.parts.settings import SettingsPart
 from tests.real.program import NOBODY, Answer, Instance, free_port
@@ -238,6 +239,22 @@ def test_a_certificate_is_judged_by_the_names_that_are_configured(serving: Insta
 
     assert trusted("x.example", "localhost") == trusted() == ""
     assert trusted("x.example", "y.example").startswith("x.example: Hostname mismatch")
+
+
+def test_what_the_front_says_itself_is_no_fault_of_the_store(serving: Instance) -> None:
+    """Seen: a password check that was killed, and an apply that blamed `rootdirectory`: the front's answer has the
+    registry's header."""
+    host = host_of(serving)
+    path = processes.auth_socket(host)
+    path.rename(path.with_name("away"))
+    try:
+        serving.wait_for("an end of what it remembers", lambda: clientproof.writes(host, serving_of(host)) != "")
+        for look in (clientproof.writes, clientproof.reads):
+            wrong = look(host, serving_of(host))
+            assert "HTTP 503" in wrong and isinstance(wrong, storeproof.Unreached), wrong
+    finally:
+        path.with_name("away").rename(path)
+    serving.wait_for("its return", lambda: asked(serving) == {})
 
 
 def strangers(instance: Instance) -> tuple[ssl.SSLContext, Path]:

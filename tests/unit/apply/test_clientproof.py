@@ -23,6 +23,7 @@ from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 
 AT = Listen("", 443, tls=False)
+THEIRS = "Docker-Distribution-Api-Version: registry/2.0\r\n"
 USERS = b"alice:x\n"
 Script = Callable[[str, str], int | bytes]
 """What is answered to a request line by whoever gave USER:PASSWORD: a status, bytes, or nothing at all (0)."""
@@ -217,7 +218,7 @@ def test_what_writing_shows(
 
 
 @pytest.mark.parametrize("what", ["POST /v2/secure-registry-probe/blobs/uploads/", "GET /v2/", "GET /v2/_catalog?n=1"])
-@pytest.mark.parametrize("more", ["", "Docker-Distribution-Api-Version: registry/2.0\r\n"])
+@pytest.mark.parametrize("more", ["", THEIRS, f"{THEIRS}Retry-After: 1\r\n"])
 @pytest.mark.parametrize("status", [502, 503, 0])
 def test_who_said_that_it_fails(
     live: LiveUsers, monkeypatch: pytest.MonkeyPatch, what: str, more: str, status: int
@@ -228,7 +229,7 @@ def test_who_said_that_it_fails(
     generation: Any = Generation()
     look = clientproof.writes if what.startswith("POST") else clientproof.reads
     wrong = look(live.host, generation, front.connect)
-    assert wrong and isinstance(wrong, storeproof.Unreached) == (not more or not status)
+    assert wrong and isinstance(wrong, storeproof.Unreached) == (more != THEIRS or not status)
 
 
 @pytest.mark.parametrize("given", [{"root": None}, {"auth": True}])
