@@ -102,14 +102,18 @@ class UnitServices:
 
     def complete(self) -> None:
         """While the main unit is up, start what it wants beside the processes (it watches, or looks) and does not run:
-        it was stopped, or came with a newer version. What is masked, or about to end, stays. Raises SecregError."""
+        it was stopped, or came with a newer version. What is masked, or about to end, stays. Raises SecregError.
+
+        While the main unit reloads, systemd starts them after that: this may be what it waits for.
+        """
         companions = units.companions(self.systemd.properties(units.MAIN, "Wants")["Wants"])
         states = self.systemd.actives([units.MAIN, *companions])
-        if states[units.MAIN][0] != "active":
+        main = states[units.MAIN][0]
+        if main not in ("active", "reloading"):
             return
         for unit in (unit for unit in companions if not _runs(states[unit])):
             if self.systemd.properties(unit, "LoadState")["LoadState"] != "masked":
-                self.systemd.job("StartUnit", unit, mode="fail")
+                self.systemd.job("StartUnit", unit, mode="fail", wait=main == "active")
 
     def start(self, name: str) -> None:
         unit = units.unit_of(name)

@@ -36,7 +36,8 @@ class Manager(Systemd):
         return {**states, units.MAIN: (self.main, "")}
 
     def job(self, method: str, unit: str, **how: object) -> bool:
-        assert (method, how) == ("StartUnit", {"mode": "fail"}), "a stop that is under way goes on"
+        assert (method, how["mode"]) == ("StartUnit", "fail"), "a stop that is under way goes on"
+        assert how["wait"] == (self.main == "active"), "what is started waits for a reload that is under way"
         self.started.append(unit.removeprefix("secure-registry-"))
         return True
 
@@ -56,6 +57,11 @@ def test_what_belongs_to_the_service_beside_its_processes() -> None:
 def test_what_does_not_run_is_started(host: Host, name: str) -> None:
     """Seen: after an upgrade from 0.1, which had none, the observer did not run until the next restart."""
     assert started(host, Manager({name: "loaded", "nginx.service": "loaded"})) == [name], "processes are an apply's"
+
+
+def test_a_reload_of_systemds_starts_it_too(host: Host) -> None:
+    """Seen: it was `systemctl reload` that an upgrade's own reload waited for, and both left it to the other."""
+    assert started(host, Manager({"observer.service": "loaded"}, main="reloading")) == ["observer.service"]
 
 
 def test_what_is_masked_or_not_to_run_is_left(host: Host) -> None:
