@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -54,6 +54,11 @@ class CertificatePart(FilePart):
     def ca(self) -> bytes | None:
         """The PEM certificate of the CA by which clients trust it, if that is known here."""
         return self.files.get(CA, self.files.get(OLD_CA))
+
+    @property
+    def placed(self) -> CertificatePart:
+        """The same part with the CA in its place, also where version 0.1 had read it."""
+        return replace(self, files={CA if path == OLD_CA else path: data for path, data in self.files.items()})
 
     @classmethod
     def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:

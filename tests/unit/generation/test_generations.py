@@ -54,5 +54,10 @@ def test_the_names_of_our_own_files_are_kept_from_nginx_conf() -> None:
         assert path.split("/")[1] in nginxconf.OURS, path
 
 
-def test_the_ca_of_a_generation_of_the_first_version_is_known() -> None:
-    assert made.certificate({"front/ca.crt": b"ours"}).ca == b"ours"
+def test_the_ca_of_a_generation_of_the_first_version_moves_into_the_next_one(host: Host) -> None:
+    """As long as the pair of /etc is broken, 0.1's stays, beside an nginx.conf that names ca.crt."""
+    old = made.certificate({certificate.CRT: b"crt", certificate.KEY: b"key", "front/ca.crt": b"ours"})
+    assert old.ca == b"ours"
+    parts = generation({"front/ca.crt": b"theirs"}).parts.having(old)
+    new = assemble.assemble(host, parts, assemble.NO_SLOT)
+    assert (new.files["front/ca.crt"], new.files[certificate.CA]) == (b"theirs", b"ours")
