@@ -312,6 +312,31 @@ def test_who_keeps_strangers_out_keeps_out_this_host(serving: Instance, kind: st
     assert "is answered without a password" in serving.reload()
 
 
+LIMITED = {
+    "one server": ("server_name", "limit_req zone=few burst=5;", 0),
+    "all servers": ("ssl_session_timeout", "limit_req zone=few; limit_req_status 429; limit_conn one 1;", 429),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITED)
+def test_limits_are_for_clients(serving: Instance, kind: str) -> None:
+    """Seen: where limit_req left nothing for our own requests, the password check was told to be away."""
+    before, line, refused = LIMITED[kind]
+    zones = "limit_req_zone $binary_remote_addr zone=few:1m rate=1r/m; limit_conn_zone $host zone=one:1m;"
+    serving.edit("nginx.conf", "ssl_protocols", f"{zones}\n    ssl_protocols")
+    serving.edit("nginx.conf", before, f"{line}\n    {before}")
+    for _ in range(2):
+        said = serving.reload()
+        assert "rejected" not in said and "unproven" not in said and "warning" not in said, said
+        assert serving.run("status").returncode == 0, serving.run("status").stdout
+        assert asked(serving) == {}
+    assert "unproven" not in serving.take_over("htpasswd", "-i", "alice", input="one\n")
+    # nothing of what a client may ask was used up; what is beyond is delayed or refused
+    path = "/v2/" if refused else "/healthz"
+    answers = [serving.ask(path, user="docker").status for _ in range(2 if refused else 1)]
+    assert answers == [200, refused][: len(answers)]
+
+
 def test_a_server_that_catches_all_others(serving: Instance) -> None:
     """The registry is asked by a name of its own, whatever SERVER_NAME says."""
     name = "registry-of-mine.example"

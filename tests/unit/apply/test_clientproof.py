@@ -271,6 +271,16 @@ def test_who_is_kept_out_looks_inside(inside: tuple[Path, list[str]], status: in
     assert probe.once(Expectation(AT, "/x", None, "localhost"), Front(lambda *_: status).connect) != ""
 
 
+@pytest.mark.parametrize("status", [429, 503, 404])
+def test_who_asked_too_much_looks_inside(inside: tuple[Path, list[str]], status: int) -> None:
+    """404 is the answer of another generation."""
+    path, asked = inside
+    want = Expectation(AT, "/x", None, "localhost", path, limited=True)
+    front = Front(lambda *_: status)
+    assert bool(probe.once(want, front.connect)) == (status == 404) == (asked == [])
+    assert probe.once(Expectation(AT, "/x", None, "localhost", path), front.connect) != ""
+
+
 @pytest.mark.parametrize(("status", "said"), [(200, "answered without a password"), (404, "does not answer")])
 def test_a_public_address_that_is_not_closed_is_judged_itself(
     inside: tuple[Path, list[str]], status: int, said: str
