@@ -77,6 +77,7 @@ def objects(instance: Instance, last: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_bytes().decode().splitlines()][:-1]
 
 
+@pytest.mark.promise("access-json")
 def test_each_request_is_an_object(fresh: Instance) -> None:
     data = os.urandom(5000)
     digest = upload(fresh, "team/app", data)
@@ -121,6 +122,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.promise("access-json")
 def test_odd_bytes_do_no_harm(fresh: Instance) -> None:
     """In the path, the agent and the user's name; each from an address of its own, for wrong passwords wait."""
     for number, piece in enumerate(PIECES):
@@ -142,6 +144,7 @@ def test_odd_bytes_do_no_harm(fresh: Instance) -> None:
     assert all(one["address"].startswith("127.") for one in found)
 
 
+@pytest.mark.promise("log-order")
 def test_lines_are_in_the_order_in_which_answers_end(fresh: Instance) -> None:
     """Whichever worker it was that answered."""
     fresh.edit("nginx.conf", "worker_processes  auto", "worker_processes  4")
@@ -177,6 +180,7 @@ def banned(instance: Instance) -> dict[str, int]:
     return {address: found.count(address) for address in found}
 
 
+@pytest.mark.promise("fail2ban", "failed-logins", "failed-logins-are-not-forged")
 def test_failed_logins_are_told_with_the_clients_address(fresh: Instance) -> None:
     """A line each that fail2ban reads, whatever a client claims; none for no password, a right one or our probe."""
     secure, trusting = free_port(), free_port()
@@ -217,6 +221,7 @@ def test_an_address_of_ipv6_is_told_whole(fresh: Instance) -> None:
     assert banned(fresh) == {"::1": 1}
 
 
+@pytest.mark.promise("fail2ban")
 def test_the_jail_is_off_until_somebody_wants_it(shared: Instance, tmp_path: Path) -> None:
     """By Debian's own configuration of fail2ban, with our files in their places."""
     place = tmp_path / "fail2ban"

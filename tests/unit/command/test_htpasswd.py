@@ -90,6 +90,7 @@ def test_a_file_whose_place_can_not_be_taken_is_shortened(tmp_path: Path, monkey
     assert "findmnt" in raised.value.problems[0].hint and mounted.read_bytes() == b"alice:x\n"
 
 
+@pytest.mark.promise("new-hashes")
 @pytest.mark.parametrize(
     ("argv", "prefix"),
     [
@@ -179,6 +180,7 @@ def test_a_terminal_is_asked_twice() -> None:
     assert htpasswd.ask(Terminal(), lambda _: "same", twice=True) == "same"
 
 
+@pytest.mark.promise("new-hashes")
 @pytest.mark.parametrize(
     ("opt", "choice"),
     [("", HashChoice()), ("-B -C 12", HashChoice(Scheme.BCRYPT, 12)), ("-5", HashChoice()), ("-bc", HashChoice())],
