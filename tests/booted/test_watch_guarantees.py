@@ -246,14 +246,16 @@ def test_what_was_rejected_for_want_of_room_serves_once_there_is_some(watched: R
 
 @pytest.mark.promise("no-connection-is-dropped", "running-transfers")
 def test_transfers_that_take_longer_than_changes_are_not_cut(watched: Registry) -> None:
-    """An upload and a download stand still while nginx.conf, docker-registry.yml and users change under them."""
+    """Uploads and a download stand still while nginx.conf, docker-registry.yml and users change under them. What a
+    removed user has begun is finished, and nothing after it."""
     machine = watched.machine
+    assert watched.command("htpasswd", "-i", "alice", input="secret-of-alice").returncode == 0
     for name in ("load.py", "transfers.py"):
         machine.copy_in(HERE / name, f"/root/{name}")
     argv = machine.command("python3", "-u", "/root/transfers.py")
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as transfers:
         assert transfers.stdin is not None and transfers.stdout is not None
-        transfers.stdin.write(f"{watched.password}\n")
+        transfers.stdin.write(f"{watched.password}\nsecret-of-alice\n")
         transfers.stdin.flush()
         assert transfers.stdout.readline() == "begun\n"
         machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
@@ -265,8 +267,10 @@ def test_transfers_that_take_longer_than_changes_are_not_cut(watched: Registry) 
             machine.wait_for("the new registry", partial(lambda n: f"x-mark: v{n}" in header(watched), number), SECONDS)
             machine.wait_for("the new front", partial(lambda n: said(watched) == f"change-{n}", number), SECONDS)
         assert machine.unit_state(f"secure-registry-registry@{slot}") == "deactivating"  # it still has the upload
+        assert watched.command("htpasswd", "-D", "alice").returncode == 0
+        assert watched.status_of("/v2/", user=ALICE) == "401"
         machine.run("touch", "/root/finish")
-        assert transfers.stdout.read() == "whole\nwhole\n"
+        assert transfers.stdout.read() == "whole\n" * 3
     machine.wait_unit(f"secure-registry-registry@{slot}", "inactive")
 
 

@@ -239,3 +239,15 @@ def test_the_jail_is_off_until_somebody_wants_it(shared: Instance, tmp_path: Pat
     assert jail() == ""
     (place / "jail.local").write_text(f"{wanted}logpath = {log}\nenabled = true\nport = 8443\n")
     assert str(log) in jail() and "8443" in jail() and "wrong password" in jail()
+
+
+@pytest.mark.promise("logs-for-adm")
+def test_logs_are_rotated_each_week(tmp_path: Path) -> None:
+    """As logrotate(8) reads our file, on a machine that lacks its user."""
+    file = tmp_path / "secure-registry"
+    text = (CHECKOUT / "packaging/logrotate.d/secure-registry").read_text()
+    file.write_text(text.replace("secure-registry-nginx adm", "root root"))
+    file.chmod(0o644)
+    argv = ["logrotate", "--debug", "--state", str(tmp_path / "state"), str(file)]
+    said = subprocess.run(argv, capture_output=True, text=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}).stderr
+    assert re.search(r"rotating pattern: /var/log/secure-registry/\*\.log .*\*\.json\s+weekly ", said), said
