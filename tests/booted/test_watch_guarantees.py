@@ -253,7 +253,9 @@ def test_transfers_that_take_longer_than_changes_are_not_cut(watched: Registry) 
     for name in ("load.py", "transfers.py"):
         machine.copy_in(HERE / name, f"/root/{name}")
     argv = machine.command("python3", "-u", "/root/transfers.py")
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as transfers:
+    started = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with started as transfers, contextlib.ExitStack() as failed:
+        failed.callback(machine.run, "touch", "/root/finish")  # else they are waited for without end
         assert transfers.stdin is not None and transfers.stdout is not None
         transfers.stdin.write(f"{watched.password}\nsecret-of-alice\n")
         transfers.stdin.flush()
