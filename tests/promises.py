@@ -32,7 +32,7 @@ class Mark:
     """A mark of a test file. test: `FILE::TEST` ("": it is on no test); names: of promises, as they stand there."""
 
     test: str
-    names: tuple[object, ...]
+    names: tuple[str | None, ...]
 
 
 def anchors(page: str, text: str) -> Iterator[Promise]:
@@ -64,7 +64,7 @@ def marks(path: str, text: str) -> Iterator[Mark]:
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="mark"), attr="promise"), args=args):
-                names = tuple(one.value if isinstance(one, ast.Constant) else None for one in args)
+                names = tuple(str(one.value) if isinstance(one, ast.Constant) else None for one in args)
                 yield Mark(owners.get(id(node), ""), names)
 
 
