@@ -184,8 +184,8 @@ PLACES = {"base/directories", "apply/asking", "command/cli"}
 ROOTS = {"generation/liveusers", "base/reserve"}
 """Open files that only root can have put there."""
 
-READERS = {"base/reading", "base/files", "base/temporary", "base/distant", "host/processes"}
-"""Of what others wrote; locks of ours, and what was left of such; the table of mounts; a program's first bytes."""
+READERS = {"base/reading", "base/files", "base/temporary", "base/distant"}
+"""Of what others wrote; locks of ours, and what was left of such; the table of mounts."""
 
 
 def test_one_module_opens_what_others_wrote() -> None:
