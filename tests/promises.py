@@ -1,4 +1,4 @@
-"""What the documents promise, and the tests that see it: `python -m tests.promises` prints a table of both.
+"""What the documents promise, and the tests that see it: `make promises` prints a table of both.
 
 A promise has its name where it is made, in an anchor that renders as nothing: `<!-- promise: NAME -->`. A test that
 sees it broken says so: `@pytest.mark.promise("NAME")`. Both are read as text: nothing is imported, and nothing runs.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +81,30 @@ def marked() -> list[Mark]:
     return [one for path in paths for one in marks(str(path.relative_to(CHECKOUT)), path.read_text())]
 
 
+def mutants() -> dict[str, Counter[str]]:
+    """By what is named to see them, a file or a test: in which modules mutants are (tests/mutants), and how many."""
+    found: dict[str, Counter[str]] = {}
+    for listing in sorted((CHECKOUT / "tests/mutants").glob("*.toml")):
+        for file in tomllib.loads(listing.read_text())["file"]:
+            for one in file["mutant"]:
+                for test in one.get("tests", file["tests"]):
+                    found.setdefault(test, Counter())[file["path"]] += 1
+    return found
+
+
 def table() -> str:
-    """Each promise, and below it the tests that see it."""
-    tests: dict[object, list[str]] = {}
+    """Each promise; below it the tests that see it, and the mutants that these, or others of their files, see."""
+    tests: dict[str | None, list[str]] = {}
     for mark in marked():
         for name in mark.names:
             tests.setdefault(name, []).append(mark.test)
-    return "\n".join("\n  ".join((f"{one.name} ({one.where})", *tests.get(one.name, []))) for one in promises())
+    killed = mutants()
+
+    def row(test: str) -> str:
+        classes = killed.get(test, Counter()) + killed.get(test.partition("::")[0], Counter())
+        return f"  {test}" + "".join(f"\n    {path}: {count} mutants" for path, count in classes.items())
+
+    return "\n".join("\n".join((f"{one.name} ({one.where})", *map(row, tests.get(one.name, [])))) for one in promises())
 
 
 if __name__ == "__main__":
