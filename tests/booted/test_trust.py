@@ -268,7 +268,7 @@ def test_docker_judges_certificates_as_we_do(host: Host, tmp_path: Path) -> None
     assert host.command("reload").returncode == 0 and docker.login(NAME) is None
 
 
-@pytest.mark.promise("script-checks-the-ca")
+@pytest.mark.promise("names-that-work", "script-checks-the-ca")
 def test_another_machine_by_a_script_and_by_one_line(host: Host, other: Machine) -> None:
     """By the address at first, for it knows none of the names."""
     script, line = host.trust("show").stdout, host.trust("show", "--line").stdout

@@ -462,6 +462,7 @@ def test_uninstall_stops_what_runs_first(instance: Instance) -> None:
     assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("settings")
 def test_rsa_on_request(instance: Instance) -> None:
     instance.start(KEY_TYPE="RSA-4096")
     text = subprocess.run(

@@ -90,7 +90,7 @@ def test_a_file_whose_place_can_not_be_taken_is_shortened(tmp_path: Path, monkey
     assert "findmnt" in raised.value.problems[0].hint and mounted.read_bytes() == b"alice:x\n"
 
 
-@pytest.mark.promise("new-hashes")
+@pytest.mark.promise("apaches-options", "new-hashes")
 @pytest.mark.parametrize(
     ("argv", "prefix"),
     [
@@ -108,6 +108,7 @@ def test_apaches_flags(argv: list[str], prefix: str) -> None:
     assert (code, name) == (Exit.DONE, "alice") and value.startswith(prefix) and users.verify("pw", value)
 
 
+@pytest.mark.promise("apaches-options")
 def test_a_file_is_begun_changed_checked_and_emptied(tmp_path: Path) -> None:
     path = tmp_path / "users"
     with pytest.raises(SecregError, match="does not exist"):

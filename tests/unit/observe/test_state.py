@@ -132,6 +132,8 @@ def test_each_process_has_a_pause_of_its_own() -> None:
     assert [both.judge((front, AWAY), stopped) for _ in range(3)][-1] == (Component.FRONT, Component.REGISTRY)
 
 
+@pytest.mark.promise("hung-processes")
 def test_after_a_while_it_is_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hung.AGAIN_SECONDS == 300
     monkeypatch.setattr(hung, "AGAIN_SECONDS", 0.0)
     assert hangs([((AWAY,), STOPPED)] * 6)[2::3] == [Component.REGISTRY] * 2

@@ -130,6 +130,7 @@ def test_reissuing_touches_no_client(tmp_path: object) -> None:
     assert leaf(second).is_signed_by(leaf(ca)) and not leaf(second).is_signed_by(leaf(made()[0]))
 
 
+@pytest.mark.promise("settings")
 def test_what_is_issued_is_read_and_lasts_as_asked() -> None:
     ca, pair = made()
     found = pairs.read(pair, "crt", "key")
