@@ -210,7 +210,7 @@ def test_a_process_that_is_taken_over_gets_nothing_of_the_others(registry: Regis
     assert done - allowed == set()
 
 
-@pytest.mark.promise("apply-socket", "secrets")
+@pytest.mark.promise("secrets")
 def test_nobody_else_reads_a_secret(registry: Registry) -> None:
     """A user of the host, outside of every sandbox."""
     machine = registry.machine

@@ -87,12 +87,20 @@ def test_what_runs_apply_runs_in_one_sandbox() -> None:
     assert walls[0] == walls[1]
 
 
+@pytest.mark.promise("apply-socket")
+def test_only_root_can_ask_for_an_apply() -> None:
+    lines = (CHECKOUT / "units/secure-registry-apply.socket").read_text().splitlines()
+    assert "SocketMode=0600" in lines, "it is 0666 by default (systemd.socket(5))"
+    assert not [line for line in lines if line.startswith(("SocketUser=", "SocketGroup=", "ListenDatagram="))]
+    assert sum(line.startswith("ListenStream=") for line in lines) == 1
+
+
 WORDS = {"without any capability": 0, "with two capabilities": 2, "seven capabilities": 7, "nine capabilities": 9}
 
 
-@pytest.mark.promise("who-runs-as-whom", "guessing-holds-up-nobody")
+@pytest.mark.promise("guessing-holds-up-nobody", "remembered-passwords", "who-runs-as-whom")
 def test_each_unit_runs_as_security_md_says(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user, how many capabilities, and whether there is a network."""
+    """The user, how many capabilities, whether there is a network; and that what holds passwords reaches no disk."""
     monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
     accounts = Accounts(*(Account(f"secure-registry{end}", 1, 1) for end in ("-nginx", "-auth", "")))
@@ -112,5 +120,6 @@ def test_each_unit_runs_as_security_md_says(host: Host, monkeypatch: pytest.Monk
             walled = {"PrivateNetwork=yes", "RestrictAddressFamilies=none"} & set(text.splitlines())
             denied = "IPAddressDeny=any" in text.splitlines()
             assert (bool(walled), denied) == (network.startswith("none"),) * 2, name
+            assert name not in ("…-nginx", "…-auth") or "MemorySwapMax=0" in text.splitlines(), name
             assert name != "…-auth" or re.search(r"(?m)^CPUWeight=[1-9]?\d$", text), "100 is everybody's"
     assert texts == {}

@@ -56,6 +56,20 @@ def test_a_change_is_asked_for_once(applies: Applies) -> None:
     assert (applies.asked, watcher.pause) == (1, CHECK_SECONDS)
 
 
+@pytest.mark.promise("renewals-are-noticed")
+def test_what_tells_nothing_of_a_change_is_looked_at_every_half_a_minute(applies: Applies, tmp_path: Path) -> None:
+    """As a link to a network file system, where another host writes."""
+    far, watcher = tmp_path / "far", Watcher(applies.paths, applies)
+    far.write_text("old")
+    (applies.paths.etc / "docker-registry.crt").symlink_to(far)
+    applies.see()
+    watcher.look(periodic=True)
+    assert (applies.asked, watcher.pause) == (0, 30)
+    far.write_text("renewed")
+    watcher.look(periodic=True)
+    assert applies.asked == 1
+
+
 @pytest.mark.promise("changes-are-seen")
 @pytest.mark.parametrize("fails", [True, False])
 def test_an_apply_that_did_not_see_the_change_is_followed_by_others(applies: Applies, fails: bool) -> None:
