@@ -16,7 +16,7 @@ from secreg_host.command import cli, helptext
 from secreg_host.observe.state import State
 from secreg_host.wanted import settings
 from tests import readme
-from tests.unit.test_architecture import MODULES, tree
+from tests.unit.syntax import MODULES, tree
 
 MAKEFILE = (Path(__file__).resolve().parents[2] / "Makefile").read_text()
 TARGETS = {name for line in re.findall(r"(?m)^([a-z -]+):.*## ", MAKEFILE) for name in line.split()}
