@@ -12,6 +12,7 @@ import pytest
 
 from secreg_host.apply.report import Finding
 from secreg_host.base.errors import Exit
+from secreg_host.base.paths import HOMES, NOT_KEPT
 from secreg_host.command import cli, helptext
 from secreg_host.observe.state import State
 from secreg_host.wanted import settings
@@ -56,6 +57,12 @@ def test_each_default_is_in_the_table() -> None:
         for name in words([names]) & set(settings.BY_NAME):
             value = getattr(found, settings.BY_NAME[name].field)
             assert value in ("", ()) or str(value) in re.split(r"[ ,`(]+", shown), (name, value, shown)
+
+
+@pytest.mark.promise("images-anywhere")
+def test_where_images_can_not_be_is_said() -> None:
+    (about,) = (row[1] for row in readme.rows("Files") if row[0] == "`docker-registry.yml`")
+    assert {str(path) for path in (*NOT_KEPT, *HOMES[:2])} == {one for one in words([about]) if one.startswith("/")}
 
 
 @pytest.mark.promise("exit-codes")
