@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PAGES = (*(CHECKOUT / f"{name}.md" for name in ("README", "SECURITY", "ARCHITECTURE")), *CHECKOUT.glob("docs/*.md"))
+PAGES = (
+    *(CHECKOUT / f"{name}.md" for name in ("README", "SECURITY", "ARCHITECTURE")),
+    *sorted(CHECKOUT.glob("docs/*.md")),
+)
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|(?<!`)`[^`]+`(?!`)", re.MULTILINE | re.DOTALL)
