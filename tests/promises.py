@@ -84,10 +84,10 @@ def marked() -> list[Mark]:
     return [one for path in paths for one in marks(str(path.relative_to(CHECKOUT)), path.read_text())]
 
 
-def mutants() -> dict[str, Counter[str]]:
-    """By what is named to see them, a file or a test: in which modules mutants are (tests/mutants), and how many."""
+def mutants(folder: Path = CHECKOUT / "tests/mutants") -> dict[str, Counter[str]]:
+    """By what is named to see them, a file or a test: in which modules mutants are, and how many."""
     found: dict[str, Counter[str]] = {}
-    for listing in sorted((CHECKOUT / "tests/mutants").glob("*.toml")):
+    for listing in sorted(folder.glob("*.toml")):
         for file in tomllib.loads(listing.read_text())["file"]:
             for one in file["mutant"]:
                 for test in one.get("tests", file["tests"]):
@@ -105,7 +105,7 @@ def table() -> str:
 
     def row(test: str) -> str:
         classes = killed.get(test, Counter()) + killed.get(test.partition("::")[0], Counter())
-        return f"  {test}" + "".join(f"\n    {path}: {count} mutants" for path, count in classes.items())
+        return f"  {test}" + "".join(f"\n    mutants of {path}: {count}" for path, count in classes.items())
 
     return "\n".join("\n".join((f"{one.name} ({one.where})", *map(row, tests.get(one.name, [])))) for one in promises())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,35 @@ def test_each_promise_is_in_the_table() -> None:
     rows = promises.table().splitlines()
     assert [row.partition(" (")[0] for row in rows if not row.startswith(" ")] == NAMES
     assert len(rows) >= 2 * len(NAMES)
+
+
+LISTING = """
+[[file]]
+path = "secreg_host/a.py"
+tests = ["tests/unit/test_a.py"]
+mutant = [{fault = "x"}, {fault = "y", tests = ["tests/unit/test_a.py", "tests/unit/test_b.py::test_c"]}]
+"""
+
+
+def test_the_mutants_that_a_test_sees_are_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some.toml").write_text(LISTING)
+    found = promises.mutants(tmp_path)
+    assert found == {
+        "tests/unit/test_a.py": {"secreg_host/a.py": 2},
+        "tests/unit/test_b.py::test_c": {"secreg_host/a.py": 1},
+    }
+    monkeypatch.setattr(promises, "mutants", lambda: found)
+    monkeypatch.setattr(promises, "promises", lambda: [Promise("one", "p:1")])
+    named = ("test_a.py::test_x", "test_b.py::test_c", "test_b.py::test_d")
+    monkeypatch.setattr(promises, "marked", lambda: [Mark(f"tests/unit/{test}", ("one",)) for test in named])
+    assert promises.table().splitlines() == [
+        "one (p:1)",
+        "  tests/unit/test_a.py::test_x",
+        "    mutants of secreg_host/a.py: 2",
+        "  tests/unit/test_b.py::test_c",
+        "    mutants of secreg_host/a.py: 1",
+        "  tests/unit/test_b.py::test_d",
+    ]
 
 
 PAGE = """\
