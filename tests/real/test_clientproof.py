@@ -101,6 +101,7 @@ def storage(instance: Instance) -> Path:
     return instance.lib / "storage"
 
 
+@pytest.mark.promise("nothing-hides-from-logs")
 def test_what_works_is_proven_and_leaves_nothing(serving: Instance) -> None:
     log = serving.root / "var/log/secure-registry/access.log"
     assert asked(serving) == {}
@@ -132,6 +133,7 @@ def test_what_others_store_stays(serving: Instance) -> None:
     shutil.rmtree(storage(serving) / "docker")
 
 
+@pytest.mark.promise("probe")
 def test_what_the_probes_password_is_worth(serving: Instance) -> None:
     """Its own repository, from this host. It mounts nothing, and whatever the path looks like, it gets nowhere else."""
     digest = f"sha256:{'1' * 64}"
@@ -168,6 +170,7 @@ def test_what_the_probes_password_is_worth(serving: Instance) -> None:
     shutil.rmtree(storage(serving) / f"docker/registry/v2/repositories/{PROBE}-of-mine")
 
 
+@pytest.mark.promise("probe")
 def test_nobody_is_our_probe(serving: Instance) -> None:
     users = (serving.etc / ".htpasswd").read_text()
     serving.write(".htpasswd", f"{PROBE}:{{SHA}}2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n{users}")
@@ -178,6 +181,7 @@ def test_nobody_is_our_probe(serving: Instance) -> None:
     assert "users        1\n" in serving.run("status").stdout
 
 
+@pytest.mark.promise("probe")
 def test_where_nobody_can_log_in_our_probe_can_not(serving: Instance) -> None:
     serving.write(".htpasswd", "")
     assert "holds no user" in serving.reload()
@@ -356,6 +360,7 @@ def healthz(instance: Instance) -> tuple[int, bytes]:
     return answer.status, answer.body
 
 
+@pytest.mark.promise("healthz")
 def test_healthz(serving: Instance) -> None:
     """200 or 503, and a word; without a password, and no line of a log says more."""
     paths = Paths(serving.root)
@@ -392,6 +397,7 @@ def test_healthz_answers_the_same_whatever_is_asked(serving: Instance) -> None:
     health.tell(paths, away=False)
 
 
+@pytest.mark.promise("healthz")
 def test_a_healthz_of_the_administrators_counts(serving: Instance) -> None:
     serving.edit("nginx.conf", "server_name", "location = /healthz { return 200 mine; }\n        server_name")
     assert "rejected" not in serving.reload()

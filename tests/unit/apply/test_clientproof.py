@@ -157,6 +157,7 @@ def test_what_does_not_answer_is_late(live: LiveUsers, monkeypatch: pytest.Monke
     assert isinstance(wrong, clientproof.Late) and looked
 
 
+@pytest.mark.promise("nothing-slow-holds-up-users")
 def test_whoever_waits_goes_on_letting_users_count() -> None:
     looked = threading.Event()
 

@@ -51,6 +51,7 @@ def test_a_user_and_a_setting_go_together(stage: Any) -> None:
     assert adopt(stage, USERNAME="crazy", PORT="9443") == []
 
 
+@pytest.mark.promise("refused-as-a-whole")
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

@@ -29,6 +29,7 @@ def found(text: str) -> list[str]:
     return [f"{each.where}: {each.what}" for each in bypass.problems(nginxsyntax.parse(text, "f"), "f", PRIVATE)]
 
 
+@pytest.mark.promise("no-line-leads-past")
 @pytest.mark.parametrize(
     "text",
     [
