@@ -5,13 +5,10 @@ They have this computer's network, for apt, so the registry gets a port of its o
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
-import random
 import re
 import shutil
-import socket
 import ssl
 import time
 from base64 import b64encode
@@ -23,22 +20,13 @@ from tests import readme
 from tests.hosts.bare import BareTree
 from tests.hosts.commands import Result
 from tests.hosts.fixtures import releases
-from tests.real.program import CHECKOUT
+from tests.real.program import CHECKOUT, free_port
 from tests.real.test_supply import IGNORED
 
 RELEASES = releases() if "SECREG_TEST_RELEASES" in os.environ else [*releases(), "testing"]
 HERE = "/srv/secure-registry"
 ETC = "/etc/secure-registry"
 ENDED = {"nginx", "docker-registry", "secure-registry", "apt-get"}
-
-
-def free_port() -> int:
-    """One that nobody is given by the kernel (ip(7), ip_local_port_range) until it is listened on, a minute later."""
-    while True:
-        port = random.randrange(20000, 30000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
-            return port
 
 
 class Newcomer:

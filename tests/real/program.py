@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,10 +31,17 @@ PYTHON = "/usr/bin/python3"
 NOBODY = 65534
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = itertools.cycle(random.sample(range(20_000 + WORKER, 32_000, 8), 1_500))
+"""Those of this worker alone, and none that the kernel gives a client (ip_local_port_range) before it is bound."""
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody has; another one each time, for many may be chosen before the first is bound."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("there is always a next one")
 
 
 @dataclass

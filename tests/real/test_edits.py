@@ -399,9 +399,7 @@ def test_a_damaged_generation_leaves_no_registry_behind(serving: Instance) -> No
 
 @pytest.mark.promise("edited-files-stay")
 def test_the_port_follows_the_setting_while_nginx_conf_is_not_edited(serving: Instance) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     serving.edit("secure-registry.conf", f"PORT={serving.port}", f"PORT={port}")
     serving.reload()
     assert serving.ask("/v2/", user="docker", port=port).status == 200
