@@ -89,6 +89,11 @@ def nginx_part(value: object) -> Quoted:
     return Quoted(re.sub(r'[\\"]', r"\\\g<0>", text))
 
 
+def nginx_value(value: object) -> Quoted:
+    """`value` as one word of nginx.conf where variables count; a `$` in it is the value of one (front/http.conf.j2)."""
+    return Quoted('"' + "${secreg_dollar}".join(map(nginx_part, str(value).split("$"))) + '"')
+
+
 def nginx_text(value: object) -> Quoted:
     """`value` as one word of nginx.conf that keeps its variables, as an administrator wrote it."""
     escaped = re.sub(r'[\\"]', r"\\\g<0>", str(value))
@@ -157,6 +162,7 @@ FILTERS: dict[str, Callable[[object], Quoted]] = {
     "nginx": _words(nginx),
     "nginx_part": nginx_part,
     "nginx_text": _words(nginx_text),
+    "nginx_value": nginx_value,
     "json": json,
     "yaml": yaml,
     "openssl": openssl,

@@ -16,6 +16,7 @@ from secreg_host.clients.kept import Kept
 log = logging.getLogger(__name__)
 
 INSTALL = "secure-registry trust install"
+REMOVE = "remove it; then: secure-registry trust remove"
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ def plan(
         else:
             what = "is somebody else's (another registry's?), or was edited"
             problems.append(Problem(str(path), what, f"move it away, then: {INSTALL}"))
-    remove = tuple(
-        path
-        for path in map(Path, record)
-        if path not in wanted and path not in links
-        if (there := now.get(path)) is not None and marks.digest(there) == record[str(path)]
-    )
-    return Plan(write, remove, keep, tuple(problems))
+    over = {path: now.get(path) for path in map(Path, record) if path not in wanted}
+    left = {path: there for path, there in over.items() if there is not None or path in links}
+    edited = [path for path, there in left.items() if path in links or marks.digest(there or b"") != record[str(path)]]
+    beside = {path.parent for path in edited}
+    keep |= {str(path): record[str(path)] for path in left if path.parent in beside}
+    problems += [Problem(str(path), "was edited, so it stays, and what is beside it", REMOVE) for path in edited]
+    return Plan(write, tuple(path for path in left if path.parent not in beside), keep, tuple(problems))
 
 
 def follow(

@@ -123,7 +123,8 @@ class Trust:
             self.kept.save("declined", value=True)
             found += self._caught(self.docker.follow)
         for client in OTHERS:
-            if (not names or client.name in names) and self.kept.record.get("chosen", {}).get(client.name):
+            ours = self.kept.record.get("chosen", {}).get(client.name) or self.kept.of("files", client.name)
+            if (not names or client.name in names) and ours:
                 self.kept.save("chosen", "", client.name)
                 found += self._caught(partial(self._refresh, client, ""))
         return tuple(found)

@@ -33,8 +33,8 @@ UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 DEBUG = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
 """An address as Go listens on (net.Dial)."""
 
-PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -#%-~]*")
-"""Headers that nginx can add as the registry does: printable ASCII without `$`."""
+PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -~]*")
+"""Headers that nginx can add as the registry does: printable ASCII."""
 
 OWN_HEADERS = {
     "accept-ranges", "cache-control", "content-length", "content-range", "content-type", "docker-content-digest",

@@ -170,10 +170,9 @@ def watchdog(scene: Scene) -> State:
     if found.status_text.startswith(watch.BLIND):
         what, _, remedy = found.status_text.partition(watch.REMEDY)
         return state.warning(Component.WATCHDOG, what, remedy)
-    observed = scene.states.get(OBSERVER, ("active", ""))[0]
-    if observed in ("inactive", "failed"):
-        said = f"is told of changes; {OBSERVER} does not run, so hooks aren't told of what breaks"
-        return state.warning(Component.WATCHDOG, said, f"systemctl start {OBSERVER}")
+    if said := scene.stopped(OBSERVER):
+        said = f"is told of changes; {said}: hooks aren't told of what breaks"
+        return state.warning(Component.WATCHDOG, said, f"systemctl restart {OBSERVER}")
     return state.ok(Component.WATCHDOG, "is told of changes by the kernel")
 
 

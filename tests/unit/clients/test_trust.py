@@ -121,9 +121,14 @@ def test_owned_files_are_never_written_over_others(tmp_path: Path) -> None:
 
 @pytest.mark.promise("trust-remove")
 def test_owned_files_that_were_edited_stay(tmp_path: Path) -> None:
-    a, b = tmp_path / "a", tmp_path / "b"
-    made = owned.plan({}, {str(a): digest(b"1"), str(b): digest(b"1")}, {a: b"1", b: b"edited"})
-    assert made.remove == (a,) and made.record == {}
+    """Seen: a hosts.toml with a line of the administrator's stayed without the ca.crt that it names, and not a word."""
+    alone, ca, edited = tmp_path / "a/ca.crt", tmp_path / "b/ca.crt", tmp_path / "b/hosts.toml"
+    record = {str(path): digest(b"1") for path in (alone, ca, edited)}
+    made = owned.plan({}, record, {alone: b"1", ca: b"1", edited: b"edited"})
+    assert made.remove == (alone,) and set(made.record) == {str(ca), str(edited)}
+    assert [(one.where, "edited" in one.what) for one in made.problems] == [(str(edited), True)]
+    once_more = owned.plan({}, made.record, {ca: b"1", edited: None})
+    assert once_more.remove == (ca,) and once_more.record == {} and once_more.problems == ()
 
 
 def test_the_same_file_by_the_administrator_stays(tmp_path: Path) -> None:

@@ -100,3 +100,13 @@ def test_nobody_can_log_in_to_what_is_stopped(
     monkeypatch.setattr(components, "LiveUsers", lambda _: live)
     found = components.users(scene(host=None, states={watch.MAIN: (main, "dead")}))
     assert found.remedy.startswith(remedy) and bool(found.remedy) == bool(remedy)
+
+
+@pytest.mark.parametrize("said", ["", "the processes of it are stopped by a signal (SIGSTOP)", "it is failed (failed)"])
+def test_an_observer_that_hangs_is_told(said: str) -> None:
+    """Seen: stopped by a signal it was in no status, and nobody told hooks of what broke."""
+    running = SimpleNamespace(active="active", status_text="")
+    stopped = {components.OBSERVER: said}
+    manager = SimpleNamespace(state=lambda _: running)
+    found = components.watchdog(scene(manager=manager, states={}, stopped=lambda unit: stopped.get(unit, "")))
+    assert (found.condition is Condition.WARNING) == bool(said) and said in found.said
