@@ -41,7 +41,7 @@ class World:
 
     unserved: what is wrong with a front that serves, by its digest; bad: why the rehearsal turns a generation down;
     login, written, read: what a client finds wrong; taken: why the ports can't be had; away: why its store is lost;
-    proofs: how many answers in a row were wanted, each time.
+    open_door: what is wrong behind the doors; proofs: how many answers in a row were wanted, each time.
     """
 
     host: Host
@@ -62,6 +62,7 @@ class World:
     read: Callable[[], str] = lambda: ""
     taken: SecregError | None = None
     away: tuple[Problem, ...] = ()
+    open_door: str = ""
     served: Generation | None = None
     epoch: str = ""
     proofs: list[int] = field(default_factory=list)
@@ -171,7 +172,9 @@ class World:
         """In the place of `probe.prove`."""
         self.proofs.append(in_a_row)
         wrong = next((said for want in wants if (said := self.once(want))), "")
-        return (alive() or wrong) if wrong else ""
+        if wrong:
+            return alive() or wrong
+        return self.open_door if doors else ""
 
     def answers(self, _: Host, generation: Generation) -> str:
         """In the place of `backend.wrong`."""

@@ -52,4 +52,5 @@ def kept() -> Iterator[Mutant]:
     for listing in sorted(Path(__file__).parent.glob("*.toml")):
         for file in tomllib.loads(listing.read_text())["file"]:
             for one in file["mutant"]:
-                yield Mutant(**{"path": file["path"], "tests": file.get("tests", ())} | one)
+                tests = one.get("tests", file["tests"])
+                yield Mutant(file["path"], one["fault"], one["old"], one["new"], tuple(tests))

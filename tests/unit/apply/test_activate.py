@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from secreg_host.apply import activate, clientproof, probe
 from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.formats.serverblocks import Door
 from secreg_host.generation import generations
 from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
@@ -149,6 +153,7 @@ def test_a_registry_that_served_may_be_away(world: World, killed: bool) -> None:
     serving, found = activate.activate(world.stage, world.staged(NEW), old)
     assert serving.parts == NEW and kinds(found) == [("away", "registry")]
     assert world.names == (serving.name,) * 3
+    assert world.asked == ["reload nginx", *(["start registry@a", "stop registry@a"] if killed else [])]
 
 
 def test_a_process_that_died_is_brought_back(world: World) -> None:
@@ -228,6 +233,9 @@ def test_what_was_never_proven_is_left_for_what_was(world: World) -> None:
     assert last() == old.name
     generations.mark_proven(world.host, new.name)
     assert last() == new.name, "what was proven and is broken now has nothing before it"
+    generations.mark_proven(world.host, old.name)
+    shutil.rmtree(world.host.paths.generations / new.name)
+    assert last() == old.name, "the link leads nowhere"
 
 
 def test_registries_that_nobody_needs_end_once_it_serves(world: World) -> None:
@@ -266,3 +274,33 @@ def test_the_front_sees_the_images_of_a_registry_that_is_up(world: World) -> Non
     one = world.staged(made.parts(made.registry(root="/srv/images")))
     assert one.parts[RegistryPart].root and activate.bring_up_registry(world.stage, one) == ()
     assert world.asked == ["start registry@a", "show a"]
+
+
+def test_a_way_back_by_another_version_of_this_program(world: World) -> None:
+    """What it renders of the old parts is proven then."""
+    parts = world.serving(OLD)
+    known = replace(parts, rendered={**parts.rendered, "auth/nginx.conf": b"of 0.1"}, label="", said=None)
+    generations.stage(world.host, known, {})
+    generations.flip(world.host, known.name)
+    generations.mark_proven(world.host, known.name)
+    new = world.staged(NEW)
+    world.unserved[new.front] = "no answer"
+    back, _ = activate.activate(world.stage, new, known)
+    assert back.parts == OLD and back.name == parts.name != known.name and world.names == (back.name,) * 3
+
+
+def test_what_is_open_behind_another_door_goes_back(world: World) -> None:
+    old = world.serving(OLD)
+    new = world.staged(made.parts(made.nginx("# two", doors=(Door(made.AT, "other.example"),))))
+    world.open_door = probe.Open("/v2/ is answered without a password")
+    back, found = activate.activate(world.stage, new, old)
+    assert back.parts == OLD and kinds(found) == [("unproven", "nginx")] and world.names == (old.name,) * 3
+
+
+def test_users_are_looked_at_while_something_is_proven(world: World) -> None:
+    old = world.serving(OLD)
+    looked = list[str]()
+    new = world.staged(NEW)
+    world.unserved[new.front] = "no answer"
+    activate.activate(activate.Stage(world.host, world, lambda: looked.append("users")), new, old)
+    assert looked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,9 @@ from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
 from secreg_host.apply.seen import Seen
 from secreg_host.apply.wish import Wish
+from secreg_host.base import files, records
 from secreg_host.base.errors import BadInput, Exit, Problem, SecregError
+from secreg_host.base.records import Write
 from secreg_host.generation import generations
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
@@ -76,6 +79,8 @@ def test_a_lack_of_room_is_no_fault_of_a_file(what: str, counted: str) -> None:
     users: Any = SimpleNamespace(mark="mark")
     every = findings("rejected", "nginx", [Problem("nginx.conf:1", what, "mend it")])
     assert apply._counted_as_seen(seen_now, users, every) == counted
+    users.mark = "of another one by now"
+    assert apply._counted_as_seen(seen_now, users, every) == ""
 
 
 def test_what_is_pending_is_tried_again_and_holds_nothing_back(host: Host) -> None:
@@ -182,6 +187,7 @@ def test_a_store_that_can_not_be_used_is_told_and_serves(etc: Etc, world: World,
     assert [(one.kind, one.part) for one in report.findings] == [("unproven", "registry")]
     assert report.findings[0].problem.what.startswith(said) and report.findings[0].problem.hint
     assert world.names == (report.generation,) * 3 and apply.exit_code(report) == Exit.DEGRADED
+    assert etc.apply().findings == report.findings
     setattr(world, what, lambda: "")
     assert etc.apply().findings == (), "what was wrong with it is looked at again though nothing changed"
 
@@ -255,3 +261,55 @@ def test_what_crashes_left_ends(etc: Etc, world: World) -> None:
     generations.flip(world.host, new.name)
     report = etc.apply()
     assert (report.generation, world.slots()) == (old.generation, {"a"}) and world.names == (old.generation,) * 3
+
+
+def test_a_removed_user_is_out_before_the_lock_is_had(etc: Etc, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody holds it, and .htpasswd changes meanwhile."""
+    etc.apply(start=True)
+    answers, really = iter([False, False, False, True]), files._taken
+
+    def taken(descriptor: int, path: Path) -> bool:
+        if path != world.host.paths.lock:
+            return really(descriptor, path)
+        world.host.paths.htpasswd.write_bytes(ALICE)
+        return next(answers)
+
+    def take(*given: Any) -> Seen:
+        assert users_of(world) == (ALICE, True)
+        return etc.take(*given)
+
+    monkeypatch.setattr(files, "_taken", taken)
+    monkeypatch.setattr(apply, "take", take)
+    assert etc.apply().count == 1
+
+
+def test_a_removed_user_is_out_while_something_is_tried(etc: Etc, world: World) -> None:
+    etc.apply(start=True)
+    seen_then = list[tuple[bytes | None, bool]]()
+
+    def bad(_: object) -> tuple[Problem, ...]:
+        seen_then.append(users_of(world))
+        world.host.paths.htpasswd.write_bytes(ALICE)
+        return (Problem("nginx.conf:1", "unknown directive", "correct it"),)
+
+    world.bad, etc.parts = bad, made.parts(made.nginx("# two"), made.registry("version: 0.1\n# two"))
+    etc.apply()
+    assert len(seen_then) >= 2 and seen_then[:2] == [(ALICE + BOB, True), (ALICE, True)]
+
+
+def test_users_who_are_gone_from_memory_are_brought_back(etc: Etc, world: World) -> None:
+    etc.apply(start=True)
+    shutil.rmtree(LiveUsers(world.host).directory)
+    etc.apply()
+    assert users_of(world) == (ALICE + BOB, True)
+
+
+def test_what_a_crash_left_is_finished_or_removed(etc: Etc, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    etc.apply(start=True)
+    paths = world.host.paths
+    with monkeypatch.context() as killed:
+        killed.setattr(records, "redo", lambda _: None)
+        records.write_together(paths, [Write(paths.crt, b"new")])
+    (paths.generations / ".stage-killed").mkdir()
+    etc.apply()
+    assert paths.crt.read_bytes() == b"new" and not (paths.generations / ".stage-killed").exists()

@@ -11,6 +11,7 @@ from secreg_host.apply import choice, portconflicts, storeproof
 from secreg_host.apply.report import Finding
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.formats.listening import Listen
+from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.images.marker import Store
 from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
@@ -243,3 +244,32 @@ def test_settings_that_name_no_program_are_taken_at_once(world: World) -> None:
     old = world.serving(OLD)
     new, found = chosen(world, made.parts(server_names=("new.example",)), old)
     assert new.parts[SettingsPart].settings.server_names == ("new.example",) and found == ()
+
+
+def test_what_is_good_together_only(world: World) -> None:
+    """Half of it is no reason to start the registry once more, which does not start."""
+    old = world.serving(OLD)
+    pairs = (CertificatePart, PAIR), (NginxPart, NGINX)
+    world.bad = lambda one: (BROKEN,) if len({one.parts[kind] == new for kind, new in pairs}) == 2 else ()
+    world.crashes["registry@b"] = ["no storage"]
+    new, found = chosen(world, ALL, old)
+    assert (new.name, len(found)) == (old.name, 3)
+    assert world.asked == ["start registry@b", "stop registry@b"]
+
+
+def test_what_the_link_leads_to_stays_whatever_is_found(world: World) -> None:
+    """A run that was killed had flipped to it: nginx may be reading it."""
+    old, new = world.serving(OLD), world.staged(made.parts(NGINX))
+    generations.flip(world.host, new.name)
+    world.bad = broken_nginx
+    assert chosen(world, new.parts, old)[0].name == old.name
+    assert (world.host.paths.generations / new.name).is_dir()
+
+
+def test_a_registry_that_finishes_what_it_had_begun_keeps_its_slot(world: World) -> None:
+    old = world.serving(OLD)
+    for slot in "bc":
+        world.start(f"registry@{slot}")
+    assert chosen(world, made.parts(REGISTRY), old)[0].slot == "d"
+    with pytest.raises(SecregError, match="every slot"):
+        chosen(world, made.parts(made.registry("version: 0.1\n# three")), old)
