@@ -165,7 +165,7 @@ def test_a_login_that_takes_its_time_holds_up_no_removed_user(live: LiveUsers, m
 
     generation: Any = Generation()
     monkeypatch.setattr(clientproof, "login", lambda one, other: real(one, other, Front(script).connect))
-    assert clientproof.entered(live.host, generation, 0.0, lambda: "" if looked.set() is None else "") == ""
+    assert clientproof.entered(live.host, generation, 0.0, lambda: looked.set() or "") == ""
 
 
 def test_whoever_waits_goes_on_letting_users_count() -> None:

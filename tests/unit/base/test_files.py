@@ -23,7 +23,7 @@ class Disk:
         fsync, replace = os.fsync, Path.replace
 
         def synced(descriptor: int) -> None:
-            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
             self.done.append(("directory" if path.is_dir() else "file", path.name.partition(".secreg")[0]))
             fsync(descriptor)
 

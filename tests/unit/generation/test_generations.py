@@ -44,7 +44,12 @@ def test_what_was_staged_is_loaded(host: Host) -> None:
 
 def test_the_name_is_what_it_is(host: Host) -> None:
     """Each byte of it, and nothing else."""
-    every = {generation().name, generation("# two").name, generation("# tvo").name, replace(generation(), slot="b").name}
+    every = {
+        generation().name,
+        generation("# two").name,
+        generation("# tvo").name,
+        replace(generation(), slot="b").name,
+    }
     every.add(replace(generation(), rendered={**RENDERED, "auth/nginx.conf": b"auto"}).name)
     assert len(every) == 5 and generation().name in every
 
