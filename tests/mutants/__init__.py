@@ -37,7 +37,7 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.path}: {self.fault}"
 
-    def stale(self, checkout: Path = CHECKOUT) -> str:
+    def stale(self, checkout: Path) -> str:
         """Why it is none any more; "": it can be applied, and what is to see it is there."""
         file = checkout / self.path
         count = file.read_text().count(self.old) if file.is_file() else 0

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.mutants import CHECKOUT, Mutant, kept
 
-SECONDS = 300.0
+SECONDS = 120.0
 """How long the tests of one may take."""
 
 LEFT_OUT = shutil.ignore_patterns(".git", "build", "dist", "config", "*.egg-info", "__pycache__", ".*_cache")
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     given = parser.parse_args(argv)
     chosen = [one for one in kept() if given.pattern in str(one)]
-    wrong = {one: f"it is stale: {why}" for one in chosen if (why := one.stale())}
+    wrong = {one: f"it is stale: {why}" for one in chosen if (why := one.stale(CHECKOUT))}
     sound = [one for one in chosen if one not in wrong]
     with copies(given.jobs) as free, ThreadPoolExecutor(given.jobs) as pool:
         copy = free.get()
