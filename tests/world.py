@@ -6,6 +6,7 @@ probe asks it. What goes wrong, a test sets.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,10 +35,10 @@ SILENT = "it does not answer"
 class World:
     """`Services` (services.py), and what can be seen of them from outside.
 
-    asked: each verb that changes something, with its process, in order; up: what runs; crashes: processes that end as
-    soon as they are started, with their last words; mute: processes that run and do not answer; stuck: whether nginx
-    passes over what it is told; old: processes whose program was replaced; workers: what `pids` tells of nginx, one
-    after the other.
+    asked: each verb that changes something, with its process, in order; up_now: what runs; crashes: processes that end
+    as soon as they are started, with their last words; mute: processes that run and do not answer; stuck: whether nginx
+    passes over what it is told; refusal: why another program can't be run; old: processes whose program was replaced;
+    workers: what `pids` tells of nginx, one after the other.
 
     unserved: what is wrong with a front that serves, by its digest; bad: why the rehearsal turns a generation down;
     login, written, read: what a client finds wrong; taken: why the ports can't be had; away: why its store is lost;
@@ -52,6 +53,7 @@ class World:
     crashes: dict[str, list[str]] = field(default_factory=dict)
     mute: set[str] = field(default_factory=set)
     stuck: bool = False
+    refusal: Problem | None = None
     old: set[str] = field(default_factory=set)
     workers: list[set[int]] = field(default_factory=lambda: [{1}])
     unserved: dict[str, str] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class World:
         pass
 
     def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:
-        return None
+        return self.refusal
 
     def wanted(self) -> bool:
         return self.live
@@ -223,6 +225,7 @@ def patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         now += max(seconds, 0.001)
 
     monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # test_files.py sees to it; here it takes most of the time
     monkeypatch.setattr(probe, "once", world.once)
     monkeypatch.setattr(probe, "prove", world.prove)
     monkeypatch.setattr(backend, "wrong", world.answers)
