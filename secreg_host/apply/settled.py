@@ -49,10 +49,15 @@ def _unusable(stage: Stage, wish: Wish, current: Generation | None, asked: Asked
     elsewhere = next((name for name in ("REGISTRY_HOST", "REGISTRY_PORT") if name in asked.new), "")
     away = backend.problems(asked.settings, known, conf) if wish.start or known else ()
     refuses = functools.partial(stage.services.refuses, meanwhile=stage.meanwhile)
-    wrong = programs.unusable(conf, asked.settings, known, refuses).items()
+    wrong = programs.unusable(conf, asked.settings, known, refuses)
+    wrong = wrong or programs.strangers(stage.host, asked.settings, known)
     return [
         *(adoption.placed(problem, asked.new.get(elsewhere), elsewhere) for problem in away),
-        *(adoption.placed(one, asked.new.get(name), name) for name, one in wrong if known is None or name in asked.new),
+        *(
+            adoption.placed(one, asked.new.get(name), name)
+            for name, one in wrong.items()
+            if known is None or name in asked.new
+        ),
     ]
 
 

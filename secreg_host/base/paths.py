@@ -1,4 +1,5 @@
-"""Every path of the program. No other module holds an absolute path, so that all of it runs under any root."""
+"""Every path of the program. No other module holds an absolute path, but in messages, so that all of it runs under any
+root."""
 
 from __future__ import annotations
 

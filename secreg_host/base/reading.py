@@ -6,9 +6,12 @@ own is opened here.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from secreg_host.base import distant
@@ -76,15 +79,35 @@ def content(path: Path) -> bytes | None:
         return None
 
 
+def begins(path: Path, magic: bytes) -> bool:
+    """Whether the regular file at `path`, links followed, begins with `magic`; no where that can't be told."""
+
+    def look() -> bool:
+        with _opened(path, sys.maxsize) as (descriptor, _):
+            return os.read(descriptor, len(magic)) == magic
+
+    try:
+        return distant.ask(path, look)
+    except (OSError, ValueError, SecregError):
+        return False
+
+
+@contextlib.contextmanager
+def _opened(path: Path, limit: int) -> Iterator[tuple[int, int]]:
+    """The descriptor of the regular file `path` of at most `limit` bytes, and its size."""
+    _check(path, path.stat(), limit)  # before it is opened: that alone makes some devices act
+    descriptor = os.open(path, FLAGS)
+    with os.fdopen(descriptor, "rb", buffering=0):
+        found = os.fstat(descriptor)
+        _check(path, found, limit)
+        yield descriptor, found.st_size
+
+
 def _read(path: Path, limit: int) -> bytes | None:
     try:
-        _check(path, path.stat(), limit)  # before it is opened: that alone makes some devices act
-        descriptor = os.open(path, FLAGS)
-        with os.fdopen(descriptor, "rb", buffering=0):
-            found = os.fstat(descriptor)
-            _check(path, found, limit)
+        with _opened(path, limit) as (descriptor, expected):
             pieces, size = [], 0
-            while piece := os.read(descriptor, min(max(found.st_size + 1, BLOCK), MB)):
+            while piece := os.read(descriptor, min(max(expected + 1, BLOCK), MB)):
                 pieces.append(piece)
                 size += len(piece)
                 if size > limit:

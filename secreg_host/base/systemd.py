@@ -48,7 +48,6 @@ class UnitState:
 
     active: str
     sub: str
-    main_pid: int
     since: float
     result: str
     status_text: str
@@ -128,12 +127,11 @@ class Systemd:
 
     def state(self, name: str) -> UnitState:
         """What unit `name`, a service, is doing. Raises SecregError."""
-        wanted = ("ActiveState", "SubState", "MainPID", "ActiveEnterTimestamp", "Result", "StatusText")
+        wanted = ("ActiveState", "SubState", "ActiveEnterTimestamp", "Result", "StatusText")
         found = self.properties(name, *wanted)
         return UnitState(
             found["ActiveState"],
             found["SubState"],
-            found["MainPID"],
             found["ActiveEnterTimestamp"] / 1e6 if found["ActiveState"] == "active" else 0.0,
             found["Result"],
             found["StatusText"],

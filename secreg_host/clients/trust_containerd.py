@@ -21,12 +21,20 @@ NAME = "containerd"
 CAPABILITIES = 'capabilities = ["pull", "resolve", "push"]'
 """Said twice in hosts.toml: containerd 2 takes what is about `server`, containerd 1 the table below `host`. That is not
 [host."https://…"], for the parser of 1.6 knows no `]` in the name of a table, so no IPv6 address."""
+TOOLS = ("kubelet", "crictl", "nerdctl")
 RESTART = "then: systemctl restart containerd (containers go on)"
 
 
 def found(paths: Paths) -> bool:
     """Whether containerd is on this host."""
     return find_program("containerd") is not None
+
+
+def used(paths: Paths) -> bool:
+    """Whether somebody pulls by it: not dockerd, which brings it along, but a tool of Kubernetes or nerdctl, or one for
+    whom its registries were set up."""
+    tools = any(find_program(tool) for tool in TOOLS)
+    return found(paths) and (tools or any(root.is_dir() for root in roots(paths)))
 
 
 def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:

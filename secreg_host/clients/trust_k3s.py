@@ -30,6 +30,9 @@ def found(paths: Paths) -> bool:
     return find_program("k3s") is not None or reading.is_directory(paths.k3s)
 
 
+used = found
+
+
 def ca_file(paths: Paths) -> Path:
     """Where the CA stands that registries.yaml names."""
     return paths.k3s / "secure-registry-ca.crt"

@@ -40,6 +40,9 @@ def found(paths: Paths) -> bool:
     return any(find_program(name) for name in PROGRAMS)
 
 
+used = found
+
+
 def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     """ca.crt for each spelling of an endpoint; or, if `insecure`, a drop-in that turns the check off for them."""
     if insecure:

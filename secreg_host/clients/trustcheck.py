@@ -98,7 +98,7 @@ def check(
         except SecregError as error:
             problems += error.problems
     for module, rules_of, services in CLIENTS:
-        if module.NAME in wanted or (not wanted and module.found(paths)):
+        if module.NAME in wanted or (not wanted and module.used(paths)):
             proxies, remedy = _proxies(paths, manager, services, OWN_PROXY if module is trust_k3s else "")
             clients.append(Client(module.NAME, rules_of(paths, proxies), proxies, remedy))
             problems += [one for one in module.notes(paths, served) if not isinstance(one, Note)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BOOLEAN, BITS, OCTETS, SEQUENCE, VERSION, EXTENSIONS = 0x01, 0x03, 0x04, 0x30, 0xA0, 0xA3
+OCTETS, SEQUENCE, VERSION, EXTENSIONS = 0x04, 0x30, 0xA0, 0xA3
 FALSE = b"\x01\x01\x00"
 BASIC_CONSTRAINTS = b"\x06\x03\x55\x1d\x13"
 """Their OID, 2.5.29.19, in DER."""

@@ -33,6 +33,12 @@ GENERATED = PurePosixPath("secure-registry")
 PAIR, USERS = ("docker-registry.crt", "docker-registry.key"), ".htpasswd"
 """Staged by the certificate's part, whatever nginx.conf says; whose users count from a change on: a copy would lag."""
 
+GENERATION = "generation.conf"
+"""What is generated beside the copy of nginx.conf."""
+
+OURS = {str(GENERATED), GENERATION, *PAIR}
+"""Names in the directory of copies that nothing of the administrator's can have there."""
+
 NEEDED = {"main.conf": "the main level", "http.conf": "http { }", "registry.conf": "each server { } that listens"}
 
 FILES, BYTES, DEPTH = 1000, 16 << 20, 50
@@ -57,6 +63,7 @@ class _Bundler:
         self.problems: list[Problem] = []
         self.files: dict[str, bytes] = {}
         self.origin: dict[str, Path] = {}
+        self.used: dict[str, str] = {}
         self.sources: list[Path] = []
         self.listens: list[Listen] = []
         self.includes: set[str] = set()
@@ -69,6 +76,7 @@ class _Bundler:
         self.servers: list[Server] = []
 
     def run(self, conf: Path, data: bytes) -> Bundle:
+        self.claim("nginx.conf", str(conf), "included")
         self.add("nginx.conf", conf, data, ())
         missing = [name for name in NEEDED if name not in self.includes]
         problems = [
@@ -225,13 +233,26 @@ class _Bundler:
         return self.set_in[path]
 
     def local(self, word: str) -> str | None:
-        """`word` relative to our directory; None if it names something elsewhere, or nothing that is on a disk."""
+        """`word` relative to our directory, a file always by the same name; None if it names something elsewhere, or
+        nothing that is on a disk."""
         if word.startswith(("data:", "engine:")) or "$" in word:
             return None
-        if not word.startswith("/"):
-            return word
-        prefix = f"{self.etc}/"
-        return word.removeprefix(prefix) if word.startswith(prefix) else None
+        path = PurePosixPath(word)
+        if not path.is_absolute():
+            return str(path)
+        return str(path.relative_to(self.etc)) if path.is_relative_to(self.etc) else None
+
+    def claim(self, name: str, where: str, use: str) -> None:
+        """Let `name` be the path of a copy, for one `use` only: what is included is no plain copy. Raises BadInput when
+        it leads out of the directory of copies, or is that of a file of ours."""
+        parts = PurePosixPath(name).parts
+        if ".." in parts:
+            raise bad_input(where, f"{name} leaves {self.etc}", "name it by its absolute path, with no .. in it")
+        if OURS.intersection(parts[:1]):
+            what = f"{name} can't be {use}: where nginx reads it, a file of secure-registry's own has this name"
+            raise bad_input(where, what, "give it another name")
+        if self.used.setdefault(name, use) != use:
+            raise bad_input(where, f"{name} is {self.used[name]} elsewhere, and can't be {use}", "make two files of it")
 
     def include(self, word: str, where: str, context: tuple[str, ...]) -> None:
         if PurePosixPath(word).parent == GENERATED:
@@ -241,8 +262,7 @@ class _Bundler:
         found = [str(path.relative_to(self.etc)) for path in self.expanded(word, where)] if wild else [word]
         self.patterns += [f"{glob.escape(str(self.etc))}/{word}"] if wild else []
         for name in found:
-            if ".." in PurePosixPath(name).parts:
-                raise bad_input(where, f"{word} leaves {self.etc}", "include it by its absolute path")
+            self.claim(name, where, "included")
             if not name.isprintable():
                 raise bad_input(where, f"{name!r} is no name for a file that is included", "rename it in plain letters")
             if name not in self.files:
@@ -260,7 +280,10 @@ class _Bundler:
             raise bad_input(where, what, "name a file of another name, whose users are for this place only")
         if name in PAIR:
             self.own_pair = True
-        if name in self.files or name in PAIR:
+        if name in PAIR:
+            return
+        self.claim(name, where, "read as data")
+        if name in self.files:
             return
         data = self.taken(self.etc / name, where)
         if data is None:

@@ -12,7 +12,7 @@ from secreg_host.formats.listening import UNSAID, Listen, listen_of
 from secreg_host.formats.nginxconf import FILES, GENERATED
 from secreg_host.formats.nginxsyntax import Directive, included, parse
 
-OUTSIDE = "outside"
+OUTSIDE = f"{GENERATED}/outside"
 """Copies of what is included by an absolute path are below this directory."""
 
 KEPT = ("ssl", "http2", "default_server")

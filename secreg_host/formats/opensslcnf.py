@@ -1,6 +1,6 @@
 """openssl.cnf: what gencert puts into a certificate. Of what OpenSSL's x509v3_config(5) and `openssl req` know, that
-which clients of a registry look at: [req], the distinguished name, usages, alternative names. What is not put into the
-certificate is refused by name, never left out.
+which clients of a registry look at: [req], the distinguished name, usages, alternative names. Another extension is
+refused by name; left out is what nobody reads (`IGNORED`), and what [req] says of the request itself.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ IGNORED = {"subjectKeyIdentifier", "authorityKeyIdentifier", "nsComment", "nsCer
 
 NO_CA = re.compile(r"\s*CA\s*:\s*(FALSE|false|NO?|no?)\s*")
 CRITICAL = re.compile(r"critical,\s*")
-NUMBERED = re.compile(r"[^:,.]*[:,.](?=.)")
+NUMBERED = re.compile(r"\A[^:,.]*[:,.](?=.)")
 """What stands before an attribute's name, so that there may be several: `0.organizationName`."""
 
 IDNA = """python3 -c 'print("NAME".encode("idna").decode())'"""
@@ -155,6 +155,8 @@ class _Reader:
         long, limit = SUBJECT[short]
         if short == "C" and not re.fullmatch("[A-Z]{2}", value.text):
             self.wrong(value, f"{long} is not two capital letters", "write the country's code, such as: C = DE")
+        elif not value.text.isprintable():
+            self.wrong(value, f"{long} has characters that can't be printed", "write it without them")
         elif len(value.text) > limit:
             self.wrong(value, f"{long} has more than {limit} characters", "write a shorter one")
         elif short == "emailAddress" and not value.text.isascii():

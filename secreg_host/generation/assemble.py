@@ -55,6 +55,7 @@ UTF8 = "|".join(
 
 def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     """The generation of `parts`, with the registry in `slot`."""
+    parts = parts.having(parts[CertificatePart].placed)
     settings, registry = parts[SettingsPart].settings, parts[RegistryPart]
     paths = host.paths
     if settings.own_registry:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, reading, records
+from secreg_host.base import bugs, files, reading, records
 from secreg_host.base.errors import SecregError
 from secreg_host.base.marks import digest
 from secreg_host.formats.listening import Listen
+from secreg_host.formats.nginxconf import GENERATION
 from secreg_host.host.host import Host
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -55,10 +56,7 @@ class Generation:
     @property
     def files(self) -> dict[str, bytes]:
         """Every file: path below the generation's directory -> bytes."""
-        found = dict(self.rendered)
-        for part in self.parts:
-            found |= part.files
-        return found
+        return together(self.rendered, *(part.files for part in self.parts))
 
     @property
     def manifest(self) -> bytes:
@@ -119,6 +117,17 @@ class Generation:
         }
 
 
+def together(*claims: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of all `claims`: path below a generation -> bytes. Raises SecregError when two have one path, even
+    with the same bytes: each file is of one part, which it stands and falls with."""
+    found: dict[str, bytes] = {}
+    for claim in claims:
+        if twice := ", ".join(sorted(found.keys() & claim.keys())):
+            raise SecregError(f"two parts of a generation have a file {twice}", bugs.HINT)
+        found |= claim
+    return found
+
+
 def _name(listing: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     """The digest by which a generation of these `files` is called, of whose parts a manifest says `listing`."""
     manifest = json.dumps(listing, indent=1, sort_keys=True).encode() + b"\n"
@@ -144,11 +153,12 @@ def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Pat
     target = host.paths.generations / generation.name
     if target.is_dir() and load(host, generation.name) is not None:
         return target
+    whole = together(generation.files, extra, {MANIFEST: generation.manifest})
     files.make_directory(host.paths.generations, 0o711)
     with files.explained(host.paths.generations):
         temporary = Path(tempfile.mkdtemp(prefix=".stage-", dir=host.paths.generations))
     try:
-        for name, data in sorted({**generation.files, **extra, MANIFEST: generation.manifest}.items()):
+        for name, data in sorted(whole.items()):
             owner = owners(host).get(name.split("/")[0])
             _make_parents(temporary, Path(name).parent, owner)
             files.create(temporary / name, data, 0o400, owner)
@@ -237,7 +247,7 @@ SHAPE: dict[Any, records.Shape] = {
 ABSENT: dict[str, Any] = {"files": [], "facts": {}, "sources": []}
 """What a manifest of a version before a part says of it."""
 
-EXTRA = ("front/generation.conf",)
+EXTRA = (f"front/{GENERATION}",)
 """Files that are made from a digest of the generation, and so are not part of it."""
 
 

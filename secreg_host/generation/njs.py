@@ -22,7 +22,8 @@ from secreg_host.wanted.settings import Settings
 
 NAME = "ngx_http_js_module.so"
 SCRIPT = "front/manifest.js.j2"
-LOADS = re.compile(rf"^[^#]*\bload_module\s[^;]*{NAME}", re.MULTILINE)
+COMMENT = re.compile(r"#[^\n]*")
+LOADS = re.compile(r"\bload_module\s")
 
 CONF = """\
 load_module {module};
@@ -50,8 +51,14 @@ http {{
 def loaded_by(nginx: NginxPart) -> bool:
     """Whether the administrator's nginx.conf loads the module already (twice is an error)."""
     outside = (reading.peek(Path(path), reading.OTHER) for path in nginx.outside)
-    texts = (utf8.shown(data) for data in (*nginx.files.values(), *outside))
-    return any(LOADS.search(text) for text in texts)
+    return any(_loads(utf8.shown(data)) for data in (*nginx.files.values(), *outside))
+
+
+def _loads(text: str) -> bool:
+    """Whether nginx configuration `text` has a directive that loads it."""
+    if NAME not in text:
+        return False
+    return any(NAME in directive and LOADS.search(directive) for directive in COMMENT.sub("", text).split(";"))
 
 
 def can_load(nginx: NginxPart) -> bool:

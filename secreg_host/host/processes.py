@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from secreg_host.base import distant
+from secreg_host.base import reading
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import PROC
 from secreg_host.base.process import Account
@@ -48,16 +48,10 @@ def outdated(pid: int, program: Path) -> bool:
     A package replaces a file by another one of the same name. A script is not what its process runs (proc(5)).
     """
     try:
-        return distant.ask(program, lambda: _outdated(pid, program))
+        found = reading.status(program) if reading.begins(program, ELF) else None
+        return found is not None and not os.path.samestat(found, (PROC / str(pid) / "exe").stat())
     except (OSError, SecregError):
         return False
-
-
-def _outdated(pid: int, program: Path) -> bool:
-    with program.open("rb") as stream:
-        if stream.read(len(ELF)) != ELF:
-            return False
-    return not os.path.samestat(program.stat(), (PROC / str(pid) / "exe").stat())
 
 
 def front(host: Host, program: str = "") -> Process:

@@ -15,7 +15,7 @@ from pathlib import Path
 from secreg_host.base import distant
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import PROCESSES_SHOWN
-from secreg_host.formats.nginxconf import GENERATED, NEEDED, PAIR
+from secreg_host.formats.nginxconf import GENERATED, GENERATION, NEEDED, PAIR
 from secreg_host.formats.nginxsyntax import Directive, Word, nested
 from secreg_host.wanted import climbing
 
@@ -42,7 +42,7 @@ TEXTS = {"location", "rewrite", "return", "if", "add_header", "error_page", "try
 
 PATH = re.compile(r"(?:^|(?P<unix>unix:)|[=:,])(?P<path>/[^:,$]*)")
 PROCESSES = tuple(f"{place}/" for place in PROCESSES_SHOWN)
-STAGED = (*(f"/{name}" for name in PAIR), f"/{GENERATED}/", "/generation.conf", "/nginx.conf")
+STAGED = (*(f"/{name}" for name in PAIR), f"/{GENERATED}/", f"/{GENERATION}", "/nginx.conf")
 """What lies beside the staged nginx.conf, from where a relative path is looked up."""
 
 

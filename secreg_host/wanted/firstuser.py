@@ -53,8 +53,10 @@ def _check_name(disk: Snapshot, environment: Mapping[str, str]) -> None:
     data = disk.peek(disk.paths.htpasswd, reading.HTPASSWD)
     if name in ("", now) or not reading.is_there(disk.paths.htpasswd) or userlines.has_line(data, name):
         return
-    stored = disk.peek(disk.paths.password, reading.SETTINGS).strip() or ("PASSWORD" in kept and kept["PASSWORD"].value)
-    if environment.get("PASSWORD") or (stored and disk.ledger.untouched(disk.paths.htpasswd, data)):
+    stored = disk.peek(disk.paths.password, reading.SETTINGS)
+    written = stored.strip() and not disk.ledger.untouched(disk.paths.password, stored)  # not made up
+    told = written or ("PASSWORD" in kept and kept["PASSWORD"].value)
+    if environment.get("PASSWORD") or (told and disk.ledger.untouched(disk.paths.htpasswd, data)):
         return
     what = f"there is no such user in {disk.paths.htpasswd}, and without PASSWORD none can be added"
     hint = f"set PASSWORD, too; or: secure-registry htpasswd {quoting.shell(name)}"
@@ -136,13 +138,14 @@ def _followed(
 
 def _stored(disk: Snapshot, settings: Settings, now: bytes | None, known: Mapping[str, Any]) -> tuple[str, str]:
     """The password in .password, and its place as `file:line`, if it is to count for the user of `settings`: not one
-    that was made up and looked at before, for a user who has one of his own meanwhile. Raises BadInput when that is no
-    line alone."""
+    that was made up for somebody else, nor one that was made up and looked at before, for a user who has one of his own
+    meanwhile. Raises BadInput when that is no line alone."""
     data = disk.read(disk.paths.password, reading.SETTINGS) or b""
-    stamp = known.get("stamp") or [""] * len(_stamp(disk, settings))
-    there = userlines.has_line(now or b"", settings.username)
-    if there and disk.ledger.untouched(disk.paths.password, data) and stamp[-1] == disk.mark(disk.paths.password):
-        return "", ""
+    if now is not None and disk.ledger.untouched(disk.paths.password, data):
+        stamp = known.get("stamp") or [""] * len(_stamp(disk, settings))
+        there = userlines.has_line(now, settings.username)
+        if _owner(known, settings) != settings.username or (there and stamp[-1] == disk.mark(disk.paths.password)):
+            return "", ""
     path = disk.paths.password
     lines = utf8.text(data, str(path)).split("\n")
     found = [(line.strip(), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
@@ -150,6 +153,11 @@ def _stored(disk: Snapshot, settings: Settings, now: bytes | None, known: Mappin
         hint = "leave the password in it as its only line; or remove the file: then one is made up"
         raise bad_input(found[1][1], "a second line, so it is not known what the password is", hint)
     return found[0] if found else ("", str(path))
+
+
+def _owner(known: Mapping[str, Any], settings: Settings) -> str:
+    """Whose password was made up."""
+    return str(known.get("made_for") or next(iter(known.get("stamp", ())), settings.username))
 
 
 def _given(disk: Snapshot) -> str:
@@ -172,7 +180,7 @@ def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -
         return
     if data is None:
         return
-    owner = str(known.get("made_for") or next(iter(known.get("stamp", ())), settings.username))
+    owner = _owner(known, settings)
     line = next((raw.rstrip(b"\r") for raw in data.split(b"\n") if userlines.has_line(raw, owner)), b"")
     if not line or marks.digest(line) == known.get("hash"):
         return  # of a user who is gone it may be the only copy

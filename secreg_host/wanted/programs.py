@@ -3,15 +3,18 @@ proven with. One that can't be used is the fault of its line in secure-registry.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import distant
+from secreg_host.base import distant, process
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.process import find_program
 from secreg_host.host import host as hosts
+from secreg_host.host import registryprogram
+from secreg_host.host.host import Host
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
 
@@ -57,6 +60,26 @@ def unusable(
         elif name == NGINX and differs(settings, known, name) and (problem := refuses([path, "-v"])):
             found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
     return found
+
+
+def strangers(host: Host, settings: Settings, known: Settings | None) -> dict[str, Problem]:
+    """By setting: programs of `settings`, others than in `known`, which serve, that call themselves something else."""
+    found = {}
+    if settings.nginx_binary and differs(settings, known, NGINX) and not _is_nginx(host, settings.nginx_binary):
+        found[NGINX] = f"{settings.nginx_binary} is not nginx: with -v it does not say so"
+    registry = settings.registry_binary if settings.own_registry and differs(settings, known, REGISTRY) else ""
+    if registry and not registryprogram.version(Path(registry), host.accounts.registry):
+        found[REGISTRY] = f"{registry} is not distribution's registry: it says no version"
+    conf = host.paths.conf
+    return {
+        name: Problem(settings_module.place_of(conf, name), f"{name}: {said}", HINT) for name, said in found.items()
+    }
+
+
+def _is_nginx(host: Host, path: str) -> bool:
+    with contextlib.suppress(SecregError):
+        return "nginx" in process.run(process.as_account([path, "-v"], host.accounts.front), 5).stderr
+    return True  # not to be told
 
 
 def _missing(path: str) -> str:

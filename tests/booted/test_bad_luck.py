@@ -67,6 +67,7 @@ def test_a_call_that_is_refused_leaves_no_trace(registry: Registry) -> None:
     read_only = f"mount --bind {ETC} {ETC} && mount -o remount,ro,bind {ETC}"
     for setting, said, prepare, restore in (
         ("REGISTRY_HOST=no.such.invalid", "REGISTRY_HOST: nothing knows this host name", "true", "true"),
+        ("NGINX_BINARY=/bin/true", "NGINX_BINARY: /bin/true is not nginx", "true", "true"),
         ("PORT=444", "Read-only file system", read_only, f"umount {ETC}"),
     ):
         machine.run("sh", "-c", prepare)

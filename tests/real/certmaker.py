@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from secreg_host.formats import der, pem
+from tests.der import BITS
 
 NAME, ADDRESS = "registry.example.org", "192.0.2.10"
 CONF = """
@@ -144,6 +145,6 @@ class Maker:
         )
         signed = der.encoded(der.SEQUENCE, told)
         signature = self.openssl("dgst", "-sha256", "-sign", by.file.with_suffix(".key"), given=signed)
-        data = der.encoded(der.SEQUENCE, signed + algorithm.whole + der.encoded(der.BITS, b"\0" + signature))
+        data = der.encoded(der.SEQUENCE, signed + algorithm.whole + der.encoded(BITS, b"\0" + signature))
         made.file.with_suffix(".crt").write_bytes(pem.encoded("CERTIFICATE", data))
         return made

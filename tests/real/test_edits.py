@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import http.client
 import json
 import os
 import re
@@ -152,6 +153,30 @@ def test_an_edited_nginx_conf_serves(serving: Instance) -> None:
         "/etc/secure-registry", str(serving.etc)))  # fmt: skip
     assert "rejected" not in serving.reload()
     assert serving.ask("/").headers["X-Mine"] == str(serving.port)
+
+
+def test_the_hosts_own_ca_may_be_that_of_client_certificates(serving: Instance, tmp_path: Path) -> None:
+    """Beside another one, too: what clients are told to trust stays the one that signed."""
+    ca, key = serving.etc / "ca.crt", serving.lib / "state/ca.key"
+    ours = ca.read_bytes()
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=client"]
+    openssl("req", *new, "-keyout", tmp_path / "client.key", "-out", tmp_path / "csr")
+    signed: list[str | Path] = ["-CA", ca, "-CAkey", key, "-set_serial", "7", "-days", "2"]
+    openssl("x509", "-req", "-in", tmp_path / "csr", *signed, "-out", tmp_path / "client.crt")
+    named = "ssl_client_certificate ca.crt; ssl_verify_client on; "
+    serving.edit("nginx.conf", REGISTRY, named + REGISTRY)
+    for bundle in (ours, ours + self_signed(tmp_path, "-days", "9")[0]):
+        serving.write("ca.crt", bundle)
+        assert "rejected" not in (said := serving.reload()), said
+        status, line = serving.run("status"), serving.run("trust", "show", "--line")
+        assert status.returncode == 0 and "damaged" not in status.stdout, status.stdout
+        assert line.returncode == 0 and "certificate" in line.stdout, line.stderr
+        assert serving.ask("/v2/", user="docker").status == 400, "nobody comes without one"
+        context = serving.context()
+        context.load_cert_chain(tmp_path / "client.crt", tmp_path / "client.key")
+        with contextlib.closing(http.client.HTTPSConnection("localhost", serving.port, context=context)) as link:
+            link.request("GET", "/ca.crt")
+            assert link.getresponse().read() == ours
 
 
 def test_the_main_directives_of_a_foreign_nginx_conf_do_no_harm(serving: Instance) -> None:

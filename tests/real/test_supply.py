@@ -178,12 +178,21 @@ def test_the_wheel_in_a_clean_environment(built: tuple[Path, dict[str, str]], ve
     assert any("log in with" in line for line in said) and process.returncode == 0, "".join(said)
 
 
+def as_in_checkout(listing: str) -> set[str]:
+    """The program's files, its templates and its units in a package's `listing`, by their names in the checkout."""
+    words = listing.replace("systemd/system/", "/units/").replace("secreg_host/templates/", "templates/").split()
+    ours = [re.search(r"(?<![^/])(secreg_host|templates|units)/\S*[^\s/]$", word) for word in words]
+    found = {one[0] for one in ours if one}
+    return {name for name in found if not any(other.startswith(f"{name}/") for other in found)}
+
+
 def test_every_package_holds_every_file(built: tuple[Path, dict[str, str]]) -> None:
-    """DEB, RPM, wheel and source: each module and template of the checkout, and no other."""
+    """DEB, RPM, wheel and source: each file of the program, its templates and its units (no wheel), and no other."""
     here = {
-        f"{top}/{path.relative_to(CHECKOUT / top)}"
-        for top, kind in (("secreg_host", "*.py"), ("templates", "*.j2"))
-        for path in (CHECKOUT / top).rglob(kind)
+        str(path.relative_to(CHECKOUT))
+        for top in ("secreg_host", "templates", "units")
+        for path in (CHECKOUT / top).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
     }
     listings = {
         "*.deb": ["sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar --list'],
@@ -194,8 +203,8 @@ def test_every_package_holds_every_file(built: tuple[Path, dict[str, str]]) -> N
     for pattern, argv in listings.items():
         (package,) = built[0].glob(pattern)
         names = subprocess.run([*argv, str(package)], check=True, capture_output=True, text=True, env=SYSTEM).stdout
-        found = set(re.findall(r"\b(secreg_host/\S+\.py|templates/\S+\.j2)\b", names))
-        assert found == here, pattern
+        units = {name for name in here if name.startswith("units/")}
+        assert as_in_checkout(names) == (here - units if pattern == "*.whl" else here), pattern
 
 
 def test_the_source_distribution(built: tuple[Path, dict[str, str]], venv: Path) -> None:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import ast
 import configparser
-import functools
 import re
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
+from secreg_host.clients import trust
+from secreg_host.command import cli
 from secreg_host.watchdog import ask
+from tests.unit.syntax import (
+    CHECKOUT,
+    MODULES,
+    PACKAGE,
+    calls,
+    imported,
+    importers,
+    imports,
+    nodes,
+    texts,
+    tree,
+    who_says,
+)
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-PACKAGE = CHECKOUT / "secreg_host"
 ROW = re.compile(r"^\| `(?P<room>[a-z/.]*)/?` \| [^|]+ \| (?P<modules>[^|]+) \|$", re.MULTILINE)
 NAME = re.compile(r"`(\w+)`")
 
@@ -28,37 +39,46 @@ def read_rooms() -> dict[str, list[str]]:
 
 ROOMS = read_rooms()
 ORDER = list(ROOMS)
-MODULES = sorted(
-    str(path.relative_to(PACKAGE).with_suffix("")) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"
-)
-"""Every module, as `room/name`; those of the package itself as `name`."""
 
 
 def room_of(module: str) -> str:
     return module.partition("/")[0] if "/" in module else "."
 
 
-@functools.cache
-def tree(module: str) -> ast.Module:
-    return ast.parse((PACKAGE / f"{module}.py").read_text())
-
-
-@functools.cache
-def imported(module: str) -> frozenset[str]:
-    """Modules of the package that `module` imports anywhere, inside functions too."""
-    found = set()
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "secreg_host":
-            path = (node.module or "").replace(".", "/").removeprefix("secreg_host").lstrip("/")
-            found |= {path} if path in MODULES else {f"{path}/{alias.name}".lstrip("/") for alias in node.names}
-    return frozenset(found & set(MODULES))
-
-
 def test_every_folder_and_module_is_listed_once() -> None:
     listed = [f"{room}/{name}".removeprefix("./") for room, names in ROOMS.items() for name in names]
     assert sorted(listed) == MODULES
-    folders = {str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
-    assert folders == set(ROOMS)
+    files = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {str(path.parent.relative_to(PACKAGE)) for path in files} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_stands_for_a_room_says_what_it_is_about(room: str) -> None:
+    """And does nothing. That of the package itself knows its version."""
+    body = tree(f"{room}/__init__").body
+    assert isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    assert [ast.unparse(node).partition(" = ")[0] for node in body[1:]] == (["__version__"] if room == "." else [])
+
+
+def test_one_file_a_verb() -> None:
+    """What the command lists; each with its line, its options and what it does, and nothing else for others."""
+    assert sorted(ROOMS["command/verbs"]) == sorted((*cli.VERBS, *cli.HIDDEN))
+    for name in ROOMS["command/verbs"]:
+        body = tree(f"command/verbs/{name}").body
+        assert "ABOUT" in {ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)}, name
+        made = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+        assert [one for one in made if not one.startswith("_")] == ["add", "run"], name
+
+
+def test_one_file_a_client() -> None:
+    files = {name.removeprefix("trust_") for name in ROOMS["clients"] if name.startswith("trust_")}
+    assert files == set(trust.NAMES)
+
+
+def test_every_module_is_used() -> None:
+    """Where the command begins, nobody imports; verbs are loaded by their names."""
+    used = set().union(*map(imported, MODULES)) | {f"command/verbs/{name}" for name in (*cli.VERBS, *cli.HIDDEN)}
+    assert set(MODULES) - used == {"__main__"}
 
 
 def test_every_folder_is_installed_by_pip() -> None:
@@ -80,18 +100,6 @@ def test_no_circle_within_a_room() -> None:
     TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
 
 
-def importers(name: str) -> set[str]:
-    found = set()
-    for module in MODULES:
-        for node in ast.walk(tree(module)):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names.append(node.module or "")
-            if any(item.partition(".")[0] == name for item in names):
-                found.add(module)
-    return found
-
-
 def test_edges_have_one_owner() -> None:
     assert importers("pydbus") == {"base/systemd"}
     assert importers("jinja2") == {"base/templating"}
@@ -99,27 +107,40 @@ def test_edges_have_one_owner() -> None:
     assert importers("passlib") == {"formats/users"}
     assert importers("ipaddress") == {"base/names"}
     assert importers("hashlib") == {"base/marks", "formats/users"}, "one digest, besides what is a format of passwords"
+    assert importers("argparse") <= {name for name in MODULES if room_of(name) == "command"} | {"formats/hashoptions"}
 
 
-STARTS = re.compile(
-    r"(subprocess\.(run|call|check_\w+|Popen|get\w+)|os\.(posix_spawn\w*|exec\w+|spawn\w+|system|popen)|pty\.\w+)\("
-)
-FORKS = re.compile(r"\b(os\.fork|multiprocessing)\b")
-"""Copies of ourselves, which run no other program: one that may be left behind, and one for each apply."""
+def test_modules_are_loaded_by_their_names_in_two_places() -> None:
+    """Verbs, and what an apply will need."""
+    assert importers("importlib", "pkgutil", "runpy", "builtins") == {"command/cli", "command/ready"}
+    assert who_says("__import__|__builtins__|eval|exec") == {}
+
+
+STARTS = r"exec[lv]\w*|_?(posix_)?spawn\w*|fork\w*|system|_?popen\w*|Popen|Subprocess\w*|ProcessPoolExecutor"
 
 
 def test_programs_are_started_in_one_place() -> None:
-    found = {module: (PACKAGE / f"{module}.py").read_text() for module in MODULES}
-    assert {module for module, text in found.items() if STARTS.search(text)} == {"base/process"}
-    assert {module for module, text in found.items() if FORKS.search(text)} == {"base/distant", "command/ready"}
-
-
-STAT = re.compile(r"\bst_(ino|ctime|ctime_ns|mtime_ns)\b")
+    """Forks run no other program: one that may be left behind, and one for each apply."""
+    assert who_says(STARTS) == {
+        "base/process": {"Popen"},
+        "base/distant": {"fork"},
+        "command/ready": {"fork"},
+        "services/foreground": {"popen"},  # what base/process started
+    }
+    assert importers("subprocess") == {"base/process", "services/foreground"}
+    said = re.findall(r"\bsubprocess\b\S*", ast.unparse(tree("services/foreground")))
+    assert said == ["subprocess", "subprocess.TimeoutExpired:"], "no more than how one ended"
+    assert importers("asyncio", "multiprocessing", "_posixsubprocess", "pty") == set()
+    assert importers("posix") == {"watchdog/ask"}, "os takes longer to load"
+    assert [name for name, _ in imports("watchdog/ask") if name.startswith("posix")] == ["posix.environ"]
+    assert importers("ctypes", "_ctypes", "cffi") == {"base/crypt", "watchdog/events"}, "crypt(3), errno"
 
 
 def test_whether_a_file_is_the_same_is_asked_in_one_place() -> None:
     """How old one is (st_mtime) is another question, and so is whether two paths lead to one file (samestat)."""
-    assert {module for module in MODULES if STAT.search((PACKAGE / f"{module}.py").read_text())} == {"base/marks"}
+    stat = {"st_ino", "st_ctime", "st_ctime_ns", "st_mtime_ns"}
+    assert who_says(r"(?i:st_(ino|ctime|ctime_ns|mtime_ns))|getctime|crc32|adler32") == {"base/marks": stat}
+    assert importers("filecmp", "zlib", "binascii") == set()
 
 
 def test_whether_systemd_runs_is_asked_once() -> None:
@@ -129,43 +150,51 @@ def test_whether_systemd_runs_is_asked_once() -> None:
     assert found == {"base/paths", "host/host"}
 
 
-DECODES = re.compile(r"\.decode\(|UnicodeDecodeError")
-
-
 def test_bytes_become_text_by_one_rule() -> None:
-    """base/errors turns text into bytes and back, to print what is none; formats/opensslcnf has it in a remedy."""
-    found = {module for module in MODULES if DECODES.search((PACKAGE / f"{module}.py").read_text())}
-    assert found == {"base/utf8", "base/errors", "formats/opensslcnf"}
-
-
-CLOCK = re.compile(r"\btime\.(sleep|monotonic\w*|perf_counter\w*)\b")
+    """base/errors turns text into bytes and back, to print what is none."""
+    said = who_says("decode|UnicodeDecodeError|TextIOWrapper|getreader|getincrementaldecoder|makefile")
+    assert said == {"base/utf8": {"decode", "UnicodeDecodeError"}, "base/errors": {"decode"}}
+    assert importers("codecs", "_codecs", "io", "_io") == {"base/utf8"}
+    casts = [(module, node) for module in MODULES for name, node in calls(module) if name == "str"]
+    assert [module for module, node in casts if len(node.args) + len(node.keywords) > 1] == [], "with an encoding"
 
 
 def test_seconds_are_waited_for_in_one_place() -> None:
     """What reads the date (time.time), or waits for a descriptor or an event, is something else."""
-    assert {module for module in MODULES if CLOCK.search((PACKAGE / f"{module}.py").read_text())} == {"base/waiting"}
+    said = who_says(r"sleep|(monotonic|perf_counter|process_time|thread_time|clock_gettime)(_ns)?")
+    assert said == {
+        "base/waiting": {"sleep", "monotonic"},
+        "host/activity": {"clock_gettime"},  # the kernel's own, which processes begin by
+    }
 
 
-ABSOLUTE = re.compile(r"/(bin|dev|etc|home|lib|proc|root|run|sbin|sys|tmp|usr|var)\b")
+def test_addresses_are_read_in_one_place() -> None:
+    assert who_says("inet_(pton|aton|ntop|ntoa)") == {"host/ports": {"inet_ntop"}}, "of the kernel's own table"
+
+
+TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|snap|srv|sys|tmp|usr|var"
+ABSOLUTE = re.compile(rf"(^([^\s/]+ )?|[=:])/({TOP})\b")
+"""A path, also as the value of an option or the argument of a word; a message says more before it."""
 
 
 def test_absolute_paths_are_in_one_place() -> None:
     found = set()
     for module in MODULES:
-        texts = {id(node.value) for node in ast.walk(tree(module)) if isinstance(node, ast.Expr)}  # docstrings
-        for node in ast.walk(tree(module)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
-                found |= {module} if ABSOLUTE.match(node.value) else set()
+        said = [text if isinstance(text, str) else text.decode("latin-1") for _, text in texts(module)]
+        found |= {module for text in said if ABSOLUTE.search(text)}
+        found |= {f"{module}:{node.lineno}" for node in nodes(module) if _begins_at_the_top(node)}
     assert found == {"base/paths", "watchdog/ask"}, "ask imports nothing that takes time"
     unit = (CHECKOUT / "units/secure-registry-apply.socket").read_text()
     assert f"ListenStream={ask.SOCKET}\n" in unit
 
 
-def calls(module: str) -> Iterator[str]:
-    """The names of what `module` calls, without what they are attributes of."""
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
-            yield node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+def _begins_at_the_top(node: ast.AST) -> TypeGuard[ast.Call | ast.BinOp]:
+    """Whether it is the path of something below / that is put together: Path("/", "etc"), Path("/") / "etc"."""
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Div) and ast.unparse(node.left).endswith("Path('/')")
+    if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith(("Path", "join", "joinpath")):
+        return False
+    return [ast.unparse(one) for one in node.args[:1]] == ["'/'"] and len(node.args) > 1
 
 
 OPENS = {"read_bytes", "read_text", "open"}
@@ -181,27 +210,33 @@ PLACES = {"base/directories", "apply/asking", "command/cli"}
 ROOTS = {"generation/liveusers", "base/reserve"}
 """Open files that only root can have put there."""
 
-READERS = {"base/reading", "base/files", "base/temporary", "base/distant", "host/processes"}
-"""Of what others wrote; locks of ours, and what was left of such; the table of mounts; a program's first bytes."""
+READERS = {"base/reading", "base/files", "base/temporary", "base/distant"}
+"""Of what others wrote; locks of ours, and what was left of such; the table of mounts."""
 
 
 def test_one_module_opens_what_others_wrote() -> None:
-    assert {module for module in MODULES if OPENS & set(calls(module))} - KERNEL - PLACES - ROOTS == READERS
+    assert {
+        module for module in MODULES if OPENS & {name for name, _ in calls(module)}
+    } - KERNEL - PLACES - ROOTS == READERS
 
 
 def test_modules_and_functions_are_short() -> None:
     """Those of modules in lines as they are; of functions, with their docstring."""
     long = {module for module in MODULES if len((PACKAGE / f"{module}.py").read_text().splitlines()) > 300}
     for module in MODULES:
-        for node in ast.walk(tree(module)):
-            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
+        for node in nodes(module):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
                 long.add(f"{module}: {node.name}")
     assert long == set()
 
 
 def test_nobody_ends_the_process_but_the_entry() -> None:
-    for module in MODULES:
-        names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in ast.walk(tree(module))
-                 if isinstance(node, ast.Attribute | ast.Name)}  # fmt: skip
-        ends = names & {"exit", "SystemExit"}  # _exit is a fork's end
-        assert not ends or module == "__main__", (module, ends)
+    said = who_says("exit|quit|_exit|abort|SystemExit")
+    assert said == {"__main__": {"exit"}, "base/distant": {"_exit"}, "command/ready": {"_exit"}}, (
+        "_exit is a fork's end"
+    )
+    errors = [(module, node.func) for module in MODULES for name, node in calls(module) if name == "error"]
+    loggers = {"log.error", "logging.getLogger(__name__).error"}
+    assert {(module, ast.unparse(said)) for module, said in errors if ast.unparse(said) not in loggers} == set(), (
+        "parsers"
+    )

@@ -14,11 +14,16 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "secreg_host"
-WITH_PLACE = {"Problem", "Note", "bad_input", "wrong"}
+WITH_PLACE = {"Problem", "Note", "Later", "bad_input", "wrong"}
 """Calls with (where, what, hint). `wrong` are methods of readers, which know the file."""
 
 WITHOUT_PLACE = {"SecregError"}
 """Calls with (message, hint)."""
+
+OF_PROBLEMS = {"BadInput"}
+"""Calls with problems, which no text is."""
+
+MAKERS = WITH_PLACE | WITHOUT_PLACE | OF_PROBLEMS
 
 VAGUE = re.compile(
     r"(?:it|this|that|the \w+|\w+)?\s*(?:is|was|has|does|did)?\s*(?:not\s+)?(?:an?\s+)?"
@@ -57,6 +62,8 @@ class Messages(ast.NodeVisitor):
     def __init__(self, file: str) -> None:
         self.file = file
         self.scopes: list[dict[str, list[ast.expr]]] = [{}]
+        self.called: dict[str, str] = {}
+        """What makes messages, by the name that it was given here."""
         self.found: list[tuple[int, str, list[list[Text]]]] = []
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -67,6 +74,11 @@ class Messages(ast.NodeVisitor):
         self.scopes.pop()
 
     def visit_Module(self, node: ast.Module) -> None:
+        for child in ast.walk(node):
+            if isinstance(child, ast.ImportFrom):
+                self.called |= {one.asname: one.name for one in child.names if one.asname and one.name in MAKERS}
+            if isinstance(child, ast.Assign) and (maker := _name(child.value)) in MAKERS:
+                self.called |= {target.id: maker for target in child.targets if isinstance(target, ast.Name)}
         for child in node.body:
             self._bind(child)
         self.generic_visit(node)
@@ -105,13 +117,21 @@ class Messages(ast.NodeVisitor):
         return [None]
 
     def visit_Call(self, node: ast.Call) -> None:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = _name(node.func)
+        name = self.called.get(name, name)
+        if name in OF_PROBLEMS and node.args:
+            given = node.args[0]
+            for one in given.elts if isinstance(given, ast.List | ast.Tuple) else [given]:
+                self.found += [
+                    (node.lineno, name, [[""], [text], [""]]) for text in self.texts(one) if text is not None
+                ]
         if name in WITH_PLACE | WITHOUT_PLACE:
             names = ("where", "what", "hint") if name in WITH_PLACE else ("message", "hint")
-            given = {keyword.arg: keyword.value for keyword in node.keywords}
-            starred = any(isinstance(arg, ast.Starred) for arg in node.args) or None in given
+            keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+            starred = any(isinstance(arg, ast.Starred) for arg in node.args) or None in keywords
             nodes = (
-                dict(zip(names, (arg for arg in node.args if not isinstance(arg, ast.Starred)), strict=False)) | given
+                dict(zip(names, (arg for arg in node.args if not isinstance(arg, ast.Starred)), strict=False))
+                | keywords
             )
             if name == "wrong" and not 2 <= len(node.args) <= 3:
                 return  # of another kind
@@ -121,6 +141,10 @@ class Messages(ast.NodeVisitor):
             texts = [self.texts(nodes[key]) if key in nodes else absent for key in names]
             self.found.append((node.lineno, name, [[None], *texts] if name in WITHOUT_PLACE else texts))
         self.generic_visit(node)
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def messages() -> Iterator[tuple[str, int, list[list[Text]]]]:
@@ -198,6 +222,10 @@ def test_the_rule_sees_messages() -> None:
         ('def f():\n    hint = "try again"\n    raise SecregError("a line has no colon", hint)', "not what to type"),
         ('HINT = "mend it"\nProblem(where, "a line has no colon", HINT)', "not what to type"),
         ('self.wrong(value, "error", "write USER:HASH")', "could stand anywhere"),
+        ('from secreg_host.base.errors import Problem as P\nP(where, "failed", "write USER:HASH")', "stand anywhere"),
+        ('P = errors.Problem\nP("", "a line has no colon", "write USER:HASH")', "names no place"),
+        ('BadInput("failed")', "could stand anywhere"),
+        ('BadInput(["a line has no colon"])', "names no place"),
         ('hint = HINTS.get(error.errno, "")\nSecregError(f"cannot read {path}", hint)', "there is none"),
     ],
 )

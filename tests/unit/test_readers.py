@@ -27,11 +27,13 @@ from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.edits import Kind, Mine
 from secreg_host.clients.served import Served
 from secreg_host.formats import envfile, nginxconf, onsockets, opensslcnf, registryconf, userlines, users
+from secreg_host.generation import njs
 from secreg_host.host.host import Host
 from secreg_host.pki import certs, pairs
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts import certificate, registry
 from secreg_host.wanted.parts import users as users_part
+from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Part, Reading, guarded
 from tests import der
 
@@ -374,6 +376,10 @@ def front(data: bytes) -> object:
     return nginxconf.bundle(Path("/nowhere/nginx.conf"), data, others)
 
 
+def module(data: bytes) -> object:
+    return njs.loaded_by(NginxPart(files={"nginx.conf": data}))
+
+
 def people(data: bytes) -> object:
     return users.weak(users.parse(data, WHERE)[0], WHERE)
 
@@ -385,6 +391,8 @@ def docker(data: bytes) -> object:
 def pair(data: bytes) -> object:
     return pairs.read(certs.KeyPair(data, PRIVATE), WHERE, WHERE)
 
+
+NAMED = b"[req]\nprompt = no\ndistinguished_name = dn\n[dn]\n"
 
 WORST: dict[str, tuple[Callable[[bytes], object], int, Callable[[int], bytes]]] = {
     "aliases": (yml, reading.YAML, lambda size: bomb()),
@@ -406,6 +414,9 @@ WORST: dict[str, tuple[Callable[[bytes], object], int, Callable[[int], bytes]]] 
     "a long quote": (conf, reading.SETTINGS, lambda size: b'O="' + b'\\"' * (size // 2 - 2)),
     "open variables": (front, reading.NGINX, lambda size: b"${" * (size // 2)),
     "open quotes": (front, reading.NGINX, lambda size: b"'\\" * (size // 2)),
+    "addresses": (module, reading.NGINX // 8, lambda size: b"deny 203.0.113.7;\n" * (size // 18)),
+    "modules": (module, reading.NGINX // 8, lambda size: b"load_module\n" * (size // 12 - 2) + njs.NAME.encode()),
+    "a long attribute": (cnf, reading.SETTINGS, lambda size: NAMED + b"x" * (size - len(NAMED) - 4) + b" = y"),
     "remarks": (front, reading.NGINX, lambda size: b"#\n" * (size // 2)),
     "blocks": (front, reading.NGINX, lambda size: b"a{" * (size // 2)),
     "a long listen": (front, reading.NGINX, lambda size: b"listen " + b"9" * (size // 2) + b";"),

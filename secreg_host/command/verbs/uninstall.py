@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask, which it does on a terminal only")
 
 
-def agreed(question: str) -> bool:
+def _agreed(question: str) -> bool:
     """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
     says no."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -35,7 +35,7 @@ def run(call: Call) -> int:
     """Stop everything and remove the rendered units; with --purge also configuration and data, never images."""
     paths = call.paths
     loses = f"and remove {paths.etc}, its CA's key and all users; images stay" if call.args.purge else "and its units"
-    if not (call.args.yes or agreed(f"Stop the registry {loses}?")):
+    if not (call.args.yes or _agreed(f"Stop the registry {loses}?")):
         print("nothing was changed")
         return Exit.FAILED
     removal.uninstall(instance.of(call), print, purge=call.args.purge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +13,7 @@ from secreg_host.base import names, reading
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats.nginxconf import GENERATED
 from secreg_host.pki import chains, clientrules, limits, ours, pairs
 from secreg_host.pki.certs import KeyPair
 from secreg_host.pki.chains import Cert
@@ -23,8 +24,11 @@ from secreg_host.wanted.parts.settings import SettingsPart
 WARNED = timedelta(days=14)
 NEW_CA = f"correct it, or make a new CA, which every client must then trust anew: {ours.GENCERT} --new-ca"
 CRT, KEY = "front/docker-registry.crt", "front/docker-registry.key"
-CA = "front/ca.crt"
+CA = f"front/{GENERATED}/ca.crt"
 """The CA by which clients trust it (/ca.crt); absent when that is known to them alone."""
+
+OLD_CA = "front/ca.crt"
+"""Where version 0.1 has it. It is the place of what nginx.conf calls ca.crt."""
 
 REFUSE, EXPIRES = "refuse it", "expires on"
 """What is said of a certificate that serves, though some clients can't come, or soon won't."""
@@ -49,7 +53,12 @@ class CertificatePart(FilePart):
     @property
     def ca(self) -> bytes | None:
         """The PEM certificate of the CA by which clients trust it, if that is known here."""
-        return self.files.get(CA)
+        return self.files.get(CA, self.files.get(OLD_CA))
+
+    @property
+    def placed(self) -> CertificatePart:
+        """The same part with the CA in its place, also where version 0.1 had read it."""
+        return replace(self, files={CA if path == OLD_CA else path: data for path, data in self.files.items()})
 
     @classmethod
     def restored(cls, files: Mapping[str, bytes], sources: tuple[str, ...], facts: Mapping[str, Any]) -> Self:

@@ -200,6 +200,18 @@ def test_a_service_goes_through_its_own_proxy(host: Host) -> None:
     assert problem.hint.startswith("systemctl edit containerd.service, and add to NO_PROXY")
 
 
+def test_the_containerd_of_docker_alone_is_no_client(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: on a host with Docker, which trusted the registry, `trust check` failed by what pulls nothing there."""
+    there = {"containerd"}
+    monkeypatch.setattr(trust_containerd, "find_program", lambda name: Path(name) if name in there else None)
+    assert trust_containerd.found(host.paths) and not trust_containerd.used(host.paths)
+    there.add("crictl")
+    assert trust_containerd.used(host.paths)
+    there.remove("crictl")
+    (host.paths.containerd / "certs.d").mkdir(parents=True)
+    assert trust_containerd.used(host.paths)
+
+
 def test_a_certificate_without_names_is_refused_as_go_does(tmp_path: Path) -> None:
     """OpenSSL would look at the CN; clients written in Go do not."""
     ca, pair = issued(names=())

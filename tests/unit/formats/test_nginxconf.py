@@ -49,6 +49,22 @@ def test_files_below_our_directory_are_copied_and_become_relative() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "word", ["ca.crt", "./ca.crt", "/etc/secure-registry/ca.crt", "/etc/secure-registry//./ca.crt"]
+)
+def test_a_file_has_one_name_however_it_is_written(word: str) -> None:
+    found = bundle(NEEDED + SERVER + f"  ssl_client_certificate {word};\n ssl_crl ca.crt; }} }}", ca_crt="CA")
+    assert found.files["ca.crt"] == b"CA" and set(found.files) == {"nginx.conf", "ca.crt"}
+    assert set(found.origin.values()) == {CONF, CONF.parent / "ca.crt"}
+
+
+def test_what_is_included_is_no_plain_copy() -> None:
+    """A copy would be read as it stands, and what it says would pass unseen."""
+    both = ("auth_basic_user_file more.conf;\n", "include more.conf;\n")
+    for first, second in (both, reversed(both)):
+        assert f"{CONF}:8: more.conf is " in problem(NEEDED + SERVER + first + second + "}}", more_conf="gzip off;")
+
+
 @pytest.mark.parametrize("name", [".htpasswd", "./.htpasswd", "/etc/secure-registry/.htpasswd", "x/../.htpasswd"])
 def test_users_of_the_registry_are_copied_nowhere(name: str) -> None:
     """A copy would serve as long as another file is broken: who was removed would stay in."""
@@ -72,6 +88,18 @@ def test_lines_keep_their_numbers_and_what_the_unit_owns_is_dropped() -> None:
         ("a;\n;", ":2", "unexpected"),
         (NEEDED + SERVER + "include gone.conf; }}", ":7", "gone.conf does not exist"),
         (NEEDED + SERVER + "include ../x.conf; }}", ":7", "leaves"),
+        (NEEDED + SERVER + "ssl_crl ../x.pem; }}", ":7", "leaves"),
+        (NEEDED + SERVER + "ssl_crl /etc/secure-registry/x/../ca.crt; }}", ":7", "leaves"),
+        (NEEDED + SERVER + "include generation.conf; }}", ":7", "a file of secure-registry's own has this name"),
+        (NEEDED + SERVER + "ssl_crl ./generation.conf; }}", ":7", "a file of secure-registry's own has this name"),
+        (NEEDED + SERVER + "include docker-registry.crt; }}", ":7", "a file of secure-registry's own has this name"),
+        (NEEDED + SERVER + "ssl_crl secure-registry; }}", ":7", "a file of secure-registry's own has this name"),
+        (NEEDED + SERVER + "ssl_crl secure-registry/ca.crt; }}", ":7", "a file of secure-registry's own has this name"),
+        (
+            NEEDED + SERVER + "ssl_crl nginx.conf; }}",
+            ":7",
+            "nginx.conf is included elsewhere, and can't be read as data",
+        ),
         (NEEDED + "}", "", "registry.conf;' is missing"),
         (NEEDED + SERVER.replace(" ssl", "") + "}}", "", "speak TLS"),
     ],

@@ -43,11 +43,11 @@ def test_whatever_file_it_stands_in(tmp_path: Path) -> None:
         },
         {"a.conf": "server { include OUTSIDE/snippets/one; }", "snippets/one": "listen 192.0.2.1:81;\ngzip on;"},
     )
-    assert copies["nginx.conf"] == "http { include sites-enabled/*; include outside/0.conf;  }"
+    assert copies["nginx.conf"] == "http { include sites-enabled/*; include secure-registry/outside/0.conf;  }"
     assert copies["sites-enabled/redirect.example.org"] == "server { listen unix:/r/0.sock; include deep/listens; }"
     assert copies["deep/listens"] == "listen unix:/r/1.sock;"
-    assert copies["outside/0.conf"] == "server { include outside/1.conf; }"
-    assert copies["outside/1.conf"] == "listen unix:/r/2.sock;\ngzip on;"
+    assert copies["secure-registry/outside/0.conf"] == "server { include secure-registry/outside/1.conf; }"
+    assert copies["secure-registry/outside/1.conf"] == "listen unix:/r/2.sock;\ngzip on;"
     assert [(listen.host, listen.port) for listen in sockets.values()] == [("", 80), ("::", 80), ("192.0.2.1", 81)]
 
 
@@ -83,7 +83,15 @@ def test_files_that_include_themselves_and_each_other(tmp_path: Path) -> None:
         {"a": "include OUTSIDE/b;", "b": "include OUTSIDE/a; include OUTSIDE/gone;"},
     )
     gone = tmp_path / "elsewhere/gone"
-    assert copies["outside/1.conf"] == f"include outside/0.conf; include {gone};"  # nginx says that it is not there
+    # nginx says that it is not there
+    assert copies["secure-registry/outside/1.conf"] == f"include secure-registry/outside/0.conf; include {gone};"
+
+
+def test_a_copy_from_elsewhere_takes_no_place_of_a_file_of_ours(tmp_path: Path) -> None:
+    ours = {"nginx.conf": "http { include OUTSIDE/a; include outside/*; }", "outside/0.conf": "server { listen 80; }"}
+    copies, _ = moved(tmp_path, ours, {"a": "server { listen 81; }"})
+    servers = [text for name, text in copies.items() if name.endswith("0.conf")]
+    assert sorted(servers) == [f"server {{ listen unix:/r/{number}.sock; }}" for number in (0, 1)]
 
 
 def test_the_world_is_asked_at_addresses_of_any_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Generations on disk: whole or not there, theirs who need them, and as many as are needed."""
+"""The store of generations: whole or not there, each file of one part and theirs who need it, as many as are needed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,68 @@ import pytest
 
 from secreg_host.base import files
 from secreg_host.base.errors import SecregError
-from secreg_host.generation import generations
+from secreg_host.formats import nginxconf
+from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import KEPT, Generation
 from secreg_host.host.host import Host
+from secreg_host.wanted.parts import certificate
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
+
+
+def generation(copies: dict[str, bytes], rendered: dict[str, bytes] | None = None) -> Generation:
+    """One of this host's own pair, in which nginx reads `copies`."""
+    pair = made.certificate({certificate.CRT: b"crt", certificate.KEY: b"key", certificate.CA: b"ours"})
+    nginx = NginxPart(files={"front/nginx.conf": b"conf", **copies})
+    return Generation(Parts(made.settings(), pair, RegistryPart(root=None), nginx), "a", rendered or {})
+
+
+@pytest.mark.parametrize("data", [b"ours", b"ours and theirs"], ids=["the same bytes", "others"])
+def test_what_nginx_conf_calls_ca_crt_stands_beside_the_ca_that_is_served(host: Host, data: bytes) -> None:
+    host.paths.generations.mkdir(parents=True)
+    staged = generation({"front/ca.crt": data})
+    generations.stage(host, staged, assemble.generation_conf(staged))
+    found = generations.load(host, staged.name)
+    assert found is not None and found.parts == staged.parts
+    assert found.files["front/ca.crt"] == data and found.parts[certificate.CertificatePart].ca == b"ours"
+
+
+@pytest.mark.parametrize(
+    ("path", "rendered"),
+    [(certificate.CRT, ""), (certificate.CA, ""), ("registry/slot-a", "registry/slot-a"), (generations.EXTRA[0], "")],
+)
+@pytest.mark.parametrize("data", [b"crt", b"other"])
+def test_no_two_parts_have_a_file_of_one_path(host: Host, path: str, rendered: str, data: bytes) -> None:
+    """Not even with the same bytes: what is left of the other is found damaged."""
+    host.paths.generations.mkdir(parents=True)
+    staged = generation({path: data}, {rendered: b""} if rendered else {})
+    with pytest.raises(SecregError, match=f"have a file {path}"):
+        generations.stage(host, staged, {generations.EXTRA[0]: b"answer"})
+    assert list(host.paths.generations.iterdir()) == []
+
+
+def test_the_names_of_our_own_files_are_kept_from_nginx_conf() -> None:
+    """Whatever is generated, or of another part, stands where nothing that nginx.conf names is copied to."""
+    pair = (certificate.CRT, certificate.KEY, certificate.CA)
+    for path in (*pair, *generations.EXTRA, *assemble.generation_conf(generation({}))):
+        assert path.split("/")[1] in nginxconf.OURS, path
+
+
+def test_the_ca_of_a_generation_of_the_first_version_moves_into_the_next_one(host: Host) -> None:
+    """As long as the pair of /etc is broken, 0.1's stays, beside an nginx.conf that names ca.crt."""
+    old = made.certificate({certificate.CRT: b"crt", certificate.KEY: b"key", "front/ca.crt": b"ours"})
+    assert old.ca == b"ours"
+    parts = generation({"front/ca.crt": b"theirs"}).parts.having(old)
+    new = assemble.assemble(host, parts, assemble.NO_SLOT)
+    assert (new.files["front/ca.crt"], new.files[certificate.CA]) == (b"theirs", b"ours")
+
 
 RENDERED = {"auth/nginx.conf": b"auth", "front/secure-registry/http.conf": b"front", "registry/slot-a": b""}
 
 
-def generation(conf: str = "# one", **given: object) -> Generation:
+def made_of(conf: str = "# one", **given: object) -> Generation:
     return Generation(made.parts(made.nginx(conf, **given)), "a", RENDERED)
 
 
@@ -32,39 +85,39 @@ def mode(path: Path) -> int:
 
 
 def test_what_was_staged_is_loaded(host: Host) -> None:
-    one = generation()
+    one = made_of()
     directory = staged(host, one)
     found = generations.load(host, one.name)
     assert found is not None and directory.name == one.name
     assert (found.parts, found.slot, found.rendered, found.name) == (one.parts, "a", RENDERED, one.name)
     assert (found.front, found.manifest) == (one.front, one.manifest)
-    assert not found.differs(one, "") and found.differs(generation("# two"), "front/")
-    assert not found.differs(generation("# two"), "auth/") and found.differs(None, "auth/")
+    assert not found.differs(one, "") and found.differs(made_of("# two"), "front/")
+    assert not found.differs(made_of("# two"), "auth/") and found.differs(None, "auth/")
 
 
 def test_the_name_is_what_it_is(host: Host) -> None:
     """Each byte of it, and nothing else."""
     every = {
-        generation().name,
-        generation("# two").name,
-        generation("# tvo").name,
-        replace(generation(), slot="b").name,
+        made_of().name,
+        made_of("# two").name,
+        made_of("# tvo").name,
+        replace(made_of(), slot="b").name,
     }
-    every.add(replace(generation(), rendered={**RENDERED, "auth/nginx.conf": b"auto"}).name)
-    assert len(every) == 5 and generation().name in every
+    every.add(replace(made_of(), rendered={**RENDERED, "auth/nginx.conf": b"auto"}).name)
+    assert len(every) == 5 and made_of().name in every
 
 
 def test_the_front_s_name_is_what_nginx_reads() -> None:
     """Also files elsewhere; not what only others read."""
-    one = generation()
+    one = made_of()
     other = replace(one, rendered={**RENDERED, "auth/nginx.conf": b"other"})
     assert one.front == other.front and one.name != other.name
-    assert len({one.front, generation("# two").front, generation(outside={"/etc/mime.types": "a digest"}).front}) == 3
+    assert len({one.front, made_of("# two").front, made_of(outside={"/etc/mime.types": "a digest"}).front}) == 3
 
 
 def test_nobody_reads_what_is_not_his(host: Host) -> None:
     """Everybody may go through the directory of generations, to what he knows the name of; nobody may list it."""
-    one = generation()
+    one = made_of()
     directory = staged(host, one)
     assert (mode(directory.parent), mode(directory), mode(directory / "front")) == (0o711, 0o711, 0o750)
     modes = {mode(path) for path in directory.rglob("*") if path.is_file()}
@@ -80,7 +133,7 @@ def test_nobody_enters_a_directory_of_the_program_s_own(host: Host) -> None:
 def test_it_has_its_name_when_it_is_on_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = list[str]()
     monkeypatch.setattr(files, "sync_directory", lambda path: synced.append(f"{path.name} {len(list(path.iterdir()))}"))
-    staged(host, generation())
+    staged(host, made_of())
     assert synced == ["generations 1"]
 
 
@@ -94,13 +147,13 @@ def test_half_of_one_is_none(host: Host, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(files, "create", full)
     with pytest.raises(SecregError):
-        staged(host, generation())
+        staged(host, made_of())
     assert list(host.paths.generations.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["front/nginx.conf", "auth/nginx.conf", "generation.json"])
 def test_what_is_damaged_is_none_and_is_written_anew(host: Host, name: str) -> None:
-    one = generation()
+    one = made_of()
     path = staged(host, one) / name
     path.chmod(0o600)
     path.write_bytes(b"damaged")
@@ -110,7 +163,7 @@ def test_what_is_damaged_is_none_and_is_written_anew(host: Host, name: str) -> N
 
 
 def test_what_is_there_is_left_as_it_is(host: Host) -> None:
-    one = generation()
+    one = made_of()
     before = staged(host, one).stat().st_ino
     assert staged(host, one).stat().st_ino == before
 
@@ -118,7 +171,7 @@ def test_what_is_there_is_left_as_it_is(host: Host) -> None:
 def test_only_what_is_whole_becomes_current(host: Host) -> None:
     with pytest.raises(SecregError, match="not complete"):
         generations.flip(host, "absent")
-    one = generation()
+    one = made_of()
     staged(host, one)
     generations.flip(host, one.name)
     generations.mark_proven(host, one.name)
@@ -130,7 +183,7 @@ def test_only_what_is_whole_becomes_current(host: Host) -> None:
 def test_the_newest_stay_and_those_that_count(host: Host) -> None:
     names = list[str]()
     for number in range(KEPT + 4):
-        one = generation(f"# {number}")
+        one = made_of(f"# {number}")
         os.utime(staged(host, one), (number, number))
         names.append(one.name)
     generations.flip(host, names[1])

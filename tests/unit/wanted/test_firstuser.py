@@ -114,20 +114,35 @@ def test_check_reads_only(host: Host) -> None:
 
 
 def test_a_name_alone_adds_nobody(host: Host, made: str) -> None:
-    """Seen: it was written, nobody was added, and not a word said so."""
+    """Seen: it was written, nobody was added, and not a word said so; and then that user had docker's password."""
 
     def check(**environment: str) -> None:
         provision.check(Snapshot(host.paths), environment)
 
-    check(USERNAME="second")
-    apply(host, USERNAME="second")
-    assert who(host, made)["second"] == {made}, "while nobody edited them, it has the password of .password"
+    def refused() -> None:
+        with pytest.raises(BadInput, match=r"^environment variable USERNAME: there is no such user in .*/\.htpasswd"):
+            check(USERNAME="ghost")
+
+    refused()
+    write(host.paths.conf, f"{QUICK}USERNAME=ghost\n")
+    apply(host)
+    assert who(host, made) == {"docker": {made}}, "what was made up for one is nobody else's"
+    write(host.paths.conf, QUICK)
     alice = f"alice:{users.make_hash('a', users.Scheme.SHA)}\n"
     write(host.paths.htpasswd, host.paths.htpasswd.read_text() + alice)
-    with pytest.raises(BadInput, match=r"^environment variable USERNAME: there is no such user in .*/\.htpasswd"):
-        check(USERNAME="ghost")
+    refused()
     for environment in ({"USERNAME": "ghost", "PASSWORD": "x"}, {"USERNAME": "alice"}, {"USERNAME": "docker"}):
         check(**environment)
     check(USERNAME="ghost", LOGNAME="ghost")  # of a desktop: it means nothing
     host.paths.htpasswd.unlink()
     check(USERNAME="ghost")  # it is made
+
+
+def test_a_name_with_a_password_that_was_brought(host: Host) -> None:
+    """It counts for whom the settings name, as long as nobody edited the users."""
+    write(host.paths.conf, QUICK)
+    write(host.paths.password, "mine\n")
+    apply(host)
+    provision.check(Snapshot(host.paths), {"USERNAME": "second"})
+    apply(host, USERNAME="second")
+    assert who(host, "mine") == {"docker": {"mine"}, "second": {"mine"}}

@@ -150,6 +150,27 @@ def test_what_can_not_be_run_is_told_before_it_is_tried(
     assert unusable("hidden", same, nginx_binary=str(good)) == {}, "it serves: an upgrade is another matter"
 
 
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("says", "wrong"),
+    [
+        ("echo registry github.com/docker/distribution 2.8.2+ds1", ["NGINX_BINARY"]),
+        ("echo nginx version: openresty/1.21.4.1 >&2", ["REGISTRY_BINARY"]),
+        ("echo 'apache 2.4'", ["NGINX_BINARY", "REGISTRY_BINARY"]),
+        ("exec /bin/true", ["NGINX_BINARY", "REGISTRY_BINARY"]),
+    ],
+)
+def test_what_calls_itself_something_else(host: Host, says: str, wrong: list[str]) -> None:
+    """Seen: NGINX_BINARY=/bin/true in the environment was written to the file, and stayed in `status`."""
+    program = host.paths.root / "program"
+    program.write_text(f"#!/bin/sh\n{says}\n")
+    program.chmod(0o755)
+    given = made.settings(nginx_binary=str(program), registry_binary=str(program)).settings
+    found = programs.strangers(host, given, None)
+    assert list(found) == wrong and all("program is not " in one.what and one.hint for one in found.values())
+    assert programs.strangers(host, given, given) == programs.strangers(host, made.settings().settings, None) == {}
+
+
 def test_what_is_tried_has_units_of_its_slot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of all slots, by which what serves is started again, stay as they are."""
     monkeypatch.setattr(hosts, "nginx", lambda *_: Path("/usr/sbin/nginx"))
