@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import os
 import queue
@@ -12,11 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeVar
 
 from tests.mutants import CHECKOUT, Mutant, kept
+
+T = TypeVar("T")
 
 SECONDS = 120.0
 """How long the tests of one may take."""
@@ -26,7 +30,11 @@ PASSED, FAILED = 0, 1
 """What pytest ends with when its tests ran (docs.pytest.org, exit codes)."""
 
 
-def pytest(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
+class Unsound(Exception):
+    """The tests fail by themselves: what they said last."""
+
+
+def pytest(copy: Path, tests: Sequence[str], seconds: float) -> tuple[int, str]:
     """Run `tests` in `copy` until one fails; pytest's exit code (-1: not in time), and the last line that it said."""
     argv = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     # tests that are left out see nothing: CI makes them fail, so they would seem to
@@ -34,7 +42,7 @@ def pytest(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
         ours = {name: value for name, value in os.environ.items() if name != "CI"}
         running = subprocess.Popen(argv, cwd=copy, env=ours, stdout=said, stderr=said, start_new_session=True)
         try:
-            code = running.wait(SECONDS)
+            code = running.wait(seconds)
         except subprocess.TimeoutExpired:
             code = -1
         finally:
@@ -63,7 +71,7 @@ def applied(mutant: Mutant, copy: Path) -> Iterator[None]:
 def survives(mutant: Mutant, copy: Path) -> str:
     """Why `mutant` counts as not seen; "": a test failed."""
     with applied(mutant, copy):
-        code, said = pytest(copy, mutant.tests)
+        code, said = pytest(copy, mutant.tests, SECONDS)
     if code in (PASSED, FAILED):
         return "" if code == FAILED else "it survives"
     return f"it can't be told: pytest ends with {code} ({said})"
@@ -82,6 +90,30 @@ def copies(number: int) -> Iterator[queue.Queue[Path]]:
         yield found
 
 
+def tried(mutants: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
+    """Each of `mutants` with why it counts as not seen, as soon as that is known, so many at a time. Raises Unsound
+    when their tests fail without a fault."""
+    with copies(jobs) as free, ThreadPoolExecutor(jobs) as pool:
+
+        def on_a_copy(done: Callable[[Path], T]) -> T:
+            copy = free.get()
+            try:
+                return done(copy)
+            finally:
+                free.put(copy)
+
+        every = sorted({test for one in mutants for test in one.tests})
+        code, said = on_a_copy(lambda copy: pytest(copy, every, len(every) * SECONDS))
+        if code != PASSED:
+            raise Unsound(said)
+        running = {pool.submit(on_a_copy, functools.partial(survives, one)): one for one in mutants}
+        try:
+            for ended in as_completed(running):
+                yield running[ended], ended.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # somebody has enough of it
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when each that was asked for is seen, 1 when one survives, or is stale."""
     parser = argparse.ArgumentParser(prog="tests.mutants", description=__doc__)
@@ -91,27 +123,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = [one for one in kept() if given.pattern in str(one)]
     wrong = {one: f"it is stale: {why}" for one in chosen if (why := one.stale(CHECKOUT))}
     sound = [one for one in chosen if one not in wrong]
-    with copies(given.jobs) as free, ThreadPoolExecutor(given.jobs) as pool:
-        copy = free.get()
-        code, said = pytest(copy, sorted({test for one in sound for test in one.tests})) if sound else (PASSED, "")
-        free.put(copy)
-        if code != PASSED:
-            print(f"the tests do not pass as they are, so they can't tell: {said}", file=sys.stderr)
-            return 1
-
-        def tried(mutant: Mutant) -> str:
-            copy = free.get()
-            try:
-                return survives(mutant, copy)
-            finally:
-                free.put(copy)
-
-        running = {pool.submit(tried, one): one for one in sound}
-        for number, done in enumerate(as_completed(running), 1):
-            mutant, why = running[done], done.result()
+    try:
+        for number, (mutant, why) in enumerate(tried(sound, given.jobs) if sound else (), 1):
             print(f"[{number}/{len(sound)}] {why or 'seen'}: {mutant}", flush=True)
             if why:
                 wrong[mutant] = why
+    except Unsound as error:
+        print(f"the tests do not pass as they are, so they can't tell: {error}", file=sys.stderr)
+        return 1
     for mutant, why in wrong.items():
         print(f"{mutant}\n  -> {why}; what should see it: {' '.join(mutant.tests)}", file=sys.stderr)
     print(f"{len(chosen) - len(wrong)} of {len(chosen)} mutants are seen")

@@ -61,7 +61,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (place / "one.py").write_text("a = 1\nb = 2\n")
     (place / "test_one.py").touch()
 
-    def tested(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
+    def tested(copy: Path, tests: Sequence[str], seconds: float) -> tuple[int, str]:
         text = (copy / "one.py").read_text()
         return (2, "SyntaxError") if "(" in text else (0 if "a = 1" in text else 1, "1 test")
 
