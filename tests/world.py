@@ -35,19 +35,25 @@ SILENT = "it does not answer"
 class World:
     """`Services` (services.py), and what can be seen of them from outside.
 
-    asked: each verb that changes something, with its process, in order; up_now: what runs; crashes: processes that end
-    as soon as they are started, with their last words; mute: processes that run and do not answer; stuck: whether nginx
-    passes over what it is told; refusal: why another program can't be run; old: processes whose program was replaced;
-    workers: what `pids` tells of nginx, one after the other.
+    live: whether anything is to run; asked: each verb that changes what runs, with its process, in order; prepared,
+    ready: the parts that processes were prepared for, the registry's by slot.
 
-    unserved: what is wrong with a front that serves, by its digest; bad: why the rehearsal turns a generation down;
-    login, written, read: what a client finds wrong; taken: why the ports can't be had; away: why its store is lost;
-    open_door: what is wrong behind the doors; proofs: how many answers in a row were wanted, each time.
+    up_now: what runs; crashes: processes that end as soon as they are started, with their last words; crashed: those
+    that did; mute: processes that run and do not answer; stuck: whether nginx passes over what it is told; refusal: why
+    another program can't be run; old: processes whose program was replaced; workers: what `pids` tells of nginx, one
+    after the other.
+
+    served, epoch: the generation, and the users, that nginx answers for; unserved: what is wrong with a front that
+    serves, by its digest; open_door: behind its doors; bad: why the rehearsal turns a generation down; rehearsed: which
+    were tried; login, written, read: what a client finds wrong; taken: why the ports can't be had; away: why a store is
+    lost; proofs: how many answers in a row were wanted, each time.
     """
 
     host: Host
     live: bool = True
     asked: list[str] = field(default_factory=list)
+    prepared: Parts = field(default_factory=Parts)
+    ready: dict[str, Parts] = field(default_factory=dict)
     up_now: set[str] = field(default_factory=set)
     crashed: set[str] = field(default_factory=set)
     crashes: dict[str, list[str]] = field(default_factory=dict)
@@ -76,10 +82,10 @@ class World:
     # what runs: Services
 
     def prepare(self, parts: Parts) -> None:
-        pass
+        self.prepared = parts
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:
-        pass
+        self.ready[slot] = parts
 
     def refuses(self, argv: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> Problem | None:
         return self.refusal
@@ -216,15 +222,20 @@ class World:
         return (*known, self.served.name if self.served and "nginx" in self.up_now else None)
 
 
+class Clock:
+    """Time that passes only when it is slept through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 0.001)
+
+
 def patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the program meet `world` and no other one, and no time pass."""
-    now = 1000.0
-
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        now += max(seconds, 0.001)
-
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    Clock(monkeypatch)
     monkeypatch.setattr(os, "fsync", lambda _: None)  # test_files.py sees to it; here it takes most of the time
     monkeypatch.setattr(probe, "once", world.once)
     monkeypatch.setattr(probe, "prove", world.prove)

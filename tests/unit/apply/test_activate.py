@@ -29,6 +29,7 @@ def test_the_first_one(world: World) -> None:
     serving, found = activate.activate(world.stage, new, None)
     assert (serving, found, world.names) == (new, (), (new.name,) * 3)
     assert world.asked == ["start registry@a", "start auth", "start nginx"]
+    assert world.prepared == world.ready["a"] == OLD
     assert world.host.paths.slot("a").readlink().parts[:2] == ("..", "current")
     assert world.host.paths.http_secret.exists()
 
@@ -55,8 +56,8 @@ def test_what_can_not_be_proven_goes_back(world: World) -> None:
     new = world.staged(made.parts(made.nginx("# two"), made.registry("version: 0.1\n# two")), "b")
     world.unserved[new.front] = "it serves another certificate"
     serving, found = activate.activate(world.stage, new, old)
-    assert serving.parts == OLD and world.names == (old.name,) * 3
-    assert kinds(found) == [("unproven", "nginx"), ("unproven", "registry")]
+    assert serving.parts == world.prepared == OLD and world.names == (old.name,) * 3
+    assert kinds(found) == [("unproven", "nginx"), ("unproven", "registry")] and world.ready["b"] == new.parts
     assert [finding.problem.where for finding in found] == ["nginx.conf", "docker-registry.yml"]
     assert "another certificate" in found[0].problem.what
     assert world.slots() == {"a"}, "the registry that came with it has ended"

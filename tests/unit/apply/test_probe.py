@@ -8,17 +8,16 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 
 import pytest
 
 from secreg_host.apply import asking, probe
 from secreg_host.apply.probe import Expectation
-from secreg_host.base import waiting
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
 from tests.unit.apply.test_clientproof import THEIRS, Front
 from tests.unit.pki.test_clientrules import OTHER, Leaf
+from tests.world import Clock
 
 AT, TLS = Listen("", 443, tls=False), Listen("", 443)
 WORKS: Mapping[str, int | bytes] = {"/x": 204, "/v2/": 401, "/v2/_catalog": 401}
@@ -106,14 +105,9 @@ class Looks:
     """What the world answers, look after look, and the time that passes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
-        self.answers, self.count, self.now = answers, 0, 0.0
+        self.answers, self.count, self.clock = answers, 0, Clock(monkeypatch)
         monkeypatch.setattr(probe, "once", lambda _: self.look())
         monkeypatch.setattr(probe, "find_open", lambda doors, _: "open" if doors else "")
-        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
-        monkeypatch.setattr(waiting, "time", clock)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
     def look(self) -> str:
         self.count += 1
@@ -139,13 +133,13 @@ def test_each_address_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     world = Looks(monkeypatch, "", "", "", "no answer")
     other = Expectation(Listen("::1", 8443), "/x", None, "localhost")
     assert probe.prove((*ONE, other), (), 1.0, lambda: "") == "[::1]:8443: no answer"
-    assert world.now >= 1.0
+    assert world.clock.now >= 1.0
 
 
 def test_what_is_open_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen: it was looked at again for 10 s before the way back."""
     world = Looks(monkeypatch, probe.Open("/v2/ is answered without a password"))
-    assert "without a password" in probe.prove(ONE, (), 10.0, lambda: "") and (world.count, world.now) == (1, 0.0)
+    assert "without a password" in probe.prove(ONE, (), 10.0, lambda: "") and (world.count, world.clock.now) == (1, 0.0)
 
 
 def test_a_death_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:

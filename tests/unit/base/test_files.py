@@ -13,6 +13,7 @@ import pytest
 
 from secreg_host.base import files
 from secreg_host.base.errors import SecregError
+from tests.world import Clock
 
 
 class Disk:
@@ -140,7 +141,8 @@ def test_an_edited_file_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
     assert mode(tmp_path / "fresh") == files.SECRET
 
 
-def test_a_lock_is_one_run_s_and_nobody_elses(tmp_path: Path) -> None:
+def test_a_lock_is_one_run_s_and_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
     path = tmp_path / "run/lock"
     path.parent.mkdir()
     path.touch(0o666)
@@ -149,7 +151,7 @@ def test_a_lock_is_one_run_s_and_nobody_elses(tmp_path: Path) -> None:
         assert mode(path) == 0o600, "who can open it can hold it"
         assert files.held(path) and b"reload" in path.read_bytes()
         with pytest.raises(SecregError, match=r"reload \(process \d+\) holds"):
-            with files.lock(path, "start", 0.05, lambda: looked.append("users")):
+            with files.lock(path, "start", 9.0, lambda: looked.append("users")):
                 pytest.fail("two hold it")
     assert looked and not files.held(path) and path.read_bytes() == b""
     with files.lock(path, "start", 0.0):
