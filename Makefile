@@ -42,7 +42,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos chaos-readme \
-        check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts host venv need-run need-build need-rpm need-lint need-test need-bench \
+        check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
         need-venv
 
 help:                   ## Show this list
@@ -155,6 +155,9 @@ bench-front: need-bench venv ## The front beside its peers only
 
 bench-hosts: need-bench venv deb ## Setup, start, reload and the watchdog on booted hosts only
 	$(RUN) -m bench hosts watchdog verbs
+
+promises:               ## What the documents promise, which tests see it, and which mutants these see
+	@$(PYTHON) -B -m tests.promises
 
 host: need-test venv deb          ## A shell on a booted host with the package installed
 	$(RUN) -m tests.hosts.shell --deb $(DEB)

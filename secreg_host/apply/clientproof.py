@@ -6,7 +6,8 @@
     trusted  the certificate, as Go and OpenSSL verify it
 
 Each returns "" or what is wrong, in words of an administrator's, and raises nothing of what the network does. Where
-nginx.conf keeps this host itself out, the probe comes by the front's own socket (probe.once sees that it is closed).
+nginx.conf keeps this host itself out, the probe comes by the front's own socket (probe.once sees that it is closed);
+so it does where requests are limited, of which it takes none from clients.
 """
 
 from __future__ import annotations
@@ -233,12 +234,12 @@ def _logged_in(client: Client, password: str) -> str:
 
 
 def _came_in(want: Expectation, connect: Connect, links: contextlib.ExitStack) -> Client:
-    """A client of the address `want`, or of the front's own socket if that is closed to this host. Raises OSError when
-    somebody else may be there: no password is sent then."""
+    """A client of the address `want`, or of the front's own socket if that is closed to this host, or limited. Raises
+    OSError when somebody else may be there: no password is sent then."""
     client = Client(want.listen, want.server_name, connect, links, seconds=SECONDS)
     if not probe.presents(want, client):
         raise OSError(probe.ANOTHER_CERTIFICATE)
-    if want.inside and client.status(probe.GUARDED[0]) != 401:
+    if want.inside and (want.limited or client.status(probe.GUARDED[0]) != 401):
         return probe.entered(want.inside, want.server_name, links, SECONDS)
     return client
 

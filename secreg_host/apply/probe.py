@@ -45,14 +45,21 @@ class NoHandshake(str):
 @dataclass(frozen=True)
 class Expectation:
     """What must answer: the address, the path that only this generation knows, the certificate's SHA-256 (or None), and
-    by which name; inside: where nginx.conf may keep this host itself out (client certificates, allow, deny), the
-    front's socket that answers all the same."""
+    by which name; inside: where nginx.conf may keep this host itself out (client certificates, allow, deny) or limits
+    how much it may ask, the front's socket that answers all the same; limited: whether it does that."""
 
     listen: Listen
     answer_path: str
     fingerprint: str | None
     server_name: str
     inside: Path | None = None
+    limited: bool = False
+
+    def refuses(self, status: int) -> bool:
+        """Whether `status` may be what nginx.conf has for those whom it does not want; for those who asked too much, it
+        may be any error but 404, by which another generation is known."""
+        beyond = self.limited and status >= http.client.BAD_REQUEST and status != http.client.NOT_FOUND
+        return status in REFUSALS or beyond
 
 
 class Refused(str):
@@ -94,7 +101,7 @@ def entered(inside: Path, name: str, links: contextlib.ExitStack, seconds: float
 def _look(want: Expectation, client: Client) -> str:
     status = client.status(want.answer_path)
     refused = "the new configuration does not answer" if status != 204 else ""
-    if refused and status not in REFUSALS:
+    if refused and not want.refuses(status):
         return refused
     for path in GUARDED:
         status = client.status(path)
@@ -102,7 +109,7 @@ def _look(want: Expectation, client: Client) -> str:
             return Open(f"{path} is answered without a password (HTTP {status})")
         if path == "/v2/" and status != 401:
             said = f"{path} without a password is answered by HTTP {status}, not 401"
-            if status not in REFUSALS:
+            if not want.refuses(status):
                 return said
             refused = refused or said
     return Refused(refused) if refused else ""

@@ -231,5 +231,5 @@ def expectation(host: Host, generation: Generation, listen: listening.Listen) ->
     called = [door.name for door in nginx.called if door.listen == listen]
     name = wished if wished in called or not called else called[0]
     fingerprint = generation.parts[CertificatePart].fingerprint if nginx.own_pair else None
-    inside = host.paths.front_run / assemble.GUARDED if nginx.closed else None
-    return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name, inside)
+    inside = host.paths.front_run / assemble.GUARDED if nginx.closed or nginx.limited else None
+    return probe.Expectation(listen, assemble.answer_path(generation), fingerprint, name, inside, nginx.limited)

@@ -11,6 +11,7 @@ from secreg_host.base.errors import bad_input
 from secreg_host.formats.listening import UNSAID, Listen, listen_of
 from secreg_host.formats.nginxconf import FILES, GENERATED
 from secreg_host.formats.nginxsyntax import Directive, included, parse
+from secreg_host.formats.serverblocks import LIMITS
 
 OUTSIDE = f"{GENERATED}/outside"
 """Copies of what is included by an absolute path are below this directory."""
@@ -24,7 +25,8 @@ Edit = tuple[int, int, str]
 def on_sockets(
     staged: Mapping[str, bytes], base: Path, directory: Path, read: Callable[[Path], bytes | None]
 ) -> tuple[dict[str, bytes], dict[Path, Listen]]:
-    """Each file that nginx reads from nginx.conf on, with unix sockets in `directory` in place of all addresses.
+    """Each file that nginx reads from nginx.conf on, with unix sockets in `directory` in place of all addresses, and
+    without limits: there all clients are one, and what is not answered is not proven.
 
     staged: the files in `base`, which relative includes are relative to; read: reads what is included from elsewhere,
     of which the result has copies. Returns the changed files by their paths below `directory`, and each socket with the
@@ -76,6 +78,8 @@ class _Mover:
             address = f"{listen.host} {listen.port}" if listen else directive.args[0]
             kept = [word for word in directive.args[1:] if word in KEPT]
             return [(first.start, last.end, " ".join([self.socket(address, listen), *kept]))], True
+        if directive.name in LIMITS:
+            return [(directive.words[0].start, directive.end, "")], False
         if directive.name == "include":
             names, edit = self.include(directive, context)
             return edit, any(name in self.listening for name in names)

@@ -20,6 +20,9 @@ UNKNOWN_NAME = "secure-registry-probe.invalid"
 
 REGISTRY = f"{GENERATED}/registry.conf"
 
+LIMITS = ("limit_req", "limit_conn")
+"""By what nginx delays or refuses whoever asks too much, whatever is asked."""
+
 NAMELESS = ""
 """A request of HTTP/1.0, without a name, for which blocks without one are."""
 
@@ -30,7 +33,7 @@ Parse = Callable[[Path], tuple[Directive, ...]]
 class Block:
     """A server block: its TCP addresses, its names as they are written, whether it includes registry.conf; whether
     anything was said of where it listens; the block that it is in: `http`, `stream` or `mail`; and whether it, or what
-    is said for all of them before it, may keep this host out."""
+    is said for all of them, may keep this host out, or limits how much it may ask, as any client."""
 
     listens: tuple[Listen, ...] = ()
     names: tuple[str, ...] = ()
@@ -38,6 +41,7 @@ class Block:
     said: bool = False
     protocol: str = "http"
     closed: bool = False
+    limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,21 @@ def walked(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Line, ...]:
 def of(lines: Sequence[Line]) -> tuple[Block, ...]:
     """The server blocks of `lines`, in order."""
     found: list[Block] = []
-    closed = False
+    closed = limited = False
     for line in lines:
         directive, context = line.directive, line.context
         if line.opens_server and context[0] in ("http", "stream", "mail"):
             found.append(Block(protocol=context[0]))
         elif context == ("http",):
-            closed = closed or _closes(directive, context)
+            closed, limited = closed or _closes(directive, context), limited or directive.name in LIMITS
         elif context[:2] == ("http", "server") and found and _closes(directive, context):
             found[-1] = replace(found[-1], closed=True)
+        elif context[:2] == ("http", "server") and found and directive.name in LIMITS:
+            found[-1] = replace(found[-1], limited=True)
         elif context[1:] == ("server",) and found and directive.args:
             found[-1] = _with(found[-1], directive)
     silent = [block.protocol == "http" and not block.said for block in found]
-    found = [replace(block, closed=block.closed or closed) for block in found]
+    found = [replace(block, closed=block.closed or closed, limited=block.limited or limited) for block in found]
     pairs = zip(found, silent, strict=True)
     return tuple(replace(block, listens=(UNSAID,)) if default else block for block, default in pairs)
 

@@ -37,6 +37,7 @@ def test_status_tells_people_and_programs(registry: Registry) -> None:
     assert registry.command("reload").returncode == 0 and registry.command("status").returncode == 0
 
 
+@pytest.mark.promise("bad-edits-are-named", "bad-edits-take-nothing-down", "proven-survives-reboots", "reload-tells")
 def test_a_bad_edit_is_named_by_reload_status_and_systemctl(registry: Registry) -> None:
     registry.expected.append(r"nginx.conf:\d+: unknown directive|Reload failed|[Cc]ontrol process exited|status=2")
     before = registry.edit("nginx.conf", "server_name", "nonsense")
@@ -53,6 +54,7 @@ def test_a_bad_edit_is_named_by_reload_status_and_systemctl(registry: Registry) 
     assert registry.command("status").returncode == 0
 
 
+@pytest.mark.promise("refused-as-a-whole")
 def test_a_call_that_is_refused_leaves_no_trace(registry: Registry) -> None:
     """Seen: the password was lost without a word, and `status` went on telling of a read-only file system that was not
     read-only any more, and of a REGISTRY_HOST that was written first and judged then."""
@@ -80,6 +82,7 @@ def test_a_call_that_is_refused_leaves_no_trace(registry: Registry) -> None:
     machine.run("secure-registry", "htpasswd", "-D", "lost")
 
 
+@pytest.mark.promise("same-bytes-no-action")
 def test_a_reload_without_changes_restarts_nothing(registry: Registry) -> None:
     before = registry.processes()
     assert len(before) > 4
@@ -88,6 +91,7 @@ def test_a_reload_without_changes_restarts_nothing(registry: Registry) -> None:
     assert registry.processes() == before
 
 
+@pytest.mark.promise("no-connection-is-dropped")
 def test_a_new_registry_configuration_drops_no_request(registry: Registry) -> None:
     with Load(registry) as load:
         registry.edit("docker-registry.yml", "level: warn", "level: error")
@@ -97,6 +101,7 @@ def test_a_new_registry_configuration_drops_no_request(registry: Registry) -> No
     assert (load.failures, load.requests > 20) == ([], True)
 
 
+@pytest.mark.promise("removed-user-is-out")
 def test_a_removed_user_is_out_within_a_second(registry: Registry) -> None:
     assert registry.command("htpasswd", "-i", "alice", input="secret-of-alice").returncode == 0
     assert registry.status_of("/v2/", user="alice:secret-of-alice") == "200"
@@ -104,6 +109,7 @@ def test_a_removed_user_is_out_within_a_second(registry: Registry) -> None:
     assert registry.status_of("/v2/", user="alice:secret-of-alice") == "401"
 
 
+@pytest.mark.promise("secrets")
 def test_passwords_are_in_no_journal_no_log_and_no_argv(registry: Registry) -> None:
     machine = registry.machine
     assert registry.command("htpasswd", "-i", "alice", input="secret-of-alice").returncode == 0
@@ -116,6 +122,7 @@ def test_passwords_are_in_no_journal_no_log_and_no_argv(registry: Registry) -> N
     assert not [word for word in (registry.password, "secret-of-alice", "a-wrong-secret") if word in said]
 
 
+@pytest.mark.promise("users-never-go-back")
 def test_without_htpasswd_nobody_gets_in_not_even_after_a_restart(registry: Registry) -> None:
     registry.expected.append(r"\.htpasswd: does not exist|Control process|Reload failed")
     registry.machine.run("mv", f"{ETC}/.htpasswd", "/root/htpasswd")
@@ -183,6 +190,7 @@ def test_a_stop_is_over_when_it_returns(registry: Registry) -> None:
     still_serves(registry)
 
 
+@pytest.mark.promise("garbage")
 def test_the_space_of_deleted_images_is_freed_as_the_readme_says(registry: Registry) -> None:
     machine, ref = registry.machine, "127.0.0.1/gone:1"
     assert registry.login().returncode == 0
@@ -201,6 +209,7 @@ def test_the_space_of_deleted_images_is_freed_as_the_readme_says(registry: Regis
     assert docker.pull(machine, ref).returncode == 0
 
 
+@pytest.mark.promise("nothing-proven-nothing-listens", "taken-port")
 def test_a_taken_port_is_named_at_start(registry: Registry) -> None:
     machine = registry.machine
     registry.expected.append(r"port 443|secure-registry.service: |Failed to start")
@@ -284,6 +293,7 @@ def test_a_read_only_etc(registry: Registry) -> None:
     assert registry.fingerprint() != fingerprint
 
 
+@pytest.mark.promise("crashes", "killed-runs")
 def test_killed_in_the_middle_of_apply(registry: Registry) -> None:
     """SIGKILL at random moments of twenty reloads: it always serves, and the next reload comes through."""
     seed = random.Random(5)
@@ -303,6 +313,7 @@ def test_killed_in_the_middle_of_apply(registry: Registry) -> None:
     assert registry.machine.run("sh", "-c", f"{left}; ls -d /run/secure-registry/rehearsal", check=False).stdout == ""
 
 
+@pytest.mark.promise("crashes")
 def test_a_power_cut_in_the_middle_of_apply(registry: Registry) -> None:
     machine = registry.machine
     for number in range(2):
@@ -316,6 +327,7 @@ def test_a_power_cut_in_the_middle_of_apply(registry: Registry) -> None:
         assert registry.command("status").returncode == 0
 
 
+@pytest.mark.promise("nothing-starts-at-installation")
 def test_a_registry_that_was_there_before_goes_on(fresh_host: Machine, deb: object) -> None:
     """docker-registry installed and started by the administrator is not touched by our installation."""
     fresh_host.install("docker-registry")

@@ -88,6 +88,7 @@ def newcomer(release: str) -> Iterator[Newcomer]:
         yield Newcomer(bare)
 
 
+@pytest.mark.promise("make-start")
 def test_make_start_on_a_bare_machine(newcomer: Newcomer) -> None:
     bare = newcomer.bare
     assert bare.run("make", "--version", check=False).returncode == 0

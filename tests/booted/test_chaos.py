@@ -97,6 +97,9 @@ def excused(failure: Failure, killed: list[tuple[float, float]], lockouts: list[
     return within(killed) or ("HTTP 401" in failure.what and within(lockouts))
 
 
+@pytest.mark.promise(
+    "bad-edits-take-nothing-down", "crashes", "edits-are-live", "no-connection-is-dropped", "removed-user-is-out"
+)
 def test_random_edits_under_load(watched: Registry) -> None:
     seed = random.Random(SEED)
     machine = watched.machine

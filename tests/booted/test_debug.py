@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 
 GIVEN, BOB = "correct-horse-battery", "secret-of-bob"
@@ -25,6 +27,7 @@ def secrets_of(registry: Registry) -> set[str]:
     return found
 
 
+@pytest.mark.promise("debug")
 def test_debugging_shows_what_is_done_and_no_secret(watched: Registry) -> None:
     machine = watched.machine
     known = secrets_of(watched)

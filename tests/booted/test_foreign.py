@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
@@ -50,6 +51,7 @@ def certbot(machine: Machine) -> None:
         machine.run("ln", "-sf", f"{LIVE}/{theirs}.pem", f"{ETC}/{name}")
 
 
+@pytest.mark.promise("edited-units-stay", "lost-ca-key", "own-certificate-stays", "purge-keeps-images")
 def test_what_is_not_ours_stays(installed_host: Machine, tmp_path: Path) -> None:
     machine = installed_host
     registry = Registry(machine)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+import pytest
+
 from tests.booted.registry import Load, Registry
 
 STORAGE = "/var/lib/secure-registry/storage"
@@ -73,6 +75,7 @@ def test_blobs_come_from_the_disk_or_else_from_the_registry(registry: Registry) 
     ]
 
 
+@pytest.mark.promise("planted-files")
 def test_the_front_follows_the_storage(watched: Registry) -> None:
     """Another directory (by a link of the administrator's), another file system on it, and that gone again: the front
     sends what is there now, and never from where it is not any more."""

@@ -112,6 +112,7 @@ def attack(registry: Registry, name: str, targets: list[str]) -> set[str]:
     return set(machine.read("/attack/done").splitlines())
 
 
+@pytest.mark.promise("exposure-levels")
 def test_each_unit_is_as_closed_as_it_can_be(registry: Registry) -> None:
     exposed = {}
     for unit in LIMITS:
@@ -127,6 +128,7 @@ def test_each_unit_is_as_closed_as_it_can_be(registry: Registry) -> None:
     assert {path.rpartition("/")[2] for path in (*shipped, *rendered)} == known
 
 
+@pytest.mark.promise("who-runs-as-whom")
 def test_nobody_runs_as_root_who_need_not(registry: Registry) -> None:
     listed = registry.machine.run("ps", "-eo", "user:32,cgroup:200,args").stdout.splitlines()
     users = {
@@ -174,6 +176,7 @@ WRITABLE = {
 }
 
 
+@pytest.mark.promise("planted-files", "remembered-passwords", "walls")
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_a_process_that_is_taken_over_gets_nothing_of_the_others(registry: Registry, name: str) -> None:
     registry.edit("docker-registry.yml", "level: warn", "level: error")
@@ -207,6 +210,7 @@ def test_a_process_that_is_taken_over_gets_nothing_of_the_others(registry: Regis
     assert done - allowed == set()
 
 
+@pytest.mark.promise("secrets")
 def test_nobody_else_reads_a_secret(registry: Registry) -> None:
     """A user of the host, outside of every sandbox."""
     machine = registry.machine
@@ -229,6 +233,7 @@ def test_limits_are_set(registry: Registry) -> None:
         assert limits["MemoryMax"] != "infinity" and limits["TasksMax"] != "infinity", unit
 
 
+@pytest.mark.promise("planted-files")
 def test_what_is_planted_in_the_storage_is_not_sent_and_holds_nobody_up(registry: Registry) -> None:
     """Links, pipes and endless files in place of blobs, manifests and tags, by whoever took over the registry."""
     machine, script = registry.machine, "/attack/plants.py"

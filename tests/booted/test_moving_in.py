@@ -10,6 +10,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests import readme
 from tests.booted.registry import Registry
 from tests.hosts.machine import Machine
@@ -97,6 +99,7 @@ def typed(machine: Machine, lines: list[readme.Line]) -> None:
     machine.run("bash", "-c", "\n".join(script), timeout=120)
 
 
+@pytest.mark.promise("moving-in")
 def test_images_move_in(base_tree: Path, release: str, deb: Path) -> None:
     if release != RELEASE:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 from tests.hosts.machine import Machine
 
@@ -9,6 +11,7 @@ FULL, RENAMED, LOST = "reg.corp.example", "renamed", "192.0.2.77"
 BRIDGE = "172.30.0.1"
 
 
+@pytest.mark.promise("host-names")
 def test_a_host_with_a_domain_that_is_renamed_and_moved(installed_host: Machine) -> None:
     """Judged by what is served. Seen: the short name alone, docker0's address, and a gencert that refused."""
     host, registry = installed_host, Registry(installed_host)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 from tests.hosts import docker
 from tests.real.test_nasty import SECRET, evil_pair
@@ -17,6 +19,7 @@ def warnings(registry: Registry) -> list[dict[str, str]]:
     return found
 
 
+@pytest.mark.promise("hooks-of-others", "nothing-is-quoted", "readable-secrets")
 def test_what_others_can_read_or_write_is_told_and_mended_by_its_remedies(registry: Registry) -> None:
     machine = registry.machine
     assert warnings(registry) == []
@@ -66,6 +69,7 @@ def test_what_others_can_read_or_write_is_told_and_mended_by_its_remedies(regist
     assert registry.command("reload").returncode == 0
 
 
+@pytest.mark.promise("odd-names")
 def test_odd_paths_and_names_go_where_they_should(registry: Registry) -> None:
     machine = registry.machine
     machine.run("cp", "/usr/bin/docker-registry", PROGRAM)

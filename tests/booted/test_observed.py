@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 from tests.hosts.commands import Result
 
@@ -16,6 +18,9 @@ def as_guest(registry: Registry, *options: str) -> Result:
     return registry.machine.run("runuser", "-u", "nobody", "--", "secure-registry", "status", *options, check=False)
 
 
+@pytest.mark.promise(
+    "healthz", "hooks", "hung-processes", "observer", "reload-completes", "sandboxes-are-told", "status-for-others"
+)
 def test_what_breaks_is_named_told_and_freed(watched: Registry) -> None:
     """Seen: "serves", exit code 0, with the password check stopped; and nobody was told."""
     machine = watched.machine

@@ -11,6 +11,8 @@ import json
 import time
 from collections.abc import Iterator
 
+import pytest
+
 from secreg_host.base.systemd import JOB_SECONDS
 from tests.booted.registry import ETC, Registry
 from tests.hosts.machine import Machine
@@ -131,6 +133,9 @@ def restarted(registry: Registry, verb: str, what: str) -> None:
     assert registry.status_of("/v2/", user="docker") == "200"
 
 
+@pytest.mark.promise(
+    "exit-codes", "nothing-proven-nothing-listens", "registry-away", "registry-elsewhere", "tries-again"
+)
 def test_what_is_away_takes_nothing_else_down(installed_host: Machine) -> None:
     machine, registry = installed_host, Registry(installed_host)
     upstream = Upstream(machine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 
 IMAGES = "/home/registry/the images"
@@ -38,6 +40,7 @@ def pushed(registry: Registry) -> str:
     return registry.machine.run("python3", "-c", PUSH, registry.password).stdout
 
 
+@pytest.mark.promise("bad-programs", "proven-survives-reboots")
 def test_a_program_that_can_not_be_used_holds_back_itself_alone(registry: Registry) -> None:
     machine = registry.machine
     registry.expected.append(
@@ -107,6 +110,7 @@ def test_a_program_that_can_not_be_used_holds_back_itself_alone(registry: Regist
     assert registry.command("reload").stdout.startswith(("nothing to change\n", "applied by the watchdog "))
 
 
+@pytest.mark.promise("images-anywhere", "metrics", "one-address")
 def test_images_and_metrics_anywhere(registry: Registry) -> None:
     machine = registry.machine
     registry.expected.append(r"rejected|Failed with result|an upload is answered|level=error|: rootdirectory ")
@@ -166,6 +170,7 @@ def test_images_and_metrics_anywhere(registry: Registry) -> None:
     assert registry.command("status").returncode == 0
 
 
+@pytest.mark.promise("one-address")
 def test_an_address_that_is_gone_and_the_line_that_mends_it(registry: Registry) -> None:
     machine = registry.machine
     registry.expected.append(r"no address 10.9.9.9|Failed with result|Failed to start|rejected|10.9.9.9:443|unproven")

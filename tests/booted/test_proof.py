@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 
 AUTH, RUN, STORE = "secure-registry-auth", "/run/secure-registry", "/var/lib/secure-registry/storage"
@@ -115,6 +117,7 @@ def clients_with_certificates_only(registry: Registry) -> None:
     assert registry.command("reload").returncode == 0 and proof(registry) == WELL
 
 
+@pytest.mark.promise("healthz", "secret-modes")
 def test_our_own_probe(registry: Registry) -> None:
     """One host for all of it."""
     a_part_that_is_not_there_is_named(registry)

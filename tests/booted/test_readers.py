@@ -33,6 +33,7 @@ def removed_in_time(registry: Registry) -> None:
     registry.machine.run("secure-registry", "htpasswd", "-b", "bob", "secret", check=False)
 
 
+@pytest.mark.promise("reading", "renewals-are-noticed")
 def test_files_that_hang_hold_up_nothing_else(watched: Registry) -> None:
     machine = watched.machine
     watched.expected.append(r"is a pipe|does not answer|while .* was read|Failed with result|a bug in|ZeroDivision")
@@ -61,6 +62,7 @@ def test_files_that_hang_hold_up_nothing_else(watched: Registry) -> None:
     machine.wait_for("the certificate serves", lambda: watched.command("status").returncode == 0, 60)
 
 
+@pytest.mark.promise("bugs-are-findings")
 def test_a_bug_in_a_reader_is_one_finding(watched: Registry) -> None:
     """Its traceback is in the journal, as one entry; whoever was removed in the same moment is out."""
     machine = watched.machine

@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests import readme
 from tests.booted.registry import ETC, Registry
 from tests.hosts import docker
@@ -154,6 +156,7 @@ def way(line: readme.Line) -> Callable[[Typist, str], None] | str | None:
     return next((how for pattern, how in WAYS if re.fullmatch(pattern, line.command)), None)
 
 
+@pytest.mark.promise("lines-to-type")
 def test_each_line_of_the_readme(base_tree: Path, release: str, deb: Path) -> None:
     lines = readme.block_lines()
     unknown = [str(line) for line in lines if way(line) is None]
@@ -174,6 +177,7 @@ def test_each_line_of_the_readme(base_tree: Path, release: str, deb: Path) -> No
         assert machine.read(f"{ETC}/secure-registry.conf").count(NAME) >= 1
 
 
+@pytest.mark.promise("make-start")
 def test_make_start(base_tree: Path, release: str, deb: Path) -> None:
     """What `make start` does when `make deb` has built the package: it installs it, starts, and says how to log in."""
     if release != RELEASE:

@@ -97,6 +97,7 @@ def dnf(machine: Machine, repository: str, *argv: str, options: tuple[str, ...] 
     return machine.run("dnf", "--config=/root/dnf.conf", *source, *root, *options, *argv, check=False)
 
 
+@pytest.mark.promise("el-9")
 def test_what_is_needed_on_fedora_and_el(host: Machine, rpm: Path) -> None:
     """Fedora brings the registry and pydbus along, weak dependencies or not; EL 10 installs; EL 9 is told why not."""
     host.copy_in(rpm, "/root/ours.rpm")
@@ -109,6 +110,7 @@ def test_what_is_needed_on_fedora_and_el(host: Machine, rpm: Path) -> None:
     assert "python3 >= 3.11" in refused.stderr, refused
 
 
+@pytest.mark.promise("edited-files-stay", "no-registry-is-told", "rpm", "selinux")
 def test_from_install_to_erase(host: Machine, rpm: Path, tmp_path: Path) -> None:
     registry = Registry(host)
     host.copy_in(rpm, "/root/ours.rpm")

@@ -58,6 +58,7 @@ def on_a_disk(installed_host: Machine) -> Registry:
     return Registry(installed_host)
 
 
+@pytest.mark.promise("status-asks")
 def test_each_is_named_with_what_helps(on_a_disk: Registry) -> None:
     registry, machine = on_a_disk, on_a_disk.machine
     listed = machine.run("systemctl", "list-units", "--plain", "--no-legend", "secure-registry-registry@*").stdout

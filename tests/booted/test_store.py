@@ -5,6 +5,8 @@ The disk is a tmpfs elsewhere that is bound to where images are: it keeps them w
 
 from __future__ import annotations
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 from tests.booted.test_front import upload
 from tests.hosts.machine import Machine
@@ -49,6 +51,7 @@ def serves(registry: Registry, path: str, said: str) -> None:
     machine.wait_for("nothing is held back", lambda: registry.command("status").returncode == 0)
 
 
+@pytest.mark.promise("foreign-owners", "fstab", "new-store", "store-away")
 def test_the_disk_of_the_store(watched: Registry) -> None:
     machine = watched.machine
     # where the directory is gone, neither unit can have it

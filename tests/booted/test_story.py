@@ -66,6 +66,7 @@ def in_use(registry: Registry, version: str, is_new: bool, watchdog: str) -> Non
     machine.wait_for("the new watchdog", lambda: registry.pid("secure-registry-watchdog") not in ("0", watchdog), 60)
 
 
+@pytest.mark.promise("edited-files-stay", "nothing-starts-at-installation", "purge-keeps-images")
 @pytest.mark.parametrize("release", RELEASES, indirect=True, scope="session")
 def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> None:
     with Machine.boot(base_tree, "host", volatile=False) as machine:

@@ -124,6 +124,7 @@ def container(host: Host) -> Iterator[None]:
         assert clients.pid(host.machine, "idle") == host.container
 
 
+@pytest.mark.promise("docker-of-this-host")
 def test_docker_that_is_installed_later_is_told(host: Host) -> None:
     machine = host.machine
     machine.run("apt-get", "remove", "--yes", "docker.io")
@@ -192,6 +193,7 @@ def test_edits_do_not_wait_for_docker(host: Host) -> None:
     host.start_container()
 
 
+@pytest.mark.promise("containers-go-on", "docker-of-this-host")
 def test_another_port_is_told_by_itself(host: Host) -> None:
     """An edit of nginx.conf: the watchdog lets it serve, and Docker hears of it without a restart."""
     host.edit(
@@ -200,6 +202,7 @@ def test_another_port_is_told_by_itself(host: Host) -> None:
     host.machine.wait_for("its entries", lambda: {f"{NAME}:5443", f"[{ADDRESS_6}]:5443"} <= host.shown())
 
 
+@pytest.mark.promise("containers-go-on", "docker-of-this-host", "docker-trust", "names-that-work")
 def test_insecure(host: Host) -> None:
     host.trust("install", "--insecure", "podman", "containerd")
     assert set(host.addresses) <= host.shown()
@@ -209,6 +212,7 @@ def test_insecure(host: Host) -> None:
     assert not host.machine.exists(clients.CERTS_D)
 
 
+@pytest.mark.promise("containers-go-on", "docker-trust", "trust-check")
 def test_none(host: Host) -> None:
     host.mode("none")
     assert host.shown() == set() and not host.machine.exists(DAEMON_JSON)
@@ -224,6 +228,7 @@ def test_none(host: Host) -> None:
     assert "fails: " in of_docker and "x509: certificate signed by unknown authority" in of_docker, "as it says itself"
 
 
+@pytest.mark.promise("containers-go-on", "docker-trust", "names-that-work")
 def test_ca(host: Host) -> None:
     host.mode("ca")
     host.trust("install", "podman", "containerd")
@@ -263,6 +268,7 @@ def test_docker_judges_certificates_as_we_do(host: Host, tmp_path: Path) -> None
     assert host.command("reload").returncode == 0 and docker.login(NAME) is None
 
 
+@pytest.mark.promise("names-that-work", "script-checks-the-ca")
 def test_another_machine_by_a_script_and_by_one_line(host: Host, other: Machine) -> None:
     """By the address at first, for it knows none of the names."""
     script, line = host.trust("show").stdout, host.trust("show", "--line").stdout
@@ -332,6 +338,7 @@ REFUSED = {
 """Files, a command, and what is said: dockerd and its files are left as they are."""
 
 
+@pytest.mark.promise("daemon-json-left-alone")
 def test_what_could_break_docker_is_refused(host: Host) -> None:
     machine = host.machine
     host.mode("insecure")
@@ -375,6 +382,7 @@ FOREIGN = """\
 }"""
 
 
+@pytest.mark.promise("daemon-json-bytes")
 def test_a_daemon_json_of_somebody_else_comes_back(host: Host) -> None:
     machine = host.machine
     machine.write(DAEMON_JSON, FOREIGN, mode=0o640)
@@ -393,6 +401,7 @@ def test_a_daemon_json_of_somebody_else_comes_back(host: Host) -> None:
     host.trust("install", "docker")
 
 
+@pytest.mark.promise("public-certificates")
 def test_a_publicly_trusted_certificate_drops_the_entries(host: Host) -> None:
     machine = host.machine
     now = datetime.now(UTC)
@@ -411,6 +420,7 @@ def test_a_publicly_trusted_certificate_drops_the_entries(host: Host) -> None:
     machine.run("sh", "-c", "rm /usr/local/share/ca-certificates/public.crt && update-ca-certificates --fresh")
 
 
+@pytest.mark.promise("trust-remove")
 def test_uninstall_and_removal_take_out_only_what_we_put_in(host: Host) -> None:
     machine = host.machine
     host.trust("remove")
@@ -466,6 +476,7 @@ def test_flags_in_the_engines_own_files(host: Host, deb: Path) -> None:
 FLAG = f"[Service]\nExecStart=\nExecStart={DOCKERD} --insecure-registry theirs:1\n"
 
 
+@pytest.mark.promise("docker-is-followed")
 def test_what_others_do_to_docker_is_followed(host: Host) -> None:
     """Without anybody's reload of ours, and without a dockerd that stays down."""
     machine = host.machine
@@ -503,6 +514,7 @@ def test_what_others_do_to_docker_is_followed(host: Host) -> None:
     host.start_container()
 
 
+@pytest.mark.promise("docker-proxy")
 def test_a_proxy_that_is_in_the_way_is_named(host: Host) -> None:
     """dockerd would ask it for our names; what is said helps."""
     machine, docker = host.machine, clients.Docker(host.machine, host.password)
@@ -529,6 +541,7 @@ def test_a_proxy_that_is_in_the_way_is_named(host: Host) -> None:
     host.start_container()
 
 
+@pytest.mark.promise("containerd-config", "trust-check")
 def test_what_keeps_clients_away_is_told(host: Host) -> None:
     """Half a pair in certs.d, a registry that is blocked, and settings of containerd with which CRI is down."""
     machine, name = host.machine, f"{NAME}:443"

@@ -40,6 +40,7 @@ def running(machine: Machine, program: str) -> set[str]:
     return set(machine.run("sh", "-c", f"{script}; true").stdout.split())
 
 
+@pytest.mark.promise("security-updates")
 def test_upgrades_by_the_distribution_are_in_use_and_drop_no_request(watched: Registry, tmp_path: Path) -> None:
     machine = watched.machine
     packages = [next_version(machine, program, tmp_path) for program in (NGINX, PROGRAM)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.booted.registry import ETC, Registry
 from tests.booted.test_front import STORAGE, upload
 from tests.hosts.machine import Machine
@@ -13,6 +15,7 @@ SECONDS = 20.0
 GUEST = "guest:{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE="  # of "chaos"
 
 
+@pytest.mark.promise("logs-for-adm")
 def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
     host = fresh_host
     host.install(OLD)

@@ -41,6 +41,7 @@ def live(registry: Registry, text: str, file: str = "front/nginx.conf", timeout:
     return False
 
 
+@pytest.mark.promise("edits-are-live")
 def test_every_way_of_saving_is_noticed(watched: Registry) -> None:
     watched.expected.append("nginx.conf: does not exist")  # for a moment, in one of them
     for number, (name, script) in enumerate(WAYS.items()):
@@ -51,6 +52,7 @@ def test_every_way_of_saving_is_noticed(watched: Registry) -> None:
     watched.machine.run("umount", f"{ETC}/nginx.conf")
 
 
+@pytest.mark.promise("renewals-are-noticed")
 def test_a_link_to_a_link_as_certbot_has_it(watched: Registry) -> None:
     """live/x/fullchain.pem -> ../../archive/x/fullchain7.pem: a new target of the inner link is seen."""
     machine = watched.machine
@@ -74,6 +76,7 @@ def test_a_link_to_a_link_as_certbot_has_it(watched: Registry) -> None:
     watched.expected.append("waiting: ")
 
 
+@pytest.mark.promise("removed-user-is-out")
 def test_a_removed_user_is_out_within_a_second_without_a_command(watched: Registry) -> None:
     machine = watched.machine
     added = machine.run("secure-registry", "htpasswd", "-nbs", "alice", "secret-of-alice").stdout
@@ -88,6 +91,7 @@ def test_a_removed_user_is_out_within_a_second_without_a_command(watched: Regist
     machine.wait_for("what the watchdog did is told", lambda: told.fullmatch(watched.command("reload").stdout))
 
 
+@pytest.mark.promise("half-a-pair")
 def test_half_a_pair_is_waited_for(watched: Registry) -> None:
     machine = watched.machine
     before = watched.fingerprint()
@@ -122,6 +126,7 @@ def test_a_burst_is_a_few_reloads_and_own_writes_are_none(watched: Registry) -> 
     assert asked() <= 2 and watched.processes() == before
 
 
+@pytest.mark.promise("bad-edits-are-named")
 def test_a_broken_edit_is_told_once_and_held_back(watched: Registry) -> None:
     watched.expected.append("unknown directive")
     mark = watched.machine.journal_end()
@@ -142,6 +147,7 @@ def test_a_broken_edit_is_told_once_and_held_back(watched: Registry) -> None:
     watched.machine.wait_for("its end", lambda: watched.command("status").returncode == 0, timeout=SECONDS)
 
 
+@pytest.mark.promise("changes-are-seen")
 @pytest.mark.parametrize("signal", ["KILL", "STOP"])
 def test_a_change_while_the_watchdog_is_away_is_seen_when_it_is_back(watched: Registry, signal: str) -> None:
     watched.expected.append("watchdog.service: ")
@@ -157,6 +163,7 @@ def test_a_change_while_the_watchdog_is_away_is_seen_when_it_is_back(watched: Re
     assert live(watched, "# while away")
 
 
+@pytest.mark.promise("hooks")
 def test_hooks_are_told_what_was_rejected_and_applied(watched: Registry) -> None:
     watched.expected.append("unknown directive|secure-registry-hook-log-.*: Failed with result 'exit-code'")
     machine = watched.machine
@@ -173,6 +180,7 @@ def test_hooks_are_told_what_was_rejected_and_applied(watched: Registry) -> None
     assert machine.exists("/usr/local/a-hook-ran")
 
 
+@pytest.mark.promise("renewal")
 def test_new_names_renew_the_certificate_by_themselves(watched: Registry) -> None:
     before = watched.fingerprint()
     watched.edit("openssl.cnf", "DNS.1", "DNS.9 = deep.host.localhost\nDNS.1")
@@ -180,6 +188,7 @@ def test_new_names_renew_the_certificate_by_themselves(watched: Registry) -> Non
     assert watched.status_of("/v2/", user="docker") == "200"
 
 
+@pytest.mark.promise("no-connection-is-dropped")
 def test_edits_under_load_drop_no_request(watched: Registry) -> None:
     with Load(watched) as load:
         for number in range(6):

@@ -65,6 +65,7 @@ def starting(registry: Registry) -> bool:
     return len(registry.machine.run("pgrep", "-f", f"[/]{PROGRAM[1:]}.* serve", check=False).stdout.split()) > 1
 
 
+@pytest.mark.promise("changes-are-seen")
 def test_what_changes_while_an_apply_runs_is_not_missed(watched: Registry) -> None:
     machine = watched.machine
     machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
@@ -159,6 +160,7 @@ def test_changes_serve_without_what_is_ready_for_them(watched: Registry) -> None
     machine.run("sh", "-c", f"rm {drop_in}; systemctl daemon-reload")
 
 
+@pytest.mark.promise("users-away-for-a-moment")
 @pytest.mark.parametrize("what", ["", "/.htpasswd"])
 def test_users_that_are_away_for_a_moment_are_not_locked_out(watched: Registry, what: str) -> None:
     """Who puts another directory in the place of ours, or removes a file to create it, leaves a moment without."""
@@ -187,6 +189,7 @@ def test_users_that_are_away_for_a_moment_are_not_locked_out(watched: Registry, 
     machine.run("sh", "-c", f"cat /root/ht > {ETC}/.htpasswd")
 
 
+@pytest.mark.promise("nothing-slow-holds-up-users")
 def test_nothing_slow_holds_up_a_removed_user(watched: Registry) -> None:
     machine = watched.machine
     machine.run("sh", "-ec", f"cp {ETC}/.htpasswd /root/ht; secure-registry htpasswd -i alice", input="secret-of-alice")
@@ -241,15 +244,20 @@ def test_what_was_rejected_for_want_of_room_serves_once_there_is_some(watched: R
     machine.wait_for("a good end", lambda: watched.command("status").returncode == 0)
 
 
+@pytest.mark.promise("no-connection-is-dropped", "running-transfers")
 def test_transfers_that_take_longer_than_changes_are_not_cut(watched: Registry) -> None:
-    """An upload and a download stand still while nginx.conf, docker-registry.yml and users change under them."""
+    """Uploads and a download stand still while nginx.conf, docker-registry.yml and users change under them. What a
+    removed user has begun is finished, and nothing after it."""
     machine = watched.machine
+    assert watched.command("htpasswd", "-i", "alice", input="secret-of-alice").returncode == 0
     for name in ("load.py", "transfers.py"):
         machine.copy_in(HERE / name, f"/root/{name}")
     argv = machine.command("python3", "-u", "/root/transfers.py")
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as transfers:
+    started = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with started as transfers, contextlib.ExitStack() as failed:
+        failed.callback(machine.run, "touch", "/root/finish")  # else they are waited for without end
         assert transfers.stdin is not None and transfers.stdout is not None
-        transfers.stdin.write(f"{watched.password}\n")
+        transfers.stdin.write(f"{watched.password}\nsecret-of-alice\n")
         transfers.stdin.flush()
         assert transfers.stdout.readline() == "begun\n"
         machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
@@ -261,8 +269,10 @@ def test_transfers_that_take_longer_than_changes_are_not_cut(watched: Registry) 
             machine.wait_for("the new registry", partial(lambda n: f"x-mark: v{n}" in header(watched), number), SECONDS)
             machine.wait_for("the new front", partial(lambda n: said(watched) == f"change-{n}", number), SECONDS)
         assert machine.unit_state(f"secure-registry-registry@{slot}") == "deactivating"  # it still has the upload
+        assert watched.command("htpasswd", "-D", "alice").returncode == 0
+        assert watched.status_of("/v2/", user=ALICE) == "401"
         machine.run("touch", "/root/finish")
-        assert transfers.stdout.read() == "whole\nwhole\n"
+        assert transfers.stdout.read() == "whole\n" * 3
     machine.wait_unit(f"secure-registry-registry@{slot}", "inactive")
 
 
@@ -289,6 +299,7 @@ def test_files_that_nginx_includes_from_elsewhere_are_watched(watched: Registry)
     serves("/linked", "four")
 
 
+@pytest.mark.promise("back-to-proven")
 def test_a_change_cut_short_before_its_proof_survives_a_reboot(watched: Registry) -> None:
     """nginx's own sandbox refuses what its rehearsal could do; the run that would have taken it back was killed."""
     machine = watched.machine
@@ -307,6 +318,7 @@ def test_a_change_cut_short_before_its_proof_survives_a_reboot(watched: Registry
     machine.wait_for("a good end", lambda: watched.command("status").returncode == 0)
 
 
+@pytest.mark.promise("changes-are-seen")
 def test_lost_events_and_the_watchdogs_own_limits(watched: Registry) -> None:
     machine = watched.machine
     watched.expected.append(r"cannot watch /|nobody expects")
@@ -414,6 +426,7 @@ def test_a_directory_that_is_away_while_the_watchdog_starts_or_that_something_is
     machine.wait_for("what was below", lambda: said(watched) == "moved-5", SECONDS)
 
 
+@pytest.mark.promise("end-of-a-certificate")
 def test_a_certificate_about_to_expire_is_a_warning_once(watched: Registry, tmp_path: Path) -> None:
     machine, crt = watched.machine, f"{ETC}/docker-registry.crt"
     watched.expected.extend(["expires on", "waiting: "])

@@ -1,6 +1,8 @@
-"""Runs on the host, beside load.py: an upload and a download that end only when /root/finish is there.
+"""Runs on the host, beside load.py: an upload of user docker, and an upload and a download of user alice, that end only
+when /root/finish is there.
 
-Its input is the password. Prints `begun` when both are under way, and at the end `whole` for each that came through.
+Its input are their passwords, a line each; alice is removed meanwhile. Prints `begun` when all are under way, and at
+the end `whole` for each that came through: of her upload, the request that was under way; what follows is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def waited(pieces: list[bytes], begun: threading.Event) -> Iterator[bytes]:
         yield piece
 
 
-def upload(client: load.Client, begun: threading.Event) -> None:
+def upload(client: load.Client, begun: threading.Event, removed: bool) -> None:
     content = os.urandom(SIZE)
     place = client.ask("POST", "/v2/transfers/up/blobs/uploads/", 202)[1].getheader("Location") or ""
     pieces = [content[start : start + SIZE // 80] for start in range(0, SIZE, SIZE // 80)]
@@ -43,8 +45,8 @@ def upload(client: load.Client, begun: threading.Event) -> None:
     assert answer.status == 202, answer.status
     place = answer.getheader("Location") or ""
     digest = hashlib.sha256(content).hexdigest()
-    client.ask("PUT", f"{place}{'&' if '?' in place else '?'}digest=sha256:{digest}", 201, b"")
-    assert client.ask("GET", f"/v2/transfers/up/blobs/sha256:{digest}", 200)[0] == content
+    client.ask("PUT", f"{place}{'&' if '?' in place else '?'}digest=sha256:{digest}", 401 if removed else 201, b"")
+    assert removed or client.ask("GET", f"/v2/transfers/up/blobs/sha256:{digest}", 200)[0] == content
     os.write(1, b"whole\n")  # whole: the other may say so at the same time
 
 
@@ -63,16 +65,15 @@ def download(client: load.Client, quick: load.Client, begun: threading.Event) ->
 
 
 def main() -> None:
-    secret = base64.b64encode(f"docker:{sys.stdin.readline().strip()}".encode()).decode()
-    begun = [threading.Event(), threading.Event()]
-    clients = [
-        load.Client(secret, keep=True),
-        load.Client(secret, keep=True, window=20_000),
-        load.Client(secret, False),
-    ]
+    docker, alice = (
+        base64.b64encode(f"{name}:{sys.stdin.readline().strip()}".encode()).decode() for name in ("docker", "alice")
+    )
+    begun = [threading.Event() for _ in range(3)]
+    slow, quick = load.Client(alice, keep=True, window=20_000), load.Client(docker, False)
     threads = [
-        threading.Thread(target=upload, args=(clients[0], begun[0])),
-        threading.Thread(target=download, args=(clients[1], clients[2], begun[1])),
+        threading.Thread(target=upload, args=(load.Client(docker, keep=True), begun[0], False)),
+        threading.Thread(target=upload, args=(load.Client(alice, keep=True), begun[1], True)),
+        threading.Thread(target=download, args=(slow, quick, begun[2])),
     ]
     for thread in threads:
         thread.start()

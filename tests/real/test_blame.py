@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests.real.program import Instance, free_port
 from tests.real.test_headers import INCLUDE
 
@@ -22,6 +24,7 @@ WRONG = {
 """A line beside the registry's include: what is said of it."""
 
 
+@pytest.mark.promise("messages")
 def test_what_is_at_fault(serving: Instance) -> None:
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-batch"]
     made = subprocess.run([*make, "-keyout", "-"], capture_output=True, text=True, check=True).stdout

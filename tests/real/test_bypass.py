@@ -280,6 +280,7 @@ def judged(bench: Bench, case: Case, conf: str, asks: tuple[str, ...], generatio
         return "" if is_open is case.leaks else "OPEN" if is_open else "closed even if it weren't refused"
 
 
+@pytest.mark.promise("no-line-leads-past")
 def test_no_line_of_nginx_conf_leads_past_the_password(bench: Bench) -> None:
     """Refused lines are tried, too, as if they weren't: those that only differ in names are harmless even then, and
     those that aren't show that what is asked here would find an open door."""
@@ -314,6 +315,7 @@ class Echo(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.promise("failed-logins-are-not-forged")
 @pytest.mark.parametrize(
     ("around", "inside"),
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.real.program import Instance
 
 NAME = "registry.example.org"
@@ -35,6 +37,7 @@ def verdict(instance: Instance, folder: Path, name: str) -> str:
     return done.stderr if done.returncode else ""
 
 
+@pytest.mark.promise("ca-may-not-sign", "ca-signs-its-names-only")
 def test_the_ca_is_for_the_hosts_names_and_wider_by_choice(instance: Instance, tmp_path: Path) -> None:
     """An existing CA stays as it is until it is asked for another, and status and gencert name the line meanwhile."""
     instance.start(SERVER_NAME=NAME, O="C# Corp")

@@ -101,6 +101,7 @@ def storage(instance: Instance) -> Path:
     return instance.lib / "storage"
 
 
+@pytest.mark.promise("nothing-hides-from-logs")
 def test_what_works_is_proven_and_leaves_nothing(serving: Instance) -> None:
     log = serving.root / "var/log/secure-registry/access.log"
     assert asked(serving) == {}
@@ -132,6 +133,7 @@ def test_what_others_store_stays(serving: Instance) -> None:
     shutil.rmtree(storage(serving) / "docker")
 
 
+@pytest.mark.promise("probe")
 def test_what_the_probes_password_is_worth(serving: Instance) -> None:
     """Its own repository, from this host. It mounts nothing, and whatever the path looks like, it gets nowhere else."""
     digest = f"sha256:{'1' * 64}"
@@ -168,6 +170,7 @@ def test_what_the_probes_password_is_worth(serving: Instance) -> None:
     shutil.rmtree(storage(serving) / f"docker/registry/v2/repositories/{PROBE}-of-mine")
 
 
+@pytest.mark.promise("probe")
 def test_nobody_is_our_probe(serving: Instance) -> None:
     users = (serving.etc / ".htpasswd").read_text()
     serving.write(".htpasswd", f"{PROBE}:{{SHA}}2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n{users}")
@@ -178,6 +181,7 @@ def test_nobody_is_our_probe(serving: Instance) -> None:
     assert "users        1\n" in serving.run("status").stdout
 
 
+@pytest.mark.promise("probe")
 def test_where_nobody_can_log_in_our_probe_can_not(serving: Instance) -> None:
     serving.write(".htpasswd", "")
     assert "holds no user" in serving.reload()
@@ -312,6 +316,31 @@ def test_who_keeps_strangers_out_keeps_out_this_host(serving: Instance, kind: st
     assert "is answered without a password" in serving.reload()
 
 
+LIMITED = {
+    "one server": ("server_name", "limit_req zone=few burst=5;", 0),
+    "all servers": ("ssl_session_timeout", "limit_req zone=few; limit_req_status 429; limit_conn one 1;", 429),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITED)
+def test_limits_are_for_clients(serving: Instance, kind: str) -> None:
+    """Seen: where limit_req left nothing for our own requests, the password check was told to be away."""
+    before, line, refused = LIMITED[kind]
+    zones = "limit_req_zone $binary_remote_addr zone=few:1m rate=1r/m; limit_conn_zone $host zone=one:1m;"
+    serving.edit("nginx.conf", "ssl_protocols", f"{zones}\n    ssl_protocols")
+    serving.edit("nginx.conf", before, f"{line}\n    {before}")
+    for _ in range(2):
+        said = serving.reload()
+        assert "rejected" not in said and "unproven" not in said and "warning" not in said, said
+        assert serving.run("status").returncode == 0, serving.run("status").stdout
+        assert asked(serving) == {}
+    assert "unproven" not in serving.take_over("htpasswd", "-i", "alice", input="one\n")
+    # nothing of what a client may ask was used up; what is beyond is delayed or refused
+    path = "/v2/" if refused else "/healthz"
+    answers = [serving.ask(path, user="docker").status for _ in range(2 if refused else 1)]
+    assert answers == [200, refused][: len(answers)]
+
+
 def test_a_server_that_catches_all_others(serving: Instance) -> None:
     """The registry is asked by a name of its own, whatever SERVER_NAME says."""
     name = "registry-of-mine.example"
@@ -331,6 +360,7 @@ def healthz(instance: Instance) -> tuple[int, bytes]:
     return answer.status, answer.body
 
 
+@pytest.mark.promise("healthz")
 def test_healthz(serving: Instance) -> None:
     """200 or 503, and a word; without a password, and no line of a log says more."""
     paths = Paths(serving.root)
@@ -367,6 +397,7 @@ def test_healthz_answers_the_same_whatever_is_asked(serving: Instance) -> None:
     health.tell(paths, away=False)
 
 
+@pytest.mark.promise("healthz")
 def test_a_healthz_of_the_administrators_counts(serving: Instance) -> None:
     serving.edit("nginx.conf", "server_name", "location = /healthz { return 200 mine; }\n        server_name")
     assert "rejected" not in serving.reload()

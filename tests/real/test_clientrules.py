@@ -346,6 +346,7 @@ def listening(port: int, alive: Callable[[], bool], log: Path) -> None:
         assert alive(), log.read_text()
 
 
+@pytest.mark.promise("certificates-as-clients-judge", "highest-ca", "some-clients-refuse")
 def test_the_verdict_is_that_of_the_clients(
     table: dict[str, tuple[Case, dict[str, str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -362,6 +363,7 @@ def test_the_verdict_is_that_of_the_clients(
     assert len(table) > 30
 
 
+@pytest.mark.promise("certificate-before-its-time")
 def test_one_whose_time_comes_serves_by_itself(instance: Instance, tmp_path: Path) -> None:
     instance.start("--watch")
     before = instance.served_fingerprint()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.real.program import Instance
 
 GIVEN = "correct-horse-battery"
@@ -24,6 +26,7 @@ def secrets_of(instance: Instance) -> set[str]:
     return found
 
 
+@pytest.mark.promise("debug")
 def test_debugging_shows_programs_and_decisions_and_no_secret(instance: Instance) -> None:
     told = [instance.run("setup", "--debug", PORT=str(instance.port), PASSWORD=GIVEN)]
     first = told[0].stderr
@@ -69,6 +72,7 @@ URLS = {
 """File, what stands there, and what is written in its place."""
 
 
+@pytest.mark.promise("passwords-in-urls")
 def test_no_password_of_a_url_is_told(serving: Instance) -> None:
     """Messages name paths and programs, and somebody may have put a URL there."""
     for what, (name, old, new) in URLS.items():

@@ -46,6 +46,9 @@ def self_signed(where: Path, *options: str) -> tuple[bytes, bytes]:
     return crt.read_bytes(), key.read_bytes()
 
 
+@pytest.mark.promise(
+    "bad-edits-are-named", "bad-edits-take-nothing-down", "includes-must-stay", "messages", "parts-stand-alone"
+)
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [
@@ -95,6 +98,7 @@ class Anonymous(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.promise("open-doors-are-rejected")
 @pytest.mark.parametrize(
     ("names", "tls"),
     [("other.example", " ssl"), (r"~^[a-z]+\.sub\.example$", " ssl"), ("", " ssl"), ("localhost *.wild.example", "")],
@@ -124,6 +128,7 @@ def test_servers_of_the_administrators_own_need_nothing_of_ours(serving: Instanc
     assert serving.run("status").returncode == 0
 
 
+@pytest.mark.promise("open-doors-are-rejected")
 def test_what_is_open_for_the_world_only_is_taken_back(serving: Instance) -> None:
     """A rehearsal can't see it: there, nobody comes from an address."""
     fingerprint = serving.served_fingerprint()
@@ -134,6 +139,7 @@ def test_what_is_open_for_the_world_only_is_taken_back(serving: Instance) -> Non
     still_serves(serving, fingerprint)
 
 
+@pytest.mark.promise("parts-stand-alone")
 def test_a_bad_nginx_conf_does_not_block_a_new_certificate(serving: Instance, tmp_path: Path) -> None:
     crt, key = self_signed(tmp_path, "-days", "90")
     serving.edit("nginx.conf", "server_name", "nonsense")
@@ -185,6 +191,7 @@ def test_the_main_directives_of_a_foreign_nginx_conf_do_no_harm(serving: Instanc
     assert serving.ask("/v2/").status == 401
 
 
+@pytest.mark.promise("half-a-pair")
 @pytest.mark.parametrize(
     ("what", "said"),
     [
@@ -317,6 +324,7 @@ def test_a_removed_user_is_out_at_once_whatever_else_is_broken(serving: Instance
     assert serving.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("users-never-go-back")
 @pytest.mark.parametrize("how", ["missing", "empty", "unreadable"])
 def test_without_users_nobody_gets_in(serving: Instance, how: str) -> None:
     assert serving.ask("/v2/", user="docker").status == 200
@@ -349,6 +357,7 @@ def test_broken_lines_are_dropped_and_named(serving: Instance) -> None:
     assert serving.ask("/v2/", user="mallory", password="").status == 401
 
 
+@pytest.mark.promise("apaches-files")
 def test_apaches_own_files_are_accepted(serving: Instance) -> None:
     lines = []
     for flag in ("-B", "-m", "-5", "-2", "-s", "-d"):
@@ -406,6 +415,7 @@ def test_a_damaged_generation_leaves_no_registry_behind(serving: Instance) -> No
         assert serving.ask("/v2/_catalog", user="docker").status == 200
 
 
+@pytest.mark.promise("edited-files-stay")
 def test_the_port_follows_the_setting_while_nginx_conf_is_not_edited(serving: Instance) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -446,6 +456,7 @@ def test_a_file_from_elsewhere_that_nginx_conf_includes_is_followed(serving: Ins
 SINCE = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
+@pytest.mark.promise("exit-codes", "reload-tells")
 def test_a_reload_of_an_instance_ends_when_it_serves_and_says_what_is_so(serving: Instance) -> None:
     """Also when somebody else has just let it serve."""
     good = serving.edit("nginx.conf", REGISTRY, f"location = /said {{ return 200 new; }} {REGISTRY}")
@@ -468,6 +479,7 @@ def test_a_reload_of_an_instance_ends_when_it_serves_and_says_what_is_so(serving
     assert re.search(rf"\nserving: (certificate|all of it)\b.* {SINCE}\n", serving.run("setup").stdout)
 
 
+@pytest.mark.promise("users-never-go-back")
 def test_it_is_told_who_can_log_in(serving: Instance) -> None:
     """Users never go back to what was before: not those of a file that is empty, of UTF-16 or away."""
     text = (serving.etc / ".htpasswd").read_text()
@@ -551,6 +563,7 @@ def test_settings_hold_on_while_their_file_is_away(serving: Instance, how: str) 
     still_serves(serving, fingerprint)
 
 
+@pytest.mark.promise("nothing-slow-holds-up-users")
 def test_a_registry_that_starts_slowly_does_not_hold_up_a_removed_user(serving: Instance) -> None:
     """By a reload that the administrator asked for, too: it begins anew when .htpasswd changes."""
     slow = serving.root / "slow-registry"
@@ -601,6 +614,7 @@ def _established(port: int) -> bool:
     return "ESTAB" in listing
 
 
+@pytest.mark.promise("hooks")
 def test_hooks_are_told_without_systemd_too(serving: Instance) -> None:
     told = serving.root / "told"
     hook = serving.etc / "hooks.d/tell"

@@ -42,6 +42,7 @@ def upload(instance: Instance, repository: str, data: bytes, chunks: int = 1) ->
     return digest
 
 
+@pytest.mark.promise("no-password-no-content")
 def test_without_password_nothing_but_a_challenge(serving: Instance) -> None:
     for path in ("/v2/", "/v2/_catalog", "/v2/x/tags/list", "/v2/x/blobs/sha256:" + "0" * 64, "//v2/_catalog"):
         answer = serving.ask(path)
@@ -63,6 +64,7 @@ def test_ping_of_the_original_needs_no_password(serving: Instance) -> None:
     assert serving.ask("/v1/_ping").status == 200
 
 
+@pytest.mark.promise("no-password-no-content")
 def test_everything_else_is_not_there(serving: Instance) -> None:
     for path in ("/", "/etc/passwd", "/_secreg/auth", "/_secreg/link", "/_secreg/generation/x", "/v2x", "/v1/search"):
         assert serving.ask(path).status == 404, path
@@ -85,6 +87,7 @@ GUARDED = """server {
     server {"""
 
 
+@pytest.mark.promise("own-servers-ask")
 @pytest.mark.parametrize("more", ["", "proxy_set_header Host $http_host; proxy_http_version 1.1;"])
 def test_a_server_of_the_administrators_passes_on_with_passwords(serving: Instance, more: str, tmp_path: Path) -> None:
     """By TLS and in clear: challenged, logged in, pushed to without a stop on its way."""
@@ -245,6 +248,7 @@ UNREVOKED = "cert_revocation"
 """What is left: a CA of the host's own publishes no list of revoked certificates."""
 
 
+@pytest.mark.promise("tls")
 def test_a_scanner_has_nothing_to_complain_about(serving: Instance, tmp_path: Path) -> None:
     """testssl.sh: protocols, ciphers and their order, forward secrecy, certificate and its chain, known attacks."""
     found = tmp_path / "found.json"

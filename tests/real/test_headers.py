@@ -36,6 +36,7 @@ def raw(
     )
 
 
+@pytest.mark.promise("headers")
 def test_headers_are_on_every_answer_once(serving: Instance) -> None:
     data = b"0123456789"
     digest = upload(serving, "some/thing", data)
@@ -94,6 +95,7 @@ def test_servers_with_other_headers(serving: Instance) -> None:
     assert [raw(serving, request(b"/"), port)[0] for port in (serving.port, ports[0])] == [404, 404]
 
 
+@pytest.mark.promise("own-pages")
 def test_a_page_of_the_administrators(serving: Instance) -> None:
     """location / is his, whichever way he writes it; the registry's paths are not."""
     for kind in ("/", "^~ /", "=/ca.crt { return 200 mine; } location /"):

@@ -53,6 +53,7 @@ class Killed(Instance):
         return crt.read_bytes()
 
 
+@pytest.mark.promise("names-of-the-original", "secret-modes")
 def test_setup_writes_every_file_of_the_original(instance: Instance) -> None:
     done = instance.run("setup", PORT=str(instance.port))
     assert (done.returncode, done.stderr) == (0, "")
@@ -68,6 +69,7 @@ def test_setup_writes_every_file_of_the_original(instance: Instance) -> None:
     assert "PASSWORD=" not in done.stdout and instance.password not in done.stdout
 
 
+@pytest.mark.promise("setup-changes-nothing")
 def test_a_second_setup_changes_nothing(instance: Instance) -> None:
     def state() -> dict[str, tuple[int, int]]:
         found = {}
@@ -111,6 +113,7 @@ def test_what_a_setup_found_good_is_not_tried_again_until_it_starts(instance: In
     assert tried.read_text().count(" -t\n") - before == 2
 
 
+@pytest.mark.promise("password-is-only-a-hash")
 def test_a_password_that_is_given_is_used_and_stays_out_of_sight(instance: Instance) -> None:
     instance.start(USERNAME="crazy", PASSWORD="fool-of-a-took")
     assert instance.ask("/v2/", user="crazy", password="fool-of-a-took").status == 200
@@ -121,6 +124,7 @@ def test_a_password_that_is_given_is_used_and_stays_out_of_sight(instance: Insta
             assert not path.is_file() or b"fool-of-a-took" not in path.read_bytes(), path
 
 
+@pytest.mark.promise("new-first-user")
 def test_the_password_is_printed_to_a_terminal_only(instance: Instance) -> None:
     done = instance.run("setup", PORT=str(instance.port))
     password = (instance.etc / ".password").read_text().strip()
@@ -131,6 +135,7 @@ def test_the_password_is_printed_to_a_terminal_only(instance: Instance) -> None:
     assert f"PASSWORD={(instance.etc / '.password').read_text().strip()}" in shown
 
 
+@pytest.mark.promise("made-up-password")
 def test_a_password_file_that_is_provided_is_used(instance: Instance) -> None:
     instance.etc.mkdir(parents=True)
     instance.write(".password", "provided-one\n")
@@ -151,6 +156,7 @@ def test_credentials_follow_the_settings_until_htpasswd_is_edited(instance: Inst
     assert instance.ask("/v2/", user="docker", password="by-hand").status == 200
 
 
+@pytest.mark.promise("made-up-password")
 def test_a_password_given_later_outlasts_the_one_that_was_made_up(instance: Instance) -> None:
     """.password would say a password that does not count any more, and come back with the next edit of the settings."""
     assert instance.run("setup", PORT=str(instance.port)).returncode == 0
@@ -179,6 +185,7 @@ def test_a_password_that_contradicts_the_file_that_was_provided_is_refused(insta
     assert not (instance.etc / ".htpasswd").exists()
 
 
+@pytest.mark.promise("disposable")
 def test_a_disposable_instance_leaves_nothing(instance: Instance) -> None:
     def leftovers() -> set[str]:
         return {path.name for path in Path("/tmp").glob("secure-registry-*")}
@@ -245,6 +252,7 @@ def test_sigterm_stops_all_and_a_restart_keeps_images(instance: Instance) -> Non
     assert instance.ask(f"/v2/kept/blobs/{digest}", user="docker").body == b"hello"
 
 
+@pytest.mark.promise("taken-port")
 def test_a_taken_port_is_named_and_nothing_is_left_running(instance: Instance) -> None:
     with socket.socket() as taken:
         taken.bind(("", 0))
@@ -256,6 +264,7 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(instance: Instance) -
     assert children(instance, str(instance.root)) == []
 
 
+@pytest.mark.promise("nothing-proven-nothing-listens")
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -279,6 +288,7 @@ def test_without_root_the_machines_own_instance_is_refused(instance: Instance) -
     assert process.returncode == 2 and "this needs root" in said and "--root DIR" in said
 
 
+@pytest.mark.promise("registry-elsewhere")
 def test_a_registry_of_somebody_elses(instance: Instance, program: Path) -> None:
     """REGISTRY_HOST: no registry of our own, requests go there."""
     port = free_port()
@@ -317,6 +327,7 @@ def test_two_setups_at_once(instance: Instance) -> None:
     assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("killed-runs")
 def test_a_killed_setup_is_finished_by_the_next(instance: Instance) -> None:
     """SIGKILL after a random time, again and again: the next run always comes through, and the pair always matches."""
     seed = random.Random(7)
@@ -352,6 +363,7 @@ def test_a_killed_gencert_leaves_a_pair(program: Path) -> None:
         assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("reissuing-touches-no-client")
 def test_gencert_issues_anew_under_the_same_ca(instance: Instance) -> None:
     instance.start()
     before, ca = instance.served_fingerprint(), (instance.etc / "ca.crt").read_bytes()
@@ -361,6 +373,7 @@ def test_gencert_issues_anew_under_the_same_ca(instance: Instance) -> None:
     assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("ca-may-not-sign", "gencert")
 def test_gencert_obeys_openssl_cnf_within_the_limits_of_the_ca(instance: Instance) -> None:
     instance.start(SERVER_NAME="registry.example.org")
     instance.edit(
@@ -379,6 +392,7 @@ def test_gencert_obeys_openssl_cnf_within_the_limits_of_the_ca(instance: Instanc
     assert done.returncode == 2 and re.search(r"openssl.cnf:\d+: IP: not an IP address", done.stderr)
 
 
+@pytest.mark.promise("own-certificate-stays")
 def test_gencert_replaces_what_is_not_ours_only_by_force_and_keeps_it(instance: Instance) -> None:
     """Judged by the client: what it gets over TLS; certbot's archive is as it was."""
     instance.start()
@@ -403,6 +417,7 @@ def test_gencert_replaces_what_is_not_ours_only_by_force_and_keeps_it(instance: 
     assert {path.name: path.read_bytes() for path in archive.iterdir()} == before
 
 
+@pytest.mark.promise("renewal")
 def test_ours_that_came_back_from_a_backup_is_issued_anew_by_itself(instance: Instance) -> None:
     """Judged by the client. Seen: of what nobody remembered to have written, names were never changed again."""
     instance.start()
@@ -422,6 +437,7 @@ def test_ours_that_came_back_from_a_backup_is_issued_anew_by_itself(instance: In
     assert instance.served_fingerprint() != first
 
 
+@pytest.mark.promise("lost-ca-key")
 def test_without_the_key_of_the_ca_no_client_is_put_out(instance: Instance) -> None:
     instance.start()
     key, ca = instance.lib / "state/ca.key", (instance.etc / "ca.crt").read_bytes()
@@ -443,6 +459,7 @@ def test_without_the_key_of_the_ca_no_client_is_put_out(instance: Instance) -> N
     assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("gencert")
 def test_an_openssl_cnf_that_no_client_would_take_keeps_what_works(instance: Instance) -> None:
     instance.start()
     fingerprint = instance.served_fingerprint()
@@ -459,6 +476,7 @@ def test_an_openssl_cnf_that_no_client_would_take_keeps_what_works(instance: Ins
     assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("uninstall")
 def test_uninstall_stops_what_runs_first(instance: Instance) -> None:
     instance.start()
     begun = instance.ask("/v2/kept/blobs/uploads/", "POST", user="docker")
@@ -474,6 +492,7 @@ def test_uninstall_stops_what_runs_first(instance: Instance) -> None:
     assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("settings")
 def test_rsa_on_request(instance: Instance) -> None:
     instance.start(KEY_TYPE="RSA-4096")
     text = subprocess.run(
@@ -484,6 +503,7 @@ def test_rsa_on_request(instance: Instance) -> None:
     assert instance.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("environment-lasts")
 def test_the_environment_lasts(instance: Instance) -> None:
     """What setup was given goes into secure-registry.conf: the next start, without it, means the same."""
     assert instance.run("setup", PORT=str(instance.port), SERVER_NAME="a.example", O="Our own").returncode == 0
@@ -494,6 +514,7 @@ def test_the_environment_lasts(instance: Instance) -> None:
     assert (instance.etc / "nginx.conf").read_bytes() == before
 
 
+@pytest.mark.promise("refused-as-a-whole")
 def test_what_is_refused_changes_nothing(instance: Instance) -> None:
     """Seen: USERNAME and PASSWORD were lost without a word while another setting was bad, that one was written all the
     same, and `status` went on telling of the call."""
@@ -528,6 +549,7 @@ def test_what_is_refused_changes_nothing(instance: Instance) -> None:
     assert instance.ask("/v2/", user="lost", password="lost1").status == 200
 
 
+@pytest.mark.promise("names-wait-for-certificate")
 def test_names_wait_for_their_certificate(instance: Instance) -> None:
     """Whichever of the two is changed first. Seen: the names served, with a warning, and then `status` was CRITICAL."""
 

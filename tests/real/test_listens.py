@@ -7,6 +7,8 @@ import shutil
 import socket
 from contextlib import closing
 
+import pytest
+
 from tests.real.program import Instance, free_port
 
 
@@ -57,6 +59,7 @@ def test_servers_in_any_file_hold_back_no_later_change(serving: Instance) -> Non
     shutil.rmtree(serving.etc / "sites-enabled")
 
 
+@pytest.mark.promise("open-doors-are-rejected")
 def test_a_server_elsewhere_that_answers_without_a_password_is_found(serving: Instance) -> None:
     """By a location of the administrator's that fakes an open registry: any server block is asked."""
     port, page = free_port(), serving.root / "open.conf"

@@ -77,6 +77,7 @@ def objects(instance: Instance, last: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_bytes().decode().splitlines()][:-1]
 
 
+@pytest.mark.promise("access-json")
 def test_each_request_is_an_object(fresh: Instance) -> None:
     data = os.urandom(5000)
     digest = upload(fresh, "team/app", data)
@@ -121,6 +122,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.promise("access-json")
 def test_odd_bytes_do_no_harm(fresh: Instance) -> None:
     """In the path, the agent and the user's name; each from an address of its own, for wrong passwords wait."""
     for number, piece in enumerate(PIECES):
@@ -142,6 +144,7 @@ def test_odd_bytes_do_no_harm(fresh: Instance) -> None:
     assert all(one["address"].startswith("127.") for one in found)
 
 
+@pytest.mark.promise("log-order")
 def test_lines_are_in_the_order_in_which_answers_end(fresh: Instance) -> None:
     """Whichever worker it was that answered."""
     fresh.edit("nginx.conf", "worker_processes  auto", "worker_processes  4")
@@ -177,6 +180,7 @@ def banned(instance: Instance) -> dict[str, int]:
     return {address: found.count(address) for address in found}
 
 
+@pytest.mark.promise("fail2ban", "failed-logins", "failed-logins-are-not-forged")
 def test_failed_logins_are_told_with_the_clients_address(fresh: Instance) -> None:
     """A line each that fail2ban reads, whatever a client claims; none for no password, a right one or our probe."""
     secure, trusting = free_port(), free_port()
@@ -217,6 +221,7 @@ def test_an_address_of_ipv6_is_told_whole(fresh: Instance) -> None:
     assert banned(fresh) == {"::1": 1}
 
 
+@pytest.mark.promise("fail2ban")
 def test_the_jail_is_off_until_somebody_wants_it(shared: Instance, tmp_path: Path) -> None:
     """By Debian's own configuration of fail2ban, with our files in their places."""
     place = tmp_path / "fail2ban"
@@ -234,3 +239,15 @@ def test_the_jail_is_off_until_somebody_wants_it(shared: Instance, tmp_path: Pat
     assert jail() == ""
     (place / "jail.local").write_text(f"{wanted}logpath = {log}\nenabled = true\nport = 8443\n")
     assert str(log) in jail() and "8443" in jail() and "wrong password" in jail()
+
+
+@pytest.mark.promise("logs-for-adm")
+def test_logs_are_rotated_each_week(tmp_path: Path) -> None:
+    """As logrotate(8) reads our file, on a machine that lacks its user."""
+    file = tmp_path / "secure-registry"
+    text = (CHECKOUT / "packaging/logrotate.d/secure-registry").read_text()
+    file.write_text(text.replace("secure-registry-nginx adm", "root root"))
+    file.chmod(0o644)
+    argv = ["logrotate", "--debug", "--state", str(tmp_path / "state"), str(file)]
+    said = subprocess.run(argv, capture_output=True, text=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}).stderr
+    assert re.search(r"rotating pattern: /var/log/secure-registry/\*\.log .*\*\.json\s+weekly ", said), said

@@ -82,6 +82,7 @@ def test_units_that_could_not_be_verified_are_not_clean(place: Path) -> None:
     assert wrong.returncode != 0 and "NoSuchThing" in wrong.stderr and "not found clean" in wrong.stderr
 
 
+@pytest.mark.promise("check-fast")
 def test_the_fast_checks_need_neither_root_nor_packages(place: Path) -> None:
     """On 0.1 they installed nginx and the registry first, or were refused to whoever is not root."""
     tools = place / "bin"

@@ -26,6 +26,7 @@ ESCAPE = "../../cron.d/evil"
 SECRET = "s3cr3tMARK"
 
 
+@pytest.mark.promise("quoting")
 def test_paths_and_headers_with_any_characters_serve(instance: Instance) -> None:
     """The whole instance, its images and a header: through nginx.conf, YAML, JavaScript and command lines."""
     instance.root = instance.root / "a b;{'\"#%"
@@ -73,6 +74,7 @@ def evil_pair() -> tuple[bytes, bytes, bytes]:
     return made("x", key.public_key(), names), key.private_bytes(*form), ca
 
 
+@pytest.mark.promise("odd-names")
 def test_names_of_a_certificate_that_are_none_are_told_and_passed_over(serving: Instance) -> None:
     crt, key, ca = evil_pair()
     serving.write("docker-registry.crt", crt)
@@ -89,6 +91,7 @@ def test_names_of_a_certificate_that_are_none_are_told_and_passed_over(serving: 
     assert "neither host names nor addresses" in serving.run("status").stdout
 
 
+@pytest.mark.promise("quoting")
 @pytest.mark.parametrize("template", ["show.sh.j2", "line.sh.j2"])
 def test_a_shell_takes_any_word_for_a_word(root: Path, template: str) -> None:
     """The script that is piped into a root shell, with words that no endpoint has, run by sh."""
@@ -185,6 +188,7 @@ IP.7 = {SECRET}
     }
 
 
+@pytest.mark.promise("nothing-is-quoted", "secrets")
 @pytest.mark.parametrize("name", list(cases()))
 def test_no_line_of_a_file_is_quoted(serving: Instance, name: str) -> None:
     """Not by reload or status, in the record, or to hooks. What the registry itself prints is its own."""
@@ -209,6 +213,7 @@ def test_no_line_of_a_file_is_quoted(serving: Instance, name: str) -> None:
     shutil.rmtree(hook.parent)
 
 
+@pytest.mark.promise("hooks-of-others")
 def test_a_hook_that_others_can_write_is_told_and_not_run(serving: Instance) -> None:
     ran = serving.root / "ran"
     for name, mode in (("good", 0o755), ("bad", 0o777)):
@@ -240,6 +245,7 @@ def test_passwords_without_tls_are_told(serving: Instance) -> None:
     assert "return 301 https://$host$request_uri;" in said
 
 
+@pytest.mark.promise("secret-modes")
 def test_secrets_of_a_new_instance_are_closed(serving: Instance) -> None:
     for name, mode in {
         "docker-registry.yml": 0o640, "secure-registry.conf": 0o640, ".htpasswd": 0o640, "docker-registry.key": 0o600,

@@ -137,6 +137,7 @@ def test_what_does_not_load_ends_nobody(nginx: Nginx) -> None:
     assert (nginx.ask(), nginxmaster.workers(nginx.master), told(nginx, old)) == ("old", old, set())
 
 
+@pytest.mark.promise("no-connection-is-dropped")
 def test_what_has_begun_is_finished(nginx: Nginx) -> None:
     with nginx.connect() as link:
         link.sendall(b"GET / HTTP/1.0\r\n")  # not all of a request yet

@@ -62,6 +62,7 @@ def counted(program: Path) -> Iterator[Counted]:
         yield found
 
 
+@pytest.mark.promise("one-way", "same-bytes-no-action")
 def test_an_apply_without_a_change(counted: Counted) -> None:
     done = counted.apply()
     read = {path: times for path, times in done["read"].items() if path.startswith(str(counted.root))}

@@ -274,6 +274,7 @@ LENIENT = {
 """OpenSSL refuses it, or makes a request that no client would take; we take it."""
 
 
+@pytest.mark.promise("gencert")
 @pytest.mark.parametrize("case", SAME)
 def test_what_both_take_is_the_same(case: str, tmp_path: Path) -> None:
     ours, theirs = by_us(SAME[case]), by_openssl(SAME[case], tmp_path)

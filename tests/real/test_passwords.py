@@ -45,6 +45,7 @@ def checking_time(instance: Instance) -> int:
     return sum(int(fields[11]) + int(fields[12]) for fields in stats)
 
 
+@pytest.mark.promise("empty-passwords")
 def test_an_empty_password_is_none(serving: Instance) -> None:
     """Whatever the hash; for crypt(3), what begins with NUL is empty, too. One that ends with a colon is not."""
     import bcrypt
@@ -123,6 +124,7 @@ def locks(header: str) -> tuple[int, int]:
     return both[0] * 10000 // 0xFFFFFFFF // 100, both[1] * 10000 // 0xFFFFFFFF // 100
 
 
+@pytest.mark.promise("remembered-passwords")
 def test_what_is_remembered_lets_in_nobody_but_who_was_checked(serving: Instance) -> None:
     """A wrong password with the same key as the right one, as one in ten thousand is; whatever nginx.conf drops."""
     add_user(serving, "alice", "one")
@@ -153,6 +155,7 @@ def test_a_right_password_does_not_wait_for_wrong_ones_of_the_same_user(serving:
         assert time.monotonic() - begun < 5
 
 
+@pytest.mark.promise("epochs")
 def test_a_change_of_users_counts_at_once(serving: Instance) -> None:
     add_user(serving, "alice", "first")
     assert serving.ask("/v2/", user="alice", password="second").status == 401
@@ -213,6 +216,7 @@ def answered(links: list[ssl.SSLSocket], seconds: float) -> list[bytes]:
         select.select(links, [], [], left)
 
 
+@pytest.mark.promise("guessing-holds-up-nobody")
 def test_wrong_passwords_wait_and_right_ones_do_not(serving: Instance) -> None:
     add_user(serving, "alice", "right")
     with asking(serving, [f"wrong {number}" for number in range(31)]) as links:
@@ -227,6 +231,7 @@ def test_wrong_passwords_wait_and_right_ones_do_not(serving: Instance) -> None:
             assert answer.startswith(b"HTTP/1.1 401 ") and b'Basic realm="Registry"' in answer
 
 
+@pytest.mark.promise("guessing-holds-up-nobody")
 def test_more_at_once_than_are_checked(serving: Instance) -> None:
     """None is answered by 5xx, which clients would repeat; who was in before stays in, who comes later gets in."""
     add_user(serving, "alice", "right")
@@ -268,6 +273,7 @@ def texts_in(*places: Path) -> Iterator[tuple[Path, bytes]]:
                     yield path, path.read_bytes()
 
 
+@pytest.mark.promise("remembered-passwords")
 def test_credentials_are_on_no_disk_and_in_no_log(instance: Instance) -> None:
     instance.start()
     password, wrong = instance.password, "Wr0ngButSecret"

@@ -82,6 +82,7 @@ def bob(instance: Instance) -> Iterator[None]:
     assert instance.ask("/v2/", user="docker").status == 200, said
 
 
+@pytest.mark.promise("reading", "removed-user-is-out")
 @pytest.mark.parametrize("name", ROUNDS)
 def test_whatever_its_files_are_a_removed_user_is_out(serving: Instance, name: str) -> None:
     """Each of a round is told by its name, and none is a bug's traceback."""
@@ -106,6 +107,7 @@ def test_two_stars_are_one(serving: Instance, pattern: str) -> None:
     assert serving.run("status").returncode == 0
 
 
+@pytest.mark.promise("users-come-first")
 def test_a_certificate_on_a_server_that_is_gone(serving: Instance) -> None:
     """What a dead NFS server does: nobody ever answers. The program is told so, and goes on."""
     assert os.geteuid() == 0, "only root can mount a file system that never answers"

@@ -64,6 +64,7 @@ def test_the_script_writes_what_is_missing_and_a_second_run_nothing(machine: Mac
     assert again.returncode == 0 and "wrote" not in again.stdout
 
 
+@pytest.mark.promise("script-leaves-others")
 @pytest.mark.parametrize("place", [*PLACES, HOSTS])
 def test_the_script_leaves_another_registrys_file(machine: Machine, place: str) -> None:
     path = machine.etc / place
@@ -95,6 +96,7 @@ def test_what_can_not_be_written_is_a_failure(machine: Machine) -> None:
     assert done.returncode == 1 and f"wrote {machine.etc}/docker" not in done.stdout
 
 
+@pytest.mark.promise("script-leaves-others")
 def test_the_line_leaves_another_registrys_file(machine: Machine) -> None:
     path = machine.etc / PLACES[0]
     assert machine.run(machine.line).returncode == 0
@@ -106,6 +108,7 @@ def test_the_line_leaves_another_registrys_file(machine: Machine) -> None:
     assert path.read_bytes() == OTHER.crt
 
 
+@pytest.mark.promise("script-proxy")
 @pytest.mark.parametrize("text", ["script", "line"])
 def test_a_proxy_that_does_not_know_the_registry_is_gone_round(machine: Machine, text: str) -> None:
     done = machine.run(getattr(machine, text), https_proxy="http://proxy.test:1")
@@ -118,6 +121,7 @@ def test_a_proxy_of_dockerd_is_told(machine: Machine) -> None:
     assert f"add {NAME}:5000 to NO_PROXY of docker.service" in machine.run(machine.script).stdout
 
 
+@pytest.mark.promise("k3s")
 @pytest.mark.parametrize("kind", ["k3s", "rke2"])
 def test_k3s_is_told_and_a_registries_yaml_that_is_there_stays(machine: Machine, kind: str) -> None:
     place = machine.etc / "rancher" / kind
@@ -137,6 +141,7 @@ def test_k3s_is_told_and_a_registries_yaml_that_is_there_stays(machine: Machine,
     assert machine.run(machine.script).returncode == 0
 
 
+@pytest.mark.promise("script-kubernetes")
 @pytest.mark.parametrize(
     ("conf", "said"),
     [
@@ -156,6 +161,7 @@ def test_a_kubernetes_node_is_told_what_containerd_needs(machine: Machine, conf:
     assert done.returncode == bool(said) and said in done.stderr and ("config_path" in done.stderr) is bool(said)
 
 
+@pytest.mark.promise("script-system-store")
 def test_the_systems_store_is_offered(machine: Machine) -> None:
     machine.program("update-ca-certificates", "exit 0")
     assert "run this with SYSTEM=1" in machine.run(machine.script).stdout

@@ -37,6 +37,7 @@ def check(instance: Instance) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.promise("nagios", "status-asks", "status-schema")
 def test_all_is_well(serving: Instance) -> None:
     found = look(serving, 0)
     assert {name: one.get("condition") for name, one in found.items() if name} == dict.fromkeys(
@@ -78,6 +79,7 @@ def stopped(instance: Instance, name: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.promise("nagios", "status-asks", "status-schema")
 @pytest.mark.parametrize(
     ("process", "component"), [("auth/nginx.conf", "passwords"), ("front/nginx.conf", "front"), ("serve", "registry")]
 )
@@ -120,6 +122,7 @@ def test_a_check_of_what_was_never_set_up(instance: Instance) -> None:
     assert code == 2 and "CRITICAL" in line
 
 
+@pytest.mark.promise("nagios")
 def test_what_is_held_back_is_a_warning_for_monitoring(serving: Instance) -> None:
     serving.edit("docker-registry.yml", "version: 0.1", "version: 9")
     serving.reload()
@@ -128,6 +131,7 @@ def test_what_is_held_back_is_a_warning_for_monitoring(serving: Instance) -> Non
     assert code == 1 and "WARNING" in line and "docker-registry.yml" in line
 
 
+@pytest.mark.promise("some-clients-refuse")
 def test_what_some_clients_refuse_is_a_warning_for_monitoring(serving: Instance, tmp_path: Path) -> None:
     """Seen: OK, while every client in Go refused the certificate."""
     extensions = [one for one in SERVER if not one.startswith(("authorityKeyIdentifier", "subjectAltName"))]

@@ -59,6 +59,7 @@ def status_says(instance: Instance, text: str) -> bool:
     return done.returncode == 3 and text in done.stdout
 
 
+@pytest.mark.promise("store-away")
 def test_a_store_that_goes_away_and_comes_back(watched: Instance) -> None:
     path = upload(watched, b"image")
     (marker,) = storage(watched).glob(MARKER)
@@ -111,6 +112,7 @@ def test_what_stands_in_the_place_of_the_marker(instance: Instance) -> None:
     assert instance.ask(path, user="docker").body == b"image" and marker.stat().st_size == 0
 
 
+@pytest.mark.promise("new-store")
 def test_a_new_store_in_its_place(instance: Instance) -> None:
     instance.start()
     path = upload(instance, b"image")

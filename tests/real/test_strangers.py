@@ -159,6 +159,7 @@ def public(answer: bytes) -> bool:
     )
 
 
+@pytest.mark.promise("no-password-no-content")
 def test_no_byte_of_content_without_a_password(shared: Instance, target: Target) -> None:
     stranger = Stranger(shared)
     assert MARK in shared.ask(target.paths[0], user="docker").body  # it is there

@@ -53,6 +53,7 @@ def built() -> Iterator[tuple[Path, dict[str, str]]]:
         yield place / "dist", build(place, 0o022, TZ="UTC")
 
 
+@pytest.mark.promise("reproducible")
 def test_two_builds_give_the_same_bytes(built: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     """In another directory, with another umask, time zone and language; DEB, RPM, source, wheel, SBOM and sums."""
     first = built[1]
@@ -62,6 +63,7 @@ def test_two_builds_give_the_same_bytes(built: tuple[Path, dict[str, str]], tmp_
     assert first == other
 
 
+@pytest.mark.promise("reproducible")
 def test_the_bill_of_materials(built: tuple[Path, dict[str, str]]) -> None:
     """It holds the digest of each package, and what each declares to need, taken from the package itself."""
     dist, digests = built
@@ -107,6 +109,7 @@ def test_the_source_rpm_is_built_with_the_macros_of_fedora(built: tuple[Path, di
     assert "systemctl --no-reload" not in scripts
 
 
+@pytest.mark.promise("release")
 def test_release_wants_a_clean_tree(tmp_path: Path) -> None:
     shutil.copy(CHECKOUT / "Makefile", tmp_path / "Makefile")
 
@@ -145,6 +148,7 @@ def as_nobody(*argv: str) -> list[str]:
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *argv]
 
 
+@pytest.mark.promise("wheel")
 def test_the_wheel_in_a_clean_environment(built: tuple[Path, dict[str, str]], venv: Path) -> None:
     """With the newest of what it needs (passlib 1.7.4 and bcrypt 5 among them): hashes, and an instance that serves."""
     (wheel,) = built[0].glob("*.whl")

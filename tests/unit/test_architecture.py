@@ -45,6 +45,7 @@ def room_of(module: str) -> str:
     return module.partition("/")[0] if "/" in module else "."
 
 
+@pytest.mark.promise("rooms")
 def test_every_folder_and_module_is_listed_once() -> None:
     listed = [f"{room}/{name}".removeprefix("./") for room, names in ROOMS.items() for name in names]
     assert sorted(listed) == MODULES
@@ -89,6 +90,7 @@ def test_every_folder_is_installed_by_pip() -> None:
     assert set(setup["options"]["packages"].split()) == folders | {"secreg_host.templates"}
 
 
+@pytest.mark.promise("rooms")
 @pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) != "."])
 def test_rooms_look_down_only(module: str) -> None:
     own = ORDER.index(room_of(module))
@@ -96,6 +98,7 @@ def test_rooms_look_down_only(module: str) -> None:
     assert [other for other in wrong if ORDER.index(room_of(other)) <= own] == []
 
 
+@pytest.mark.promise("rooms")
 def test_no_circle_within_a_room() -> None:
     TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
 

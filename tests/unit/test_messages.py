@@ -189,6 +189,7 @@ def _hint(text: str) -> Iterator[tuple[str, str]]:
         yield "hint: it ends with a full stop", text
 
 
+@pytest.mark.promise("messages")
 def test_every_message_says_where_what_and_what_to_type() -> None:
     found, excepted = [], set()
     for file, line, texts in messages():

@@ -455,6 +455,7 @@ def test_twenty_thousand_users_are_read() -> None:
     assert problems[-1].where == WHERE and "900 more lines" in problems[-1].what
 
 
+@pytest.mark.promise("bugs-are-findings")
 def test_what_a_fifo_or_a_bug_does_to_one_part(
     host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -482,6 +483,7 @@ def test_what_a_fifo_or_a_bug_does_to_one_part(
         guarded(host.paths.registry_yml, lambda: Reading(registry.parse(Snapshot(host.paths))))
 
 
+@pytest.mark.promise("users-fail-closed")
 def test_a_bug_in_the_reading_of_users_lets_nobody_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.paths.etc.mkdir(parents=True)
     host.paths.htpasswd.write_bytes(HTPASSWD)

@@ -34,9 +34,11 @@ class NginxPart(FilePart):
     doors: by which addresses and names its server blocks are reached; answering: the addresses with TLS at which the
     registry answers, those of server blocks that include registry.conf; listens: all of them; origin: path below the
     generation -> the file of /etc that it was; own_pair: whether it serves with the pair of /etc; closed: whether it
-    may keep this host itself out (client certificates, allow, deny, an `if`); called: by which names the registry
-    answers where another server block has the same address; outside: files elsewhere that nginx reads -> their digests;
-    watched: what is a change besides, there or not, and patterns; variants: what stands for registry.conf.
+    may keep this host itself out (client certificates, allow, deny, an `if`); limited: whether where the registry
+    answers, whoever asks too much is delayed or refused (limit_req, limit_conn), this host, too; called: by which names
+    the registry answers where another server block has the same address; outside: files elsewhere that nginx reads ->
+    their digests; watched: what is a change besides, there or not, and patterns; variants: what stands for
+    registry.conf.
     """
 
     NAME = "nginx"
@@ -47,6 +49,7 @@ class NginxPart(FilePart):
     origin: Mapping[str, str] = field(default_factory=dict)
     own_pair: bool = True
     closed: bool = False
+    limited: bool = False
     called: tuple[Door, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
     watched: tuple[str, ...] = ()
@@ -74,6 +77,7 @@ class NginxPart(FilePart):
             origin=facts["origin"],
             own_pair=facts["own_pair"],
             closed=facts.get("closed", False),
+            limited=facts.get("limited", False),
             called=tuple(Door(Listen(**one["listen"]), one["name"]) for one in facts.get("called", ())),
             outside=facts["outside"],
             watched=tuple(facts.get("watched", ())),
@@ -154,6 +158,7 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         origin={f"front/{name}": str(path) for name, path in found.origin.items()},
         own_pair=found.own_pair,
         closed=any(block.closed for block in blocks),
+        limited=any(block.limited for block in blocks if block.registry or not answering),
         called=serverblocks.called(blocks),
         outside={str(path): marks.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
         watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),

@@ -168,6 +168,7 @@ def test_a_login_that_takes_its_time_holds_up_no_removed_user(live: LiveUsers, m
     assert clientproof.entered(live.host, generation, 0.0, lambda: looked.set() or "") == ""
 
 
+@pytest.mark.promise("nothing-slow-holds-up-users")
 def test_whoever_waits_goes_on_letting_users_count() -> None:
     looked = threading.Event()
 
@@ -280,6 +281,16 @@ def test_who_is_kept_out_looks_inside(inside: tuple[Path, list[str]], status: in
     assert probe.once(want, Front(lambda *_: status).connect) == ""
     assert asked == ["GET /x", "GET /v2/", "GET /v2/_catalog"]
     assert probe.once(Expectation(AT, "/x", None, "localhost"), Front(lambda *_: status).connect) != ""
+
+
+@pytest.mark.parametrize("status", [429, 503, 404])
+def test_who_asked_too_much_looks_inside(inside: tuple[Path, list[str]], status: int) -> None:
+    """404 is the answer of another generation."""
+    path, asked = inside
+    want = Expectation(AT, "/x", None, "localhost", path, limited=True)
+    front = Front(lambda *_: status)
+    assert bool(probe.once(want, front.connect)) == (status == 404) == (asked == [])
+    assert probe.once(Expectation(AT, "/x", None, "localhost", path), front.connect) != ""
 
 
 @pytest.mark.parametrize(("status", "said"), [(200, "answered without a password"), (404, "does not answer")])

@@ -56,6 +56,7 @@ def test_a_stranger_is_named_even_if_it_can_not_be_seen(listening: Any) -> None:
 ALL, ALL6, ONE, TWO = Listen("", 443), Listen("::", 443), Listen("192.0.2.1", 443), Listen("192.0.2.2", 443)
 
 
+@pytest.mark.promise("one-address")
 @pytest.mark.parametrize(
     ("new", "held", "stuck"),
     [

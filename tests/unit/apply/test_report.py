@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from secreg_host.apply.report import Finding, Report
 from secreg_host.base.errors import Problem
 
@@ -21,6 +23,7 @@ def test_hooks_are_told_each_of_a_few() -> None:
     assert report.told[0][1]["remedy"] == "mend it"
 
 
+@pytest.mark.promise("hooks")
 def test_many_alike_are_a_few_programs() -> None:
     """Seen: 1,000 lines of .htpasswd were 1,000 units of systemd, for each hook."""
     many, other = found("rejected", "users", 1000), found("rejected", "nginx", 1)

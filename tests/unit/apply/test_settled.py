@@ -53,6 +53,7 @@ def test_a_user_and_a_setting_go_together(stage: Stage) -> None:
     assert adopt(stage, USERNAME="crazy", PORT="9443") == []
 
 
+@pytest.mark.promise("refused-as-a-whole")
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

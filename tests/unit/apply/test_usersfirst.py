@@ -48,6 +48,7 @@ def test_nobody_counts_before_something_begins(host: Host, front: World) -> None
     assert (LiveUsers(host).read(), reloads(front)) == (None, 0)
 
 
+@pytest.mark.promise("epochs")
 def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: World) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
@@ -114,6 +115,7 @@ def test_one_that_changes_while_it_is_made_to_count_is_read_again(
     assert users.live.read() == ALICE and users.live.proven == users.live.epoch
 
 
+@pytest.mark.promise("users-fail-closed")
 def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, front: World) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
@@ -128,6 +130,7 @@ def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, 
     assert users.live.proven == users.live.epoch and users.findings == ()
 
 
+@pytest.mark.promise("users-fail-closed")
 def test_what_can_not_be_written_lets_nobody_in(host: Host, front: World, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
@@ -147,6 +150,7 @@ def test_what_can_not_be_written_lets_nobody_in(host: Host, front: World, monkey
     assert finding.kind == "unproven" and "nobody can log in" in finding.problem.what
 
 
+@pytest.mark.promise("users-come-first")
 def test_what_is_reserved_goes_first(host: Host, front: World, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
@@ -205,6 +209,7 @@ def test_a_file_is_shortened_in_place(tmp_path: Path) -> None:
     assert path.read_bytes() == BOB
 
 
+@pytest.mark.promise("secret-modes")
 def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: World) -> None:
     """nginx runs as a user of its own: it may list the directory of an epoch, and find it only by the link."""
     Users(host, front).take_over(begin=True)

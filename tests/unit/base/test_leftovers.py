@@ -44,6 +44,7 @@ def places(host: Host) -> list[Path]:
     return found
 
 
+@pytest.mark.promise("killed-runs")
 def test_files_of_killed_runs_are_swept(host: Host, places: list[Path]) -> None:
     left = [killed(path) for path in places]
     (host.paths.state / ".report.json.a1b2c3d4.new").touch()  # version 0.1 named them so

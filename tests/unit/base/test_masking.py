@@ -28,6 +28,7 @@ PLAIN = (
 )
 
 
+@pytest.mark.promise("passwords-in-urls")
 @pytest.mark.parametrize("text", [*URLS, *PLAIN])
 def test_what_is_secret_of_a_url_is_in_no_message(text: str) -> None:
     expected = URLS.get(text, text)

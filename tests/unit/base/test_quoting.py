@@ -154,6 +154,7 @@ def test_a_remark_stays_on_its_line(text: str) -> None:
     assert "\n" not in (quoted(quoting.line, text) or "")
 
 
+@pytest.mark.promise("quoting")
 @pytest.mark.parametrize("value", ["text", Path("/x"), ["a"], True, None, 1.5, quoting.Quoted("a") + "b"])
 def test_a_template_takes_nothing_that_was_not_quoted(tmp_path: Path, value: object) -> None:
     (tmp_path / "x.j2").write_text("{{ value }}")
@@ -184,6 +185,7 @@ OURS = {
 """Numbers, constants of our own, and what was quoted before."""
 
 
+@pytest.mark.promise("quoting")
 def test_each_template_quotes_for_its_own_language() -> None:
     seen = set()
     for pattern, filters in LANGUAGES.items():

@@ -46,6 +46,7 @@ MADE: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.promise("reading")
 @pytest.mark.parametrize("kind", MADE)
 def test_what_is_no_plain_file_is_told(root: Path, kind: str) -> None:
     make, told = MADE[kind]
@@ -121,6 +122,7 @@ def test_a_network_file_system_that_answers(far: Path) -> None:
     assert "a link to nowhere" in problem(far / "pipe")
 
 
+@pytest.mark.promise("reading")
 def test_one_that_does_not_is_left_behind(far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within its time, and once: the next question of the same file system costs nothing."""
     started = time.monotonic()

@@ -34,6 +34,7 @@ def both(host: Host) -> tuple[bytes, bytes]:
     return host.paths.key.read_bytes(), host.paths.crt.read_bytes()
 
 
+@pytest.mark.promise("killed-runs")
 @pytest.mark.parametrize("writes_before_the_crash", [0, 1])
 def test_a_crash_between_two_files_is_finished_later(
     host: Host, monkeypatch: pytest.MonkeyPatch, writes_before_the_crash: int
@@ -128,6 +129,7 @@ def test_a_damaged_record_is_an_empty_one(host: Host) -> None:
     assert records.load(host.paths.written, records.WRITTEN) == {}
 
 
+@pytest.mark.promise("secrets")
 def test_secrets_have_their_mode_from_the_first_byte(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     import stat
 

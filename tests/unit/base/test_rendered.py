@@ -28,6 +28,7 @@ def written(host: Host) -> dict[Path, bytes]:
     return made
 
 
+@pytest.mark.promise("edited-units-stay")
 def test_what_was_rendered_is_removed_and_nothing_else(host: Host) -> None:
     made = written(host)
     edited = unit(host, "auth")

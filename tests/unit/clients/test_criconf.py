@@ -26,6 +26,7 @@ def notes(host: Host, *files: str) -> tuple[Problem, ...]:
     return trust_containerd.notes(host.paths, SERVED)
 
 
+@pytest.mark.promise("containerd-config")
 @pytest.mark.parametrize(("version", "plugin"), PLUGINS)
 def test_config_path_is_read_and_proposed_in_the_table_of_the_files_version(
     host: Host, version: int, plugin: str
@@ -49,6 +50,7 @@ def test_a_file_that_is_to_be_made_says_its_version(host: Host) -> None:
     assert "version = 2, [plugins." in note.hint and PLUGINS[1][1] in note.hint
 
 
+@pytest.mark.promise("containerd-config")
 @pytest.mark.parametrize(("version", "plugin"), PLUGINS)
 def test_config_path_is_never_proposed_beside_mirrors(host: Host, version: int, plugin: str) -> None:
     """Seen: CRI does not start with both."""

@@ -143,6 +143,7 @@ CORPUS = (
 )
 
 
+@pytest.mark.promise("daemon-json-bytes")
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
 def test_corpus(case: Case) -> None:
     kind = DaemonJson("daemon.json")
@@ -183,6 +184,7 @@ def daemon_jsons(draw: st.DrawFn) -> bytes | None:
     return (draw(edge) + text + draw(edge)).encode(errors="replace")
 
 
+@pytest.mark.promise("daemon-json-bytes")
 @relaxed
 @given(daemon_jsons(), entries, entries)
 def test_install_then_remove_gives_the_same_bytes(data: bytes | None, first: list[str], second: list[str]) -> None:
@@ -514,6 +516,7 @@ def test_after_docker_is_gone_ours_go_too(fake: Fake) -> None:
     assert fake.follow("a:1") == () and not fake.json.exists()
 
 
+@pytest.mark.promise("docker-is-followed")
 def test_a_flag_that_appears_later_drives_ours_out(fake: Fake) -> None:
     """dockerd would not start again with both."""
     fake.follow("a:1")
@@ -715,6 +718,7 @@ def test_a_daemon_that_hangs_is_known_by_its_silence(root: Path) -> None:
             dockerinfo.info(root / "docker.sock", 0.01)
 
 
+@pytest.mark.promise("daemon-json-left-alone")
 @pytest.mark.parametrize("data", [b"{", BOM + b"{}", b'{"insecure-registries": 1}'])
 def test_a_daemon_json_that_is_broken_is_left_alone(fake: Fake, data: bytes) -> None:
     fake.json.write_bytes(data)

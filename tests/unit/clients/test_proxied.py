@@ -34,6 +34,7 @@ class Fake:
         raise AssertionError(method)
 
 
+@pytest.mark.promise("docker-proxy")
 def test_a_proxy_of_dockerd_is_told_until_it_runs_without(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     systemd = Fake(host)
     host.paths.docker.mkdir(parents=True)

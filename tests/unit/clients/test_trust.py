@@ -79,6 +79,7 @@ def test_a_daemon_that_is_starting_holds_up_nothing_that_it_need_not_read(host: 
     assert bool(list(host.paths.docker.rglob("ca.crt"))) is (mode == "ca")
 
 
+@pytest.mark.promise("odd-names")
 def test_what_is_no_name_is_nobodys_endpoint(host: Host) -> None:
     """A certificate is the administrator's, but what it says comes from whoever asked for it."""
     odd = ("x'$(touch${IFS}/run/pwned)'.example", "../../cron.d/evil", "a b", "a\nb", "", ".", "fe80::1%eth0", "*.*.x")
@@ -94,6 +95,7 @@ def test_what_is_no_name_is_nobodys_endpoint(host: Host) -> None:
         Endpoint("../../cron.d/evil", 443)
 
 
+@pytest.mark.promise("names-that-work")
 def test_port_443_may_be_left_out_but_not_in_what_old_dockerds_refuse() -> None:
     found = served.of(generation(names=("a.example", "::1", "*.example"), listens=(("", 443), ("::", 443))))
     assert found.spellings == ("a.example", "a.example:443", "[::1]", "[::1]:443")
@@ -117,6 +119,7 @@ def test_owned_files_are_never_written_over_others(tmp_path: Path) -> None:
     assert set(made.record) == {str(a), str(c)}
 
 
+@pytest.mark.promise("trust-remove")
 def test_owned_files_that_were_edited_stay(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     made = owned.plan({}, {str(a): digest(b"1"), str(b): digest(b"1")}, {a: b"1", b: b"edited"})
@@ -148,6 +151,7 @@ def listing(root: Path) -> dict[str, bytes | None]:
     return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in root.rglob("*")}
 
 
+@pytest.mark.promise("trust-follows", "trust-remove")
 @pytest.mark.parametrize("client", trust.OTHERS, ids=lambda client: client.name)
 @pytest.mark.parametrize("insecure", [False, True])
 def test_each_client_installs_and_removes_without_a_trace(
@@ -236,6 +240,7 @@ K3S = (
 )
 
 
+@pytest.mark.promise("k3s")
 @pytest.mark.parametrize("case", K3S)
 def test_registries_yaml(case: Case) -> None:
     kind = Registries("registries.yaml", TLS)
@@ -305,6 +310,7 @@ def test_what_was_insecure_in_registries_yaml_is_verified_later(host: Host) -> N
 # --- when Docker is told what
 
 
+@pytest.mark.promise("names-that-work")
 def test_only_what_clients_take_for_a_registry_is_written_without_a_port() -> None:
     """docker.io/single/image would be asked for single/image."""
     found = served.of(generation(names=("single", "localhost", "two.words", "192.0.2.1"), listens=(("", 443),)))
@@ -327,6 +333,7 @@ def mode_of(host: Host, mode: str, ca: bytes | None = CA) -> str:
     return known(host, mode, ca).docker.mode()
 
 
+@pytest.mark.promise("docker-trust", "public-certificates")
 def test_mode(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "unable to get local issuer certificate"
     monkeypatch.setattr(handshake, "shake", lambda *_: said)

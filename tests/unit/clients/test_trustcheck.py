@@ -148,6 +148,7 @@ def dockerless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trustcheck, "find_program", lambda name: None)
 
 
+@pytest.mark.promise("trust-check")
 @pytest.mark.usefixtures("dockerless")
 def test_a_check_goes_through_the_proxy_and_says_what_helps(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

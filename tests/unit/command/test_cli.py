@@ -17,6 +17,7 @@ from secreg_host.host.host import Host
 from secreg_host.watchdog import retries
 
 
+@pytest.mark.promise("names-of-the-original")
 def test_help_names_every_command_of_the_original(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["help"]) == 0
     said = capsys.readouterr().out
@@ -32,6 +33,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0 and capsys.readouterr().out == f"secure-registry {__version__}\n"
 
 
+@pytest.mark.promise("exit-codes")
 def test_an_unknown_command_is_bad_input() -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["nonsense"])
@@ -74,12 +76,20 @@ def verbs(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
 VERBS = list(verbs(cli.build_parser()))
 
 
+@pytest.mark.promise("options-everywhere")
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
 def test_each_command_can_be_debugged(words: list[str]) -> None:
     assert {"reload", "apply", "trust"} <= {words[0] for words in VERBS}
     for argv in ([*words, "--debug"], ["--debug", *words]):
         assert cli.build_parser().parse_args(argv).debug
     assert not hasattr(cli.build_parser().parse_args(words), "debug")
+
+
+@pytest.mark.promise("options-everywhere")
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_each_command_takes_a_root(words: list[str]) -> None:
+    for argv in ([*words, "--root", "/srv/it"], ["--root", "/srv/it", *words]):
+        assert cli.build_parser().parse_args(argv).root == Path("/srv/it")
 
 
 def test_debugging_shows_no_argument_of_the_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +100,7 @@ def test_debugging_shows_no_argument_of_the_command(root: Path, capsys: pytest.C
     assert "hunter2" not in said
 
 
+@pytest.mark.promise("exit-codes")
 @pytest.mark.parametrize(
     ("raised", "code"),
     [(bad_input("x:1", "is wrong", "correct it"), 2), (SecregError("no", "x"), 1), (KeyboardInterrupt(), 130)],

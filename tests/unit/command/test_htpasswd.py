@@ -90,6 +90,7 @@ def test_a_file_whose_place_can_not_be_taken_is_shortened(tmp_path: Path, monkey
     assert "findmnt" in raised.value.problems[0].hint and mounted.read_bytes() == b"alice:x\n"
 
 
+@pytest.mark.promise("apaches-options", "new-hashes")
 @pytest.mark.parametrize(
     ("argv", "prefix"),
     [
@@ -107,6 +108,7 @@ def test_apaches_flags(argv: list[str], prefix: str) -> None:
     assert (code, name) == (Exit.DONE, "alice") and value.startswith(prefix) and users.verify("pw", value)
 
 
+@pytest.mark.promise("apaches-options")
 def test_a_file_is_begun_changed_checked_and_emptied(tmp_path: Path) -> None:
     path = tmp_path / "users"
     with pytest.raises(SecregError, match="does not exist"):
@@ -179,6 +181,7 @@ def test_a_terminal_is_asked_twice() -> None:
     assert htpasswd.ask(Terminal(), lambda _: "same", twice=True) == "same"
 
 
+@pytest.mark.promise("new-hashes")
 @pytest.mark.parametrize(
     ("opt", "choice"),
     [("", HashChoice()), ("-B -C 12", HashChoice(Scheme.BCRYPT, 12)), ("-5", HashChoice()), ("-bc", HashChoice())],

@@ -20,6 +20,7 @@ from secreg_host.host.host import Host
 BLOB = "docker/registry/v2/blobs/sha256/aa/data"
 
 
+@pytest.mark.promise("purge-keeps-images")
 @pytest.mark.parametrize("place", ["storage", "other/deep/storage", "."])
 def test_purge_keeps_images_at_any_depth(host: Host, place: str) -> None:
     blob = host.paths.lib / place / BLOB
@@ -44,6 +45,7 @@ def test_purge_follows_no_link_to_images(host: Host, tmp_path: Path) -> None:
     assert blob.read_bytes() == b"an image"
 
 
+@pytest.mark.promise("purge-keeps-images")
 def test_purge_takes_links_and_not_what_they_lead_to(host: Host, tmp_path: Path) -> None:
     host.paths.etc.mkdir(parents=True)
     host.paths.lib.mkdir(parents=True)
@@ -61,6 +63,7 @@ def test_purge_takes_links_and_not_what_they_lead_to(host: Host, tmp_path: Path)
     assert not host.paths.etc.is_symlink() and (elsewhere / "privkey.pem").exists()
 
 
+@pytest.mark.promise("purge-keeps-images")
 def test_purge_leaves_what_is_mounted_somewhere_in_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = host.paths.etc / "conf.d/shared"
     inner.mkdir(parents=True)
@@ -73,6 +76,7 @@ def test_purge_leaves_what_is_mounted_somewhere_in_it(host: Host, monkeypatch: p
     assert any(line.startswith(f"kept {inner}: something is mounted") for line in said)
 
 
+@pytest.mark.promise("uninstall")
 @pytest.mark.parametrize(
     ("typed", "code"), [("\x04", Exit.FAILED), ("\n", Exit.FAILED), ("n\n", Exit.FAILED), ("y\n", Exit.DONE)]
 )

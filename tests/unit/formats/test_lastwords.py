@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from secreg_host.formats import lastwords
 
 
+@pytest.mark.promise("last-words")
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
@@ -45,6 +46,7 @@ text: |
 """
 
 
+@pytest.mark.promise("last-words")
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
@@ -62,6 +64,7 @@ def test_the_registry(said: str, shown: str) -> None:
     assert lastwords.registry(said, YML.encode()) == shown
 
 
+@pytest.mark.promise("last-words")
 @given(st.text("abcdef0123=/+-. ", min_size=3, max_size=20), st.text("xyz ", max_size=10), st.booleans())
 def test_no_value_is_left(value: str, around: str, listed: bool) -> None:
     assume(value.strip() == value and value not in lastwords.HIDDEN)

@@ -33,6 +33,16 @@ def test_the_same_address_is_the_same_socket(tmp_path: Path) -> None:
     assert sockets == {R / "0.sock": Listen("", 443), R / "1.sock": Listen("::", 443)}
 
 
+def test_nobody_is_limited_there(tmp_path: Path) -> None:
+    """All clients are one there: what is beyond a limit would not be seen to be open."""
+    text = "http { limit_req_zone $x zone=a:1m rate=1r/s; limit_req zone=a; server { listen 80; include more; } }"
+    copies, _ = moved(tmp_path, {"nginx.conf": text, "more": "location / { limit_conn a 1; return 200; }"}, {})
+    assert copies["nginx.conf"] == (
+        "http { limit_req_zone $x zone=a:1m rate=1r/s;  server { listen unix:/r/0.sock; include more; } }"
+    )
+    assert copies["more"] == "location / {  return 200; }"
+
+
 def test_whatever_file_it_stands_in(tmp_path: Path) -> None:
     copies, sockets = moved(
         tmp_path,

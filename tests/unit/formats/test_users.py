@@ -25,6 +25,7 @@ def test_each_scheme_verifies_its_own(scheme: Scheme) -> None:
     assert (found[0].hash, problems) == (value, ())
 
 
+@pytest.mark.promise("apaches-files")
 @pytest.mark.real
 @pytest.mark.parametrize("flag", ["-B", "-m", "-5", "-2", "-s", "-d"])
 def test_apaches_tool_and_ours_agree(flag: str, tmp_path: object) -> None:

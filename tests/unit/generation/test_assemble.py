@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secreg_host.generation import assemble
+from secreg_host.base.process import Account
+from secreg_host.generation import assemble, njs
+from secreg_host.host import authcache
+from secreg_host.host.host import Host
+from secreg_host.wanted.parts.nginx import NginxPart
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
+from secreg_host.wanted.variants import Variant
 from tests import made
 from tests.world import World
 
@@ -41,3 +50,41 @@ def test_what_the_registry_is_told_of_who_asks(world: World, own: bool, sent: st
     told = dict(re.findall(r"proxy_set_header (\S+) (.*?);", place))
     assert (told["Authorization"], told[f"X-Secreg-{bits}"]) == (sent, '""')
     assert f"if ($secreg_{bits}_passed != {bits}) {{\n        return 401;" in place
+
+
+def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What is rendered around an nginx.conf on `host`, whose nginx has the JavaScript module."""
+    monkeypatch.setattr(njs, "module", lambda *_: njs.Module(Path("/module.so"), ""))
+    nginx = NginxPart(files={"front/nginx.conf": b"include secure-registry/main.conf;"}, variants=(Variant(),))
+    parts = Parts(made.settings(), made.certificate(), RegistryPart(root="/srv/images"), nginx)
+    files = assemble.assemble(host, parts, "a").files
+    return {name.rpartition("/")[2]: data.decode() for name, data in files.items() if name.startswith("front/")}
+
+
+@pytest.mark.promise("foreground-as-root")
+@pytest.mark.parametrize(
+    ("by_systemd", "walls", "looks"), [(True, True, False), (False, True, True), (False, False, False)]
+)
+def test_without_views_nginx_looks_for_links_itself(
+    host: Host, monkeypatch: pytest.MonkeyPatch, by_systemd: bool, walls: bool, looks: bool
+) -> None:
+    """Where the registry's user is another one than nginx's: a link of his could lead to what only nginx reads."""
+    other = Account("another", 1, 1) if walls else host.accounts.front
+    host = replace(host, by_systemd=by_systemd, accounts=replace(host.accounts, registry=other))
+    found = front(host, monkeypatch)
+    sends = [
+        one for one in found["registry.conf"].split("\nlocation ") if re.search(r"\n    (root|alias) .*docker/reg", one)
+    ]
+    assert len(sends) == 2
+    assert ["disable_symlinks on from=" in one for one in sends] == [looks, looks]
+    assert ("manifest.js" in found) is not looks, "it follows links"
+
+
+@pytest.mark.promise("remembered-passwords")
+def test_a_right_password_is_remembered_for_a_minute(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it is fresh; and while it is checked again, as long as the last request with it is no older."""
+    monkeypatch.setattr(authcache, "place", lambda _: Path("/run/x"))
+    found = front(host, monkeypatch)
+    (fresh,) = re.findall(r"\n    proxy_cache_valid 204 (\d+)s;", found["registry.conf"])
+    (idle,) = re.findall(r"\nproxy_cache_path /run/x .*\binactive=(\d+)s ", found["http.conf"])
+    assert int(fresh) + int(idle) == 60

@@ -40,6 +40,7 @@ def refused(header: str) -> bool:
     return re.search(NO_PASSWORD, header) is not None
 
 
+@pytest.mark.promise("empty-passwords")
 @given(st.one_of(st.binary(), NEAR), st.sampled_from(["Basic ", "basic   ", "bAsIc "]), st.booleans())
 @example(b"docker:", "Basic ", True)
 @example(b"docker::", "Basic ", True)

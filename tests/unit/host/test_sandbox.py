@@ -19,6 +19,7 @@ def process(place: Path, facts: dict[str, str]) -> None:
     (place / "status").write_text("Name:\tx\n" + "".join(f"{name}:\t{facts[name]}\n" for name in kept if facts[name]))
 
 
+@pytest.mark.promise("sandboxes-are-told")
 @pytest.mark.parametrize(
     ("mine", "inside"),
     [

@@ -34,6 +34,7 @@ def unit_for(host: Host, monkeypatch: pytest.MonkeyPatch, root: str, real: str) 
     return rendered[host.paths.units / units.unit_of("registry@")].decode().splitlines()
 
 
+@pytest.mark.promise("homes")
 @pytest.mark.parametrize("place", ["/home/x/a b", "/root/registry", "/run/user/7/x"])
 def test_of_homes_the_registry_sees_its_images_alone(host: Host, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     lines = unit_for(host, monkeypatch, place, place)
@@ -42,6 +43,7 @@ def test_of_homes_the_registry_sees_its_images_alone(host: Host, monkeypatch: py
     assert not any(line.startswith(("ReadWritePaths", "Environment=REGISTRY_STORAGE")) for line in lines)
 
 
+@pytest.mark.promise("homes")
 def test_elsewhere_homes_stay_shut(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = unit_for(host, monkeypatch, "/srv/homes", "/srv/homes")
     assert "ReadWritePaths=/srv/homes" in lines and "ProtectHome=yes" in lines
@@ -54,6 +56,7 @@ def test_a_link_is_followed_outside_of_the_sandbox(host: Host, monkeypatch: pyte
     assert "Environment=REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/root/images" in lines
 
 
+@pytest.mark.promise("images-anywhere")
 @pytest.mark.parametrize(
     "place",
     [

@@ -19,6 +19,7 @@ ONE, TWO = "1" * 32, "2" * 32
 NONE, DISK = Store(), Store(ONE, "/srv/images")
 
 
+@pytest.mark.promise("store-away")
 @pytest.mark.parametrize(
     ("before", "here", "lost"),
     [

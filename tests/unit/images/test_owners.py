@@ -31,6 +31,7 @@ def test_what_is_as_the_registry_makes_it(host: Host, tmp_path: Path) -> None:
     assert owners.wrong(host, str(store(tmp_path, 200))) is None
 
 
+@pytest.mark.promise("foreign-owners")
 @pytest.mark.parametrize(
     ("path", "mode"),
     [

@@ -75,6 +75,7 @@ def test_what_is_stopped_does_not_serve(with_unit: Callable[[str, str], Host]) -
     assert "nothing was ever set up" in looks.look(host).down
 
 
+@pytest.mark.promise("sandboxes-are-told")
 def test_what_only_seems_so_from_a_sandbox_is_not_kept(
     with_unit: Callable[[str, str], Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
     return told
 
 
+@pytest.mark.promise("observer")
 def test_what_two_looks_find_is_told_once(watched: Callable[..., list[tuple[str, str]]]) -> None:
     assert watched(WELL, DOWN, DOWN, DOWN) == [("down", "passwords")]
     assert watched(WELL, DOWN, WELL, DOWN, WELL) == [], "it was back at the next look"
@@ -63,6 +64,7 @@ def test_what_two_looks_find_is_told_once(watched: Callable[..., list[tuple[str,
     assert watched(DOWN, None, DOWN) == [("down", "passwords")]
 
 
+@pytest.mark.promise("observer")
 def test_what_is_wrong_is_looked_at_again_soon(watched: Callable[..., list[tuple[str, str]]]) -> None:
     """Seen: `down` was told 33 to 60 s after it broke. Once it is told, it costs no more than what is well."""
     pauses: list[float] = []

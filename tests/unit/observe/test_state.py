@@ -96,10 +96,12 @@ def hangs(
     return [next(iter(one), None) for one in ended]
 
 
+@pytest.mark.promise("hung-processes")
 def test_what_is_stopped_is_ended_after_three_looks_and_not_again() -> None:
     assert hangs([((AWAY,), STOPPED)] * 7) == [None, None, Component.REGISTRY, None, None, None, None]
 
 
+@pytest.mark.promise("hung-processes")
 def test_what_uses_no_time_is_ended_and_what_works_is_not() -> None:
     working = [((AWAY,), Activity(False, False, ticks)) for ticks in range(6)]
     assert hangs(working) == [None] * 6
@@ -110,6 +112,7 @@ def test_what_answers_in_between_begins_anew() -> None:
     assert hangs([((AWAY,), STOPPED)] * 2 + [((WELL,), BUSY)] + [((AWAY,), STOPPED)] * 2) == [None] * 5
 
 
+@pytest.mark.promise("hung-processes")
 def test_a_registry_whose_store_hangs_is_left_alone() -> None:
     store = state.down(Component.STORE, "does not answer", "see to that mount")
     assert hangs([((AWAY, store), STOPPED)] * 5) == [None] * 5
@@ -129,6 +132,8 @@ def test_each_process_has_a_pause_of_its_own() -> None:
     assert [both.judge((front, AWAY), stopped) for _ in range(3)][-1] == (Component.FRONT, Component.REGISTRY)
 
 
+@pytest.mark.promise("hung-processes")
 def test_after_a_while_it_is_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hung.AGAIN_SECONDS == 300
     monkeypatch.setattr(hung, "AGAIN_SECONDS", 0.0)
     assert hangs([((AWAY,), STOPPED)] * 6)[2::3] == [Component.REGISTRY] * 2

@@ -73,6 +73,7 @@ def test_a_client_that_trusts_the_ca_accepts_every_name(name: str, tmp_path: obj
     handshake(ca.crt, pair, name, tmp_path)
 
 
+@pytest.mark.promise("ca-signs-its-names-only")
 def test_a_ca_for_a_domain(tmp_path: object) -> None:
     """By choice: any name below it, and none above, beside or that only ends so."""
     request = opensslcnf.parse(CNF.encode(), "openssl.cnf")
@@ -101,6 +102,7 @@ def test_another_name_is_refused(tmp_path: object) -> None:
         handshake(ca.crt, pair, "evil.example", tmp_path)
 
 
+@pytest.mark.promise("ca-signs-its-names-only")
 @pytest.mark.parametrize("outside", ["DNS.3 = evil.example", "IP.3 = 8.8.8.8"])
 def test_a_stolen_ca_key_signs_nothing_else(outside: str, tmp_path: object) -> None:
     ca, _ = made()
@@ -119,6 +121,7 @@ def test_subdomains_and_private_addresses_are_within(tmp_path: object) -> None:
     handshake(ca.crt, certs.issue(ca, request, "P-256", 90, NOW), "10.1.2.3", tmp_path)
 
 
+@pytest.mark.promise("reissuing-touches-no-client")
 def test_reissuing_touches_no_client(tmp_path: object) -> None:
     ca, first = made()
     second = certs.issue(ca, opensslcnf.parse(CNF.encode(), "f"), "P-256", 90, NOW)
@@ -127,6 +130,7 @@ def test_reissuing_touches_no_client(tmp_path: object) -> None:
     assert leaf(second).is_signed_by(leaf(ca)) and not leaf(second).is_signed_by(leaf(made()[0]))
 
 
+@pytest.mark.promise("settings")
 def test_what_is_issued_is_read_and_lasts_as_asked() -> None:
     ca, pair = made()
     found = pairs.read(pair, "crt", "key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from secreg_host.pki import certs, chains, ours
@@ -20,6 +21,7 @@ def one(pair: KeyPair) -> Cert:
     return chains.read(pair.crt, "")[0]
 
 
+@pytest.mark.promise("highest-ca")
 def test_a_root_is_preferred_to_a_longer_way() -> None:
     """An issuing CA that is signed by two: clients that want a root get one."""
     first, second = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))

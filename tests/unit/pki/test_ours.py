@@ -73,6 +73,7 @@ def linked(host: Host, pair: KeyPair = FOREIGN) -> tuple[Path, Path]:
 # --- the certificate and its key
 
 
+@pytest.mark.promise("own-certificate-stays")
 @pytest.mark.parametrize("force", [False, True])
 def test_a_link_is_never_written_through(set_up: Host, force: bool) -> None:
     archive = linked(set_up)
@@ -99,6 +100,7 @@ def test_a_link_is_never_written_through(set_up: Host, force: bool) -> None:
         assert path.readlink().parent.name == "live" and path.read_bytes() in (FOREIGN.crt, FOREIGN.key)
 
 
+@pytest.mark.promise("own-certificate-stays")
 def test_a_companys_key_is_kept_beside(set_up: Host) -> None:
     paths = set_up.paths
     for path, data, mode in ((paths.crt, FOREIGN.crt, 0o640), (paths.key, FOREIGN.key, 0o640)):
@@ -150,6 +152,7 @@ def test_a_pair_of_ours_that_was_moved_and_linked_is_renewed_in_the_place_of_the
     assert not paths.crt.is_symlink() and paths.crt.read_bytes() != pair.crt
 
 
+@pytest.mark.promise("renewal")
 def test_of_a_key_that_we_did_not_make_the_certificate_alone_is_renewed(set_up: Host) -> None:
     """Our CA signed its certificate, or it came back from a backup: the key is somebody's all the same."""
     paths = set_up.paths
@@ -286,6 +289,7 @@ def authorities(host: Host) -> dict[str, object]:
     return {path: data for path, data in snapshot(host.paths.root).items() if "/ca." in path}
 
 
+@pytest.mark.promise("lost-ca-key")
 @pytest.mark.parametrize("how", LOST)
 def test_a_lost_ca_key_is_no_reason_for_another_ca(set_up: Host, how: str) -> None:
     paths = set_up.paths

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from secreg_host.base.process import Account
 from secreg_host.host import host as hosts
 from secreg_host.host import views
-from secreg_host.host.host import Host
+from secreg_host.host.host import Accounts, Host
 from secreg_host.images.marker import Store
 from secreg_host.services import units
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 LINE = re.compile(r"#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=.*|")
 
 
@@ -74,7 +77,7 @@ def test_a_registry_waits_for_its_mounts_and_its_marker(host: Host, monkeypatch:
 
 def test_what_runs_apply_runs_in_one_sandbox() -> None:
     """Two units start the same program; a wall of one that the other lacks would be a mistake."""
-    folder = Path(__file__).resolve().parents[3] / "units"
+    folder = CHECKOUT / "units"
     walls = []
     for name in ("secure-registry.service", "secure-registry-apply.service"):
         text = (folder / name).read_text()
@@ -82,3 +85,41 @@ def test_what_runs_apply_runs_in_one_sandbox() -> None:
         walls.append([line for line in lines if "=" in line and not line.startswith(("#", "CPUWeight="))])
     assert len(walls[0]) > 25
     assert walls[0] == walls[1]
+
+
+@pytest.mark.promise("apply-socket")
+def test_only_root_can_ask_for_an_apply() -> None:
+    lines = (CHECKOUT / "units/secure-registry-apply.socket").read_text().splitlines()
+    assert "SocketMode=0600" in lines, "it is 0666 by default (systemd.socket(5))"
+    assert not [line for line in lines if line.startswith(("SocketUser=", "SocketGroup=", "ListenDatagram="))]
+    assert sum(line.startswith("ListenStream=") for line in lines) == 1
+
+
+WORDS = {"without any capability": 0, "with two capabilities": 2, "seven capabilities": 7, "nine capabilities": 9}
+
+
+@pytest.mark.promise("guessing-holds-up-nobody", "remembered-passwords", "who-runs-as-whom")
+def test_each_unit_runs_as_security_md_says(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user, how many capabilities, whether there is a network; and that what holds passwords reaches no disk."""
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
+    accounts = Accounts(*(Account(f"secure-registry{end}", 1, 1) for end in ("-nginx", "-auth", "")))
+    rendered = units.render(replace(host, accounts=accounts), Parts(made.settings(), RegistryPart(root="/srv/images")))
+    texts = {path.name: data.decode() for path, data in rendered.items()}
+    texts |= {path.name: path.read_text() for path in (CHECKOUT / "units").glob("*.service")}
+    table = (CHECKOUT / "SECURITY.md").read_text().partition("| unit | user |")[2].partition("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        named, user, *_, network = (cell.strip() for cell in row.strip("|").split(" | "))
+        for name in re.findall(r"`([^`]+)`", named):
+            text = texts.pop(f"{name.replace('…', 'secure-registry')}.service")
+            assert re.findall(r"(?m)^User=(.*)$", text) == ([] if user.startswith("root") else [user.strip("`")]), name
+            capabilities = " ".join(re.findall(r"(?m)^CapabilityBoundingSet=(.*)$", text)).split()
+            only = re.findall(r"`(CAP_\w+)` only", network)
+            count = next((number for word, number in WORDS.items() if word in user), len(only))
+            assert len(capabilities) == count and set(only) <= set(capabilities), (name, capabilities)
+            walled = {"PrivateNetwork=yes", "RestrictAddressFamilies=none"} & set(text.splitlines())
+            denied = "IPAddressDeny=any" in text.splitlines()
+            assert (bool(walled), denied) == (network.startswith("none"),) * 2, name
+            assert name not in ("…-nginx", "…-auth") or "MemorySwapMax=0" in text.splitlines(), name
+            assert name != "…-auth" or re.search(r"(?m)^CPUWeight=[1-9]?\d$", text), "100 is everybody's"
+    assert texts == {}

@@ -53,6 +53,7 @@ def test_what_belongs_to_the_service_beside_its_processes() -> None:
     assert tuple(unit.removeprefix("secure-registry-") for unit in units.companions(WANTS)) == BESIDE
 
 
+@pytest.mark.promise("reload-completes")
 @pytest.mark.parametrize("name", BESIDE)
 def test_what_does_not_run_is_started(host: Host, name: str) -> None:
     """Seen: after an upgrade from 0.1, which had none, the observer did not run until the next restart."""
@@ -64,6 +65,7 @@ def test_a_reload_of_systemds_starts_it_too(host: Host) -> None:
     assert started(host, Manager({"observer.service": "loaded"}, main="reloading")) == ["observer.service"]
 
 
+@pytest.mark.promise("reload-completes")
 def test_what_is_masked_or_not_to_run_is_left(host: Host) -> None:
     assert started(host, Manager({})) == []
     assert started(host, Manager({"watchdog.service": "masked", "observer.service": "loaded"})) == ["observer.service"]

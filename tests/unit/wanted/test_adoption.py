@@ -30,6 +30,7 @@ def edited(host: Host) -> Host:
     return host
 
 
+@pytest.mark.promise("environment-lasts")
 @pytest.mark.parametrize(
     ("environment", "after"),
     [
@@ -69,6 +70,7 @@ def test_a_link_is_left_and_told(edited: Host) -> None:
         adoption.asked(Snapshot(edited.paths), {"PORT": "9443"})
 
 
+@pytest.mark.promise("empty-values")
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

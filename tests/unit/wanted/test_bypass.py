@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from secreg_host.apply import asking, probe
 from secreg_host.base.errors import BadInput, bad_input
+from secreg_host.base.paths import Paths
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import nginxconf, nginxsyntax, serverblocks
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import NAMELESS, UNKNOWN_NAME, Door
 from secreg_host.wanted import bypass, passing
+from secreg_host.wanted.parts import nginx
 
 DIRECTORIES = [Path("/run/secure-registry"), Path("/var/lib/secure-registry"), Path("/srv/images")]
 PRIVATE = bypass.Private.of(DIRECTORIES, Path("/dev/shm/secure-registry-"))
@@ -26,6 +29,7 @@ def found(text: str) -> list[str]:
     return [f"{each.where}: {each.what}" for each in bypass.problems(nginxsyntax.parse(text, "f"), "f", PRIVATE)]
 
 
+@pytest.mark.promise("no-line-leads-past")
 @pytest.mark.parametrize(
     "text",
     [
@@ -202,6 +206,31 @@ def test_every_server_block_has_a_door() -> None:
 def test_what_may_keep_this_host_out(text: str, closed: bool) -> None:
     files = {Path("/e/nginx.conf"): f"http {{ {text} }}".encode(), Path("/etc/more"): b"deny all;"}
     assert any(block.closed for block in serverblocks.blocks(Path("/e"), files.get)) is closed
+
+
+@pytest.mark.parametrize(
+    ("text", "limited"),
+    [
+        ("limit_req_zone $x zone=a:1m rate=1r/s; server { REGISTRY }", False),
+        ("limit_req zone=a; server { REGISTRY }", True),
+        ("server { REGISTRY } limit_conn a 1;", True),
+        ("server { REGISTRY limit_conn a 1; }", True),
+        ("server { REGISTRY location / { limit_req zone=a; } }", True),
+        ("server { REGISTRY } include /etc/more;", True),
+        ("server { REGISTRY } server { listen 80; limit_req zone=a; }", False),
+        ("server { listen 443 ssl; location / { limit_req zone=a; } } include secure-registry/registry.conf;", True),
+    ],
+)
+def test_where_this_host_is_limited_as_any_client(tmp_path: Path, text: str, limited: bool) -> None:
+    """Seen: our own requests were too many, and the password check was told to be away."""
+    paths = Paths(tmp_path)
+    paths.etc.mkdir(parents=True)
+    (tmp_path / "more").write_text("limit_req zone=a;")
+    text = text.replace("REGISTRY", "listen 443 ssl; include secure-registry/registry.conf;")
+    text = f"include secure-registry/http.conf; {text.replace('/etc/more', str(tmp_path / 'more'))}"
+    paths.nginx_conf.write_text(f"include secure-registry/main.conf; http {{ {text} }}")
+    part = nginx.read(Snapshot(paths)).part
+    assert part is not None and part.limited is limited and not part.closed
 
 
 def test_names_where_others_have_the_same_address() -> None:

@@ -54,6 +54,7 @@ def serving(paths: Paths, leaf: Leaf) -> CertificatePart:
     return replace(found, files={**found.files, certificate.CRT: pair.crt, certificate.KEY: pair.key})
 
 
+@pytest.mark.promise("certificates-as-clients-judge")
 def test_what_no_client_takes_is_held_back(paths: Paths) -> None:
     good = serving(paths, Leaf())
     for leaf, said in ((OTHER_NAME, "for none of"), (CLIENT, "serverAuth"), (Leaf(names=()), "no name")):
@@ -76,6 +77,7 @@ def test_one_of_the_names_is_enough_and_the_others_are_told(paths: Paths) -> Non
     assert "not for b.example.org, 192.0.2.1" in warning.what
 
 
+@pytest.mark.promise("no-better-certificate")
 @pytest.mark.parametrize("leaf", [OTHER_NAME, CLIENT, Leaf(names=())], ids=["names", "usage", "no names"])
 def test_a_renewal_that_is_no_worse_serves_with_a_warning(paths: Paths, leaf: Leaf) -> None:
     """SERVER_NAME was set later, or version 0.1 took it: if it were held back, what serves would expire."""
@@ -86,6 +88,7 @@ def test_a_renewal_that_is_no_worse_serves_with_a_warning(paths: Paths, leaf: Le
     assert warning.what.endswith("clients refuse it")
 
 
+@pytest.mark.promise("no-better-certificate")
 def test_one_that_covers_less_than_what_serves_is_held_back(paths: Paths) -> None:
     before = serving(paths, OTHER_NAME)
     found = read(paths, replace(OTHER_NAME, names=("third.example.org",)), before)
@@ -105,6 +108,7 @@ def test_one_that_expired_replaces_nothing(paths: Paths) -> None:
     assert found.part is None and "expired" in found.problems[0].what
 
 
+@pytest.mark.promise("certificate-before-its-time")
 def test_one_whose_time_comes_is_looked_at_then(paths: Paths) -> None:
     leaf, begins = Leaf(), NOW - timedelta(days=200)
     found = read(paths, leaf, now=begins - timedelta(hours=1))
@@ -114,6 +118,7 @@ def test_one_whose_time_comes_is_looked_at_then(paths: Paths) -> None:
     assert read(paths, leaf, now=found.again).part is not None
 
 
+@pytest.mark.promise("end-of-a-certificate")
 @pytest.mark.parametrize(
     ("life", "warned"), [(timedelta(hours=24), timedelta(hours=8)), (timedelta(days=90), timedelta(days=14))]
 )

@@ -58,11 +58,13 @@ def test_a_setup_with_the_clock_set_back_keeps_within_the_life_of_the_ca(issued:
     assert leaf.validity[0] >= NOW - timedelta(days=2)
 
 
+@pytest.mark.promise("renewal")
 @pytest.mark.parametrize(("days", "due"), [(0, False), (200, False), (263, False), (270, True), (500, True)])
 def test_our_own_certificate_is_renewed_after_two_thirds_of_its_life(issued: Host, days: int, due: bool) -> None:
     assert authority.due(Snapshot(issued.paths), NOW + timedelta(days=days)) is due
 
 
+@pytest.mark.promise("renewal")
 def test_it_is_renewed_when_names_change(issued: Host) -> None:
     text = issued.paths.openssl_cnf.read_text()
     issued.paths.openssl_cnf.write_text(text + "DNS.9 = new.host\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base.snapshot import Snapshot
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.wanted import defaults
@@ -17,6 +18,7 @@ from secreg_host.wanted.settings import Settings
 HERE = Facts("reg", ("10.0.0.5",), True, "example.org")
 
 
+@pytest.mark.promise("host-names")
 def test_the_full_name_comes_first() -> None:
     assert defaults.names(Settings(), HERE) == ("reg.example.org", "reg", "localhost")
     assert defaults.names(Settings(server_names=("a.example",)), HERE)[0] == "a.example"
@@ -36,6 +38,27 @@ def test_facts_are_found_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> No
     assert defaults.facts(host) == HERE
     monkeypatch.setattr(defaults, "now", lambda: pytest.fail("they are recorded"))
     assert defaults.facts(host) == HERE == defaults.recorded(host)
+
+
+@pytest.mark.promise("fresh-default")
+def test_what_was_removed_is_made_anew_by_a_setup(host: Host) -> None:
+    """Broken, then removed; what else was edited stays, and an apply alone makes nothing."""
+    paths = host.paths
+    paths.etc.mkdir(parents=True)
+
+    def follow(*, create: bool) -> list[Path]:
+        writes = defaults.render(host, Settings(), HERE)
+        return [write.path for write in defaults.follow(Snapshot(paths), writes, create=create)]
+
+    follow(create=True)
+    fresh = paths.nginx_conf.read_bytes()
+    paths.nginx_conf.write_bytes(b"broken")
+    paths.registry_yml.write_bytes(b"mine")
+    assert follow(create=True) == []
+    paths.nginx_conf.unlink()
+    assert follow(create=False) == [] and not paths.nginx_conf.exists()
+    assert follow(create=True) == [paths.nginx_conf]
+    assert paths.nginx_conf.read_bytes() == fresh and paths.registry_yml.read_bytes() == b"mine"
 
 
 def may_sign(*names: str) -> defaults.Outside:

@@ -48,6 +48,7 @@ def test_what_is_closed_is_fine(host: Host, etc: Path) -> None:
     assert told(host) == [] and hooks.found(host.paths) == (etc / "hooks.d/tell",)
 
 
+@pytest.mark.promise("readable-secrets")
 @pytest.mark.parametrize("name", ["docker-registry.key", ".htpasswd", "docker-registry.yml"])
 def test_what_every_user_can_read(host: Host, etc: Path, name: str) -> None:
     (etc / name).chmod(0o644)
@@ -89,6 +90,7 @@ def test_what_others_can_write_is_one_warning_with_one_remedy(host: Host, etc: P
     assert [problem for problem in exposure.problems(Snapshot(host.paths)) if "can write it" in problem.what] == []
 
 
+@pytest.mark.promise("hooks-of-others")
 @pytest.mark.parametrize("weak", ["", "hooks.d", "hooks.d/tell", "file", "directory"])
 @pytest.mark.parametrize("mode", [0o775, 0o757])
 def test_a_hook_that_others_can_write_is_not_run(host: Host, etc: Path, weak: str, mode: int) -> None:

@@ -37,6 +37,7 @@ def made(host: Host) -> str:
     return host.paths.password.read_text().strip()
 
 
+@pytest.mark.promise("settings-take-no-user-away")
 def test_another_first_user_takes_nobody_away(host: Host, made: str) -> None:
     """Seen: after the quickstart, `USERNAME=crazy PASSWORD=fool secure-registry start` replaced user docker."""
     apply(host, USERNAME="crazy", PASSWORD="fool")
@@ -67,6 +68,7 @@ def test_a_password_that_is_typed_counts_whoever_edited_the_users(host: Host, ma
     assert host.paths.htpasswd.read_text().startswith(mine) and host.paths.htpasswd.stat().st_mode & 0o777 == 0o604
 
 
+@pytest.mark.promise("made-up-password")
 @pytest.mark.parametrize(("password", "stays"), [("by-hand", False), (None, True)])
 def test_a_made_up_password_goes_when_it_is_untrue(host: Host, made: str, password: str | None, stays: bool) -> None:
     """Seen: it lay there for years after `htpasswd docker`, and who followed README got a 401. Of one who is gone it
@@ -113,6 +115,7 @@ def test_check_reads_only(host: Host) -> None:
     assert not host.paths.etc.exists() and not host.paths.state.exists()
 
 
+@pytest.mark.promise("settings-take-no-user-away")
 def test_a_name_alone_adds_nobody(host: Host, made: str) -> None:
     """Seen: it was written, nobody was added, and not a word said so; and then that user had docker's password."""
 

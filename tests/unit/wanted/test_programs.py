@@ -74,6 +74,7 @@ def tried(host: Host, monkeypatch: pytest.MonkeyPatch) -> Tried:
     return Tried(host, monkeypatch)
 
 
+@pytest.mark.promise("bad-programs")
 @pytest.mark.parametrize(
     ("given", "line", "told"),
     [

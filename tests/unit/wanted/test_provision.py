@@ -110,6 +110,7 @@ def test_a_password_of_the_environment_that_can_not_be_one(host: Host) -> None:
         firstuser.follow(disk, settings_part.read(disk, given), create=True, given=True)
 
 
+@pytest.mark.promise("ca-follows-names")
 def test_the_ca_follows_the_settings_until_something_served(host: Host) -> None:
     """Seen: `setup`, then README's `SERVER_NAME=… start`: refused, for setup had made a CA that may not sign it."""
 

@@ -23,6 +23,7 @@ def problems(text: str | None, **environment: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
+@pytest.mark.promise("names-of-the-original")
 def test_defaults_are_those_of_the_original() -> None:
     assert load(None) == load("") == settings.default()
     found = Settings()
@@ -36,6 +37,7 @@ def test_defaults_are_those_of_the_original() -> None:
     )
 
 
+@pytest.mark.promise("settings")
 def test_every_key_from_the_file_and_from_the_environment() -> None:
     given = {
         "SERVER_NAME": "a.example b.example",

@@ -43,6 +43,7 @@ def remaining(paths: Paths) -> float:
     return found.seconds(time.time())
 
 
+@pytest.mark.promise("tries-again")
 def test_pauses_grow_until_it_serves(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, pause in enumerate((*PAUSES, PAUSES[-1]), 1):
         retries.failed(paths, AWAY, start=True)
@@ -71,6 +72,7 @@ def test_a_clock_that_was_set_back_delays_nothing_for_long() -> None:
     assert retries.Retry(AWAY, 1, time.time() + 1e6, start=True).seconds(time.time()) == 0
 
 
+@pytest.mark.promise("tries-again")
 @pytest.mark.parametrize("start", [True, False])
 def test_the_watchdog_tries_when_the_time_has_come(paths: Paths, monkeypatch: pytest.MonkeyPatch, start: bool) -> None:
     asked: list[str] = []
@@ -212,6 +214,7 @@ def test_a_mount_that_is_away_is_a_problem_of_its_part(paths: Paths, generation:
     )
 
 
+@pytest.mark.promise("registry-elsewhere")
 def test_a_registry_elsewhere_is_asked_when_it_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Settings(registry_host="127.0.0.1", registry_port=5000)
     monkeypatch.setattr("secreg_host.apply.probe.registry_wrong", lambda _: "Connection refused")

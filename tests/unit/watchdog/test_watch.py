@@ -44,6 +44,7 @@ def applies(tmp_path: Path) -> Applies:
     return found
 
 
+@pytest.mark.promise("changes-are-seen")
 def test_a_change_is_asked_for_once(applies: Applies) -> None:
     watcher = Watcher(applies.paths, applies)
     for _ in range(3):
@@ -55,6 +56,21 @@ def test_a_change_is_asked_for_once(applies: Applies) -> None:
     assert (applies.asked, watcher.pause) == (1, CHECK_SECONDS)
 
 
+@pytest.mark.promise("renewals-are-noticed")
+def test_what_tells_nothing_of_a_change_is_looked_at_every_half_a_minute(applies: Applies, tmp_path: Path) -> None:
+    """As a link to a network file system, where another host writes."""
+    far, watcher = tmp_path / "far", Watcher(applies.paths, applies)
+    far.write_text("old")
+    (applies.paths.etc / "docker-registry.crt").symlink_to(far)
+    applies.see()
+    watcher.look(periodic=True)
+    assert (applies.asked, watcher.pause) == (0, 30)
+    far.write_text("renewed")
+    watcher.look(periodic=True)
+    assert applies.asked == 1
+
+
+@pytest.mark.promise("changes-are-seen")
 @pytest.mark.parametrize("fails", [True, False])
 def test_an_apply_that_did_not_see_the_change_is_followed_by_others(applies: Applies, fails: bool) -> None:
     """It was killed, it failed, or it had begun earlier: the next at once, then with pauses, until one sees it."""
@@ -112,6 +128,7 @@ def test_users_that_are_gone_from_memory_are_brought_back(applies: Applies) -> N
     assert applies.asked == 1
 
 
+@pytest.mark.promise("nothing-slow-holds-up-users")
 def test_what_can_not_wait(applies: Applies, monkeypatch: pytest.MonkeyPatch) -> None:
     """.htpasswd changed while an apply runs: it is told once for each change, and more and more patiently."""
     now = 1000.0
@@ -146,6 +163,7 @@ def test_a_damaged_report_is_made_anew(applies: Applies) -> None:
         assert applies.asked == number
 
 
+@pytest.mark.promise("time-alone")
 def test_when_time_alone_changes_something_it_is_asked_for_then(
     applies: Applies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
