@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import importlib.util
 import os
 import queue
@@ -13,14 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TypeVar
 
 from tests.mutants import CHECKOUT, Mutant, kept
-
-T = TypeVar("T")
 
 SECONDS = 120.0
 """How long the tests of one may take."""
@@ -93,20 +89,23 @@ def copies(number: int) -> Iterator[queue.Queue[Path]]:
 def tried(mutants: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
     """Each of `mutants` with why it counts as not seen, as soon as that is known, so many at a time. Raises Unsound
     when their tests fail without a fault."""
+    if not mutants:
+        return
     with copies(jobs) as free, ThreadPoolExecutor(jobs) as pool:
+        copy, every = free.get(), sorted({test for one in mutants for test in one.tests})
+        code, said = pytest(copy, every, len(every) * SECONDS)
+        free.put(copy)
+        if code != PASSED:
+            raise Unsound(said)
 
-        def on_a_copy(done: Callable[[Path], T]) -> T:
+        def on_a_copy(mutant: Mutant) -> str:
             copy = free.get()
             try:
-                return done(copy)
+                return survives(mutant, copy)
             finally:
                 free.put(copy)
 
-        every = sorted({test for one in mutants for test in one.tests})
-        code, said = on_a_copy(lambda copy: pytest(copy, every, len(every) * SECONDS))
-        if code != PASSED:
-            raise Unsound(said)
-        running = {pool.submit(on_a_copy, functools.partial(survives, one)): one for one in mutants}
+        running = {pool.submit(on_a_copy, one): one for one in mutants}
         try:
             for ended in as_completed(running):
                 yield running[ended], ended.result()
@@ -124,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wrong = {one: f"it is stale: {why}" for one in chosen if (why := one.stale(CHECKOUT))}
     sound = [one for one in chosen if one not in wrong]
     try:
-        for number, (mutant, why) in enumerate(tried(sound, given.jobs) if sound else (), 1):
+        for number, (mutant, why) in enumerate(tried(sound, given.jobs), 1):
             print(f"[{number}/{len(sound)}] {why or 'seen'}: {mutant}", flush=True)
             if why:
                 wrong[mutant] = why

@@ -67,7 +67,7 @@ BREAK: dict[type[Part], Callable[[Paths], object]] = {
 def test_each_part_is_held_back_alone(world: World, serving: Generation, kind: type[Part]) -> None:
     """The others change; a broken one is told, and what it was goes on."""
     paths = world.host.paths
-    others = {NginxPart: paths.nginx_conf, RegistryPart: paths.registry_yml}
+    others: dict[type[Part], Path] = {NginxPart: paths.nginx_conf, RegistryPart: paths.registry_yml}
     for path in others.values():
         path.write_bytes(path.read_bytes() + b"# more\n")
     BREAK[kind](paths)
