@@ -155,8 +155,6 @@ class _Reader:
         long, limit = SUBJECT[short]
         if short == "C" and not re.fullmatch("[A-Z]{2}", value.text):
             self.wrong(value, f"{long} is not two capital letters", "write the country's code, such as: C = DE")
-        elif not value.text.isprintable():
-            self.wrong(value, f"{long} has characters that can't be printed", "write it without them")
         elif len(value.text) > limit:
             self.wrong(value, f"{long} has more than {limit} characters", "write a shorter one")
         elif short == "emailAddress" and not value.text.isascii():
