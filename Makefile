@@ -7,6 +7,7 @@ RUN         := $(VENV)/bin/python
 ROOT        ?= $(CURDIR)/config
 OPT         ?=
 USERNAME    ?=
+MUTANTS     ?=
 COMMAND     := $(PYTHON) -B -m secreg_host
 VERSION     := $(shell sed -n 's/^version *= *//p' setup.cfg)
 DEB         := dist/secure-registry_$(VERSION)_all.deb
@@ -41,7 +42,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos chaos-readme \
-        check-fast lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
+        check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
         need-venv
 
 help:                   ## Show this list
@@ -116,6 +117,9 @@ chaos: need-test venv deb ## 300 random edits under load, processes killed (SECR
 
 chaos-readme: need-test venv deb ## Any two of README's set-up commands, in any order
 	SECREG_ORDERS=$${SECREG_ORDERS:-1/1} SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py
+
+mutants: need-lint venv ## Faults put into a copy one by one: which of them does no test see? MUTANTS=TEXT for some
+	$(RUN) -m tests.mutants '$(MUTANTS)'
 
 check-fast: lint-python lint-versions ## Lint and unit tests, as any user: needs python3 with venv
 	$(call where_there_is,systemd-analyze,lint-units,systemd)

@@ -7,7 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host.wanted.parts.certificate import CertificatePart
+from secreg_host.formats.listening import Listen
+from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
+from secreg_host.wanted.parts.nginx import CONF, NginxPart
+from secreg_host.wanted.parts.part import Part, Parts
+from secreg_host.wanted.parts.registry import YML, RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.wanted.settings import Settings
 
@@ -26,3 +30,24 @@ def certificate(
     return CertificatePart(
         files=files or {}, sources=sources, names=names, fingerprint="f", not_before=BEGIN, not_after=END
     )
+
+
+AT = Listen("", 443)
+"""Where what is made serves."""
+
+
+def registry(yml: str = "version: 0.1", **given: Any) -> RegistryPart:
+    """The part of a docker-registry.yml that holds `yml`, whose images are on no file system."""
+    return RegistryPart(**{"files": {YML: yml.encode()}, "sources": ("docker-registry.yml",), "root": None} | given)
+
+
+def nginx(conf: str = "# one", **given: Any) -> NginxPart:
+    """The part of an nginx.conf that holds `conf`, and serves at `AT`."""
+    known: dict[str, Any] = {"files": {CONF: conf.encode()}, "sources": ("nginx.conf",), "origin": {CONF: "nginx.conf"}}
+    return NginxPart(**known | {"answering": (AT,), "listens": (AT,)} | given)
+
+
+def parts(*others: Part, **given: Any) -> Parts:
+    """Parts that make a generation, with `others` in their places; `given`: settings."""
+    pair = {CRT: b"crt", KEY: b"key"}
+    return Parts(settings(**given), certificate(pair, (), ("crt", "key")), registry(), nginx()).having(*others)

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -226,7 +227,7 @@ def test_a_bad_pair_is_named_and_not_served(serving: Instance, tmp_path: Path, w
         openssl("pkey", "-in", tmp_path / "key", "-out", tmp_path / "locked", "-aes256", "-passout", "pass:x")
         key = (tmp_path / "locked").read_bytes()
     elif what in ("expired", "not yet valid"):
-        crt, key = _dated(tmp_path, -10 if what == "expired" else 10)
+        crt, key = _dated(-10 if what == "expired" else 10)
     elif what == "ed448":
         files = ("-keyout", tmp_path / "key", "-out", tmp_path / "crt")
         openssl("req", "-x509", "-newkey", "ed448", "-nodes", "-subj", "/CN=x", *files)
@@ -263,8 +264,11 @@ def test_a_certificates_fault_is_not_blamed_on_nginx_conf(serving: Instance, tmp
     assert f"rejected: {elsewhere}: cannot load certificate" in said, said
 
 
-def _dated(where: Path, days: int) -> tuple[bytes, bytes]:
-    """A pair that is valid for a day, `days` from now."""
+DAY = datetime.timedelta(days=1)
+
+
+def _dated(days: int, life: datetime.timedelta = DAY) -> tuple[bytes, bytes]:
+    """A pair that is valid for so long, `days` from now."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -275,7 +279,7 @@ def _dated(where: Path, days: int) -> tuple[bytes, bytes]:
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=1))
+        .not_valid_after(begin + life)
         .sign(key, hashes.SHA256())
     )
     form = serialization.PrivateFormat.PKCS8
@@ -284,13 +288,27 @@ def _dated(where: Path, days: int) -> tuple[bytes, bytes]:
 
 
 def test_an_expired_certificate_goes_on_while_nothing_replaces_it(serving: Instance) -> None:
-    """The clock moves on, or back: the same bytes are not judged again. (Checked by the same bytes of both files.)"""
-    assert "rejected" not in serving.reload()
-    fingerprint = serving.served_fingerprint()
-    for name in ("docker-registry.crt", "docker-registry.key"):
-        serving.write(name, (serving.etc / name).read_bytes())
-    assert "rejected" not in serving.reload()
-    assert serving.served_fingerprint() == fingerprint
+    """That is told. The same bytes, written once more, are not judged again; others that have expired are not taken."""
+    names = ("docker-registry.crt", "docker-registry.key")
+    before = serving.served_fingerprint()
+    for seconds in (2, 4, 8, 16, 32):  # until it serves before it expires, on whichever machine
+        pair, ends = _dated(0, datetime.timedelta(seconds=seconds)), time.time() + seconds
+        for name, data in zip(names, pair, strict=True):
+            serving.write(name, data)
+        serving.reload()
+        if (fingerprint := serving.served_fingerprint()) != before:
+            break
+    assert fingerprint != before
+    serving.wait_for("its end", lambda: time.time() > ends + 1, timeout=40)
+    for name, data in zip(names, pair, strict=True):
+        serving.write(name, data)
+    said = serving.reload()
+    assert "rejected" not in said and serving.served_fingerprint() == fingerprint
+    assert "it expired on" in serving.run("status").stdout
+    for name, data in zip(names, _dated(-3), strict=True):
+        serving.write(name, data)
+    said = serving.reload()
+    assert "rejected" in said and "it expired on" in said and serving.served_fingerprint() == fingerprint
 
 
 def test_a_removed_user_is_out_at_once_whatever_else_is_broken(serving: Instance) -> None:
@@ -610,11 +628,21 @@ def test_hooks_are_told_without_systemd_too(serving: Instance) -> None:
 
 
 def test_nothing_changed_nothing_done(serving: Instance) -> None:
-    def pids() -> str:
-        listing = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout
-        return "\n".join(line for line in listing.splitlines() if str(serving.root) in line and "nginx" in line)
+    """Nothing is told to nginx: its workers are others after a reload."""
 
-    before = pids()
-    current = (serving.lib / "current").readlink()
+    def workers() -> set[tuple[str, str]]:
+        listing = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        rows = [line.split(maxsplit=2) for line in listing.splitlines()]
+        masters = {pid for pid, _, args in rows if "nginx: master" in args and str(serving.root) in args}
+        return {(pid, args) for pid, parent, args in rows if parent in masters and "worker process" in args}
+
+    def at_rest() -> set[tuple[str, str]]:
+        serving.wait_for("the end of old workers", lambda: not any("shutting" in args for _, args in workers()))
+        return workers()
+
+    before, current = at_rest(), (serving.lib / "current").readlink()
     serving.reload()
-    assert (pids(), (serving.lib / "current").readlink()) == (before, current)
+    assert (workers(), (serving.lib / "current").readlink()) == (before, current)
+    serving.edit("nginx.conf", "server_name", "# one more\n        server_name")
+    serving.reload()
+    assert before and at_rest() != before, "what is looked at is the right thing"

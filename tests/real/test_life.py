@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.real.conftest import new_instance
 from tests.real.program import NOBODY, PYTHON, Instance, free_port
 from tests.unit.pki.test_clientrules import OTHER, Leaf
 
@@ -24,6 +29,28 @@ def children(instance: Instance, name: str) -> list[int]:
     """The processes of this instance whose command line has `name`."""
     listing = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout
     return [int(line.split()[0]) for line in listing.splitlines() if str(instance.root) in line and name in line]
+
+
+class Killed(Instance):
+    """An instance whose commands can be killed at a step of theirs (killed.py)."""
+
+    def _argv(self, *args: str) -> list[str]:
+        argv = super()._argv(*args)
+        place = argv.index(str(self.program))
+        return [*argv[:place], str(self.root / "killed.py"), *argv[place:]]
+
+    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        return super()._environment({"KILLED_AT": "1000000", **given})
+
+    def pair(self) -> bytes:
+        """The certificate; it goes with its key and with the CA, and there is nothing to be finished."""
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            self.etc / "docker-registry.crt", self.etc / "docker-registry.key"
+        )
+        crt = self.etc / "docker-registry.crt"
+        subprocess.run(["openssl", "verify", "-CAfile", self.etc / "ca.crt", crt], check=True, capture_output=True)
+        assert not (self.lib / "state/pending").exists()
+        return crt.read_bytes()
 
 
 @pytest.mark.promise("names-of-the-original", "secret-modes")
@@ -318,19 +345,22 @@ def test_a_killed_setup_is_finished_by_the_next(instance: Instance) -> None:
     assert instance.ask("/v2/", user="docker").status == 200
 
 
-def test_a_killed_gencert_leaves_a_pair(instance: Instance) -> None:
+def test_a_killed_gencert_leaves_a_pair(program: Path) -> None:
     """Killed at each step of writing, what serves next is the old pair or the new one, never a mixture."""
-    assert instance.run("setup", PORT=str(instance.port)).returncode == 0
-    seed = random.Random(11)
-    for _ in range(15):
-        process = instance.popen("gencert", "--root", str(instance.root))
-        time.sleep(seed.uniform(0.25, 0.5))
-        process.kill()
-        process.wait()
-        done = instance.run("setup")
-        assert done.returncode == 0, done.stderr
-    instance.start()
-    assert instance.ask("/v2/", user="docker").status == 200
+    with new_instance(program, Killed) as instance:
+        shutil.copy(Path(__file__).with_name("killed.py"), instance.root)
+        assert instance.run("setup", PORT=str(instance.port)).returncode == 0
+        pairs, ended = [instance.pair()], list[int]()
+        while not ended or ended[-1] == -signal.SIGKILL:
+            ended.append(instance.run("gencert", KILLED_AT=str(len(ended))).returncode)
+            done = instance.run("setup")
+            assert done.returncode == 0, done.stderr
+            pairs.append(instance.pair())
+        assert ended[-1] == 0, "it came to its end"
+        outcomes = [now != before for before, now in itertools.pairwise(pairs)]
+        assert {False, True} == set(outcomes[:-1]) and outcomes[-1], "some left the old one, some the new one"
+        instance.start()
+        assert instance.ask("/v2/", user="docker").status == 200
 
 
 @pytest.mark.promise("reissuing-touches-no-client")

@@ -157,6 +157,17 @@ def test_what_does_not_answer_is_late(live: LiveUsers, monkeypatch: pytest.Monke
     assert isinstance(wrong, clientproof.Late) and looked
 
 
+def test_a_login_that_takes_its_time_holds_up_no_removed_user(live: LiveUsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = threading.Event()
+
+    def script(what: str, whom: str) -> int | bytes:
+        return right(live)(what, whom) if looked.wait(10) else 500
+
+    generation: Any = Generation()
+    monkeypatch.setattr(clientproof, "login", lambda one, other: real(one, other, Front(script).connect))
+    assert clientproof.entered(live.host, generation, 0.0, lambda: looked.set() or "") == ""
+
+
 @pytest.mark.promise("nothing-slow-holds-up-users")
 def test_whoever_waits_goes_on_letting_users_count() -> None:
     looked = threading.Event()

@@ -8,16 +8,15 @@ import pytest
 
 from secreg_host.apply import activate, interim
 from secreg_host.apply.activate import Stage
-from secreg_host.base import waiting
 from secreg_host.base.errors import SecregError
+from tests.world import Clock
 
 
 class Start:
     """A start, at a time that the test sets: what was done for whoever waits."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, reached: bool = False, works: bool = True) -> None:
-        self.now, self.did, self.works = 0.0, list[str](), works
-        monkeypatch.setattr(waiting.time, "monotonic", lambda: self.now)
+        self.clock, self.did, self.works = Clock(monkeypatch), list[str](), works
         monkeypatch.setattr(activate, "reaches", lambda *_: reached)
         monkeypatch.setattr(activate, "activate", self.activate)
         nothing: Any = None
@@ -32,7 +31,7 @@ class Start:
             raise SecregError("the port is taken", "")
 
     def waits(self, seconds: float) -> list[str]:
-        self.now += seconds
+        self.clock.now += seconds
         self.did.clear()
         self.stage.meanwhile()
         return self.did

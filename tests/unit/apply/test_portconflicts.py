@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import socket
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from secreg_host.apply import activate, choice, clientproof, portconflicts, probe, rehearsal
+from secreg_host.apply import activate, choice, portconflicts, rehearsal
 from secreg_host.formats.listening import Listen
 from secreg_host.host import ports
-from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Parts
+from tests import made
+from tests.world import World
 
 
 class Moments:
@@ -75,57 +75,43 @@ def test_what_nginx_can_not_take_beside_what_it_holds(new: Any, held: Any, stuck
     assert ports.kept_from(new, held) == stuck
 
 
+def at(listen: Listen) -> Parts:
+    """Parts that serve there."""
+    return made.parts(made.nginx(f"# {listen}", listens=(listen,), answering=(listen,)))
+
+
 @pytest.mark.parametrize(("up", "reached", "held"), [(True, True, True), (True, False, False), (False, True, False)])
 def test_only_a_front_that_serves_keeps_another_address_from_serving(
-    monkeypatch: pytest.MonkeyPatch, up: bool, reached: bool, held: bool
+    world: World, up: bool, reached: bool, held: bool
 ) -> None:
     """Seen: with `listen 10.9.9.9:443` and that address gone, `listen 443` could not serve without a restart, which
     nothing said; and where the old one served, each later edit took 20 s and was back."""
-    monkeypatch.setattr(portconflicts, "problem", lambda *_: None)
-    monkeypatch.setattr(rehearsal, "expectations", lambda *_: ["an address"])
-    monkeypatch.setattr(probe, "once", lambda _: "" if reached else "no answer")
-    new, current = (SimpleNamespace(listens=(at,), taken=(at,), parts=PARTS) for at in (ALL, ONE))
-    stage: Any = SimpleNamespace(services=SimpleNamespace(up=lambda _: up), host=None)
-    problems = choice._port_problems(stage, new, current)  # type: ignore[arg-type]
+    old, new = world.serving(at(ONE)), world.staged(at(ALL))
+    if not up:
+        world.stop("nginx")
+    if not reached:
+        world.mute.add("nginx")
+    problems = choice._port_problems(world.stage, new, old)
     assert [(one.where, "systemctl restart secure-registry" in one.hint) for one in problems] == (
         [("nginx.conf", True)] if held else []
     )
 
 
-@pytest.mark.parametrize(("old", "did"), [(ONE, ["stop", "start"]), (TWO, ["reload"]), (None, ["reload"])])
-def test_an_address_that_is_in_the_way_is_let_go_first(monkeypatch: pytest.MonkeyPatch, old: Any, did: Any) -> None:
-    services, done = Recorded(), list[str]()
-    services.done = done
-    monkeypatch.setattr(activate, "serves", lambda *_: True)
-    monkeypatch.setattr(rehearsal, "expectations", lambda *_: [])
-    monkeypatch.setattr(rehearsal, "doors", lambda _: [])
-    monkeypatch.setattr(probe, "prove", lambda *_: "")
-    monkeypatch.setattr(clientproof, "entered", lambda *_: "")
-    new = SimpleNamespace(
-        name="new", front="new", slot="none", taken=(ALL if old != TWO else ONE,), differs=lambda *_: False
-    )
-    before = old and SimpleNamespace(name="old", front="old", taken=(old,))
-    stage: Any = SimpleNamespace(services=services, host=None)
-    assert activate._serve(stage, new, before, (), proven=True) == ("", False)  # type: ignore[arg-type]
-    assert done == did
+@pytest.mark.parametrize(
+    ("old", "new", "did"), [(ONE, ALL, ["stop nginx", "start nginx"]), (TWO, ONE, ["reload nginx"])]
+)
+def test_an_address_that_is_in_the_way_is_let_go_first(world: World, old: Listen, new: Listen, did: list[str]) -> None:
+    before, after = world.serving(at(old)), world.staged(at(new))
+    assert activate.activate(world.stage, after, before) == (after, ()) and world.asked == did
+    assert world.names == (after.name,) * 3
 
 
-PARTS = Parts(NginxPart(sources=("nginx.conf",)))
-
-
-class Recorded:
-    """nginx that runs: what it is told."""
-
-    done: list[str]
-
-    def died(self, _: str) -> bool:
-        return False
-
-    def running(self, _: str) -> bool:
-        return True
-
-    def __getattr__(self, verb: str) -> Any:
-        return lambda _: self.done.append(verb)
+def test_of_what_serves_by_now_nothing_is_known(world: World) -> None:
+    """The generation that nginx serves is damaged: it is told, not stopped."""
+    world.serving(at(ONE))
+    after = world.staged(at(ALL))
+    assert activate.activate(world.stage, after, None) == (after, ())
+    assert world.asked == ["reload auth", "reload nginx"]
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from secreg_host.apply import choice, probe, rehearsal
 from secreg_host.base import process
-from secreg_host.base.errors import Problem
+from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.process import Account
 from secreg_host.formats.listening import Listen
+from secreg_host.formats.serverblocks import Door
+from secreg_host.generation import assemble
 from secreg_host.generation.generations import Generation
+from secreg_host.host.host import Host
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -79,3 +85,92 @@ def test_what_came_with_a_certificate_alone_is_its_fault() -> None:
     blamed = choice._of_part(PAIR, told)
     assert blamed.where == PAIR.sources[0] and blamed.what == told.what and "include" not in blamed.hint
     assert choice._of_part(NGINX, told) == told
+
+
+class Trial:
+    """A trial of `one` in which nginx says and answers what a test sets; tested: whose `nginx -t` was asked."""
+
+    def __init__(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.host, self.tested, self.said = host, list[str](), dict[str, str]()
+        self.fails, self.answers, self.open = "", "", ""
+        self.one = Generation(made.parts(), "a", {"auth/nginx.conf": b"auth"})
+        sockets = {Path("/nowhere/1.sock"): made.AT}
+        monkeypatch.setattr(rehearsal.hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+        monkeypatch.setattr(rehearsal, "_copy", lambda *_: sockets)
+        monkeypatch.setattr(rehearsal, "_running", lambda *_: self.running())
+        monkeypatch.setattr(process, "run", self.run)
+        monkeypatch.setattr(probe, "once", lambda *_: self.answers)
+        monkeypatch.setattr(probe, "find_open", lambda doors, _: self.open if doors else "")
+
+    def run(self, argv: list[str]) -> subprocess.CompletedProcess[str]:
+        whose = Path(argv[argv.index("-c") + 1]).parent.name
+        self.tested.append(whose)
+        stderr = self.said.get(whose, "")
+        return subprocess.CompletedProcess(argv, bool(stderr), "", stderr)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        if self.fails:
+            raise SecregError(f"nginx did not start: {self.fails}", "see to it")
+        yield
+
+    def check(self, tried: Generation | None = None) -> list[str]:
+        return [problem.what for problem in rehearsal.check(self.host, self.one, STAGED, tried)]
+
+
+@pytest.fixture
+def trial(host: Host, monkeypatch: pytest.MonkeyPatch) -> Trial:
+    return Trial(host, monkeypatch)
+
+
+def test_a_rehearsal_that_finds_nothing(trial: Trial) -> None:
+    assert trial.check() == [] and sorted(trial.tested) == ["auth", "front"]
+    assert not trial.host.paths.rehearsal.exists()
+
+
+@pytest.mark.parametrize("whose", ["front", "auth"])
+def test_what_nginx_says_of_either_counts(trial: Trial, whose: str) -> None:
+    trial.said[whose] = f"nginx: [emerg] unknown directive in {STAGED}/{whose}/nginx.conf:7"
+    assert trial.check() == ["unknown directive"]
+
+
+def test_a_password_check_that_is_as_it_was_is_not_tried_again(trial: Trial) -> None:
+    """It could only hold back what has nothing to do with it; with another nginx it is another one."""
+    trial.said["auth"] = "nginx: [emerg] out of something"
+    assert trial.check(trial.one) == [] and trial.tested == ["front"]
+    assert trial.check(replace(trial.one, rendered={"auth/nginx.conf": b"other"})) != []
+    assert trial.check(replace(trial.one, parts=made.parts(nginx_binary="/opt/nginx"))) != []
+
+
+def test_what_the_run_shows_counts(trial: Trial) -> None:
+    trial.answers = "/v2/ without a password is answered by HTTP 200, not 401"
+    assert trial.check() == [f"rehearsed on port 443: {trial.answers}"]
+    trial.answers, trial.fails = "", "no more memory"
+    assert trial.check() == ["rehearsal: nginx did not start: no more memory"]
+    assert not trial.host.paths.rehearsal.exists()
+
+
+def test_what_is_open_behind_a_door_counts(trial: Trial) -> None:
+    trial.open = "127.0.0.1:443 (other.example): /v2/ is answered without a password"
+    assert trial.check() == [], "it has none"
+    door = made.nginx(doors=(Door(made.AT, "other.example"),))
+    trial.one = Generation(made.parts(door), "a", trial.one.rendered)
+    assert trial.check() == [f"rehearsed: {trial.open}"]
+
+
+def test_a_bug_is_a_problem_of_nginx_conf(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "once", lambda *_: [].pop())
+    (problem,) = rehearsal.check(trial.host, trial.one, STAGED)
+    assert problem.where == "nginx.conf" and "a bug in secure-registry" in problem.what
+
+
+def test_what_the_world_gets(host: Host) -> None:
+    """The certificate of docker-registry.crt, unless nginx.conf names another; by a name that is served there."""
+    named = Generation(made.parts(server_names=("a.example", "b.example")), "a", {})
+    (want,) = rehearsal.expectations(host, named)
+    assert (want.listen, want.fingerprint, want.server_name, want.inside) == (made.AT, "f", "a.example", None)
+    assert want.answer_path == assemble.answer_path(named)
+    nginx = made.nginx(own_pair=False, closed=True, called=(Door(made.AT, "own.example"),))
+    (want,) = rehearsal.expectations(host, Generation(made.parts(nginx), "a", {}))
+    assert (want.fingerprint, want.server_name) == (None, "own.example")
+    assert want.inside == host.paths.front_run / assemble.GUARDED

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from secreg_host.apply import apply, settled
+from secreg_host.apply.activate import Stage
 from secreg_host.apply.wish import Wish
 from secreg_host.base import files
 from secreg_host.base.errors import Exit, Problem, Refused, SecregError
@@ -18,22 +19,23 @@ from secreg_host.formats import users
 from secreg_host.host.host import Host
 from secreg_host.wanted.settings import Settings
 from secreg_host.watchdog import retries
+from tests.world import World
 
 CONF = "OPT='-5 -r 1000'\n"
 USERS = f"alice:{users.make_hash('a', users.Scheme.SHA)}\n"
 
 
 @pytest.fixture
-def stage(host: Host) -> Any:
-    """A host that is set up and serves."""
-    host.paths.etc.mkdir(parents=True)
-    host.paths.conf.write_text(CONF)
-    host.paths.htpasswd.write_text(USERS)
-    services = SimpleNamespace(refuses=lambda *_, **__: Problem("", "no nginx"), wanted=lambda: True)
-    return SimpleNamespace(host=host, services=services, meanwhile=lambda: None)
+def stage(world: World) -> Stage:
+    """A host that is set up and serves; no other nginx can be run on it."""
+    world.refusal = Problem("", "no nginx")
+    world.host.paths.etc.mkdir(parents=True)
+    world.host.paths.conf.write_text(CONF)
+    world.host.paths.htpasswd.write_text(USERS)
+    return world.stage
 
 
-def adopt(stage: Any, **environment: str) -> list[str]:
+def adopt(stage: Stage, **environment: str) -> list[str]:
     """The names of the files that were written."""
     current: Any = SimpleNamespace(settings=Settings())
     return [path.name for path in settled.adopt(stage, Wish("start", environment, create=True), current).written]
@@ -43,7 +45,7 @@ def content(host: Host) -> list[str]:
     return [host.paths.conf.read_text(), host.paths.htpasswd.read_text()]
 
 
-def test_a_user_and_a_setting_go_together(stage: Any) -> None:
+def test_a_user_and_a_setting_go_together(stage: Stage) -> None:
     assert adopt(stage, USERNAME="crazy", PASSWORD="fool", PORT="9443") == ["secure-registry.conf", ".htpasswd"]
     conf, now = content(stage.host)
     assert conf == f"{CONF}PORT=9443\nUSERNAME=crazy\n"
@@ -63,7 +65,7 @@ def test_a_user_and_a_setting_go_together(stage: Any) -> None:
         ({"PASSWORD": "a" * 73, "OPT": "-B"}, "environment variable PASSWORD: bcrypt looks at 72"),
     ],
 )
-def test_what_would_not_serve_is_refused(stage: Any, environment: dict[str, str], said: str) -> None:
+def test_what_would_not_serve_is_refused(stage: Stage, environment: dict[str, str], said: str) -> None:
     """Seen: it was written first, and held back all else from then on, a user's password among it."""
     with pytest.raises(Refused) as caught:
         adopt(stage, **{"USERNAME": "crazy", "PASSWORD": "fool"} | environment)
@@ -72,7 +74,7 @@ def test_what_would_not_serve_is_refused(stage: Any, environment: dict[str, str]
 
 
 @pytest.mark.parametrize("name", ["secure-registry.conf", ".htpasswd"])
-def test_what_can_not_be_written_is_refused(stage: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_what_can_not_be_written_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Seen: PORT stood in a file that was mounted read-only for `status`, by the name of a temporary file."""
     really = files.write
 
@@ -89,7 +91,7 @@ def test_what_can_not_be_written_is_refused(stage: Any, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("linked", [True, False])
-def test_a_user_who_can_not_be_added_is_told(stage: Any, linked: bool) -> None:
+def test_a_user_who_can_not_be_added_is_told(stage: Stage, linked: bool) -> None:
     """A deleted .htpasswd is brought back by `setup` alone. Seen: the password was lost without a word."""
     path = stage.host.paths.htpasswd
     Ledger(stage.host.paths).record([Write(path, path.read_bytes())])
@@ -101,17 +103,13 @@ def test_a_user_who_can_not_be_added_is_told(stage: Any, linked: bool) -> None:
     assert stage.host.paths.conf.read_text() == CONF
 
 
-def test_a_refusal_is_no_failure_of_what_serves(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_no_failure_of_what_serves(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is tried again, or told by `status`."""
 
     def refuse(*_: Any) -> None:
         raise Refused([Problem("environment variable PORT", "it is none", "leave it out")])
 
-    users_now = SimpleNamespace(take_over=lambda **_: None, refresh=lambda: None, there=True)
-    monkeypatch.setattr(apply, "Users", lambda *_: users_now)
-    monkeypatch.setattr(apply, "replace", lambda some, **_: some)
     monkeypatch.setattr(apply, "_apply", refuse)
-    stage.host.paths.lock.parent.mkdir(parents=True, exist_ok=True)
     with pytest.raises(Refused):
         apply.apply(stage, Wish("start", {}, create=True))
     assert retries.load(stage.host.paths) is None

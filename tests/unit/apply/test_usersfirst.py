@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,43 +16,24 @@ from secreg_host.base.reserve import Reserve
 from secreg_host.formats import users as formats
 from secreg_host.generation import liveusers
 from secreg_host.generation.liveusers import LiveUsers
-from secreg_host.host import authcache
 from secreg_host.host.host import Host
-from secreg_host.services.services import Idle
+from tests import made
+from tests.world import World
 
 ALICE, BOB = (f"{name}:$6$salt${'A' * 86}\n".encode() for name in ("alice", "bob"))
 
 
-class Front(Idle):
-    """Services of which nginx runs; it answers for what was live when it was told to reload, unless it is stuck."""
-
-    def __init__(self, host: Host) -> None:
-        self.host, self.reloads, self.stuck, self.epoch = host, 0, False, ""
-
-    def reload(self, name: str) -> bool:
-        self.reloads += 1
-        if not self.stuck:
-            self.epoch = LiveUsers(self.host).epoch
-        return True
-
-
 @pytest.fixture
-def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> Front:
-    found = Front(host)
+def front(world: World) -> World:
+    """nginx serves, and answers for the users who were live when it was told to reload, unless it is stuck."""
+    world.serving(made.parts())
+    world.host.paths.etc.mkdir(parents=True)
+    world.host.paths.htpasswd.write_bytes(ALICE + BOB)
+    return world
 
-    def once(want: str, *_: object) -> str:
-        return "" if want == found.epoch else "no"
 
-    def prove(wants: tuple[str, ...], doors: tuple[()], seconds: float, alive: Callable[[], str]) -> str:
-        return "".join(once(want) for want in wants) or alive()
-
-    monkeypatch.setattr(usersfirst.probe, "once", once)
-    monkeypatch.setattr(usersfirst.probe, "prove", prove)
-    monkeypatch.setattr(Users, "_wants", lambda *given: given[-1:])
-    monkeypatch.setattr(authcache, "place", lambda _: host.paths.front_run / "auth-cache")
-    host.paths.etc.mkdir(parents=True)
-    host.paths.htpasswd.write_bytes(ALICE + BOB)
-    return found
+def reloads(front: World) -> int:
+    return front.asked.count("reload nginx")
 
 
 def remembered(host: Host) -> Path:
@@ -63,20 +43,20 @@ def remembered(host: Host) -> Path:
     return path
 
 
-def test_nobody_counts_before_something_begins(host: Host, front: Front) -> None:
+def test_nobody_counts_before_something_begins(host: Host, front: World) -> None:
     Users(host, front).take_over()
-    assert (LiveUsers(host).read(), front.reloads) == (None, 0)
+    assert (LiveUsers(host).read(), reloads(front)) == (None, 0)
 
 
 @pytest.mark.promise("epochs")
-def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: Front) -> None:
+def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: World) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
     live = users.live
     assert live.read() == ALICE + BOB and live.proven == live.epoch == front.epoch and live.count() == 2
     before = live.epoch
     users.take_over()
-    assert (live.epoch, front.reloads) == (before, 1)  # the same bytes, no action
+    assert (live.epoch, reloads(front)) == (before, 1)  # the same bytes, no action
     host.paths.htpasswd.write_bytes(ALICE)
     users.refresh()
     assert live.read() == ALICE and live.proven == live.epoch == front.epoch != before
@@ -87,7 +67,7 @@ def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: Front) -> N
 
 
 def test_debugging_does_not_show_the_number_of_the_users(
-    host: Host, front: Front, capsys: pytest.CaptureFixture[str]
+    host: Host, front: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is part of the key of remembered passwords."""
     journal.start(debug=True)
@@ -101,7 +81,7 @@ def test_debugging_does_not_show_the_number_of_the_users(
     assert [epoch for epoch in epochs if epoch in said] == []
 
 
-def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_changes_meanwhile_is_read_again(host: Host, front: World, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
     changes = iter([ALICE])
@@ -120,7 +100,7 @@ def test_one_that_changes_meanwhile_is_read_again(host: Host, front: Front, monk
 
 
 def test_one_that_changes_while_it_is_made_to_count_is_read_again(
-    host: Host, front: Front, monkeypatch: pytest.MonkeyPatch
+    host: Host, front: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for a lock: of several that do it at once, the last one has read the last file."""
     users = Users(host, front)
@@ -136,7 +116,7 @@ def test_one_that_changes_while_it_is_made_to_count_is_read_again(
 
 
 @pytest.mark.promise("users-fail-closed")
-def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, front: Front) -> None:
+def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, front: World) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
     entry = remembered(host)
@@ -151,7 +131,7 @@ def test_a_front_that_does_not_take_it_over_loses_what_it_remembers(host: Host, 
 
 
 @pytest.mark.promise("users-fail-closed")
-def test_what_can_not_be_written_lets_nobody_in(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_not_be_written_lets_nobody_in(host: Host, front: World, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
     entry = remembered(host)
@@ -171,7 +151,7 @@ def test_what_can_not_be_written_lets_nobody_in(host: Host, front: Front, monkey
 
 
 @pytest.mark.promise("users-come-first")
-def test_what_is_reserved_goes_first(host: Host, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_reserved_goes_first(host: Host, front: World, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
     room = users.live.directory / "reserve"
@@ -230,7 +210,7 @@ def test_a_file_is_shortened_in_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise("secret-modes")
-def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: Front) -> None:
+def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: World) -> None:
     """nginx runs as a user of its own: it may list the directory of an epoch, and find it only by the link."""
     Users(host, front).take_over(begin=True)
     live = LiveUsers(host)
@@ -240,7 +220,7 @@ def test_the_front_reads_what_it_needs_by_a_pattern(host: Host, front: Front) ->
     assert modes == {"htpasswd": 0o400, "epoch.conf": 0o400, "answer.conf": 0o400, "probe": 0o600}
 
 
-def test_our_own_probe_may_log_in_where_others_may(host: Host, front: Front) -> None:
+def test_our_own_probe_may_log_in_where_others_may(host: Host, front: World) -> None:
     """It counts as nobody, is another one with each change, and where nobody is let in, it is not either."""
     users = Users(host, front)
     users.take_over(begin=True)
@@ -260,7 +240,7 @@ def test_our_own_probe_may_log_in_where_others_may(host: Host, front: Front) -> 
     assert (live.read(), live.probe) == (None, "")
 
 
-def test_users_of_a_version_without_a_probe_are_written_anew(host: Host, front: Front) -> None:
+def test_users_of_a_version_without_a_probe_are_written_anew(host: Host, front: World) -> None:
     users = Users(host, front)
     users.take_over(begin=True)
     live = users.live

@@ -84,6 +84,35 @@ def test_what_can_not_be_written_at_all_is_as_if_never_asked_for(host: Host, mon
     assert not host.paths.pending.exists() and both(host) == (b"old key", b"old crt")
 
 
+def test_what_is_written_together_is_on_disk_first_and_nobody_elses(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the moment at which a crash would finish it: a key is among it, and the log's name must be durable."""
+    synced = list[tuple[Path, bool]]()
+
+    def sync(path: Path) -> None:
+        synced.append((path, host.paths.pending.exists()))
+
+    monkeypatch.setattr(files, "sync_directory", sync)
+    monkeypatch.setattr(records, "redo", lambda _: None)
+    before = os.umask(0)
+    records.write_together(host.paths, pair(host, b"new"))
+    os.umask(before)
+    assert synced[-1] == (host.paths.state, True)
+    assert host.paths.state.stat().st_mode & 0o777 == host.paths.pending.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in host.paths.pending.iterdir()}
+    assert modes == {"0": 0o600, "1": 0o600, "entries.json": 0o600}
+
+
+def test_a_record_of_a_later_version_is_none(host: Host) -> None:
+    """What it says may mean something else; one without a version is of 0.1."""
+    host.paths.state.mkdir(parents=True)
+    for version, found in ((None, {"x": ["a"]}), (0, {"x": ["a"]}), (1, {"x": ["a"]}), (2, {})):
+        known = {} if version is None else {"version": version}
+        host.paths.written.write_text(json.dumps({"x": ["a"], **known}))
+        assert records.load(host.paths.written, records.WRITTEN) == found
+
+
 def test_the_ledger_knows_what_was_edited(host: Host) -> None:
     path = host.paths.nginx_conf
     ledger = Ledger(host.paths)

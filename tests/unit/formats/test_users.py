@@ -57,6 +57,20 @@ def test_comments_crlf_bom_and_a_second_line_of_a_user() -> None:
     assert users.render(found) == f"alice:{value}\nbob:{value}\n".encode()
 
 
+def test_thousands_of_bad_lines_are_a_few_problems() -> None:
+    found, problems = users.parse(b"bad\n" * 5000 + f"bob:{users.make_hash('x', Scheme.SHA)}\n".encode(), "f")
+    assert [user.name for user in found] == ["bob"] and len(problems) == users.TOLD + 1
+    assert problems[-1].what.startswith(f"{5000 - users.TOLD} more lines")
+
+
+@pytest.mark.parametrize("value", ["{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "{SSHA}spXRFxNal2PaKC59rnOlyn0+WxFzYWx0"])
+def test_a_hash_of_the_empty_password_is_told(value: str) -> None:
+    """Which lets nobody in; one of another password isn't."""
+    line = f"eve:{value}\nbob:{users.make_hash('x', Scheme.SHA)}\n"
+    (problem,) = users.empty(users.parse(line.encode(), "f")[0], "f")
+    assert problem.where == "f:1" and "'eve' is empty" in problem.what and problem.hint
+
+
 def test_bytes_that_are_no_text_are_one_bad_line() -> None:
     value = users.make_hash("x", Scheme.SHA)
     found, problems = users.parse(b"\xff\xfe:x\nbob:" + value.encode(), "f")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -144,3 +146,59 @@ def test_the_ca_follows_the_settings_until_something_served(host: Host) -> None:
     with pytest.raises(BadInput, match=r"may not sign two\.example"):
         provisioned(fresh=True, SERVER_NAME="two.example")
     assert paths.ca_crt.read_bytes() == third + b"\n", "it is somebody's by now"
+
+
+QUICK = {"OPT": "-5 -r 1000"}
+
+
+def provisioned(host: Host, *, create: bool = True, restore: bool = False) -> list[str]:
+    """The names of what was written."""
+    disk = Snapshot(host.paths, sources.marks(host.paths, ()))
+    made = provision.provision(host, disk, settings_part.read(disk, QUICK), QUICK, create=create, restore=restore)
+    return sorted(path.name for path in made.written)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_is_made_is_made_once_and_for_whom_it_is(host: Host) -> None:
+    """The program's memory holds the CA's key: nobody else may even enter its directory."""
+    paths, before = host.paths, os.umask(0)
+    try:
+        written = provisioned(host)
+        paths.state.chmod(0o777)
+        assert provisioned(host) == []
+    finally:
+        os.umask(before)
+    assert {"nginx.conf", "docker-registry.yml", "secure-registry.conf", "openssl.cnf", ".htpasswd"} <= set(written)
+    assert (mode(paths.lib), mode(paths.state), mode(paths.etc), mode(paths.log)) == (0o755, 0o700, 0o755, 0o750)
+    secret = (paths.key, paths.ca_key, paths.http_secret, paths.htpasswd, paths.password)
+    assert {mode(path) & 0o077 for path in secret} <= {0, 0o040}
+    bytes_of = {path: path.read_bytes() for path in (*secret, paths.crt, paths.conf)}
+    provisioned(host)
+    assert {path: path.read_bytes() for path in bytes_of} == bytes_of
+
+
+def test_a_directory_of_logs_that_passes_its_group_on_stays(host: Host) -> None:
+    """The packages make it so for adm."""
+    host.paths.log.mkdir(parents=True)
+    host.paths.log.chmod(0o2750)
+    provisioned(host)
+    assert mode(host.paths.log) == 0o2750
+    host.paths.log.chmod(0o777)
+    provisioned(host)
+    assert mode(host.paths.log) == 0o750
+
+
+def test_users_who_were_deleted_come_back_by_setup_alone(host: Host) -> None:
+    provisioned(host)
+    host.paths.htpasswd.unlink()
+    assert provisioned(host) == [] and not host.paths.htpasswd.exists(), "somebody wanted nobody to get in"
+    assert ".htpasswd" in provisioned(host, restore=True) and host.paths.htpasswd.exists()
+
+
+def test_a_check_makes_nothing(host: Host) -> None:
+    host.paths.etc.mkdir(parents=True)
+    host.paths.state.mkdir(parents=True)
+    assert provisioned(host, create=False) == [] and list(host.paths.etc.iterdir()) == []

@@ -104,3 +104,24 @@ def test_names_that_are_no_text(paths: Paths, tmp_path: Path) -> None:
     assert sources.fingerprint(paths, ()) != known
     problem = Problem(os.fsdecode(b"/caf\xe9"), "is wrong", "rename it")
     assert str(problem).encode() == b"/caf\\udce9: is wrong\n  -> rename it"
+
+
+def test_what_others_left_pushes_nothing_of_ours_out(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: with a thousand backups of an editor, a removed user stayed in for good."""
+    monkeypatch.setattr(sources, "FILES", 3)
+    monkeypatch.setattr(sources, "FOLDERS", 2)
+    for name in ("1.bak", "2.bak", "3.bak", "4.bak", ".htpasswd", "zz-folder/5.bak", "zz-more/6.bak"):
+        (paths.etc / name).parent.mkdir(exist_ok=True)
+        (paths.etc / name).touch()
+    names = {path.name for path in sources.own_files(paths)}
+    assert {".htpasswd", "nginx.conf"} <= names and len(names) <= 5
+    monkeypatch.setattr(sources, "FILES", 100)
+    names = {path.name for path in sources.own_files(paths)}
+    assert "5.bak" in names and "6.bak" not in names, "so many folders, no more"
+
+
+def test_what_an_editor_has_open_is_no_change(paths: Paths) -> None:
+    known = sources.fingerprint(paths, ())
+    for name in (".nginx.conf.swp", "nginx.conf~", ".nginx.conf.1234.secreg.new", "nginx.conf.dpkg-new"):
+        (paths.etc / name).touch()
+    assert sources.fingerprint(paths, ()) == known
