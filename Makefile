@@ -166,6 +166,7 @@ venv: $(VENV)/ready
 
 # What Debian's packages have of it is taken from there; systemd is spoken to by their libraries alone.
 $(VENV)/ready: setup.cfg
+	@[ ! -L $(VENV) ] || { echo "$(VENV) is a link to one of another tree, which would be emptied: remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear --system-site-packages $(VENV)
 	$(PYTHON) -c 'import configparser as c; p = c.ConfigParser(); p.read("setup.cfg"); \
 		print(p["options.extras_require"]["dev"], p["options"]["install_requires"])' | sed '/^pydbus/d' > $(VENV)/wanted

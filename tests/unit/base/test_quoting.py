@@ -165,7 +165,7 @@ def test_a_template_takes_nothing_that_was_not_quoted(tmp_path: Path, value: obj
 LANGUAGES = {
     "trust/*.j2": {"shell"},
     "units/*.j2": {"unit_word", "unit_path", "unit_line"},
-    "front/*.conf.j2": {"nginx", "nginx_part", "nginx_text"},
+    "front/*.conf.j2": {"nginx", "nginx_part", "nginx_text", "nginx_value"},
     "auth/*.j2": {"nginx", "nginx_part"},
     "front/*.js.j2": {"json"},
     "etc/nginx.conf.j2": {"nginx", "nginx_part"},
