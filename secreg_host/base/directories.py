@@ -19,12 +19,13 @@ from secreg_host.base.paths import DESCRIPTORS
 FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def make(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
+def make(path: Path, mode: int, owner: tuple[int, int] | None = None, *, durable: bool = True) -> None:
     """Make directory `path` (and its parents, 0755) with `mode` and `owner` (uid, gid); an existing one is mended.
 
-    Raises OSError, and SecregError where a link on the way is not root's (or ours).
+    A name that is new is on disk then, if it is to be `durable`: that what is in the directory was synced is of no use
+    without (fsync(2)). Raises OSError, and SecregError where a link on the way is not root's (or ours).
     """
-    descriptor = _reach(path.absolute(), mode)
+    descriptor = _reach(path.absolute(), mode if owner is None else mode & 0o700, durable=durable)
     try:
         found, itself = os.fstat(descriptor), DESCRIPTORS / str(descriptor)
         if owner is not None and os.geteuid() == 0 and (found.st_uid, found.st_gid) != owner:
@@ -35,14 +36,14 @@ def make(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
         os.close(descriptor)
 
 
-def _reach(path: Path, mode: int) -> int:
+def _reach(path: Path, mode: int, *, durable: bool) -> int:
     """A descriptor (O_PATH) of directory `path`, which is made if there is none."""
     names = deque(path.parts)  # the first one is /
     at = os.open("/", FLAGS)
     for _ in range(len(names) + 256):  # links have names, too
         if not names:
             return at
-        step = _step(at, names.popleft(), 0o755 if names else mode & 0o700)
+        step = _step(at, names.popleft(), 0o755 if names else mode, durable=durable)
         found = os.fstat(step)
         if stat.S_ISDIR(found.st_mode):
             os.close(at)
@@ -63,11 +64,23 @@ def _reach(path: Path, mode: int) -> int:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
-def _step(at: int, name: str, mode: int) -> int:
+def _step(at: int, name: str, mode: int, *, durable: bool) -> int:
     """A descriptor of `name`, a directory or a link in the directory `at`; a directory is made if it is not there."""
     try:
         return os.open(name, FLAGS, dir_fd=at)
     except FileNotFoundError:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, mode, dir_fd=at)  # noqa: PTH102
+            if durable:
+                _sync(at)
     return os.open(name, FLAGS, dir_fd=at)
+
+
+def _sync(at: int) -> None:
+    """Make the names in the directory `at` (O_PATH) durable, if we may read it."""
+    with contextlib.suppress(PermissionError):
+        readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
+        try:
+            os.fsync(readable)
+        finally:
+            os.close(readable)

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import logging
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,6 +55,13 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_directories(path: Path) -> None:
+    """The same for directory `path` and every one below it. Raises SecregError."""
+    with explained(path):
+        for folder, _, _ in os.walk(path):
+            sync_directory(Path(folder))
 
 
 def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
@@ -117,10 +125,28 @@ def create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = N
             os.fsync(descriptor)
 
 
-def make_directory(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
-    """Make directory `path` (and its parents, 0755) with `mode` and `owner` (uid, gid); an existing one is mended."""
+def make_directory(path: Path, mode: int, owner: tuple[int, int] | None = None, *, durable: bool = True) -> None:
+    """Make directory `path` (and its parents, 0755) with `mode` and `owner` (uid, gid), its name on disk if it is to be
+    `durable`; an existing one is mended."""
     with explained(path, "create"):
-        directories.make(path, mode, owner)
+        directories.make(path, mode, owner, durable=durable)
+
+
+def remove(path: Path) -> None:
+    """Remove the file or link `path`, if there is one, durably: it does not come back after a crash, when a record says
+    that it is gone. Raises SecregError."""
+    with explained(path, "remove"):
+        if os.path.lexists(path):
+            path.unlink(missing_ok=True)
+            sync_directory(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """The same for the directory `path` with all that is in it, if there is one. Raises SecregError."""
+    with explained(path, "remove"):
+        if os.path.lexists(path):
+            shutil.rmtree(path)
+            sync_directory(path.parent)
 
 
 def flip(link: Path, target: str) -> None:

@@ -137,7 +137,7 @@ def write_together(paths: Paths, writes: Sequence[Write]) -> None:
     staged = paths.pending.with_name(".pending.new")
     shutil.rmtree(staged, ignore_errors=True)
     files.make_directory(paths.state, 0o700)
-    files.make_directory(staged, 0o700)
+    files.make_directory(staged, 0o700, durable=False)
     entries = []
     for number, write in enumerate(writes):
         files.write(staged / str(number), write.data, files.PRIVATE)
@@ -151,7 +151,7 @@ def write_together(paths: Paths, writes: Sequence[Write]) -> None:
         redo(paths)
     except SecregError:
         if all(_digest_of(Path(str(entry["path"]))) == entry["before"] for entry in entries):
-            shutil.rmtree(paths.pending)  # nothing was written yet: it is as if it had never been asked for
+            files.remove_tree(paths.pending)  # nothing was written yet: it is as if it had never been asked for
         raise
 
 
@@ -176,4 +176,4 @@ def redo(paths: Paths) -> None:
             target, data = Path(entry["path"]), files.read_or_none(paths.pending / str(number))
             if data is not None and _digest_of(target) == entry["before"]:
                 files.write(target, data, entry["mode"])
-    shutil.rmtree(paths.pending)
+    files.remove_tree(paths.pending)  # if it came back, it would undo what is edited from now on

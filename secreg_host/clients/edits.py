@@ -132,8 +132,7 @@ def replace(seen: Original, data: bytes | None) -> None:
     with files.explained(path):
         if data is None:
             _compare(seen)
-            path.unlink(missing_ok=True)
-            files.sync_directory(path.parent)
+            files.remove(path)
             log.info("removed %s: only entries of ours were in it", path)
             return
         with temporary.instead_of(path) as descriptor:

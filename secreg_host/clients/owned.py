@@ -75,10 +75,10 @@ def follow(
     if made.write or made.remove:
         save({**record, **made.record})
     for path in made.remove:
-        with files.explained(path, "remove"):
-            path.unlink()
+        files.remove(path)  # before the record forgets it
         log.info("removed %s", path)
-        _tidy(path.parent)
+    for gone in record.keys() - made.record.keys():  # also what a run removed that was cut
+        _tidy(Path(gone).parent)
     for path, data in made.write.items():
         if not reading.is_directory(path.parent):
             files.make_directory(path.parent, 0o755)
@@ -99,6 +99,11 @@ def client(kept: Kept, name: str, wanted: Mapping[Path, bytes]) -> tuple[bool, t
 def _tidy(directory: Path) -> None:
     """Remove `directory` and the certs.d above it when they are empty."""
     for level in (directory, directory.parent):
-        if not (level.name == "certs.d" or level.parent.name == "certs.d") or any(level.iterdir()):
+        if "certs.d" not in (level.name, level.parent.name):
             return
-        level.rmdir()
+        with files.explained(level, "remove"):
+            if level.is_dir():
+                if any(level.iterdir()):
+                    return
+                level.rmdir()
+                files.sync_directory(level.parent)

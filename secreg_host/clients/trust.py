@@ -57,6 +57,9 @@ OTHERS = tuple(
     Client(one.NAME, one.found, one.wants, one.notes, getattr(one, "after", None))
     for one in (trust_podman, trust_containerd, trust_k3s, trust_system)
 )
+GOING = "going"
+"""What is kept of a client, in the place of how it trusts us, while our files are taken out: a run may be cut."""
+
 NAMES = (DOCKER, *(client.name for client in OTHERS))
 
 
@@ -78,7 +81,9 @@ class Trust:
         found = list(self._caught(partial(self.docker.follow, patience)))
         for client in OTHERS:
             chosen = self.kept.record.get("chosen", {}).get(client.name)
-            if chosen:
+            if chosen == GOING:
+                found += self._caught(partial(self._take_out, client))
+            elif chosen:
                 found += self._caught(partial(self._refresh, client, chosen))
         return tuple(found)
 
@@ -125,8 +130,8 @@ class Trust:
         for client in OTHERS:
             ours = self.kept.record.get("chosen", {}).get(client.name) or self.kept.of("files", client.name)
             if (not names or client.name in names) and ours:
-                self.kept.save("chosen", "", client.name)
-                found += self._caught(partial(self._refresh, client, ""))
+                self.kept.save("chosen", GOING, client.name)
+                found += self._caught(partial(self._take_out, client))
         return tuple(found)
 
     def _caught(self, act: Callable[[], tuple[Problem, ...]]) -> tuple[Problem, ...]:
@@ -152,6 +157,12 @@ class Trust:
 
     def _refresh(self, client: Client, how: str) -> tuple[Problem, ...]:
         return self._other(client, how)[1]
+
+    def _take_out(self, client: Client) -> tuple[Problem, ...]:
+        """Remove all that is ours from the files of `client`, which does not trust us any more once that is done."""
+        problems = self._refresh(client, "")
+        self.kept.save("chosen", "", client.name)
+        return problems
 
     def _notes(self, client: Client, how: str) -> tuple[Problem, ...]:
         _, problems = self._other(client, how)

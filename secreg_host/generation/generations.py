@@ -164,6 +164,7 @@ def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Pat
             files.create(temporary / name, data, 0o400, owner)
         with files.explained(target):
             temporary.chmod(0o711)
+            files.sync_directories(temporary)
             if target.is_dir():
                 target.rename(Path(tempfile.mkdtemp(prefix=".stage-", dir=host.paths.generations)) / "damaged")
             temporary.rename(target)
@@ -177,7 +178,8 @@ def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Pat
 def _make_parents(base: Path, relative: Path, owner: tuple[int, int] | None) -> None:
     for parent in [*reversed(relative.parents), relative]:
         if parent != Path():
-            files.make_directory(base / parent, *((0o750, (0, owner[1])) if owner else (0o700, None)))
+            mode, given = (0o750, (0, owner[1])) if owner else (0o700, None)
+            files.make_directory(base / parent, mode, given, durable=False)
 
 
 def current_name(host: Host) -> str | None:

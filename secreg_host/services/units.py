@@ -176,7 +176,6 @@ def remove(host: Host) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     there = [path for path in rendered.places if os.path.lexists(path)]
     gone = tuple(path for path in there if rendered.has(path))
     for path in gone:
-        with files.explained(path, "remove"):
-            path.unlink()
+        files.remove(path)
     rendered.forget([Path(path) for path in rendered.digests])
     return gone, tuple(path for path in there if path not in gone)

@@ -190,7 +190,7 @@ def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -
     if verdict:
         _remember(disk, records.peek(_record(paths), RECORD), made_for=owner, hash=marks.digest(line))
         return
-    paths.password.unlink(missing_ok=True)
+    files.remove(paths.password)
 
 
 def _record(paths: Paths) -> Path:

@@ -134,7 +134,9 @@ def test_it_has_its_name_when_it_is_on_disk(host: Host, monkeypatch: pytest.Monk
     synced = list[str]()
     monkeypatch.setattr(files, "sync_directory", lambda path: synced.append(f"{path.name} {len(list(path.iterdir()))}"))
     staged(host, made_of())
-    assert synced == ["generations 1"]
+    folders, (last,) = synced[:-1], synced[-1:]
+    assert last == "generations 1" and folders[0].startswith(".stage-"), "what is in it comes first"
+    assert [name.partition(" ")[0] for name in sorted(folders[1:])] == ["auth", "front", "registry", "secure-registry"]
 
 
 def test_half_of_one_is_none(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
