@@ -21,7 +21,7 @@ PAGES_PACKAGES   = python3-argcomplete python3-cryptography python3-docutils pyt
 RPM_PACKAGES     = rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
 LINT_PACKAGES    = $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
 TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fail2ban fish logrotate \
-                   man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables testssl.sh wrk zsh bash-completion
+                   man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables strace testssl.sh wrk zsh bash-completion
 BENCH_PACKAGES   = $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 
 # Packages that are missing are installed; a machine that has them all is left alone.
@@ -41,7 +41,7 @@ define where_there_is
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos chaos-readme \
+.PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos chaos-power chaos-readme \
         check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
         need-venv
 
@@ -114,6 +114,10 @@ check: need-test venv lint deb rpm ## The whole test suite: lint, unit, real pro
 chaos: need-test venv deb ## 300 random edits under load, processes killed (SECREG_CHAOS_EDITS, SECREG_CHAOS_SEED)
 	SECREG_CHAOS_EDITS=$${SECREG_CHAOS_EDITS:-300} SECREG_DEB=$(CURDIR)/$(DEB) \
 		$(RUN) -m pytest -s tests/booted/test_chaos.py
+
+chaos-power: need-test venv ## Power cuts: every state that is tried otherwise by lot, and more of them (SECREG_POWER_SEED)
+	SECREG_POWER_STARTS=$${SECREG_POWER_STARTS:-100000} SECREG_POWER_MIXES=$${SECREG_POWER_MIXES:-20} \
+		$(RUN) -m pytest -s tests/power
 
 chaos-readme: need-test venv deb ## Any two of README's set-up commands, in any order
 	SECREG_ORDERS=$${SECREG_ORDERS:-1/1} SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py

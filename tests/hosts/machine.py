@@ -131,8 +131,8 @@ class Machine(Observed):
     def power_cut(self, start: bool = True) -> None:
         """End every process at once, then boot again, unless `start` is off.
 
-        Not all of a real one: what was written but not synced is still there. It shows what half-done work looks like,
-        not which fsync is missing.
+        Not all of a real one: what was written but not synced is still there. It shows what half-done work looks like;
+        which fsync is missing, `tests/power` shows.
         """
         self._on().kill()
         if start:

@@ -110,6 +110,13 @@ def bob(root: Path) -> None:
         steps.start(world)
 
 
+def changed(root: Path) -> None:
+    """A host that serves, whose first user has another password than the one that was made up, since just now."""
+    served(root)
+    htpasswd = Paths(root).htpasswd
+    htpasswd.write_bytes(b"docker:" + users.make_hash("another", cost=1000).encode() + b"\n")
+
+
 def trusting(*names: str) -> Callable[[Path], None]:
     """A host that serves, whose clients `names` trust it."""
 
@@ -137,6 +144,7 @@ CLIENTS = ("podman", "containerd", "system")
 SCENES = (
     Scene("setup", empty, step("start"), anew=True),
     Scene("apply", edited, step("start")),
+    Scene("apply that removes .password", changed, step("start")),
     Scene("gencert", served, program("gencert")),
     Scene("gencert --new-ca", served, program("gencert", "--new-ca")),
     Scene("htpasswd", served, program("htpasswd", "-i", "alice"), "secret\n"),
@@ -228,6 +236,8 @@ def recovered(root: Path, known: Sequence[Groups], *, anew: bool) -> list[str]:
 
 def _password(paths: Paths) -> list[str]:
     """That .password, which was made up, is not what its user logs in with."""
+    if not paths.password.exists():
+        return []
     (user,) = [one for one in users.parse(paths.htpasswd.read_bytes(), "")[0] if one.name == "docker"]
     said = "is not that of the user"
     return [] if users.verify(paths.password.read_text().strip(), user.hash) else [f"{paths.password} {said}"]

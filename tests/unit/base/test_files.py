@@ -64,6 +64,33 @@ def test_what_is_written_is_on_disk_before_it_has_its_name(disk: Disk, tmp_path:
     assert (mode(tmp_path / "x"), (tmp_path / "x").read_bytes()) == (0o640, b"new")
 
 
+def test_a_directory_that_is_made_is_on_disk(disk: Disk, tmp_path: Path) -> None:
+    """Each name on the way: what is synced in it is of no use without."""
+    files.make_directory(tmp_path / "a/b", 0o700)
+    assert disk.done == [("directory", tmp_path.name), ("directory", "a")]
+    files.make_directory(tmp_path / "a/b", 0o750)
+    assert len(disk.done) == 2 and mode(tmp_path / "a/b") == 0o750, "it is there"
+    files.make_directory(tmp_path / "c", 0o700, durable=False)
+    assert len(disk.done) == 2 and mode(tmp_path / "c") == 0o700
+
+
+def test_what_is_removed_is_gone_for_good(disk: Disk, tmp_path: Path) -> None:
+    """Else a power cut brings it back, while a record says that it is gone."""
+    (tmp_path / "x").write_bytes(b"")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "folder/a").mkdir(parents=True)
+    files.remove(tmp_path / "x")
+    files.remove(tmp_path / "link")
+    files.remove_tree(tmp_path / "folder")
+    assert disk.done == [("directory", tmp_path.name)] * 3 and list(tmp_path.iterdir()) == []
+    files.remove(tmp_path / "x")
+    files.remove_tree(tmp_path / "folder")
+    assert len(disk.done) == 3, "there was nothing"
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(SecregError, match="cannot remove"):
+        files.remove(tmp_path / "directory")
+
+
 def test_a_link_is_on_disk(disk: Disk, tmp_path: Path) -> None:
     link = tmp_path / "current"
     files.flip(link, "generations/one")

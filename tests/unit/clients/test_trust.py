@@ -137,6 +137,29 @@ def test_the_same_file_by_the_administrator_stays(tmp_path: Path) -> None:
     assert not made.write and not made.record
 
 
+def test_a_directory_that_a_run_emptied_before_it_was_cut_goes(tmp_path: Path) -> None:
+    path = tmp_path / "certs.d/reg:1/ca.crt"
+    path.parent.mkdir(parents=True)
+    saved: list[dict[str, str]] = []
+    owned.follow({}, {str(path): digest(CA)}, saved.append)
+    assert list(tmp_path.iterdir()) == [] and saved == [{}]
+    owned.follow({}, {str(path): digest(CA)}, saved.append)  # which may have been its last step
+
+
+def test_a_removal_that_was_cut_is_finished(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the next apply, whatever asks for it."""
+    known = Trust(host, generation())
+    known.install(("podman",), insecure=False)
+    certs = host.paths.containers / "certs.d"
+    with monkeypatch.context() as killed:
+        killed.setattr(owned, "client", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            known.remove(("podman",))
+    assert certs.is_dir()
+    Trust(host, generation()).follow()
+    assert not certs.exists() and Trust(host, generation()).kept.record["chosen"] == {"podman": ""}
+
+
 def test_owned_files_are_never_put_in_the_place_of_a_link(tmp_path: Path) -> None:
     """Whoever linked one, be it to the same bytes, manages it."""
     theirs, link, other, nowhere = (tmp_path / name for name in ("theirs", "link", "other", "nowhere"))
