@@ -161,10 +161,10 @@ def stage(host: Host, generation: Generation, extra: Mapping[str, bytes]) -> Pat
         for name, data in sorted(whole.items()):
             owner = owners(host).get(name.split("/")[0])
             _make_parents(temporary, Path(name).parent, owner)
-            files.create(temporary / name, data, 0o400, owner)
+            files.create(temporary / name, data, 0o400, owner, durable=False)
         with files.explained(target):
             temporary.chmod(0o711)
-            files.sync_directories(temporary)
+            files.sync_tree(temporary)
             if target.is_dir():
                 target.rename(Path(tempfile.mkdtemp(prefix=".stage-", dir=host.paths.generations)) / "damaged")
             temporary.rename(target)

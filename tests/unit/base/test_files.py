@@ -91,6 +91,15 @@ def test_what_is_removed_is_gone_for_good(disk: Disk, tmp_path: Path) -> None:
         files.remove(tmp_path / "directory")
 
 
+def test_all_that_is_in_a_directory_is_on_disk(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / "folder/a").mkdir(parents=True)
+    files.create(tmp_path / "folder/a/x", b"x", 0o400, durable=False)
+    (tmp_path / "folder/y").write_bytes(b"y")
+    assert disk.done == []
+    files.sync_tree(tmp_path / "folder")
+    assert disk.done == [("file", "y"), ("directory", "folder"), ("file", "x"), ("directory", "a")]
+
+
 def test_a_link_is_on_disk(disk: Disk, tmp_path: Path) -> None:
     link = tmp_path / "current"
     files.flip(link, "generations/one")

@@ -142,10 +142,10 @@ def test_it_has_its_name_when_it_is_on_disk(host: Host, monkeypatch: pytest.Monk
 def test_half_of_one_is_none(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     create = files.create
 
-    def full(path: Path, *given: object) -> None:
+    def full(path: Path, *given: object, **how: object) -> None:
         if path.name == "slot-a":
             raise SecregError("no space left")
-        create(path, *given)  # type: ignore[arg-type]
+        create(path, *given, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(files, "create", full)
     with pytest.raises(SecregError):
