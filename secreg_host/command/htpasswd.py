@@ -161,18 +161,19 @@ def _require(path: Path) -> None:
         raise SecregError(f"{path} does not exist", "begin it with -c")
 
 
-def _save_less(path: Path, data: bytes, reserve: Reserve | None) -> None:
+def _save_less(path: Path, data: bytes, in_place: bytes, reserve: Reserve | None) -> None:
     """Write the file, which gets shorter: where no other one can take its place (no room, a file that is mounted) in
-    place, and where that needs room, as where nothing is ever overwritten (btrfs), with what is reserved."""
+    place, no line of which may move, for a crash can leave any block of it as it was; and where that needs room, as
+    where nothing is ever overwritten (btrfs), with what is reserved."""
     try:
         files.rewrite(path, data)
     except SecregError as error:
         there = path.resolve()
         try:
             if reserve is None:
-                files.shorten(there, data)
+                files.shorten(there, in_place)
             else:
-                reserve.use(lambda: files.shorten(there, data))
+                reserve.use(lambda: files.shorten(there, in_place))
         except SecregError:
             raise error from error.__cause__
 
@@ -185,7 +186,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
         after = userlines.with_line(data, request.user, None)
         if after == data:
             raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))
-        _save_less(request.file, after, place.reserve)
+        _save_less(request.file, after, userlines.blanked(data, request.user), place.reserve)
     print(f"Deleting password for user {request.user}", file=stdout)
     return Exit.DONE
 

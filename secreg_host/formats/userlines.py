@@ -27,6 +27,14 @@ def with_line(data: bytes, user: str, line: bytes | None) -> bytes:
     return b"\n".join(kept)
 
 
+def blanked(data: bytes, user: str) -> bytes:
+    """`data`, the bytes of an htpasswd file, with empty lines in the place of the user's: every other line stays where
+    it is in the file. None of them is at its end."""
+    lines = data.split(b"\n")
+    left = b"\n".join(b"\n" * len(raw) if _names(raw, user) else raw for raw in lines).rstrip(b"\n")
+    return left + b"\n"[: len(data) - len(left)] if left else b""
+
+
 def has_line(data: bytes, user: str) -> bool:
     """Whether a line of `data`, the bytes of an htpasswd file, is the user's."""
     return any(_names(raw, user) for raw in data.split(b"\n"))

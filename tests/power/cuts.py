@@ -47,17 +47,17 @@ def new(file: File) -> tuple[bytes, int]:
 
 def hollow(file: File) -> tuple[bytes, int]:
     """As long as the program left it, where nothing of that was written."""
-    return (bytes(len(file.now)) if file.dirty else file.now), file.mode
+    return (file.hollow if file.dirty else file.now), file.mode
 
 
 def torn(file: File) -> tuple[bytes, int]:
-    """Its first block as the program left it, the others as they were."""
-    return file.now[:BLOCK] + file.kept[BLOCK:], file.mode
+    """Its first block as the program left it, of the others nothing was written."""
+    return file.now[:BLOCK] + file.hollow[BLOCK:], file.mode
 
 
 def torn_late(file: File) -> tuple[bytes, int]:
     """The other way round."""
-    return file.kept[:BLOCK].ljust(min(len(file.now), BLOCK), b"\0") + file.now[BLOCK:], file.mode
+    return file.hollow[:BLOCK] + file.now[BLOCK:], file.mode
 
 
 WAYS: tuple[Bytes, ...] = (old, new, hollow, torn, torn_late)

@@ -3,8 +3,8 @@
 It promises no more than POSIX does, and so less than any one file system keeps:
 
 - Bytes and mode of a file are on disk once it was synced (fsync(2)). Until then it may be as it was when it was synced
-  last (of a new file: empty), as it is now, as long as it is now with nothing written (delayed allocation), or each of
-  its blocks as it was or is.
+  last (of a new file: empty), as it is now, as long as it is now with zeros in blocks that are new (delayed
+  allocation), or each of its blocks as it was or is.
 - A name is on disk once its *directory* was synced: "Calling fsync() does not necessarily ensure that the entry in the
   directory containing the file has also reached disk" (fsync(2)).
 - Changes of names in one directory reach the disk in order; those of two directories, or of names and of bytes, in any
@@ -29,12 +29,14 @@ BLOCK = 4096
 
 @dataclass(eq=False)
 class File:
-    """now: what a program reads; kept: what surely is on disk; each with its mode."""
+    """now: what a program reads; kept: what surely is on disk; each with its mode. least: its shortest length since it
+    was synced: what is below is written over, what is above to blocks that are new."""
 
     now: bytes = b""
     mode: int = 0o600
     kept: bytes = b""
     kept_mode: int = 0o600
+    least: int = 0
 
     @property
     def dirty(self) -> bool:
@@ -43,7 +45,12 @@ class File:
 
     def sync(self) -> None:
         """All of it is on disk."""
-        self.kept, self.kept_mode = self.now, self.mode
+        self.kept, self.kept_mode, self.least = self.now, self.mode, len(self.now)
+
+    @property
+    def hollow(self) -> bytes:
+        """As long as it is now, with nothing of what was written since it was synced."""
+        return self.kept[: self.least].ljust(len(self.now), b"\0")[: len(self.now)]
 
 
 @dataclass(eq=False)
@@ -136,6 +143,7 @@ class Disk:
         else:
             assert isinstance(node, File), one
             node.now = _rewritten(node.now, one)
+            node.least = min(node.least, len(node.now))
         return True
 
     def _moved(self, one: Change) -> bool:

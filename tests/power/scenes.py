@@ -110,6 +110,16 @@ def bob(root: Path) -> None:
         steps.start(world)
 
 
+def crowd(root: Path) -> None:
+    """The same, and the file is of many blocks, where each line is another one."""
+    bob(root)
+    htpasswd = Paths(root).htpasswd
+    others = (b"user%04d:$6$salt$%04d" % (number, number) + b"A" * 82 + b"\n" for number in range(100))
+    htpasswd.write_bytes(htpasswd.read_bytes() + b"".join(others))
+    with steps.world(root, synced=False) as world:
+        steps.start(world)
+
+
 def changed(root: Path) -> None:
     """A host that serves, whose first user has another password than the one that was made up, since just now."""
     served(root)
@@ -149,6 +159,7 @@ SCENES = (
     Scene("gencert --new-ca", served, program("gencert", "--new-ca")),
     Scene("htpasswd", served, program("htpasswd", "-i", "alice"), "secret\n"),
     Scene("htpasswd -D", bob, program("htpasswd", "-D", "bob")),
+    Scene("htpasswd -D in place", crowd, step("leave", "bob")),
     Scene("trust install", served, step("install", *CLIENTS)),
     Scene("trust remove", trusting(*CLIENTS), step("remove")),
     Scene("daemon.json", insecure, step("start")),

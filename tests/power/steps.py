@@ -20,11 +20,12 @@ import pytest
 from secreg_host.apply import apply, storeproof
 from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
-from secreg_host.base import process
-from secreg_host.base.errors import Note, Problem
+from secreg_host.base import files, process
+from secreg_host.base.errors import Exit, Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import Account
 from secreg_host.clients import trust, trust_system
+from secreg_host.command import cli
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Accounts, Host
@@ -85,6 +86,17 @@ def remove(found: World, *names: str) -> None:
     told(_trust(found).remove(names))
 
 
+def leave(found: World, user: str) -> None:
+    """`htpasswd -D USER` where no other file can take the place of .htpasswd."""
+
+    def busy(path: Path, data: bytes) -> None:
+        raise SecregError(f"cannot write {path}: Device or resource busy")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "rewrite", busy)
+        assert cli.main(["htpasswd", "--root", str(found.host.paths.root), "-D", user]) == Exit.DONE
+
+
 def _trust(found: World) -> trust.Trust:
     return trust.Trust(found.host, generations.load(found.host, generations.current_name(found.host)), Resting())
 
@@ -96,5 +108,5 @@ def told(problems: tuple[Problem, ...]) -> None:
 
 if __name__ == "__main__":
     with world(Path(sys.argv[1])) as one:
-        verbs: dict[str, Callable[..., object]] = {"start": start, "install": install, "remove": remove}
+        verbs: dict[str, Callable[..., object]] = {"start": start, "install": install, "remove": remove, "leave": leave}
         verbs[sys.argv[2]](one, *sys.argv[3:])

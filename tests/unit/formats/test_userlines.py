@@ -23,3 +23,19 @@ TWENTY = ", ".join(f"u{number}" for number in range(20))
 )  # fmt: skip
 def test_who_came_and_went(before: bytes, after: bytes, said: str) -> None:
     assert userlines.changes(before, after) == said
+
+
+@pytest.mark.parametrize(
+    ("before", "user", "after"),
+    [
+        (b"alice:x\nbob:yy\ncarol:z\n", "bob", b"alice:x\n\n\n\n\n\n\n\ncarol:z\n"),
+        (b"alice:x\nbob:y\n", "bob", b"alice:x\n"),
+        (b"alice:x\nbob:y", "bob", b"alice:x\n"),
+        (b"alice:x\nbob:y", "alice", b"\n\n\n\n\n\n\n\nbob:y"),
+        (b"alice:x\n", "alice", b""),
+        (b"a:x\nalice:x\nnobody:z\n", "a", b"\n\n\n\nalice:x\nnobody:z\n"),
+    ],
+)
+def test_who_is_taken_out_in_place_moves_nobody(before: bytes, user: str, after: bytes) -> None:
+    assert userlines.blanked(before, user) == after and len(after) <= len(before)
+    assert all(before.find(line) == after.find(line) for line in after.split(b"\n") if line)
