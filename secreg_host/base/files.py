@@ -197,7 +197,8 @@ def shorten(path: Path, data: bytes) -> None:
     """Let the file `path` hold `data`, of at most its present length, without a new file or another block.
 
     One pwrite(2), padded with newlines to that length, then ftruncate(2): whoever reads meanwhile finds whole lines of
-    `data` and empty ones; after a crash, too, if no line of it is elsewhere than it was. Raises SecregError when it can't be written.
+    `data` and empty ones; after a crash, too, if no line of it is elsewhere than it was. Raises SecregError when it
+    can't be written.
     """
     with explained(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -113,6 +113,8 @@ class Disk:
             return True
         if not self._is_ours(one.path):
             return False
+        if one.kind == "unknown":
+            raise LookupError(f"{one.path} is written to in a way that is not known here")
         if one.kind in ("rename", "link"):
             return self._moved(one)
         if one.kind in ("mkdir", "symlink", "unlink", "rmdir"):

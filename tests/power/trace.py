@@ -19,20 +19,12 @@ NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlin
 FOLDERS = ("mkdir", "mkdirat", "rmdir", "chdir", "fchdir")
 BYTES = ("open", "openat", "creat", "write", "pwrite64", "lseek", "truncate", "ftruncate", "fallocate")
 REST = ("chmod", "fchmod", "fchmodat", "fsync", "fdatasync", "sync", "syncfs")
-UNKNOWN = (
-    "openat2",
-    "writev",
-    "pwritev",
-    "pwritev2",
-    "copy_file_range",
-    "sendfile",
-    "splice",
-    "io_uring_setup",
-    "fchmodat2",
-)
-"""Calls that could change a file and that no program here makes: one that does must be taught to the model."""
+UNKNOWN = {"writev": 0, "pwritev": 0, "pwritev2": 0, "sendfile": 0, "copy_file_range": 2, "splice": 2}
+"""Calls that write in a way that the model does not know, with the number of the argument that says where to."""
 
 LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+)(<[^>]*>(?:\(deleted\))?)?.*")
+UNFINISHED = " <unfinished ...>"
+RESUMED = re.compile(r"\d+ +<\.\.\. \w+ resumed>(.*)")
 HEX = re.compile(r"\\x([0-9a-f]{2})")
 DESCRIPTOR = re.compile(r"(AT_FDCWD|\d+)(?:<([^>]*)>(\(deleted\))?)?")
 HERE = re.compile(r"AT_FDCWD<([^>]*)>")
@@ -41,7 +33,8 @@ OWN = re.compile(rb"/proc/(?:self|\d+)/fd/(\d+)")
 
 @dataclass(frozen=True)
 class Change:
-    """What one call did. kind: make, write, cut, room, rename, link, symlink, unlink, mkdir, rmdir, mode, sync, all.
+    """What one call did. kind: make, write, cut, room, rename, link, symlink, unlink, mkdir, rmdir, mode, sync, all;
+    unknown.
 
     path: to what; other: the second path of a rename or link, or what a symlink says; data: what was written, at
     offset `at` (None: at the end); mode: of what is made; size: that it is cut, or enlarged, to.
@@ -72,12 +65,12 @@ class Reader:
 
     def changes(self, lines: Sequence[str]) -> Iterator[Change]:
         """What `lines` tell, in order. Raises ValueError for a line that is not understood."""
-        for line in lines:
-            if " +++ " in line or " --- " in line:
-                continue
+        for line in _joined(lines):
             if (found := LINE.fullmatch(line)) is None:
                 raise ValueError(f"strace: {line[:300]}")
             process, name, said, result, opened = found.groups()
+            if int(result, 0) < 0:
+                continue
             if at := HERE.search(line):
                 self.here[process] = Path(os.fsdecode(_unhexed(at[1])))
             yield from self._change(process, name, said.split(", "), int(result, 0), opened or "")
@@ -108,7 +101,7 @@ class Reader:
         elif name in ("chmod", "fchmod", "fchmodat"):
             yield Change("mode", self._changed(process, name, args), mode=int(args[2 if name == "fchmodat" else 1], 8))
         elif name in UNKNOWN:
-            raise ValueError(f"{name} is not known to the model")
+            yield Change("unknown", self._of(args[UNKNOWN[name]]))
         else:
             yield self._named(process, name, args)
 
@@ -180,6 +173,21 @@ class Reader:
         return path
 
 
+def _joined(lines: Sequence[str]) -> Iterator[str]:
+    """`lines` without what is no call; a call during which another process was told of is in one line, at its end."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        process = line.partition(" ")[0]
+        if " +++ " in line or " --- " in line or line.endswith(" = ?"):
+            continue  # an end, a signal, a call that did not return
+        if line.endswith(UNFINISHED):
+            begun[process] = line.removesuffix(UNFINISHED)
+        elif resumed := RESUMED.fullmatch(line):
+            yield begun.pop(process) + resumed[1]
+        else:
+            yield line
+
+
 def _unhexed(text: str) -> bytes:
     return HEX.sub(lambda one: chr(int(one[1], 16)), text).encode("latin-1")
 
@@ -205,21 +213,21 @@ def changes(lines: Sequence[str], below: Path) -> list[Change]:
     return list(ours)
 
 
+def tracer(out: Path) -> list[str]:
+    """What goes before a command, so that what it does is told in the file `out`."""
+    calls = ",".join(f"?{name}" for name in (*NAMES, *FOLDERS, *BYTES, *REST, *UNKNOWN))
+    how = ["strace", "-f", "-y", "-xx", "-qq", "-s", str(1 << 24), "--seccomp-bpf", "-e", f"trace={calls}"]
+    return [*how, "-o", str(out)]  # no status=successful: of calls that overlap, it leaves the process out
+
+
 def run(
     argv: Sequence[str], below: Path, environment: Mapping[str, str], said: str = ""
 ) -> tuple[list[Change], subprocess.CompletedProcess[str]]:
     """Run `argv` to its end, with `said` typed into it; what it changed in the directory `below`, and how it ended."""
-    calls = ",".join(f"?{name}" for name in (*NAMES, *FOLDERS, *BYTES, *REST, *UNKNOWN))
     with tempfile.TemporaryDirectory(prefix="srt-") as directory:
         out = Path(directory) / "trace"
-        tracer = ("strace", "-f", "-y", "-xx", "-qq", "-s", str(1 << 24), "--seccomp-bpf")
         done = subprocess.run(
-            [*tracer, "-e", f"trace={calls}", "-e", "status=successful", "-o", str(out), *argv],
-            env=dict(environment),
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=120,
+            [*tracer(out), *argv], env=dict(environment), input=said, capture_output=True, text=True, timeout=120
         )
         lines = out.read_text().splitlines() if out.exists() else []
         return changes(lines, below), done
