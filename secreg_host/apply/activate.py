@@ -247,11 +247,17 @@ def _way_back(stage: Stage, current: Generation) -> Generation:
 
 
 def retire_strays(stage: Stage, current: Generation) -> None:
-    """Let registries end that runs left behind which were killed; not while one of them may still serve."""
+    """Let registries end that runs left behind which were killed, not while one of them may still serve; and remove the
+    links of those that do not run."""
     strays = stage.services.slots() - {current.slot}
     if strays and serves(stage.host, current):
         for slot in sorted(strays):
             stage.services.stop(f"registry@{slot}", wait=False)
+        strays = set()
+    with contextlib.suppress(OSError):
+        for link in stage.host.paths.slot(current.slot).parent.iterdir():
+            if link.name not in {current.slot, *strays}:
+                link.unlink()
 
 
 def _retire(stage: Stage, old: Generation, new: Generation, before: set[int]) -> None:

@@ -63,18 +63,20 @@ def _check_name(disk: Snapshot, environment: Mapping[str, str]) -> None:
     raise BadInput([given["USERNAME"].problem("USERNAME", what, hint)])
 
 
-def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> Made:
+def follow(disk: Snapshot, settings: Settings, *, create: bool, restore: bool, given: bool) -> Made:
     """Let .htpasswd have the user of `settings`, with its password, or the one in .password, which is made up where
     there is none; and take .password away once it is not true any more, if it was made up.
 
-    create: make .htpasswd where there is none. One that was deleted is not brought back but by `setup`: until then it
-    admits nobody. One that is linked is the administrator's, also while its target is away. given: the password was
-    typed just now, so that it counts whoever edited .htpasswd; else an edited one is left as it is.
+    create: make .htpasswd where there is none. One that was deleted admits nobody until it is to be `restore`d; one
+    that was to be made by a run that was cut was not deleted. One that is linked is the administrator's, also while its
+    target is away. given: the password was typed just now, so that it counts whoever edited .htpasswd; else an edited
+    one is left as it is.
 
     Raises SecregError when something can't be written, and when the password was `given` and nobody can get it.
     """
     paths = disk.paths
     known = records.peek(_record(paths), RECORD)
+    had = disk.ledger.knows(paths.htpasswd) and "stamp" in known  # the one before it is written, the other after that
     seen = (known.get("stamp"), known.get("users")) == (_stamp(disk, settings), disk.mark(paths.htpasswd))
     if seen and not given and reading.is_there(paths.htpasswd):
         return Made()
@@ -84,7 +86,7 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, given: bool) -> 
         if given:
             raise
         return Made()  # told by its part
-    made = _followed(disk, settings, now, known, create=create, given=given)
+    made = _followed(disk, settings, now, known, create=create and (restore or not had), given=given)
     if made.password is None:
         _drop_untrue(disk, settings, known)
     with contextlib.suppress(SecregError):  # a full disk: the next run looks again

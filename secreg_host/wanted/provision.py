@@ -65,8 +65,7 @@ def first_user(
     disk: Snapshot, settings: Settings, environment: Mapping[str, str], *, create: bool, restore: bool = False
 ) -> firstuser.Made:
     """Let .htpasswd have the user of `settings` (`firstuser.follow`), for a call with this `environment`."""
-    anew = create and (restore or not disk.ledger.knows(disk.paths.htpasswd))
-    return firstuser.follow(disk, settings, create=anew, given=bool(environment.get("PASSWORD")))
+    return firstuser.follow(disk, settings, create=create, restore=restore, given=bool(environment.get("PASSWORD")))
 
 
 def _make_log(host: Host) -> None:

@@ -19,7 +19,7 @@ def apply(host: Host, **environment: str) -> None:
     """As an apply does it, of `start` where something is set in the environment."""
     disk = Snapshot(host.paths, sources.marks(host.paths, ()))
     settings = settings_part.read(disk, environment)
-    firstuser.follow(disk, settings, create=True, given="PASSWORD" in environment)
+    firstuser.follow(disk, settings, create=True, restore=True, given="PASSWORD" in environment)
 
 
 def who(host: Host, *passwords: str) -> dict[str, set[str]]:

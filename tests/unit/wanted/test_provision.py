@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base.errors import BadInput
+from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import users
 from secreg_host.host.host import Host
@@ -29,7 +30,7 @@ def write(path: Path, text: str) -> None:
 def first_user(host: Host) -> None:
     """As an apply does it."""
     disk = Snapshot(host.paths, sources.marks(host.paths, ()))
-    firstuser.follow(disk, settings_part.read(disk, {}), create=True, given=False)
+    firstuser.follow(disk, settings_part.read(disk, {}), create=True, restore=True, given=False)
 
 
 def admitted(host: Host, password: str) -> bool:
@@ -58,6 +59,25 @@ def test_a_password_that_changes_while_it_is_hashed(host: Host, monkeypatch: pyt
     assert admitted(host, "three")
     monkeypatch.setattr(users, "verify", lambda *_: pytest.fail("nothing changed, so nothing is verified"))
     first_user(host)
+
+
+@pytest.mark.promise("killed-runs")
+def test_a_first_user_of_whom_a_run_was_cut_is_made(host: Host) -> None:
+    """Seen: a power cut after .password, and nobody could log in. One that was deleted stays away."""
+
+    def provisioned() -> None:
+        disk = Snapshot(host.paths, sources.marks(host.paths, ()))
+        settings = settings_part.read(disk, {})
+        provision.first_user(disk, settings, {}, create=True)
+
+    write(host.paths.conf, "OPT='-5 -r 1000'\n")
+    disk = Snapshot(host.paths)
+    disk.ledger.record([Write(host.paths.htpasswd, b"docker:$6$lost\n")])
+    provisioned()
+    assert admitted(host, host.paths.password.read_text().strip())
+    host.paths.htpasswd.unlink()
+    provisioned()
+    assert not host.paths.htpasswd.exists()
 
 
 def test_a_broken_openssl_cnf_holds_back_no_password(host: Host) -> None:
@@ -107,7 +127,7 @@ def test_a_password_of_the_environment_that_can_not_be_one(host: Host) -> None:
     given = {"OPT": "-B", "PASSWORD": 80 * "x"}
     disk = Snapshot(host.paths, sources.marks(host.paths, ()))
     with pytest.raises(BadInput, match="environment variable PASSWORD: the password: bcrypt looks at 72 bytes only"):
-        firstuser.follow(disk, settings_part.read(disk, given), create=True, given=True)
+        firstuser.follow(disk, settings_part.read(disk, given), create=True, restore=True, given=True)
 
 
 @pytest.mark.promise("ca-follows-names")
