@@ -70,6 +70,16 @@ def opened(nginx: NginxPart) -> str:
     return next(found, nginx.conf)
 
 
+def listening(nginx: NginxPart, listen: Listen) -> str:
+    """Where the line stands by which nginx is to listen on `listen`; nginx.conf: that is not known."""
+    place = (listen.host, listen.port)
+    for line in _lines(nginx):
+        found = listen_of(line.directive.args) if line.directive.name == "listen" and line.directive.args else None
+        if found and (found.host, found.port) == place:
+            return line.where
+    return nginx.conf
+
+
 def unplaced(nginx: NginxPart, text: str) -> tuple[str, str] | None:
     """Where the line stands of which nginx says `text`, and what helps ("": what always
     does); None: that is not known."""

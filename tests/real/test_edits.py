@@ -529,8 +529,34 @@ def test_a_port_that_is_taken_is_named(serving: Instance) -> None:
         port = taken.getsockname()[1]
         serving.edit("nginx.conf", f"listen {serving.port} ssl;", f"listen {serving.port} ssl; listen {port} ssl;")
         said = serving.reload()
-    assert f"port {port} (*:{port}) is used by" in said
-    still_serves(serving, fingerprint)
+        line = (serving.etc / "nginx.conf").read_text().partition(f"listen {port} ssl;")[0].count("\n") + 1
+        assert f"/nginx.conf:{line}: port {port} (*:{port}) is used by" in said
+        still_serves(serving, fingerprint)
+        serving.edit("nginx.conf", f" listen {port} ssl;", "")
+        assert "rejected" not in serving.reload()
+
+
+def test_a_taken_port_is_blamed_on_what_names_it(serving: Instance) -> None:
+    """Seen: PORT was written, nginx.conf blamed. What served does so, and a command that sets it changes nothing."""
+    fingerprint, conf = serving.served_fingerprint(), (serving.etc / "secure-registry.conf").read_text()
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = serving.run("setup", PORT=str(port))
+        assert done.returncode == 2 and f"environment variable PORT: port {port} (*:{port}) is used by" in done.stderr
+        assert (
+            "set PORT to another one; or stop that" in done.stderr
+            and (serving.etc / "secure-registry.conf").read_text() == conf
+        )
+        serving.edit("secure-registry.conf", f"PORT={serving.port}", f"PORT={port}")
+        said = serving.reload()
+        line = conf.partition(f"\nPORT={serving.port}")[0].count("\n") + 2
+        assert f"/secure-registry.conf:{line}: port {port} (*:{port}) is used by" in said
+        assert "nginx.conf" not in said
+        still_serves(serving, fingerprint)
+    serving.edit("secure-registry.conf", f"PORT={port}", f"PORT={serving.port}")
+    assert "rejected" not in serving.reload()
 
 
 def test_an_address_that_this_host_does_not_have_is_named(serving: Instance) -> None:

@@ -258,9 +258,14 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(instance: Instance) -
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = instance.run("start", "--foreground", PORT=str(port))
-    assert done.returncode == 1
-    assert f"port {port} (*:{port}) is used by" in done.stderr and "set PORT" in done.stderr
+        refused = instance.run("start", "--foreground", PORT=str(port))
+        assert not (instance.etc / "secure-registry.conf").exists()
+        assert instance.run("setup", PORT=str(instance.port)).returncode == 0
+        instance.write("secure-registry.conf", f"# here\nPORT={port}\n")
+        done = instance.run("start", "--foreground")
+    for one, code, where in ((refused, 2, "environment variable PORT"), (done, 1, "secure-registry.conf:2")):
+        assert one.returncode == code and f"{where}: port {port} (*:{port}) is used by" in one.stderr
+        assert "set PORT" in one.stderr
     assert children(instance, str(instance.root)) == []
 
 
