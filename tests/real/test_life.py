@@ -171,7 +171,9 @@ def test_a_password_given_later_outlasts_the_one_that_was_made_up(instance: Inst
     instance.reload()
     assert [instance.ask("/v2/", user="docker", password=word).status for word in ("other", made)] == [200, 401]
     instance.edit("secure-registry.conf", "#CERT_DAYS=397", "CERT_DAYS=300")
-    instance.reload()
+    assert "USERNAME" not in instance.reload()
+    instance.edit("secure-registry.conf", "USERNAME=docker", "USERNAME=frida")
+    assert "USERNAME=frida has no effect" in instance.reload()
     assert instance.ask("/v2/", user="crazy", password="fool").status == 200
 
 
