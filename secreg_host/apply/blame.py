@@ -49,9 +49,9 @@ class _Server:
 
 def answered(nginx: NginxPart, want: probe.Expectation, wrong: str) -> tuple[str, str]:
     """Where the line stands by which `want` was answered so, and what helps."""
-    lines = _lines(nginx)
-    server = _asked(_servers(lines), want)
-    common = [line for line in lines if line.context == ("http",)]
+    every = lines(nginx)
+    server = _asked(_servers(every), want)
+    common = [line for line in every if line.context == ("http",)]
     for line in (*(server.lines if server else ()), *common):
         directive = line.directive
         if wrong == probe.ANOTHER_CERTIFICATE:
@@ -66,14 +66,14 @@ def answered(nginx: NginxPart, want: probe.Expectation, wrong: str) -> tuple[str
 
 def opened(nginx: NginxPart) -> str:
     """Where the first line stands that takes a path of the registry's, in whichever server; nginx.conf: none does."""
-    found = (line.where for line in _lines(nginx) if line.directive.name == "location" and _is_in_the_way(line))
+    found = (line.where for line in lines(nginx) if line.directive.name == "location" and _is_in_the_way(line))
     return next(found, nginx.conf)
 
 
 def listening(nginx: NginxPart, listen: Listen) -> str:
     """Where the line stands by which nginx is to listen on `listen`; nginx.conf: that is not known."""
     place = (listen.host, listen.port)
-    for line in _lines(nginx):
+    for line in lines(nginx):
         found = listen_of(line.directive.args) if line.directive.name == "listen" and line.directive.args else None
         if found and (found.host, found.port) == place:
             return line.where
@@ -85,7 +85,7 @@ def unplaced(nginx: NginxPart, text: str) -> tuple[str, str] | None:
     does); None: that is not known."""
     for pattern, matches, hint in SAID:
         if found := re.search(pattern, text):
-            fits = [line.where for line in _lines(nginx) if matches(line.directive, found)]
+            fits = [line.where for line in lines(nginx) if matches(line.directive, found)]
             return (fits[-1], hint) if fits else None
     return None
 
@@ -124,7 +124,8 @@ SAID: tuple[tuple[str, Callable[[Directive, re.Match[str]], bool], str], ...] = 
 """What nginx says, which directive that is about, and what helps."""
 
 
-def _lines(nginx: NginxPart) -> tuple[Line, ...]:
+def lines(nginx: NginxPart) -> tuple[Line, ...]:
+    """Every directive of nginx.conf, with what it includes, of /etc as it was read."""
     staged = {nginx.origin[name]: data for name, data in nginx.files.items() if name in nginx.origin}
 
     def read(path: Path) -> bytes | None:

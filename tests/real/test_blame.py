@@ -20,6 +20,12 @@ WRONG = {
     "ssl_ciphers NONSENSE;": "openssl ciphers -v ALL",
     "listen 10.99.99.99:9443 ssl;": "secure-registry reload",
     "foo bar;": "install the nginx module",
+    "ssl_certificate_key /etc/passwd; ssl_certificate other.crt;": "the key of that certificate, in PEM form",
+    "ssl_certificate /etc/passwd; ssl_certificate_key other.key;": "name a certificate, in PEM form",
+    "ssl_verify_client optional; ssl_client_certificate other.key;": "certificates of CAs, in PEM form",
+    "ssl_trusted_certificate /etc/passwd;": "certificates of CAs, in PEM form",
+    "ssl_dhparam /etc/passwd;": "openssl dhparam -out FILE 2048",
+    "ssl_session_ticket_key /etc/passwd;": "openssl rand -out FILE 80",
 }
 """A line beside the registry's include: what is said of it."""
 

@@ -261,7 +261,8 @@ def test_a_certificates_fault_is_not_blamed_on_nginx_conf(serving: Instance, tmp
     elsewhere.write_bytes(crt.read_bytes()[:99])
     serving.write("nginx.conf", before.replace("docker-registry.crt;", f"{elsewhere};"))
     said = serving.reload()
-    assert f"rejected: {elsewhere}: cannot load certificate" in said, said
+    line = before.partition("docker-registry.crt;")[0].count("\n") + 1
+    assert f'{serving.etc}/nginx.conf:{line}: ssl_certificate: cannot load certificate "{elsewhere}"' in said, said
 
 
 DAY = datetime.timedelta(days=1)
