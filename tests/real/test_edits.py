@@ -170,13 +170,17 @@ def test_the_hosts_own_ca_may_be_that_of_client_certificates(serving: Instance, 
     signed: list[str | Path] = ["-CA", ca, "-CAkey", key, "-set_serial", "7", "-days", "2"]
     openssl("x509", "-req", "-in", tmp_path / "csr", *signed, "-out", tmp_path / "client.crt")
     named = "ssl_client_certificate ca.crt; ssl_verify_client on; "
+    line = serving.run("trust", "show", "--line")
+    assert "curl -fsSk" in line.stdout and line.stderr == ""
     serving.edit("nginx.conf", REGISTRY, named + REGISTRY)
     for bundle in (ours, ours + self_signed(tmp_path, "-days", "9")[0]):
         serving.write("ca.crt", bundle)
         assert "rejected" not in (said := serving.reload()), said
         status, line = serving.run("status"), serving.run("trust", "show", "--line")
         assert status.returncode == 0 and "damaged" not in status.stdout, status.stdout
-        assert line.returncode == 0 and "certificate" in line.stdout, line.stderr
+        assert line.returncode == 0 and "curl -sSko" in line.stdout, line.stdout
+        assert "/ca.crt: is answered by HTTP 400 on this host, so the CA itself stands in" in line.stderr, line.stderr
+        assert "put client.cert and client.key beside ca.crt" in line.stderr
         assert serving.ask("/v2/", user="docker").status == 400, "nobody comes without one"
         context = serving.context()
         context.load_cert_chain(tmp_path / "client.crt", tmp_path / "client.key")
