@@ -27,7 +27,6 @@ HINTS = {
     "ssl_certificate": "leave it out; or let docker-registry.crt and docker-registry.key be that pair (links will do)",
     "return": "it answers for the registry's paths, too: put it into a location { } of its own",
     "rewrite": "it leads the registry's paths elsewhere, too: put it into a location { } of its own",
-    "auth_basic": "the registry asks for passwords itself: put it into a location { } of its own",
     "location": "it takes paths of the registry's: begin it with the path that it is for, as in location ^~ /pages/",
 }
 """What helps against a directive, by its name."""
@@ -164,8 +163,6 @@ def _is_in_the_way(line: Line) -> bool:
     directive, inside = line.directive, line.context[2:]
     if directive.name in ("return", "rewrite"):
         return len(line.context) > 1 and all(block == "if" for block in inside)
-    if directive.name == "auth_basic":
-        return not inside and directive.args != ("off",)
     return directive.name == "location" and not inside and any(_takes(directive, path) for path in PATHS)
 
 
