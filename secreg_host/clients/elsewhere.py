@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import ssl
 
+from secreg_host.apply import rehearsal
 from secreg_host.apply.asking import Client, Request, connect_tcp
 from secreg_host.base import templating, utf8
 from secreg_host.base.errors import Problem, SecregError
@@ -14,6 +15,7 @@ from secreg_host.base.paths import Paths
 from secreg_host.clients import served
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
+from secreg_host.host.host import Host
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -41,17 +43,17 @@ def show(paths: Paths, known: Served | None, *, line: bool, within: bool = False
     return utf8.shown(templating.render(paths.templates, f"trust/{name}", **variables))
 
 
-def kept_back(current: Generation) -> Problem | None:
-    """That /ca.crt of `current`, which serves, is not given to this host, which has no certificate of its own: then
+def kept_back(host: Host, current: Generation) -> Problem | None:
+    """That /ca.crt of `current`, which serves, is not given to this `host`, which has no certificate of its own: then
     other machines may not get it either; None: it is."""
-    listen = next((at for at in current.listens if at.tls), None)
+    want = next(iter(rehearsal.expectations(host, current)), None)
     ca = served.of(current).ca
-    if listen is None or ca is None:
+    if want is None or ca is None:
         return None
     hint = "whoever nginx.conf lets in may use it"
     try:
         with contextlib.ExitStack() as links:
-            answer = Client(listen, "localhost", connect_tcp, links).ask(Request("/ca.crt"))
+            answer = Client(want.listen, want.server_name, connect_tcp, links).ask(Request("/ca.crt"))
         if answer.status == http.client.OK and answer.body.strip() == ca.strip():
             return None
         said = f"is answered by HTTP {answer.status}"

@@ -385,6 +385,8 @@ def test_a_server_that_catches_all_others(serving: Instance) -> None:
     said = serving.reload()
     assert "rejected" not in said and "unproven" not in said, said
     assert {where: wrong for where, wrong in asked(serving).items() if where != "trusted"} == {}
+    shown = serving.run("trust", "show", "--line")
+    assert "curl -fsSk" in shown.stdout and shown.stderr == "", "/ca.crt is asked for by that name, too"
 
 
 def healthz(instance: Instance) -> tuple[int, bytes]:

@@ -40,7 +40,7 @@ def run(call: Call) -> int:
     current = generations.load(host, generations.current_name(host))
     known = trust.at(host, current)
     if args.action == "show":
-        back = elsewhere.kept_back(current) if current is not None else None
+        back = elsewhere.kept_back(host, current) if current is not None else None
         print(elsewhere.show(host.paths, known.served, line=args.line, within=back is not None), end="")
         printing.warnings([back] if back is not None else [])
         return Exit.DONE
