@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import statistics
 import subprocess
@@ -15,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import load, peers, targets, usage
+import yaml
+
+from bench import load, targets, usage
 from bench.content import LARGE, LAYER, OWNER, SMALL, Content, Storage
-from bench.peers import Ours, Peer
+from bench.limit import Limit
+from bench.peers import Bare, Caddy, Old, Original, Ours, Peer, Yard
 from tests.real.program import OLD, installed
 
 Figures = dict[str, float]
@@ -120,15 +124,17 @@ def rounds(trial: Callable[[Peer], Figures], among: list[Peer], count: int) -> d
     for turn in range(count):
         at = turn % len(among)
         for peer in among[at:] + among[:at]:
+            if trial.__name__ in peer.left_out:
+                continue
             for measure, figure in trial(peer).items():
                 found.setdefault(measure, {}).setdefault(peer.key, []).append(figure)
     return found
 
 
 def compared(trials: Trials, among: list[Peer], count: int) -> dict[str, dict[str, list[float]]]:
-    """Figures of each round of those measures that are judged by the version before, of the two alone."""
-    judged = {measure.key for measure in targets.FRONT if targets.AS_BEFORE in measure.factors}
-    pair = [peer for peer in among if peer.key in (targets.OURS, targets.AS_BEFORE[0])]
+    """Figures of each round of those measures that are judged by the version before or by the limit, of these alone."""
+    judged = {measure.key for measure in targets.FRONT if set(targets.PAIRED) & set(measure.factors)}
+    pair = [peer for peer in among if peer.key in {targets.OURS, *dict(targets.PAIRED)}]
     found: dict[str, dict[str, list[float]]] = {}
     for trial in trials.all:
         if trial.__name__ in judged:
@@ -186,25 +192,41 @@ def home_directory() -> Iterator[Path]:
         subprocess.run(["rm", "-rf", str(home)], check=True)
 
 
+@contextmanager
+def all_running(home: Path, program: Path, old: Path) -> Iterator[list[Peer]]:
+    """This project's `program` first, then the others and the `old` one, all serving what the first stores."""
+    password = secrets.token_hex()
+    with ExitStack() as stack:
+        ours = Ours(Yard(home, {}, password), program)
+        stack.enter_context(ours.running())
+        registry = yaml.safe_load((ours.instance.etc / "docker-registry.yml").read_text())
+        yard = Yard(home, registry, password)
+        others: list[Peer] = [Original(yard), Bare(yard), Caddy(yard), Old(yard, old), Limit(yard, ours)]
+        for peer in others:
+            stack.enter_context(peer.running())
+        yield [ours, *others]
+
+
 def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any]:
     """Run everything; `quick` only shows that it runs."""
     seconds, count, many = (1.0, 1, 100) if quick else (SECONDS, ROUNDS, int(targets.MANY))
     found: dict[str, dict[str, list[float]]] = {}
     with ExitStack() as stack:
         home, program, old = (stack.enter_context(one) for one in (home_directory(), installed(), installed(OLD)))
-        among = stack.enter_context(peers.all_running(home, program, old))
+        among = stack.enter_context(all_running(home, program, old))
         ours = among[0]
         assert isinstance(ours, Ours)
         storage = Storage(ours.storage)
         content = storage.fill()
         give(ours.storage)
+        next(peer for peer in among if isinstance(peer, Limit)).put(storage, content)
         scratch = home / "scratch"
         scratch.write_bytes(bytes(LAYER) * (LARGE // LAYER))
         trials = Trials(storage, content, scratch, seconds)
         for trial in trials.all:
             say(trial.__name__)
             found |= rounds(trial, among, count)
-        say("this version and the one before")
+        say("this version, the one before and the limit")
         for name, of in compared(trials, among, 1 if quick else PAIRS).items():
             for peer, seen in of.items():
                 found[name][peer] += seen

@@ -1,4 +1,4 @@
-"""The five that are compared, on loopback, over one storage: how each is configured and run.
+"""The six that are compared, on loopback, over one storage: how each is configured and run.
 
 All run as nobody, each in a control group of its own. Their registries have the same docker-registry.yml (quiet log, no
 access log, in-memory cache); what differs is what stands before them.
@@ -14,7 +14,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,9 @@ class Peer(ABC):
     title: str
     front: str
     """The program that stands before its registry, "" if none does."""
+
+    left_out: frozenset[str] = frozenset()
+    """Trials (their names) that it can't take part in."""
 
     def __init__(self, yard: Yard) -> None:
         self.yard = yard
@@ -314,18 +317,3 @@ https://{load.HOST}:{self.port} {{
 
 def _bcrypt(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
-
-
-@contextmanager
-def all_running(home: Path, program: Path, old: Path) -> Iterator[list[Peer]]:
-    """This project's `program` first, then the others and the `old` one, all serving what the first stores."""
-    password = secrets.token_hex()
-    with ExitStack() as stack:
-        ours = Ours(Yard(home, {}, password), program)
-        stack.enter_context(ours.running())
-        registry = yaml.safe_load((ours.instance.etc / "docker-registry.yml").read_text())
-        yard = Yard(home, registry, password)
-        others: list[Peer] = [Original(yard), Bare(yard), Caddy(yard), Old(yard, old)]
-        for peer in others:
-            stack.enter_context(peer.running())
-        yield [ours, *others]

@@ -10,7 +10,14 @@ from bench.results import Results
 from bench.table import figure
 from bench.targets import FRONT, PEERS, Measure
 
-COLOURS = {"ours": "#0b7a4b", "original": "#c26a1b", "registry": "#5b6b8c", "caddy": "#9a4d8f", "old": "#7fb79b"}
+COLOURS = {
+    "ours": "#0b7a4b",
+    "original": "#c26a1b",
+    "registry": "#5b6b8c",
+    "caddy": "#9a4d8f",
+    "old": "#7fb79b",
+    "limit": "#b8b8b8",
+}
 COLUMNS = 4
 LOGARITHMIC = 15.0
 """Bars that differ by more than this factor are drawn on a logarithmic scale."""

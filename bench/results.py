@@ -1,4 +1,4 @@
-"""What was measured, kept in bench/results: results.json is the record, the table and the plot are made from it."""
+"""What was measured, kept in bench/results: a record for each version, and the table and the plot of this one's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench import facts
+from bench import facts, guard
+from secreg_host import __version__
 
 DIRECTORY = Path(__file__).parent / "results"
-RECORD = DIRECTORY / "results.json"
+RECORD = DIRECTORY / f"{__version__}.json"
 TABLE = DIRECTORY / "results.md"
 PLOT = DIRECTORY / "front.png"
 README = Path(__file__).parent.parent / "README.md"
@@ -22,6 +23,21 @@ def load() -> Results:
     """What earlier runs left; each part is of one run."""
     found: Results = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     return found
+
+
+def earlier(results: Results, directory: Path = DIRECTORY) -> tuple[str, Results] | None:
+    """The last version before this one whose record is of the same kind of machine, and its record; None without."""
+    there = {path.stem: path for path in directory.glob("*.*.*.json")}
+    for version in sorted(there, key=_order, reverse=True):
+        if _order(version) < _order(__version__):
+            record: Results = json.loads(there[version].read_text())
+            if guard.comparable(results, record):
+                return version, record
+    return None
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def save(results: Results, part: str, figures: dict[str, Any], *, write: bool = True) -> None:

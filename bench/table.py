@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench import costs, facts, hosts, targets, verbs, watch
-from bench.results import PLOT, Results
+from bench import costs, facts, guard, hosts, targets, verbs, watch
+from bench import results as records
+from bench.results import PLOT, RECORD, Results
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, GROWTH, PEERS, Measure
 
@@ -167,7 +168,7 @@ def percentile(values: Sequence[float], of: int) -> float:
 
 def report(results: Results) -> str:
     """The whole page: bench/results/results.md."""
-    parts = ["# Results of `make bench`", "Written by `make bench`; the record is results.json."]
+    parts = ["# Results of `make bench`", f"Written by `make bench`; the record is {RECORD.name}."]
     if "front" in results:
         parts += [
             "## Side by side",
@@ -186,7 +187,18 @@ def report(results: Results) -> str:
         parts += ["## On booted hosts", _where(results["hosts"]), host(results)]
     if "watchdog" in results:
         parts += ["## What it costs to watch", _where(results["watchdog"]), watching(results)]
-    return "\n\n".join([*parts, "## Targets", verdicts(results)]) + "\n"
+    parts += ["## Targets", verdicts(results)]
+    if (before := records.earlier(results)) is not None:
+        parts += [f"## Worse than {before[0]}", worsened(results, *before)]
+    return "\n\n".join(parts) + "\n"
+
+
+def worsened(results: Results, version: str, record: Results) -> str:
+    """Which ratios are much below those in the record of an earlier version."""
+    rows = [[one.title, one.peer, times(one.before), times(one.now)] for one in guard.worse(results, record)]
+    if not rows:
+        return f"No ratio is more than {guard.MUCH:.0%} below that of {version} on the same kind of machine."
+    return markdown(["", "beside", f"{version} was better", "this version is better"], rows)
 
 
 def _where(part: dict[str, Any]) -> str:

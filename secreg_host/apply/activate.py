@@ -163,7 +163,7 @@ def _switch(
     host, services = stage.host, stage.services
     serving = services.up("nginx")
     if not serving and (error := portconflicts.problem(services, new.taken)):
-        raise error
+        raise portconflicts.placed(host, new, error)
     away = () if proven and serving else bring_up_registry(stage, new, proven=proven)
     if away and not proven:
         raise BadInput(away)
@@ -178,8 +178,11 @@ def _switch(
     hangs = [Problem(PASSWORD_CHECK, wrong, HANGS)] if isinstance(wrong, clientproof.Late) else []
     late = findings("unproven", users.NAME, hangs)
     if wrong and not late:
-        raise portconflicts.absent(new.taken) or SecregError(
-            wrong, "what it said: journalctl -u 'secure-registry*' -n 50"
+        absent = portconflicts.absent(new.taken)
+        raise (
+            portconflicts.placed(host, new, absent)
+            if absent
+            else SecregError(wrong, "what it said: journalctl -u 'secure-registry*' -n 50")
         )
     if proven and serving:
         away = bring_up_registry(stage, new, proven=proven)

@@ -152,11 +152,12 @@ def _changes(
     chosen: Generation, current: Generation | None, counted: str, before: Report, now: float
 ) -> dict[str, float]:
     """When each part of `chosen` became what it is, and the users of digest `counted` did: now what is not as in the
-    `current` one, and all of it unless that is what served `before`. A check in between, of what did not run, is none.
+    `current` one, and all of it unless that is what served `before`, or is that without its store. A check in between,
+    of what did not run, is none.
     """
     names = {part.NAME for part in chosen.parts}
     same: set[str] = set()
-    if current is not None and before.generation in ("", current.name):
+    if current is not None and (before.generation in ("", current.name) or store.is_forgotten(current)):
         same = {part.NAME for part in chosen.parts if current.parts.get(type(part)) == part}
         same -= {RegistryPart.NAME} if chosen.slot != current.slot else set()
         if chosen.name != current.name and same == names:

@@ -27,7 +27,6 @@ HINTS = {
     "ssl_certificate": "leave it out; or let docker-registry.crt and docker-registry.key be that pair (links will do)",
     "return": "it answers for the registry's paths, too: put it into a location { } of its own",
     "rewrite": "it leads the registry's paths elsewhere, too: put it into a location { } of its own",
-    "auth_basic": "the registry asks for passwords itself: put it into a location { } of its own",
     "location": "it takes paths of the registry's: begin it with the path that it is for, as in location ^~ /pages/",
 }
 """What helps against a directive, by its name."""
@@ -49,9 +48,9 @@ class _Server:
 
 def answered(nginx: NginxPart, want: probe.Expectation, wrong: str) -> tuple[str, str]:
     """Where the line stands by which `want` was answered so, and what helps."""
-    lines = _lines(nginx)
-    server = _asked(_servers(lines), want)
-    common = [line for line in lines if line.context == ("http",)]
+    every = lines(nginx)
+    server = _asked(_servers(every), want)
+    common = [line for line in every if line.context == ("http",)]
     for line in (*(server.lines if server else ()), *common):
         directive = line.directive
         if wrong == probe.ANOTHER_CERTIFICATE:
@@ -66,8 +65,18 @@ def answered(nginx: NginxPart, want: probe.Expectation, wrong: str) -> tuple[str
 
 def opened(nginx: NginxPart) -> str:
     """Where the first line stands that takes a path of the registry's, in whichever server; nginx.conf: none does."""
-    found = (line.where for line in _lines(nginx) if line.directive.name == "location" and _is_in_the_way(line))
+    found = (line.where for line in lines(nginx) if line.directive.name == "location" and _is_in_the_way(line))
     return next(found, nginx.conf)
+
+
+def listening(nginx: NginxPart, listen: Listen) -> str:
+    """Where the line stands by which nginx is to listen on `listen`; nginx.conf: that is not known."""
+    place = (listen.host, listen.port)
+    for line in lines(nginx):
+        found = listen_of(line.directive.args) if line.directive.name == "listen" and line.directive.args else None
+        if found and (found.host, found.port) == place:
+            return line.where
+    return nginx.conf
 
 
 def unplaced(nginx: NginxPart, text: str) -> tuple[str, str] | None:
@@ -75,7 +84,7 @@ def unplaced(nginx: NginxPart, text: str) -> tuple[str, str] | None:
     does); None: that is not known."""
     for pattern, matches, hint in SAID:
         if found := re.search(pattern, text):
-            fits = [line.where for line in _lines(nginx) if matches(line.directive, found)]
+            fits = [line.where for line in lines(nginx) if matches(line.directive, found)]
             return (fits[-1], hint) if fits else None
     return None
 
@@ -114,7 +123,8 @@ SAID: tuple[tuple[str, Callable[[Directive, re.Match[str]], bool], str], ...] = 
 """What nginx says, which directive that is about, and what helps."""
 
 
-def _lines(nginx: NginxPart) -> tuple[Line, ...]:
+def lines(nginx: NginxPart) -> tuple[Line, ...]:
+    """Every directive of nginx.conf, with what it includes, of /etc as it was read."""
     staged = {nginx.origin[name]: data for name, data in nginx.files.items() if name in nginx.origin}
 
     def read(path: Path) -> bytes | None:
@@ -153,8 +163,6 @@ def _is_in_the_way(line: Line) -> bool:
     directive, inside = line.directive, line.context[2:]
     if directive.name in ("return", "rewrite"):
         return len(line.context) > 1 and all(block == "if" for block in inside)
-    if directive.name == "auth_basic":
-        return not inside and directive.args != ("off",)
     return directive.name == "location" and not inside and any(_takes(directive, path) for path in PATHS)
 
 

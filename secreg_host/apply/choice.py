@@ -11,7 +11,6 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import marks
 from secreg_host.base.errors import BadInput, Problem
-from secreg_host.formats import registryconf
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
@@ -185,15 +184,10 @@ def _check(
 def _port_problems(stage: Stage, new: Generation, current: Generation) -> tuple[Problem, ...]:
     """Why nginx can't have the addresses of `new`: somebody else holds one, or it does itself, in another way. A front
     that reaches nobody any more is in nobody's way: it is started anew."""
-    services, conf = stage.services, new.parts[NginxPart].place
+    services = stage.services
     held = current.taken if services.up("nginx") and activate.reaches(stage.host, current) else ()
-    for listens in (new.listens, new.taken):
-        if error := portconflicts.problem(services, listens) or portconflicts.in_our_way(listens, held):
-            if listens == new.listens:
-                return (Problem(conf, error.message, error.hint),)
-            hint = error.hint if error.hint == portconflicts.RESTART else "stop it; or write another http.debug.addr"
-            return (faults.of_registry(new, registryconf.DEBUG_ADDRESS, error.message, hint),)
-    return ()
+    error = portconflicts.problem(services, new.taken) or portconflicts.in_our_way(new.taken, held)
+    return portconflicts.placed(stage.host, new, error).problems if error is not None else ()
 
 
 def _storage_problems(stage: Stage, generation: Generation) -> tuple[Problem, ...]:

@@ -12,12 +12,12 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host.apply import blame, probe
+from secreg_host.apply import blame, namedfiles, probe
 from secreg_host.apply.asking import connect_unix
 from secreg_host.base import bugs, files, process, quoting, utf8, waiting
 from secreg_host.base.errors import Problem, SecregError
@@ -45,6 +45,7 @@ MESSAGE = re.compile(
 CERTIFICATE = re.compile(r'(?:cannot load certificate(?: key)? |(?:SSL|PEM|BIO)_\w+\()"(?P<path>/[^"]+)"')
 """How nginx begins to tell that it can't use a certificate or a key (ngx_event_openssl.c)."""
 
+NOT_ALLOWED = "Permission denied"
 PATH = re.compile(r'"(/[^"]+)"|(/\S+)')
 
 
@@ -92,28 +93,44 @@ def _test(program: Path, conf: Path, account: process.Account, run: Path) -> str
 def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem, ...]:
     """nginx's error output as problems that name the administrator's own file and line."""
     nginx, pair = generation.parts[NginxPart], generation.parts[CertificatePart]
+    sources = {f"{staged}/{name}": source for name, source in nginx.origin.items()}
+    sources |= {f"{staged}/{name}": source for name, source in zip((CRT, KEY), pair.sources, strict=False)}
     found = []
     for line in stderr.splitlines():
         match = MESSAGE.match(line)
         if not match or match["level"] == "alert":
             continue
-        where, text, hint = nginx.conf, match["text"], hint_for(match["text"])
+        text = _of_etc(match["text"], sources)
+        where, hint = nginx.conf, hint_for(text)
         if known_line := blame.unplaced(nginx, text):
             where, hint = known_line[0], known_line[1] or hint
-        known = {**nginx.origin, **dict(zip((CRT, KEY), pair.sources, strict=False))}
-        if other := CERTIFICATE.match(text):
-            where = other["path"]  # of a file that nginx.conf names
-        for path in (match["file"], *(quoted or bare for quoted, bare in PATH.findall(text))):
-            source = known.get((path or "").removeprefix(f"{staged}/").rstrip('",)'))
-            if source:
-                where = f"{source}:{match['line']}" if path == match["file"] else source
-                break
-        shown = lastwords.nginx(text).replace(f"{staged}/front/", "")
+        named = next((word for word in _paths(text) if word in sources.values()), None)
+        if placed := sources.get(match["file"] or ""):
+            where = f"{placed}:{match['line']}"
+        elif named:
+            where = named
+        shown = lastwords.nginx(text)
+        if blamed := namedfiles.blamed(nginx, text, pair.sources):
+            where, directive, helps = blamed
+            shown, hint = f"{directive}: {shown}", hint if NOT_ALLOWED in text else helps
         found.append(Problem(where, shown, hint))
     if not found:
         said = (stderr.strip().splitlines() or ["nginx -t ended without a word"])[-1]
         found = [Problem(nginx.conf, lastwords.nginx(said), RUNS)]
     return tuple(found)
+
+
+def _of_etc(text: str, sources: Mapping[str, str]) -> str:
+    """`text` with the files of /etc in the place of those of which they are copies."""
+    for copy, source in sources.items():
+        text = text.replace(copy, source)
+    return text
+
+
+def _paths(text: str) -> Iterator[str]:
+    """The paths in `text`."""
+    for quoted, bare in PATH.findall(text):
+        yield (quoted or bare).rstrip('",)')
 
 
 RUNS = "see whether nginx runs at all: nginx -v"
@@ -125,7 +142,7 @@ def hint_for(text: str) -> str:
         return "nginx does not run as root: name a socket in a directory that user secure-registry-nginx may write to"
     if "Cannot assign requested address" in text:
         return "correct the line 'listen'; or, once this host has the address: secure-registry reload"
-    if "Permission denied" in text:
+    if NOT_ALLOWED in text:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
     if CERTIFICATE.match(text):
         return "bring another one, in PEM form; what it is: openssl x509 -noout -text -in FILE (a key: openssl pkey)"

@@ -99,6 +99,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         add(SettingsPart, Reading(None, bugs.caught(error, host.paths.conf, serves=current is not None)))
     try:
         provisioned = _provisioned(host, disk, wish, settings, parts)
+        found.extend(findings("warning", SettingsPart.NAME, provisioned.warnings))
         found.extend(findings("warning", SettingsPart.NAME, authority.differs(disk, parts[SettingsPart].settings)))
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
-from secreg_host.apply import backend
+from secreg_host.apply import backend, portconflicts
 from secreg_host.apply.activate import Stage
+from secreg_host.apply.portconflicts import Conflict
 from secreg_host.apply.wish import Wish
 from secreg_host.base import files, reading
 from secreg_host.base.errors import BadInput, Problem, Refused, SecregError
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats.listening import Listen
 from secreg_host.generation.generations import Generation
 from secreg_host.wanted import adoption, firstuser, programs, provision, unserved
 from secreg_host.wanted.adoption import Asked
@@ -43,15 +45,17 @@ def adopt(stage: Stage, wish: Wish, current: Generation | None) -> Provisioned:
 
 
 def _unusable(stage: Stage, wish: Wish, current: Generation | None, asked: Asked) -> list[Problem]:
-    """Why what is `asked` for would not serve, as far as that can be told by now: a registry elsewhere that does not
-    answer, a program that is none."""
+    """Why what is `asked` for would not serve, as far as that can be told by now: a port that somebody has, a
+    registry elsewhere that does not answer, a program that is none."""
     conf, known = stage.host.paths.conf, current.settings if current is not None else None
     elsewhere = next((name for name in ("REGISTRY_HOST", "REGISTRY_PORT") if name in asked.new), "")
     away = backend.problems(asked.settings, known, conf) if wish.start or known else ()
     refuses = functools.partial(stage.services.refuses, meanwhile=stage.meanwhile)
+    taken = _taken(stage, current, asked)
     wrong = programs.unusable(conf, asked.settings, known, refuses)
     wrong = wrong or programs.strangers(stage.host, asked.settings, known)
     return [
+        *(taken.problems if taken is not None else ()),
         *(adoption.placed(problem, asked.new.get(elsewhere), elsewhere) for problem in away),
         *(
             adoption.placed(one, asked.new.get(name), name)
@@ -59,6 +63,17 @@ def _unusable(stage: Stage, wish: Wish, current: Generation | None, asked: Asked
             if known is None or name in asked.new
         ),
     ]
+
+
+def _taken(stage: Stage, current: Generation | None, asked: Asked) -> Conflict | None:
+    """Who has the PORT that is `asked` for, where nginx.conf follows it; None: it is free, or ours by now."""
+    disk, port = Snapshot(stage.host.paths), asked.settings.port
+    data = disk.content(disk.paths.nginx_conf)
+    follows = data is None or disk.ledger.untouched(disk.paths.nginx_conf, data)
+    if "PORT" not in asked.new or not follows or (current is not None and port in {one.port for one in current.taken}):
+        return None
+    error = portconflicts.problem(stage.services, [Listen("", port)])
+    return error.placed(asked.new["PORT"].where, "set PORT to another one") if error is not None else None
 
 
 def _written(stage: Stage, disk: Snapshot, wish: Wish, current: Generation | None, asked: Asked) -> Provisioned:

@@ -25,6 +25,11 @@ def away(generation: Generation, *, runs: bool = False) -> tuple[Problem, ...]:
     return (lost,) if lost and not (runs and lost.where != part.place) else ()
 
 
+def is_forgotten(generation: Generation) -> bool:
+    """Whether `generation` is what `forget` made of another one."""
+    return generation.parts[RegistryPart].store == marker.ANY
+
+
 def forget(host: Host, current: Generation) -> Generation:
     """`current`, which is the current generation, made one for which the store may be any."""
     part = replace(current.parts[RegistryPart], store=marker.ANY)

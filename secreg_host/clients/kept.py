@@ -13,6 +13,9 @@ PART = "trust"
 """What findings about clients are of."""
 
 DOCKER = "docker"
+PROXIES = "proxies"
+"""The key under which stands what dockerd said of its own (`dockerproxies`)."""
+
 MINE = {"before": (str, type(None)), "wrote": str, "added": [str], "made": bool}
 RECORD: dict[Any, records.Shape] = {
     "declined": bool,
@@ -20,7 +23,7 @@ RECORD: dict[Any, records.Shape] = {
     "files": {str: {str: str}},
     "docker": {"failed": str, "path": str, "variable": str, "mine": MINE, "problem": [str], "proven": str},
     "k3s": (MINE, type(None)),
-    "proxies": {"run": str, "https": str, "none": str},
+    PROXIES: {"run": str, "https": str, "none": str},
     dockerfiles.PLACES: [str],
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +10,8 @@ from secreg_host.base import files, reading
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
-from secreg_host.base.proxies import Proxies
 from secreg_host.clients import certsd, owned, proxied, served
-from secreg_host.clients.docker import docker, dockerd, dockerinfo
+from secreg_host.clients.docker import docker, dockerd, dockerinfo, dockerproxies
 from secreg_host.clients.docker.dockerd import ENDLESS, Dockerd, Manager, Patience
 from secreg_host.clients.kept import DOCKER, Kept
 from secreg_host.generation.generations import Generation
@@ -103,12 +101,12 @@ class Docker:
             problems += engine.follow(record, wanted, lambda new: self.kept.save(NAME, new.as_json()))
             daemon = engine.dockerd
         if mode == "none":
+            dockerproxies.forget(self.kept)
             return problems
         return (*problems, *self._proxied(daemon), *dockerd.left_alone(self.paths, self.manager))
 
     def _proxied(self, daemon: Dockerd | None) -> tuple[Problem, ...]:
-        """That it goes to the registry through a proxy, which it is asked once for each of its runs: it takes its
-        proxies over when it starts, and need not answer now. daemon: it, where it was looked at already."""
+        """That it goes to the registry through a proxy. daemon: it, where it was looked at already."""
         found = daemon or Dockerd(self.paths, self.manager, None, Patience(endless=False))
         engine = found.engine
         if engine is None or self.served is None:
@@ -116,12 +114,7 @@ class Docker:
         places = sorted(map(str, engine.unit.places))
         if places != self.kept.record.get(dockerfiles.PLACES, []):
             self.kept.save(dockerfiles.PLACES, places)
-        if engine.running and self.kept.of("proxies").get("run") != engine.run:
-            with contextlib.suppress(SecregError):  # who needs an answer tells
-                asked = dockerinfo.proxies(found.info())
-                self.kept.save("proxies", {"run": engine.run, "https": asked.https, "none": asked.none})
-        kept = self.kept.of("proxies")
-        proxies = Proxies(kept.get("https", ""), kept.get("none", ""))
+        proxies = dockerproxies.of(self.kept, found)
         if not (far := proxied.through(proxies, self.served)):
             return ()
         remedy = proxied.place(dockerinfo.UNIT, engine.unit, found.config)

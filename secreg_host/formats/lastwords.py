@@ -11,7 +11,7 @@ from secreg_host.formats import registryconf
 
 HIDDEN = "…"
 
-SPOKEN = re.compile(r'"[a-z0-9_]+" directive|(?:\w\(\) ?|\(|certificate (?:key )?)"/[^"\s]*"')
+SPOKEN = re.compile(r'"[a-z0-9_]+" directive|(?:\w\(\) ?|\(|certificate (?:key )?)"/[^"\s]*"|"/[^"\s]*" must be ')
 """What nginx quotes of itself rather than of a file: directives that it knows, paths that it tried to open."""
 
 IN_QUOTES = re.compile(r"`[^`]*(?:`|$)|\"[^\"]*(?:\"|$)|'[^']*(?:'|$)")

@@ -118,13 +118,14 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
     def render(name: str, **more: object) -> bytes:
         return templating.render(paths.templates, f"front/{name}.j2", **front, **more)
 
-    def locations(variant: Variant) -> bytes:
-        return render("registry.conf", added=variant.headers, named=variant.named, taken=variant.taken)
+    def locations(variant: Variant, *, inside: bool = False) -> bytes:
+        of = {"added": variant.headers, "named": variant.named, "taken": variant.taken}
+        return render("registry.conf", inside=inside, **of)
 
     own = ("main.conf", "http.conf", "client.conf", "unauthorized.json")
     found = {f"front/secure-registry/{name}": render(name) for name in own}
     found |= {f"front/{variants.name(number)}": locations(one) for number, one in enumerate(nginx.variants)}
-    return found | {"front/secure-registry/inside.conf": locations(Variant())}
+    return found | {"front/secure-registry/inside.conf": locations(Variant(), inside=True)}
 
 
 def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:

@@ -1,5 +1,6 @@
-"""The observer: looks every 20 seconds, says in the journal and to hooks what broke and what is well again, and has
-ended what hangs. It changes nothing else, and holds nothing that the next one would miss."""
+"""The observer: looks every 20 seconds, says in the journal and to hooks what broke and what is well again, has ended
+what hangs, and asks for an apply where dockerd was started anew. It changes nothing else, and holds nothing that the
+next one would miss."""
 
 from __future__ import annotations
 
@@ -8,17 +9,23 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from secreg_host.apply import hooks
 from secreg_host.base import journal, marks
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
+from secreg_host.clients.docker import dockerproxies
 from secreg_host.host import host as hosts
 from secreg_host.observe import hung, look, scene, state, views
 from secreg_host.observe.hung import Hung
 from secreg_host.observe.look import Look
 from secreg_host.observe.state import State
+from secreg_host.watchdog import watch
+
+if TYPE_CHECKING:
+    from secreg_host.base.systemd import Systemd
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +77,17 @@ class Observer:
         for event, one in state.changes(same, self.told):
             self.tell(event, one)
         self.told = state.merged(self.told, same)
-        self._free(found)
+        manager = look.systemd_of(found.host)
+        self._free(found, manager)
+        with contextlib.suppress(SecregError):  # the next look tells
+            if manager is not None and dockerproxies.unheard(found.host.paths, manager):
+                log.debug("dockerd was started anew, with other proxies perhaps: an apply is asked for")
+                manager.job("StartUnit", watch.RELOAD, wait=False)
         return LOOK_SECONDS if same == found.components else AGAIN_SECONDS
 
-    def _free(self, found: Look) -> None:
+    def _free(self, found: Look, manager: Systemd | None) -> None:
         """End what hangs."""
         assert found.generation is not None
-        manager = look.systemd_of(found.host)
         seen = scene.of(found.host, found.generation, found.report, manager, {})
         at = {one: seen.activity(hung.unit_of(one, found.generation)) for one in state.PROCESSES}
         for hangs in self.hung.judge(found.components, at):

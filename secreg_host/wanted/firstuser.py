@@ -6,7 +6,7 @@ import base64
 import contextlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,18 @@ from secreg_host.formats import userlines
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import Settings
 
-RECORD: dict[Any, records.Shape] = {"stamp": list, "users": str, "made_for": str, "hash": str}
+RECORD: dict[Any, records.Shape] = {"stamp": list, "users": str, "made_for": str, "hash": str, "named": str}
 """What is remembered: `_stamp` and the mark of .htpasswd when they were looked at last; whose password .password is, if
-it was made up, and the digest of that user's hash when it was right."""
+it was made up, and the digest of that user's hash when it was right; the USERNAME that was a user's last."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What was written, and the password that was made up (None: none was)."""
+    """What was written, the password that was made up (None: none was), and what has no effect."""
 
     written: tuple[Write, ...] = ()
     password: str | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 def check(disk: Snapshot, environment: Mapping[str, str]) -> None:
@@ -89,9 +90,29 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, restore: bool, g
     made = _followed(disk, settings, now, known, create=create and (restore or not had), given=given)
     if made.password is None:
         _drop_untrue(disk, settings, known)
+    named = _named(disk, settings, known)
     with contextlib.suppress(SecregError):  # a full disk: the next run looks again
-        _remember(disk, records.peek(_record(paths), RECORD), users=disk.mark(paths.htpasswd))
-    return made
+        latest = records.peek(_record(paths), RECORD)
+        _remember(disk, latest, users=disk.mark(paths.htpasswd), named=named)
+    return replace(made, warnings=_nobody(disk, settings) if settings.username != named else ())
+
+
+def _named(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -> str:
+    """The USERNAME that was a user's last: who is removed was one."""
+    data = disk.peek(disk.paths.htpasswd, reading.HTPASSWD)
+    before = known.get("named") or next(iter(known.get("stamp", ())), "")
+    return settings.username if userlines.has_line(data, settings.username) else str(before)
+
+
+def _nobody(disk: Snapshot, settings: Settings) -> tuple[Problem, ...]:
+    """That USERNAME, where it stands in secure-registry.conf, is nobody's name, and so of no effect."""
+    conf, name = disk.paths.conf, settings.username
+    kept, _ = settings_module.from_file(disk.peek(conf, reading.SETTINGS), str(conf))
+    if "USERNAME" not in kept or not disk.peek(disk.paths.htpasswd, reading.HTPASSWD):
+        return ()
+    what = f"USERNAME={name} has no effect: there is no such user in {disk.paths.htpasswd}"
+    hint = f"add that user: secure-registry htpasswd {quoting.shell(name)}; or leave the line out"
+    return (Problem(kept["USERNAME"].where, what, hint),)
 
 
 def _followed(

@@ -6,11 +6,12 @@ import contextlib
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from secreg_host.base import files, reading, utf8
+from secreg_host.base.errors import Problem
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host.host import Host
@@ -21,14 +22,15 @@ from secreg_host.wanted.settings import Settings
 
 @dataclass(frozen=True)
 class Provisioned:
-    """What was written, and the password that was made up (None: none was)."""
+    """What was written, the password that was made up (None: none was), and what has no effect."""
 
     written: tuple[Path, ...] = ()
     password: str | None = None
+    warnings: tuple[Problem, ...] = ()
 
     def after(self, before: Provisioned) -> Provisioned:
         """The same, with what was written `before`."""
-        return Provisioned((*before.written, *self.written), self.password)
+        return replace(self, written=(*before.written, *self.written))
 
 
 def provision(
@@ -58,7 +60,7 @@ def provision(
     user = first_user(disk, settings, environment, create=create, restore=restore)
     # last: a bad openssl.cnf holds back nothing else
     written += _certificate(disk, settings, facts, create=create, fresh=fresh)
-    return Provisioned(tuple(write.path for write in (*written, *user.written)), user.password)
+    return Provisioned(tuple(write.path for write in (*written, *user.written)), user.password, user.warnings)
 
 
 def first_user(

@@ -110,7 +110,7 @@ def test_the_disk_of_the_store(watched: Registry) -> None:
     machine.run("sh", "-c", f"umount {PLACE}; mount --bind {OTHER} {PLACE}")
     held_back(watched, "it is empty")
     assert entries(machine, OTHER) == []
-    assert machine.run("secure-registry", "setup", "--new-store").returncode == 0
+    assert "the changes serve: registry\n" in machine.run("secure-registry", "setup", "--new-store").stdout
     assert watched.command("status").returncode == 0 and watched.status_of(first, user="docker") == "404"
     second = upload(watched, "second")
     machine.run("sh", "-c", f"umount {PLACE}; mount --bind {DISK} {PLACE}")

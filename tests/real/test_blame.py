@@ -19,7 +19,14 @@ WRONG = {
     "ssl_certificate other.crt; ssl_certificate_key other.key;": "docker-registry.crt and docker-registry.key be that",
     "ssl_ciphers NONSENSE;": "openssl ciphers -v ALL",
     "listen 10.99.99.99:9443 ssl;": "secure-registry reload",
+    "auth_basic mine; auth_basic_user_file pages.users;": "into a location { } of its own",
     "foo bar;": "install the nginx module",
+    "ssl_certificate_key /etc/passwd; ssl_certificate other.crt;": "the key of that certificate, in PEM form",
+    "ssl_certificate /etc/passwd; ssl_certificate_key other.key;": "name a certificate, in PEM form",
+    "ssl_verify_client optional; ssl_client_certificate other.key;": "certificates of CAs, in PEM form",
+    "ssl_trusted_certificate /etc/passwd;": "certificates of CAs, in PEM form",
+    "ssl_dhparam /etc/passwd;": "openssl dhparam -out FILE 2048",
+    "ssl_session_ticket_key /etc/passwd;": "openssl rand -out FILE 80",
 }
 """A line beside the registry's include: what is said of it."""
 
@@ -29,6 +36,7 @@ def test_what_is_at_fault(serving: Instance) -> None:
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-batch"]
     made = subprocess.run([*make, "-keyout", "-"], capture_output=True, text=True, check=True).stdout
     at = made.index("-----BEGIN CERTIFICATE")
+    serving.write("pages.users", "alice:{PLAIN}secret\n")
     serving.write("other.key", made[:at])
     serving.write("other.crt", made[at:])
     was = (serving.etc / "nginx.conf").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import os
@@ -341,6 +342,37 @@ def test_limits_are_for_clients(serving: Instance, kind: str) -> None:
     assert answers == [200, refused][: len(answers)]
 
 
+@pytest.mark.promise("metrics")
+def test_metrics_are_for_whoever_asks(serving: Instance) -> None:
+    """As they are of a registry without a front. Seen: limits for clients, and who may come to pages, counted there."""
+    port = free_port()
+    yml = (serving.etc / "docker-registry.yml").read_text()
+    debug = f"http:\n  debug:\n    addr: 127.0.0.1:{port}\n    prometheus:\n      enabled: true\n"
+    serving.write("docker-registry.yml", yml + debug)
+    serving.write("pages.users", "")
+    zones = "limit_req_zone $binary_remote_addr zone=few:1m rate=1r/m; limit_conn_zone $host zone=one:1m;"
+    for line in (
+        f"{zones} limit_req zone=few; limit_conn one 1;",
+        "deny 127.0.0.1; error_page 404 =200 /metrics; proxy_intercept_errors on;",
+        'auth_basic "mine"; auth_basic_user_file pages.users;',
+        f"proxy_cache_path {serving.root}/kept keys_zone=kept:1m; proxy_cache kept; proxy_cache_valid any 1m;",
+    ):
+        was = serving.edit("nginx.conf", "ssl_protocols", f"{line}\n    ssl_protocols")
+        serving.edit("nginx.conf", "server_name", "auth_basic off;\n        server_name")
+        said = serving.reload()
+        assert "rejected" not in said and "unproven" not in said, said
+        bodies: list[bytes] = []
+        for path, status in (("/metrics", 200), ("/metrics", 200), ("/none", 404)):
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as link:
+                link.request("GET", path)
+                answer = link.getresponse()
+                assert answer.status == status, line
+                bodies.append(answer.read())
+                assert (b"go_goroutines" in bodies[-1]) == (status == 200)
+        assert len({*bodies}) == len(bodies), "nothing of it is kept"
+        serving.write("nginx.conf", was)
+
+
 def test_a_server_that_catches_all_others(serving: Instance) -> None:
     """The registry is asked by a name of its own, whatever SERVER_NAME says."""
     name = "registry-of-mine.example"
@@ -353,6 +385,8 @@ def test_a_server_that_catches_all_others(serving: Instance) -> None:
     said = serving.reload()
     assert "rejected" not in said and "unproven" not in said, said
     assert {where: wrong for where, wrong in asked(serving).items() if where != "trusted"} == {}
+    shown = serving.run("trust", "show", "--line")
+    assert "curl -fsSk" in shown.stdout and shown.stderr == "", "/ca.crt is asked for by that name, too"
 
 
 def healthz(instance: Instance) -> tuple[int, bytes]:

@@ -170,13 +170,17 @@ def test_the_hosts_own_ca_may_be_that_of_client_certificates(serving: Instance, 
     signed: list[str | Path] = ["-CA", ca, "-CAkey", key, "-set_serial", "7", "-days", "2"]
     openssl("x509", "-req", "-in", tmp_path / "csr", *signed, "-out", tmp_path / "client.crt")
     named = "ssl_client_certificate ca.crt; ssl_verify_client on; "
+    line = serving.run("trust", "show", "--line")
+    assert "curl -fsSk" in line.stdout and line.stderr == ""
     serving.edit("nginx.conf", REGISTRY, named + REGISTRY)
     for bundle in (ours, ours + self_signed(tmp_path, "-days", "9")[0]):
         serving.write("ca.crt", bundle)
         assert "rejected" not in (said := serving.reload()), said
         status, line = serving.run("status"), serving.run("trust", "show", "--line")
         assert status.returncode == 0 and "damaged" not in status.stdout, status.stdout
-        assert line.returncode == 0 and "certificate" in line.stdout, line.stderr
+        assert line.returncode == 0 and "curl -sSko" in line.stdout, line.stdout
+        assert "/ca.crt: is answered by HTTP 400 on this host, so the CA itself stands in" in line.stderr, line.stderr
+        assert "put client.cert and client.key beside ca.crt" in line.stderr
         assert serving.ask("/v2/", user="docker").status == 400, "nobody comes without one"
         context = serving.context()
         context.load_cert_chain(tmp_path / "client.crt", tmp_path / "client.key")
@@ -261,7 +265,8 @@ def test_a_certificates_fault_is_not_blamed_on_nginx_conf(serving: Instance, tmp
     elsewhere.write_bytes(crt.read_bytes()[:99])
     serving.write("nginx.conf", before.replace("docker-registry.crt;", f"{elsewhere};"))
     said = serving.reload()
-    assert f"rejected: {elsewhere}: cannot load certificate" in said, said
+    line = before.partition("docker-registry.crt;")[0].count("\n") + 1
+    assert f'{serving.etc}/nginx.conf:{line}: ssl_certificate: cannot load certificate "{elsewhere}"' in said, said
 
 
 DAY = datetime.timedelta(days=1)
@@ -529,8 +534,34 @@ def test_a_port_that_is_taken_is_named(serving: Instance) -> None:
         port = taken.getsockname()[1]
         serving.edit("nginx.conf", f"listen {serving.port} ssl;", f"listen {serving.port} ssl; listen {port} ssl;")
         said = serving.reload()
-    assert f"port {port} (*:{port}) is used by" in said
-    still_serves(serving, fingerprint)
+        line = (serving.etc / "nginx.conf").read_text().partition(f"listen {port} ssl;")[0].count("\n") + 1
+        assert f"/nginx.conf:{line}: port {port} (*:{port}) is used by" in said
+        still_serves(serving, fingerprint)
+        serving.edit("nginx.conf", f" listen {port} ssl;", "")
+        assert "rejected" not in serving.reload()
+
+
+def test_a_taken_port_is_blamed_on_what_names_it(serving: Instance) -> None:
+    """Seen: PORT was written, nginx.conf blamed. What served does so, and a command that sets it changes nothing."""
+    fingerprint, conf = serving.served_fingerprint(), (serving.etc / "secure-registry.conf").read_text()
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = serving.run("setup", PORT=str(port))
+        assert done.returncode == 2 and f"environment variable PORT: port {port} (*:{port}) is used by" in done.stderr
+        assert (
+            "set PORT to another one; or stop that" in done.stderr
+            and (serving.etc / "secure-registry.conf").read_text() == conf
+        )
+        serving.edit("secure-registry.conf", f"PORT={serving.port}", f"PORT={port}")
+        said = serving.reload()
+        line = conf.partition(f"\nPORT={serving.port}")[0].count("\n") + 2
+        assert f"/secure-registry.conf:{line}: port {port} (*:{port}) is used by" in said
+        assert "nginx.conf" not in said
+        still_serves(serving, fingerprint)
+    serving.edit("secure-registry.conf", f"PORT={port}", f"PORT={serving.port}")
+    assert "rejected" not in serving.reload()
 
 
 def test_an_address_that_this_host_does_not_have_is_named(serving: Instance) -> None:

@@ -171,7 +171,9 @@ def test_a_password_given_later_outlasts_the_one_that_was_made_up(instance: Inst
     instance.reload()
     assert [instance.ask("/v2/", user="docker", password=word).status for word in ("other", made)] == [200, 401]
     instance.edit("secure-registry.conf", "#CERT_DAYS=397", "CERT_DAYS=300")
-    instance.reload()
+    assert "USERNAME" not in instance.reload()
+    instance.edit("secure-registry.conf", "USERNAME=docker", "USERNAME=frida")
+    assert "USERNAME=frida has no effect" in instance.reload()
     assert instance.ask("/v2/", user="crazy", password="fool").status == 200
 
 
@@ -258,9 +260,14 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(instance: Instance) -
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = instance.run("start", "--foreground", PORT=str(port))
-    assert done.returncode == 1
-    assert f"port {port} (*:{port}) is used by" in done.stderr and "set PORT" in done.stderr
+        refused = instance.run("start", "--foreground", PORT=str(port))
+        assert not (instance.etc / "secure-registry.conf").exists()
+        assert instance.run("setup", PORT=str(instance.port)).returncode == 0
+        instance.write("secure-registry.conf", f"# here\nPORT={port}\n")
+        done = instance.run("start", "--foreground")
+    for one, code, where in ((refused, 2, "environment variable PORT"), (done, 1, "secure-registry.conf:2")):
+        assert one.returncode == code and f"{where}: port {port} (*:{port}) is used by" in one.stderr
+        assert "set PORT" in one.stderr
     assert children(instance, str(instance.root)) == []
 
 

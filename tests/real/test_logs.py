@@ -233,12 +233,15 @@ def test_the_jail_is_off_until_somebody_wants_it(shared: Instance, tmp_path: Pat
         assert shown.returncode == 0, shown
         return "\n".join(line for line in shown.stdout.splitlines() if "secure-registry" in line)
 
-    log = logs(shared) / "failed-logins.log"
+    log, shipped = logs(shared) / "failed-logins.log", place / "jail.d/secure-registry.conf"
+    shipped.write_text(shipped.read_text().replace("/var/log/secure-registry/", f"{logs(shared)}/"))
     wanted = "[DEFAULT]\nbackend = auto\n[sshd]\nenabled = false\n[secure-registry]\n"
-    (place / "jail.local").write_text(f"{wanted}logpath = {log}\n")
+    (place / "jail.local").write_text(wanted)
     assert jail() == ""
-    (place / "jail.local").write_text(f"{wanted}logpath = {log}\nenabled = true\nport = 8443\n")
-    assert str(log) in jail() and "8443" in jail() and "wrong password" in jail()
+    (place / "jail.local").write_text(f"{wanted}enabled = true\n")
+    assert str(log) in jail() and "https" in jail() and "wrong password" in jail()
+    (place / "jail.local").write_text(f"{wanted}enabled = true\nport = 8443\n")
+    assert "8443" in jail()
 
 
 @pytest.mark.promise("logs-for-adm")

@@ -100,7 +100,13 @@ def test_a_shell_takes_any_word_for_a_word(root: Path, template: str) -> None:
         f"$(touch {pwned})", f"`touch {pwned}`", f"';touch {pwned};'", f'"; touch {pwned}; "', f"\ntouch {pwned}\n",
         f"${{x:-$(touch {pwned})}}", "*", "\\", "a b", "-n", f"&& touch {pwned} #",
     ]  # fmt: skip
-    variables = {"best": "best", "addresses": words, "spellings": words, "fingerprint": f"0'$(touch {pwned})\""}
+    variables = {
+        "best": "best",
+        "addresses": words,
+        "spellings": words,
+        "fingerprint": f"0'$(touch {pwned})\"",
+        "within": "",
+    }
     script = templating.render(TEMPLATES, f"trust/{template}", **variables).decode()
     stubs.mkdir()
     curl = f'for each; do case $each in https:*) printf "%s\\0" "$each" >> {asked};; esac; done'

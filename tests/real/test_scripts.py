@@ -37,8 +37,13 @@ class Machine:
         for name, text in fakes.items():
             self.program(name, text)
         known = served.of(generation(names=(NAME,), ca=CA.crt))
-        shown = [elsewhere.show(host.paths, known, line=line) for line in (False, True)]
-        self.script, self.line = (text.replace("/etc/", f"{self.etc}/") for text in shown)
+        shown = [
+            elsewhere.show(host.paths, known, line=line, within=within)
+            for within in (False, True)
+            for line in (False, True)
+        ]
+        texts = (text.replace("/etc/", f"{self.etc}/") for text in shown)
+        self.script, self.line, self.whole_script, self.whole_line = texts
 
     def program(self, name: str, text: str) -> None:
         """Put one there."""
@@ -114,6 +119,20 @@ def test_a_proxy_that_does_not_know_the_registry_is_gone_round(machine: Machine,
     done = machine.run(getattr(machine, text), https_proxy="http://proxy.test:1")
     assert done.returncode == 0, done
     assert (machine.etc / PLACES[0]).read_bytes() == CA.crt
+
+
+@pytest.mark.promise("script-checks-the-ca")
+@pytest.mark.parametrize("text", ["whole_script", "whole_line"])
+def test_the_ca_may_stand_in_what_is_printed(machine: Machine, text: str) -> None:
+    """Whoever has no certificate of his own is not given /ca.crt then: curl --fail would be 22, wget 8."""
+    machine.program("curl", 'for word; do [ "$word" != --fail ] && [ "$word" != -fsSk ] || exit 22; done')
+    done = machine.run(getattr(machine, text))
+    assert done.returncode == 0, done
+    assert (machine.etc / PLACES[0]).read_bytes() == CA.crt
+    (machine.etc / PLACES[0]).unlink()
+    machine.program("curl", "exit 7")
+    assert machine.run(getattr(machine, text)).returncode == 1, "nobody answers under that name"
+    assert not (machine.etc / PLACES[0]).exists()
 
 
 def test_a_proxy_of_dockerd_is_told(machine: Machine) -> None:

@@ -122,6 +122,7 @@ def test_a_new_store_in_its_place(instance: Instance) -> None:
     assert "the images are not in rootdirectory" in said and "setup --new-store" in said
     done = instance.run("setup", "--new-store")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the changes serve: registry\n"), done.stdout
     assert "away: " not in instance.reload()
     assert instance.ask(path, user="docker").status == 404 and instance.run("status").returncode == 0
     other = upload(instance, b"other")

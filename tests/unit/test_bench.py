@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from bench import hosts, results, table, verbs, watch
+from bench import guard, hosts, results, table, verbs, watch
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, Measure
 
@@ -108,3 +109,41 @@ def test_a_command_that_begins_more_slowly_is_told() -> None:
     assert "| time of `ask` | ≤ 1.05 times version 0.1 | 1.05 times | yes |" in table.verdicts(found)
     found["verbs"]["ask"][OURS] = 85.0
     assert "| time of `ask` | ≤ 1.05 times version 0.1 | 1.06 times | **no** |" in table.verdicts(found)
+
+
+def record_of(**small: float) -> results.Results:
+    return {"front": {"figures": {"small": small}, "machine": MACHINE}}
+
+
+def test_a_ratio_that_became_much_worse_is_named() -> None:
+    before = record_of(ours=300.0, caddy=10.0, registry=1.0)
+    now = record_of(ours=255.0, caddy=10.1, registry=0.85)
+    assert [(one.title, one.peer, one.before, round(one.now)) for one in guard.worse(now, before)] == [
+        ("blob of 10 KB", "Caddy", 30.0, 25)
+    ]
+    now["front"]["machine"] = MACHINE | {"cores": "64"}
+    assert guard.worse(now, before) == [], "figures of another kind of machine"
+    assert guard.worse({}, before) == []
+
+
+def test_a_version_is_beside_the_last_one_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "__version__", "0.10.0")
+    now, other = record_of(ours=1.0), record_of(ours=2.0)
+    for version, record in (("0.9.0", now), ("0.10.0", other), ("0.8.0", other), ("1.0.0", other)):
+        (tmp_path / f"{version}.json").write_text(json.dumps(record))
+    assert results.earlier(now, tmp_path) == ("0.9.0", now)
+    elsewhere = {"front": {"figures": {}, "machine": MACHINE | {"cpu": "another"}}}
+    (tmp_path / "0.9.0.json").write_text(json.dumps(elsewhere))
+    assert results.earlier(now, tmp_path) == ("0.8.0", other)
+    assert results.earlier({}, tmp_path) is None
+
+
+def test_this_version_and_the_one_before_have_records() -> None:
+    assert results.RECORD.exists() and results.earlier(results.load()) is not None
+
+
+def test_the_report_says_what_became_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "earlier", lambda _: ("0.1.0", record_of(ours=30_000.0, original=100.0, caddy=1000.0)))
+    assert "| blob of 10 KB | original's layout | 300x | 50x |" in table.report(some_results())
+    monkeypatch.setattr(results, "earlier", lambda _: ("0.1.0", record_of(ours=30_000.0, original=600.0)))
+    assert "No ratio is more than 15% below that of 0.1.0" in table.report(some_results())

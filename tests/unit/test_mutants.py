@@ -27,7 +27,7 @@ NAMED = {  # what issue 14 names: each was survived by all tests once
     "secreg_host/base/files.py": ["directories aren't fsynced"],
     "secreg_host/base/records.py": ["state/ is for everybody"],
     "secreg_host/wanted/provision.py": ["state/ is for everybody"],
-    "templates/front/registry.conf.j2": ["Authorization is passed on to the registry"],
+    "templates/front/passing.conf.j2": ["Authorization is passed on to the registry"],
 }
 
 

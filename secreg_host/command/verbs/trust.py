@@ -37,9 +37,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Clients that trust the registry: on this host, or (show) on another one."""
     host, args = call.host(), call.args
-    known = trust.at(host, generations.load(host, generations.current_name(host)))
+    current = generations.load(host, generations.current_name(host))
+    known = trust.at(host, current)
     if args.action == "show":
-        print(elsewhere.show(host.paths, known.served, line=args.line), end="")
+        back = elsewhere.kept_back(host, current) if current is not None else None
+        print(elsewhere.show(host.paths, known.served, line=args.line, within=back is not None), end="")
+        printing.warnings([back] if back is not None else [])
         return Exit.DONE
     if unknown := [name for name in args.client if name not in trust.NAMES]:
         raise bad_input("trust", f"{unknown[0]!r} is no client that is known", f"name one of: {', '.join(trust.NAMES)}")

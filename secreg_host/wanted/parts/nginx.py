@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from secreg_host.base import marks, reading
-from secreg_host.base.errors import Problem
+from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import nginxbundle, nginxconf, serverblocks
@@ -16,7 +16,7 @@ from secreg_host.formats.listening import Listen
 from secreg_host.formats.nginxsyntax import Directive
 from secreg_host.formats.serverblocks import Door
 from secreg_host.host import host as hosts
-from secreg_host.wanted import bypass, passing, plainhttp, variants
+from secreg_host.wanted import askedtwice, bypass, passing, plainhttp, variants
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts.part import Context, FilePart, Reading, required
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -146,6 +146,8 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
     rules = _Rules(bypass.Private.of(places, paths.shared_memory / "secure-registry-"), paths)
     found = nginxconf.bundle(paths.nginx_conf, required(disk, paths.nginx_conf, reading.NGINX), read_it, rules)
     lines = serverblocks.walked(paths.etc, read_it)
+    if twice := askedtwice.problems(lines):
+        raise BadInput(twice)
     blocks = serverblocks.of(lines)
     staged, kinds, unsaid = variants.applied(found.files, found.origin, tuple(variants.each(lines)))
     listens, answering = serverblocks.listens(blocks), serverblocks.answering(blocks)

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from secreg_host.apply import activate, clientproof, probe
+from secreg_host.apply.portconflicts import Conflict
 from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
 from secreg_host.generation import generations
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -261,9 +263,10 @@ def test_all_ends_with_the_front_first(world: World) -> None:
 
 def test_a_port_that_is_taken(world: World) -> None:
     """Nothing is started for it, and nothing flipped."""
-    world.taken = SecregError("port 443 is used by apache2", "stop it")
-    with pytest.raises(SecregError, match="apache2"):
+    world.taken = Conflict(Listen("", 443), "port 443 is used by apache2", "another", "or stop it")
+    with pytest.raises(SecregError, match="apache2") as caught:
         activate.activate(world.stage, world.staged(OLD), None)
+    assert [one.where for one in caught.value.problems] == ["nginx.conf"]
     assert generations.current_name(world.host) is None and world.asked == []
 
 

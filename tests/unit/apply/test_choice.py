@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from secreg_host.apply import choice, portconflicts, storeproof
+from secreg_host.apply.portconflicts import Conflict
 from secreg_host.apply.report import Finding
 from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.formats.listening import Listen
@@ -178,7 +179,8 @@ def test_a_port_that_somebody_has_holds_back_nginx_conf(world: World, monkeypatc
 
     def problem(_: object, listens: tuple[Listen, ...]) -> SecregError | None:
         asked.append(listens)
-        return SecregError("port 8443 is used by apache2", "stop it") if 8443 in {one.port for one in listens} else None
+        taken = Conflict(Listen("", 8443), "port 8443 is used by apache2", "another", "or stop it")
+        return taken if 8443 in {one.port for one in listens} else None
 
     monkeypatch.setattr(portconflicts, "problem", problem)
     other = Listen("", 8443)
@@ -192,7 +194,7 @@ def test_metrics_at_an_address_of_somebody_else_are_the_registry_s_fault(
 ) -> None:
     old = world.serving(OLD)
     debug = Listen("127.0.0.1", 5001, tls=False)
-    taken = SecregError("port 5001 is used by prometheus", "stop it")
+    taken = Conflict(debug, "port 5001 is used by prometheus", "another", "or stop it")
     monkeypatch.setattr(portconflicts, "problem", lambda _, listens: taken if debug in listens else None)
     yml = "version: 0.1\nhttp:\n  debug:\n    addr: 127.0.0.1:5001\n"
     new, found = chosen(world, made.parts(NGINX, made.registry(yml, debug=debug)), old)

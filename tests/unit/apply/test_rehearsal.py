@@ -59,8 +59,6 @@ SAID = {
     'cannot load certificate key "{0}/front/docker-registry.key": PEM_read_bio_PrivateKey() failed': PAIR.sources[1],
     'SSL_CTX_use_certificate("{0}/front/docker-registry.crt") failed (SSL: ee key too small)': PAIR.sources[0],
     'SSL_CTX_use_PrivateKey("{0}/front/docker-registry.key") failed (SSL: key values mismatch)': PAIR.sources[1],
-    'cannot load certificate "/mnt/live/full chain.pem": BIO_new_file() failed (SSL: error:8000000D:system '
-    "library::Permission denied:calling fopen(/mnt/live/full chain.pem, r))": "/mnt/live/full chain.pem",
     'unknown directive "nonsense" in {0}/front/nginx.conf:7': "/etc/secure-registry/nginx.conf:7",
 }  # fmt: skip
 
@@ -70,6 +68,54 @@ def test_a_certificate_s_fault_is_blamed_on_the_certificate(said: str) -> None:
     (problem,) = rehearsal.explain(f"nginx: [emerg] {said.format(STAGED)}", STAGED, GENERATION)
     assert problem.where == SAID[said] and problem.hint
     assert ("include secure-registry" in problem.hint) is False
+
+
+CONF = """events { }
+http {
+    ssl_dhparam dh.pem;
+    server {
+        ssl_certificate /mnt/live/full_chain.pem;
+        ssl_certificate_key /etc/passwd;
+        ssl_client_certificate clients.pem;
+        ssl_crl /etc/passwd;
+        ssl_session_ticket_key /etc/passwd;
+        ssl_stapling_file /etc/passwd;
+        location / {
+            proxy_ssl_trusted_certificate /etc/passwd;
+        }
+    }
+}
+"""
+NAMED = {
+    'cannot load certificate "/mnt/live/full_chain.pem": BIO_new_file() failed (SSL: error:8000000D:system '
+    "library::Permission denied:calling fopen(/mnt/live/full_chain.pem, r))": (5, "ssl_certificate", "copied for it"),
+    'cannot load certificate "/mnt/live/full_chain.pem": PEM_read_bio_X509_AUX() failed': (5, "ssl_cert", "issuers"),
+    'cannot load certificate key "/etc/passwd": PEM_read_bio_PrivateKey() failed': (6, "ssl_certificate_key", "key of"),
+    'SSL_CTX_use_PrivateKey("/etc/passwd") failed (SSL: key values mismatch)': (6, "ssl_certificate_key", "the key"),
+    'SSL_CTX_load_verify_locations("{0}/front/clients.pem") failed': (7, "ssl_client_certificate", "of CAs"),
+    'SSL_CTX_load_verify_locations("/etc/passwd") failed': (12, "proxy_ssl_trusted_certificate", "of CAs"),
+    'X509_LOOKUP_load_file("/etc/passwd") failed': (8, "ssl_crl", "revoked"),
+    'PEM_read_bio_DHparams("{0}/front/dh.pem") failed': (3, "ssl_dhparam", "openssl dhparam"),
+    'BIO_new_file("{0}/front/dh.pem") failed': (3, "ssl_dhparam", "openssl dhparam"),
+    '"/etc/passwd" must be 48 or 80 bytes in {0}/front/nginx.conf:15': (9, "ssl_session_ticket_key", "openssl rand"),
+    'd2i_OCSP_RESPONSE_bio("/etc/passwd") failed': (10, "ssl_stapling_file", "OCSP"),
+}  # fmt: skip
+"""What nginx says of a file that nginx.conf names: its line there, the directive, and what helps."""
+
+
+@pytest.mark.promise("messages")
+@pytest.mark.parametrize("said", NAMED)
+def test_a_file_that_nginx_conf_names_is_blamed_on_the_line(said: str) -> None:
+    """Seen: /etc/passwd was blamed, for it held no key."""
+    etc = Path("/etc/secure-registry")
+    origin = {f"front/{name}": str(etc / name) for name in ("nginx.conf", "dh.pem", "clients.pem")}
+    nginx = NginxPart(files={"front/nginx.conf": CONF.encode()}, origin=origin)
+    generation = Generation(GENERATION.parts.having(nginx), "a", {})
+    (problem,) = rehearsal.explain(f"nginx: [emerg] {said.format(STAGED)}", STAGED, generation)
+    line, directive, hint = NAMED[said]
+    assert problem.where == f"{etc}/nginx.conf:{line}" and problem.what.startswith(directive), problem
+    assert hint in problem.hint and str(STAGED) not in problem.what
+    assert '"/' in problem.what, "the file is named, too"
 
 
 @pytest.mark.parametrize(("own", "where"), [("fingerprint", PAIR.sources[0]), (None, NGINX.conf)])

@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import apply, settled
+from secreg_host.apply import apply, portconflicts, settled
 from secreg_host.apply.activate import Stage
+from secreg_host.apply.portconflicts import Conflict
 from secreg_host.apply.wish import Wish
 from secreg_host.base import files, records
 from secreg_host.base.errors import Exit, Problem, Refused, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.formats import users
+from secreg_host.formats.listening import Listen
 from secreg_host.host.host import Host
 from secreg_host.wanted.settings import Settings
 from secreg_host.watchdog import retries
+from tests import made
 from tests.world import World
 
 CONF = "OPT='-5 -r 1000'\n"
@@ -37,7 +40,7 @@ def stage(world: World) -> Stage:
 
 def adopt(stage: Stage, **environment: str) -> list[str]:
     """The names of the files that were written."""
-    current: Any = SimpleNamespace(settings=Settings())
+    current: Any = SimpleNamespace(settings=Settings(), taken=(made.AT,))
     return [path.name for path in settled.adopt(stage, Wish("start", environment, create=True), current).written]
 
 
@@ -71,6 +74,22 @@ def test_what_would_not_serve_is_refused(stage: Stage, environment: dict[str, st
         adopt(stage, **{"USERNAME": "crazy", "PASSWORD": "fool"} | environment)
     assert str(caught.value).startswith(said) and caught.value.code == Exit.BAD_INPUT
     assert content(stage.host) == [CONF, USERS]
+
+
+@pytest.mark.promise("refused-as-a-whole", "taken-port")
+def test_a_port_that_somebody_has_is_refused(stage: Stage, world: World) -> None:
+    """Seen: it was written, and held back from then on. Where nginx.conf was edited it has no effect, and what we have
+    ourselves is nobody else's."""
+    said = "port 8443 (*:8443) is used by python3"
+    world.taken = Conflict(Listen("", 8443), said, portconflicts.ANOTHER, "or stop that")
+    with pytest.raises(Refused) as caught:
+        adopt(stage, USERNAME="crazy", PASSWORD="fool", PORT="8443")
+    where, hint = "environment variable PORT", "set PORT to another one; or stop that"
+    assert caught.value.problems == (Problem(where, said, hint),)
+    assert content(stage.host) == [CONF, USERS]
+    assert adopt(stage, PORT="443") == ["secure-registry.conf"], "it serves there, whatever was held back"
+    stage.host.paths.nginx_conf.write_text("# edited")
+    assert adopt(stage, PORT="8443") == ["secure-registry.conf"]
 
 
 @pytest.mark.parametrize("name", ["secure-registry.conf", ".htpasswd"])

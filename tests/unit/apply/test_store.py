@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.apply import store
+from secreg_host.apply import apply, store
+from secreg_host.apply.report import Report
 from secreg_host.base.errors import SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import generations
@@ -18,6 +19,7 @@ from secreg_host.images.marker import Store
 from secreg_host.wanted.parts.part import Context, Parts, Reading
 from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
+from tests.world import World
 
 YML = "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n"
 
@@ -118,3 +120,14 @@ def test_a_forgotten_store(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     found = store.forget(host, before)
     assert found.parts[RegistryPart].store == marker.ANY and found.name != before.name and found.slot == "a"
     assert generations.current_name(host) == generations.proven_name(host) == found.name
+
+
+def test_another_store_is_a_change_of_the_registry_alone(world: World) -> None:
+    """Seen: "the changes serve: users, certificate, nginx, registry, settings"."""
+    old = world.serving(made.parts(made.registry(root="/srv/images", store=Store("one"))))
+    forgotten = store.forget(world.host, old)
+    new = world.staged(old.parts.having(made.registry(root="/srv/images", store=Store("two"))))
+    before = Report(generation=old.name, since=1.0, users="digest")
+    changes = apply._changes(new, forgotten, "digest", before, 2.0)
+    assert {name for name, at in changes.items() if at == 2.0} == {"registry"}
+    assert set(apply._changes(new, world.staged(made.parts()), "digest", before, 2.0).values()) == {2.0}

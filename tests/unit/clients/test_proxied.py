@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from secreg_host.base.errors import SecregError
-from secreg_host.clients import trust_docker
-from secreg_host.clients.docker import dockerinfo
+from secreg_host.clients import proxied, trust_docker
+from secreg_host.clients.docker import dockerinfo, dockerproxies
+from secreg_host.clients.docker.unit import Unit
 from secreg_host.clients.kept import Kept
 from secreg_host.clients.trust_docker import Docker
 from secreg_host.host.host import Host
@@ -30,13 +31,16 @@ class Fake:
         found = {"LoadState": "loaded", "ActiveState": self.state, "InvocationID": self.run}
         return found | {"ExecStart": [("dockerd", ["dockerd"])], "DropInPaths": [str(self.drop_in)]}
 
+    def properties(self, name: str, *wanted: str) -> dict[str, Any]:
+        return {key: self.unit(name)[key] for key in wanted}
+
     def call(self, method: str, *args: Any) -> Any:
         raise AssertionError(method)
 
 
 @pytest.mark.promise("docker-proxy")
 def test_a_proxy_of_dockerd_is_told_until_it_runs_without(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    systemd = Fake(host)
+    systemd: Any = Fake(host)
     host.paths.docker.mkdir(parents=True)
     systemd.drop_in.parent.mkdir(parents=True)
     systemd.drop_in.write_text(f"[Service]\nEnvironment=HTTPS_PROXY={PROXY}\n")
@@ -51,8 +55,8 @@ def test_a_proxy_of_dockerd_is_told_until_it_runs_without(host: Host, monkeypatc
 
     monkeypatch.setattr(dockerinfo, "info", info)
 
-    def follow() -> list[str]:
-        docker = Docker(host.paths, generation(mode="ca"), systemd, Kept(host.paths))
+    def follow(mode: str = "ca") -> list[str]:
+        docker = Docker(host.paths, generation(mode=mode), systemd, Kept(host.paths))
         return [str(problem) for problem in docker.follow() if "snap" not in problem.what]
 
     first = follow()
@@ -60,13 +64,36 @@ def test_a_proxy_of_dockerd_is_told_until_it_runs_without(host: Host, monkeypatc
     assert "goes to reg.example.org and 1 more through the proxy http://xxxxx@proxy.test:3128" in told
     assert f"add to NO_PROXY in {systemd.drop_in}: reg.example.org,2001:db8::1;" in told and "secret" not in told
     assert follow() == first and len(asked) == 1, "what it has taken over is known"
+    assert not dockerproxies.unheard(host.paths, systemd) and len(asked) == 1, "nor does a look ask for it"
     (host.paths.docker / "daemon.json").write_text('{"proxies": {"https-proxy": "x"}}')
     assert f'add to "no-proxy" below "proxies" in {host.paths.docker}/daemon.json: ' in follow()[0]
     (host.paths.docker / "daemon.json").unlink()
     systemd.run, kept = "2", said.pop()
     assert follow() == first, "it does not answer"
+    with pytest.raises(SecregError):
+        dockerproxies.unheard(host.paths, systemd)
     said.append({**kept, "NoProxy": "192.0.2.1,example.org,2001:db8::1"})
-    assert follow() == [] and len(asked) == 3
-    systemd.state = "inactive"
-    assert follow() == [] and len(asked) == 3
+    assert dockerproxies.unheard(host.paths, systemd), "an apply is to hear it"
+    assert follow() == [] and len(asked) == 5
+    assert not dockerproxies.unheard(host.paths, systemd)
+    systemd.run, systemd.state = "3", "inactive"
+    assert follow() == [] and not dockerproxies.unheard(host.paths, systemd) and len(asked) == 5
     assert trust_docker.found(host.paths)
+    systemd.state, said[-1] = "active", kept
+    assert follow(mode="none") == [] and not dockerproxies.unheard(host.paths, systemd), "nobody wants to know"
+    said.clear()
+    assert follow() == []
+    said.append(kept)
+    assert dockerproxies.unheard(host.paths, systemd) and follow() == first, "it was never asked"
+
+
+def test_what_counts_last_is_named(host: Host) -> None:
+    """Of several files the last one counts (systemd.unit(5)): what is added to the first has no effect."""
+    etc, own = (host.paths.root / name for name in ("docker.service", "docker.service.d/proxy.conf"))
+    own.parent.mkdir(parents=True)
+    for path in (etc, own):
+        path.write_text("[Service]\nEnvironment=NO_PROXY=a\n")
+    found = Unit(("dockerd",), places=(etc, own))
+    assert f"add to NO_PROXY in {own}: " in proxied.place(dockerinfo.UNIT, found)
+    own.write_text("# NO_PROXY=a\n")
+    assert f"add to NO_PROXY in {etc}: " in proxied.place(dockerinfo.UNIT, found)

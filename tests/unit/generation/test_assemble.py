@@ -73,7 +73,9 @@ def test_without_views_nginx_looks_for_links_itself(
     host = replace(host, by_systemd=by_systemd, accounts=replace(host.accounts, registry=other))
     found = front(host, monkeypatch)
     sends = [
-        one for one in found["registry.conf"].split("\nlocation ") if re.search(r"\n    (root|alias) .*docker/reg", one)
+        one
+        for one in found["registry.conf"].split("\nlocation ")
+        if re.search(r"\n    alias (.*docker/reg|\$secreg_blob;)", one)
     ]
     assert len(sends) == 2
     assert ["disable_symlinks on from=" in one for one in sends] == [looks, looks]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ from secreg_host.apply import clientproof
 from secreg_host.apply.report import Report
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.clients.docker import dockerproxies
 from secreg_host.images import owners
 from secreg_host.observe import hung, look, observer, proof, scene, state, views
 from secreg_host.observe.look import Look
@@ -71,6 +72,26 @@ def test_what_is_wrong_is_looked_at_again_soon(watched: Callable[..., list[tuple
     watched(WELL, DOWN, DOWN, DOWN, WELL, None, DOWN, pauses=pauses)
     late, soon = observer.LOOK_SECONDS, observer.AGAIN_SECONDS
     assert pauses == [late, soon, late, late, late, late, soon] and late + soon <= 25
+
+
+def test_a_dockerd_that_was_started_anew_is_looked_at(
+    watched: Callable[..., list[tuple[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: a proxy in its way, or no longer, was told at the next reload."""
+    jobs: list[tuple[str, str]] = []
+    found: Iterator[bool | SecregError] = iter([False, True, SecregError("nobody answers"), False])
+
+    def unheard(*_: object) -> bool:
+        one = next(found)
+        if isinstance(one, SecregError):
+            raise one
+        return one
+
+    manager = SimpleNamespace(job=lambda method, unit, **_: jobs.append((method, unit)))
+    monkeypatch.setattr(look, "systemd_of", lambda _: manager)
+    monkeypatch.setattr(dockerproxies, "unheard", unheard)
+    assert watched(WELL, WELL, WELL, WELL) == []
+    assert jobs == [("StartUnit", "secure-registry-reload.service")]
 
 
 def test_hooks_are_told_which_component_and_what_helps() -> None:

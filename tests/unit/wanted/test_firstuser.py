@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from secreg_host.base.errors import BadInput
+from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import users
 from secreg_host.host.host import Host
@@ -15,11 +18,11 @@ from tests.unit.wanted.test_provision import write
 QUICK = "OPT='-5 -r 1000'\n"
 
 
-def apply(host: Host, **environment: str) -> None:
-    """As an apply does it, of `start` where something is set in the environment."""
+def apply(host: Host, **environment: str) -> tuple[Problem, ...]:
+    """As an apply does it, of `start` where something is set in the environment; what has no effect."""
     disk = Snapshot(host.paths, sources.marks(host.paths, ()))
     settings = settings_part.read(disk, environment)
-    firstuser.follow(disk, settings, create=True, restore=True, given="PASSWORD" in environment)
+    return firstuser.follow(disk, settings, create=True, restore=True, given="PASSWORD" in environment).warnings
 
 
 def who(host: Host, *passwords: str) -> dict[str, set[str]]:
@@ -48,6 +51,48 @@ def test_another_first_user_takes_nobody_away(host: Host, made: str) -> None:
     assert who(host, made, "fool") == {"docker": {made}, "crazy": {"fool"}}, "an edit of something else changes nobody"
     apply(host, USERNAME="crazy", PASSWORD="other")
     assert who(host, made, "other") == {"docker": {made}, "crazy": {"other"}} and host.paths.password.exists()
+
+
+@pytest.mark.usefixtures("made")
+def test_a_name_of_nobody_is_told(host: Host) -> None:
+    """Seen: USERNAME was edited, and nothing happened, without a word. Who is removed is told nothing of."""
+    assert apply(host) == ()
+    write(host.paths.conf, f"{QUICK}# more\nUSERNAME=crazy\n")
+    (told,) = apply(host)
+    assert told.where == f"{host.paths.conf}:3" and "USERNAME=crazy has no effect" in told.what
+    assert told.hint == "add that user: secure-registry htpasswd crazy; or leave the line out"
+    write(host.paths.conf, f"{QUICK}USERNAME=crazy\nPORT=9443\n")
+    again = apply(host)
+    assert again == apply(host) == (replace(told, where=f"{host.paths.conf}:2"),), "until it is so"
+    docker = host.paths.htpasswd.read_text()
+    write(host.paths.htpasswd, "")
+    assert apply(host) == (), "it is the first user of a new file"
+    write(host.paths.htpasswd, docker)
+    assert apply(host) == again
+    write(host.paths.htpasswd, f"{docker}crazy:{users.make_hash('a', users.Scheme.SHA)}\n")
+    assert apply(host) == ()
+    write(host.paths.htpasswd, f"# mine\n{docker}")
+    assert apply(host) == () == apply(host), "somebody removed that user"
+    write(host.paths.conf, f"{QUICK}USERNAME=frida\nPASSWORD=fool\n")
+    assert [one.where for one in apply(host)] == [f"{host.paths.conf}:2"], "an edited .htpasswd takes no note of it"
+
+
+def test_the_default_name_is_no_fault_of_who_brings_users(host: Host) -> None:
+    write(host.paths.htpasswd, f"alice:{users.make_hash('a', users.Scheme.SHA)}\n")
+    write(host.paths.conf, QUICK)
+    assert apply(host) == ()
+    write(host.paths.conf, f"{QUICK}USERNAME=docker\n")
+    assert [one.where for one in apply(host)] == [f"{host.paths.conf}:2"]
+
+
+def test_a_user_who_was_removed_before_an_update_is_not_told(host: Host, made: str) -> None:
+    """What is remembered by earlier versions says only who it was."""
+    write(host.paths.conf, f"{QUICK}USERNAME=crazy\nPASSWORD=fool\n")
+    assert apply(host) == ()
+    record = json.loads(firstuser._record(host.paths).read_bytes())
+    write(firstuser._record(host.paths), json.dumps({key: record[key] for key in ("version", "stamp", "users")}))
+    write(host.paths.htpasswd, f"docker:{users.make_hash(made, users.Scheme.SHA)}\n")
+    assert apply(host) == ()
 
 
 def test_the_same_user_with_another_password(host: Host, made: str) -> None:
