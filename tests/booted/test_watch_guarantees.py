@@ -186,7 +186,8 @@ def test_users_that_are_away_for_a_moment_are_not_locked_out(watched: Registry, 
     machine.wait_for("nobody", lambda: answer() == "401")
     machine.run("mv", f"{path}.away", path)
     machine.wait_for("alice", lambda: answer() == "200")
-    machine.run("sh", "-c", f"cat /root/ht > {ETC}/.htpasswd")
+    # at once: written in place, it is empty for a moment, and who is in it still is out for as long
+    machine.run("sh", "-ec", f"cp /root/ht {ETC}/.ht; mv {ETC}/.ht {ETC}/.htpasswd")
 
 
 @pytest.mark.promise("nothing-slow-holds-up-users")
