@@ -148,6 +148,7 @@ LINES = r"""
 9 +++ exited with 0 +++
 8 <... syncfs resumed>) = 0
 8 openat(AT_FDCWD<\x2f>, "\x65\x74\x63", O_RDONLY|O_CLOEXEC) = 3<\x2f\x65\x74\x63>
+8 write(0<\x2f\x61\x2f\x62>, "\x00", 1 <detached ...>
 """
 
 

@@ -24,6 +24,8 @@ UNKNOWN = {"writev": 0, "pwritev": 0, "pwritev2": 0, "sendfile": 0, "copy_file_r
 
 LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+)(<[^>]*>(?:\(deleted\))?)?.*")
 UNFINISHED = " <unfinished ...>"
+DETACHED = " <detached ...>"
+"""What strace, told to end, says of a call that it was writing of; whether that was carried out, the disk tells."""
 RESUMED = re.compile(r"\d+ +<\.\.\. \w+ resumed>(.*)")
 HEX = re.compile(r"\\x([0-9a-f]{2})")
 DESCRIPTOR = re.compile(r"(AT_FDCWD|\d+)(?:<([^>]*)>(\(deleted\))?)?")
@@ -178,8 +180,8 @@ def _joined(lines: Sequence[str]) -> Iterator[str]:
     begun: dict[str, str] = {}
     for line in lines:
         process = line.partition(" ")[0]
-        if " +++ " in line or " --- " in line or line.endswith(" = ?"):
-            continue  # an end, a signal, a call that did not return
+        if " +++ " in line or " --- " in line or line.endswith((" = ?", DETACHED)):
+            continue  # an end, a signal, a call that did not return, or whose return nobody waited for
         if line.endswith(UNFINISHED):
             begun[process] = line.removesuffix(UNFINISHED)
         elif resumed := RESUMED.fullmatch(line):
