@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host.observe import observer
 
         return _lasting(observer.main)
+    if arguments == ["queue"]:
+        from secreg_host.queue import serve
+
+        return _lasting(serve.main)
     if arguments == ["--version"]:
         from secreg_host import __version__
 

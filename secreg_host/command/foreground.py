@@ -26,6 +26,7 @@ from secreg_host.command import printing
 from secreg_host.command import status as looking
 from secreg_host.host import authcache
 from secreg_host.host.host import Host
+from secreg_host.queue import serve
 from secreg_host.services import foreground
 from secreg_host.services.foreground import ForegroundServices
 from secreg_host.wanted import provision, sources
@@ -53,21 +54,22 @@ def run(host: Host, environment: Mapping[str, str], *, watching: bool = True) ->
     events = _Events()
     services = ForegroundServices(host)
     stage = Stage(host, services)
-    try:
-        report = applying.apply(stage, Wish("start", environment, create=True, start=True))
-        _tell(host, report)
-        files.write(_pid_file(host.paths), f"{os.getpid()}\n".encode(), files.PUBLIC)
-        watcher = watch.Watcher(host.paths, events.reload_and_wait)
-        if watching:
-            threading.Thread(target=watcher.run, daemon=True).start()
+    with serve.beside(host):
         try:
-            return _watch(stage, events)
+            report = applying.apply(stage, Wish("start", environment, create=True, start=True))
+            _tell(host, report)
+            files.write(_pid_file(host.paths), f"{os.getpid()}\n".encode(), files.PUBLIC)
+            watcher = watch.Watcher(host.paths, events.reload_and_wait)
+            if watching:
+                threading.Thread(target=watcher.run, daemon=True).start()
+            try:
+                return _watch(stage, events)
+            finally:
+                watcher.stop()
         finally:
-            watcher.stop()
-    finally:
-        services.stop_all()
-        authcache.forget(host)
-        _pid_file(host.paths).unlink(missing_ok=True)  # the last thing: whoever waits for our end looks at it
+            services.stop_all()
+            authcache.forget(host)
+            _pid_file(host.paths).unlink(missing_ok=True)  # the last thing: whoever waits for our end looks at it
 
 
 def _raise_file_limit() -> None:

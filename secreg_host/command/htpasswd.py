@@ -117,7 +117,7 @@ def run(
     even where nobody else can write.
     """
     place = own or Place(request.file.resolve().parent if request.file is not None else Path())
-    removes_ours = args.delete and users.is_probe(request.user)  # from a file in which it may stand, for no use
+    removes_ours = args.delete and users.is_ours(request.user)  # from a file in which it may stand, for no use
     wrong = "" if removes_ours else users.name_problem(request.user)
     if not wrong and not (args.delete or args.verify) and request.user != request.user.strip():
         wrong = "a new user's name has no blanks around it"

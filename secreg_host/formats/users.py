@@ -42,6 +42,9 @@ TOLD = 100
 PROBE = "secure-registry-probe"
 """The user as which secure-registry itself logs in, and its repository: nobody else may be called so, in any case."""
 
+DECOY = "secure-registry-nobody"
+"""How the names of users begin whom nobody can be (decoy.py); no other one's may, in any case."""
+
 
 class Scheme(StrEnum):
     """Hash schemes that we write, by the name of their option in Apache's tool."""
@@ -110,14 +113,14 @@ def name_problem(name: str) -> str:
         return "a user name has no colon and no control characters"
     if len(name.encode()) > 255:
         return "a user name has at most 255 bytes"
-    if is_probe(name):
-        return f"{PROBE} is the user as which secure-registry itself looks whether one can log in"
+    if is_ours(name):
+        return f"{PROBE} is the user as which secure-registry itself looks whether one can log in, {DECOY}… nobody"
     return ""
 
 
-def is_probe(name: str) -> bool:
-    """Whether user `name` is our own probe; nginx, where it is told apart, does not look at the case."""
-    return name.casefold() == PROBE
+def is_ours(name: str) -> bool:
+    """Whether user `name` is our own probe or a decoy; nginx, where they are told apart, does not look at the case."""
+    return name.casefold() == PROBE or name.casefold().startswith(DECOY)
 
 
 def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...]]:
@@ -165,7 +168,7 @@ def _user(line: bytes, number: int) -> User | tuple[str, str]:
     if not colon:
         return "no colon: a line is USER:HASH", again
     if wrong := name_problem(name):
-        return wrong, "remove this line, or give the user another name" if is_probe(name) else again
+        return wrong, "remove this line, or give the user another name" if is_ours(name) else again
     value = rest.partition(":")[0].strip()
     if not value:
         return "a user without a password", again

@@ -68,6 +68,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     front = {
         "bits": bits,
         "auth_socket": socket,
+        "queue_socket": processes.queue_socket(host),
         "upstream": upstream,
         "users": glob.escape(str(paths.users_live)),  # stands in patterns
         "registry_auth": registry.auth,

@@ -12,7 +12,7 @@ random bits, another one after every change and never the same again: answers re
 count for another, not even when an earlier set comes back.
 
 Whenever somebody may log in, our own probe may, too: a user that is in no file of the administrator's, with 256 random
-bits for a password. Where nobody is let in, nor is it.
+bits for a password. Where nobody is let in, nor is it. Decoys (decoy.py) are in the place of users that are not there.
 
 Only root may open the directory for reading, so that nobody else can hold a lock (flock(2)) on it. Room is reserved
 in it (reserve.py): users can be removed when all memory for files is used up.
@@ -32,7 +32,7 @@ from pathlib import Path
 from secreg_host.base import files
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
-from secreg_host.formats import users
+from secreg_host.formats import decoy, users
 from secreg_host.host.host import Host
 
 HTPASSWD, EPOCH_CONF, ANSWER_CONF, PROBE = "htpasswd", "epoch.conf", "answer.conf", "probe"
@@ -41,6 +41,9 @@ RESERVED = 64 * 1024
 
 ALONE_SECONDS = 0.2
 """How long another run is waited for that is just writing, which takes milliseconds unless it was stopped."""
+
+OURS = (f"{users.PROBE}:".encode(), f"{users.DECOY}-".encode())
+"""How lines begin that no line of the administrator's begins with."""
 
 STRAY_SECONDS = 60.0
 """From what age on a directory that nobody reads, or a link that was to be renamed, is what a killed run left."""
@@ -67,13 +70,17 @@ class LiveUsers:
         """The epoch that the front was last seen to answer for; "" when none was."""
         return _target(self.directory / "proven")
 
+    def lines(self) -> list[bytes]:
+        """What the password check reads, line by line: our own probe first, decoys, and who is in .htpasswd. Raises
+        OSError."""
+        return (self.host.paths.users_live / HTPASSWD).read_bytes().splitlines(keepends=True)
+
     def read(self) -> bytes | None:
-        """What the password check reads, but for our own probe; None: nothing."""
+        """What the password check reads, but for what is our own; None: nothing."""
         try:
-            data = (self.host.paths.users_live / HTPASSWD).read_bytes()
+            return b"".join(line for line in self.lines() if not line.startswith(OURS))
         except OSError:
             return None
-        return data.partition(b"\n")[2] if data.startswith(f"{users.PROBE}:".encode()) else data
 
     @property
     def probe(self) -> str:
@@ -106,12 +113,13 @@ class LiveUsers:
             yield
 
     def write(self, htpasswd: bytes) -> str:
-        """Let `htpasswd`, checked lines USER:HASH, count from now on; returns the new epoch.
+        """Let `htpasswd`, checked lines USER:HASH, and decoys for them count from now on; returns the new epoch.
 
         Raises SecregError when it can't be written, with the room that is reserved neither; what counted before still
         does then.
         """
         epoch = secrets.token_hex(16)
+        htpasswd = decoy.lines(htpasswd) + htpasswd
         self._reserve(len(htpasswd)).use(lambda: self._write(epoch, htpasswd))
         return epoch
 
@@ -145,7 +153,7 @@ class LiveUsers:
             with contextlib.suppress(SecregError):  # no room: it is proven again next time
                 self._reserve(0).use(lambda: files.flip(self.directory / "proven", epoch))
         self._sweep(before)
-        self._reserve(len(self.read() or b"")).keep()
+        self._reserve(self._size()).keep()
 
     def _sweep(self, before: str) -> None:
         """Remove what counted `before`, and what killed runs left a while ago: one may just be writing."""
@@ -158,6 +166,11 @@ class LiveUsers:
                         shutil.rmtree(entry.path, ignore_errors=True)
                 elif stray and entry.name.endswith(".new"):
                     Path(entry).unlink()
+
+    def _size(self) -> int:
+        with contextlib.suppress(OSError):
+            return (self.host.paths.users_live / HTPASSWD).stat().st_size
+        return 0
 
     def _reserve(self, size: int) -> Reserve:
         return Reserve(self.directory / "reserve", max(RESERVED, 2 * size))

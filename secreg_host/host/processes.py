@@ -118,3 +118,8 @@ def socket_of(host: Host, slot: str) -> Path:
 def auth_socket(host: Host) -> Path:
     """The unix socket on which the password check listens."""
     return host.paths.auth_run / "auth.sock"
+
+
+def queue_socket(host: Host) -> Path:
+    """The unix socket on which the queue before the password check listens (queue/)."""
+    return host.paths.run / "queue.sock"

@@ -84,7 +84,7 @@ def username(value: str) -> str:
     """The name of a user."""
     if not value or ":" in value or FORBIDDEN.search(value) or value != value.strip() or len(value.encode()) > 255:
         raise Invalid("a user name has 1 to 255 bytes and no colon, quote, control character or surrounding blank")
-    if users.is_probe(value):
+    if users.is_ours(value):
         raise Invalid(users.name_problem(value))
     return value
 

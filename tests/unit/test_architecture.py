@@ -119,7 +119,10 @@ def test_modules_are_loaded_by_their_names_in_two_places() -> None:
     assert who_says("__import__|__builtins__|eval|exec") == {}
 
 
-STARTS = r"exec[lv]\w*|_?(posix_)?spawn\w*|fork\w*|system|_?popen\w*|Popen|Subprocess\w*|ProcessPoolExecutor"
+STARTS = (
+    r"exec[lv]\w*|_?(posix_)?spawn\w*|fork\w*|system|_?popen\w*|Popen|Subprocess\w*|create_subprocess_\w+"
+    "|ProcessPoolExecutor"
+)
 
 
 def test_programs_are_started_in_one_place() -> None:
@@ -133,7 +136,8 @@ def test_programs_are_started_in_one_place() -> None:
     assert importers("subprocess") == {"base/process", "services/foreground"}
     said = re.findall(r"\bsubprocess\b\S*", ast.unparse(tree("services/foreground")))
     assert said == ["subprocess", "subprocess.TimeoutExpired:"], "no more than how one ended"
-    assert importers("asyncio", "multiprocessing", "_posixsubprocess", "pty") == set()
+    assert importers("multiprocessing", "_posixsubprocess", "pty") == set()
+    assert importers("asyncio") == {"queue/serve"}, "whose functions that start programs are in STARTS"
     assert importers("posix") == {"watchdog/ask"}, "os takes longer to load"
     assert [name for name, _ in imports("watchdog/ask") if name.startswith("posix")] == ["posix.environ"]
     assert importers("ctypes", "_ctypes", "cffi") == {"base/crypt", "watchdog/events"}, "crypt(3), errno"

@@ -1,0 +1,1 @@
+"""Whose password is checked next: fair between clients, for those who wait, before what takes time."""

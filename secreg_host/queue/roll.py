@@ -1,0 +1,71 @@
+"""The roll: which users there are, so that a name that nobody has takes as long to refuse as one that somebody has.
+
+Without that, whoever measures learns the names. In the place of a user who is not there, one of those is asked for
+whom nobody knows a password (formats/decoy.py), always the same for a name; the answer to that is no, whatever it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hmac
+import re
+import secrets
+from typing import NamedTuple
+
+from secreg_host.formats import decoy
+from secreg_host.generation.liveusers import LiveUsers
+
+BASIC = re.compile(rb"basic +([A-Za-z0-9+/]*)(?:=.*)?", re.IGNORECASE | re.DOTALL)
+"""What nginx reads of the header: up to the first `=` (ngx_decode_base64)."""
+
+
+class Login(NamedTuple):
+    """What an Authorization header says (RFC 7617)."""
+
+    user: bytes
+    password: bytes
+
+
+class Asked(NamedTuple):
+    """What to ask the password check: the header; decoy: of a user that nobody is, so that no yes counts."""
+
+    authorization: bytes
+    decoy: bool = False
+
+
+def login(authorization: bytes) -> Login | None:
+    """User and password of an Authorization header, as nginx reads them; None: it finds none there."""
+    if (found := BASIC.fullmatch(authorization)) is None or len(found[1]) % 4 == 1:
+        return None
+    user, colon, password = base64.b64decode(found[1] + b"==").partition(b":")
+    return Login(user, password) if colon else None
+
+
+class Roll:
+    """The users that count, looked at again whenever others do."""
+
+    def __init__(self, live: LiveUsers) -> None:
+        self.live = live
+        self.key = secrets.token_bytes(32)
+        self.epoch = ""
+        self.users: frozenset[bytes] = frozenset()
+        self.decoys: tuple[bytes, ...] = ()
+
+    def _look(self) -> None:
+        if (epoch := self.live.epoch) != self.epoch:
+            names = []
+            with contextlib.suppress(OSError):  # nobody is let in, which the password check says itself
+                names = [line.partition(b":")[0] for line in self.live.lines()]
+            self.epoch, self.users = epoch, frozenset(names)
+            self.decoys = tuple(name for name in names if decoy.is_one(name))
+
+    def asked(self, authorization: bytes) -> Asked:
+        """What to ask for a header: itself, or for a user that is not there, one by a decoy."""
+        said = login(authorization)
+        self._look()
+        if said is None or not self.decoys or said.user in self.users:
+            return Asked(authorization)
+        number = int.from_bytes(hmac.digest(self.key, said.user, "sha256")) % len(self.decoys)
+        instead = base64.b64encode(self.decoys[number] + b":" + said.password)
+        return Asked(b"Basic " + instead, decoy=True)

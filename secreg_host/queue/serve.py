@@ -1,0 +1,180 @@
+"""The queue at its socket: the front asks it instead of the password check, which it asks in turn, one question for
+each processor at a time. Who has gone is taken out before a hash is computed for it; what it can't ask is no yes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+
+from secreg_host.base import files, marks
+from secreg_host.base.journal import notify
+from secreg_host.base.paths import Paths
+from secreg_host.formats.users import PROBE
+from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host import host as hosts
+from secreg_host.host import processes
+from secreg_host.host.host import Host
+from secreg_host.queue import roll, wire
+from secreg_host.queue.known import Known
+from secreg_host.queue.turns import Question, Turns
+
+log = logging.getLogger(__name__)
+
+FIRST_DESCRIPTOR = 3
+"""The socket that systemd listens on for us (sd_listen_fds(3))."""
+
+BACKLOG = 4096
+HEAD_SECONDS = 10.0
+"""How long a question may take to arrive; the front sends it at once."""
+
+CHECK_SECONDS = 30.0
+"""How long the password check may take for one: as long as the front waits."""
+
+LOOK_SECONDS = 5.0
+"""Between two signs of life, and looks whether a newer version was installed."""
+
+Answer = asyncio.Future[int]
+
+
+class Queue:
+    """Questions of the front's, answered by the password check of `host`, `width` of them at a time."""
+
+    def __init__(self, host: Host, width: int) -> None:
+        self.check = processes.auth_socket(host)
+        self.width = width
+        self.live = LiveUsers(host)
+        self.turns, self.known, self.roll = Turns(), Known(), roll.Roll(self.live)
+        self.checking = 0
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the question that comes by one connection."""
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(OSError, EOFError, TimeoutError, asyncio.LimitOverrunError),
+        ):
+            head = wire.read(await asyncio.wait_for(reader.readuntil(wire.END), HEAD_SECONDS))
+            gone = asyncio.ensure_future(reader.read(1))
+            code = await self._wait(head, gone)
+            gone.cancel()
+            if code is not None:
+                writer.write(wire.answer(code))
+                await writer.drain()
+
+    async def _wait(self, head: wire.Head, gone: asyncio.Future[bytes]) -> int | None:
+        """The answer to a question, once it is its turn; None: who asked has gone meanwhile."""
+        said = roll.login(head.authorization)
+        lately = said is not None and self.known.lately(head.client, said.user, self._now())
+        answer: Answer = asyncio.get_running_loop().create_future()
+        known = lately or head.client == repr(PROBE.encode())
+        for lost in self.turns.join(head.client, head.authorization, answer, self.live.epoch, known=known):
+            _answered(lost, wire.BUSY)
+        self._go_on()
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        self.turns.leave(head.client, head.authorization, answer)
+        answer.cancel()
+        return None
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _go_on(self) -> None:
+        """Begin what can be begun."""
+        while self.checking < self.width and (question := self.turns.take(self.live.epoch)):
+            self.checking += 1
+            task = asyncio.ensure_future(self._check(question))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _check(self, question: Question) -> None:
+        code = wire.AWAY
+        try:
+            code = await self._answer(question)
+        except (OSError, EOFError, TimeoutError):
+            log.debug("the password check does not answer")
+        finally:
+            self.checking -= 1
+            self.turns.done(question)
+            for asker in question.askers:
+                _answered(asker, code)
+            self._go_on()
+
+    async def _answer(self, question: Question) -> int:
+        """What the password check says of `question`. Raises OSError, EOFError, TimeoutError."""
+        asked = self.roll.asked(question.ask)
+        async with asyncio.timeout(CHECK_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(self.check)
+            with contextlib.closing(writer):
+                writer.write(wire.question(asked.authorization))
+                code = wire.status(await reader.readuntil(wire.END))
+        if code != wire.YES:
+            return code
+        said = roll.login(question.ask)
+        if asked.decoy or said is None:
+            return wire.NO
+        self.known.right(question.client, said.user, self._now())
+        return wire.YES
+
+
+def _answered(answer: object, code: int) -> None:
+    """Tell who asked, unless that one has gone."""
+    assert isinstance(answer, asyncio.Future)
+    if not answer.done():
+        answer.set_result(code)
+
+
+async def _run(host: Host, listener: socket.socket, ended: asyncio.Event) -> None:
+    """Answer until `ended`, and what has been asked by then."""
+    queue = Queue(host, len(os.sched_getaffinity(0)))
+    server = await asyncio.start_unix_server(queue.serve, sock=listener, backlog=BACKLOG, limit=wire.LARGEST)
+    async with server:
+        await ended.wait()
+
+
+async def _lasting(host: Host, listener: socket.socket) -> None:
+    """As a unit of systemd's, until SIGTERM or until a newer version was installed: the next question starts that."""
+    ended, code = asyncio.Event(), marks.mark(__file__)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    running = asyncio.ensure_future(_run(host, listener, ended))
+    notify("READY=1")
+    while not (ended.is_set() or running.done()):
+        notify("WATCHDOG=1")
+        await asyncio.wait((running,), timeout=LOOK_SECONDS)
+        if marks.mark(__file__) != code:
+            ended.set()
+    await running
+
+
+def main(paths: Paths) -> int:
+    """What secure-registry-queue.service runs."""
+    with socket.socket(fileno=FIRST_DESCRIPTOR) as listener:
+        asyncio.run(_lasting(hosts.discover(paths), listener))
+    return 0
+
+
+@contextlib.contextmanager
+def beside(host: Host) -> Iterator[None]:
+    """The queue of an instance in the foreground, in a thread of its own while the block runs."""
+    socket_path = processes.queue_socket(host)
+    socket_path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_path))
+        socket_path.chmod(files.PRIVATE)
+        os.chown(socket_path, *host.accounts.front.owner)
+        loop, ended = asyncio.new_event_loop(), asyncio.Event()
+        thread = threading.Thread(target=loop.run_until_complete, args=(_run(host, listener, ended),), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+            thread.join()
+            socket_path.unlink(missing_ok=True)

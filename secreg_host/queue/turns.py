@@ -1,0 +1,133 @@
+"""Turns: whose password is checked next, of all that wait.
+
+Clients take turns, one password each, so that many of one client hold up nobody else for longer than one check. Who was
+right lately stands in a lane of their own, which has most of the turns and never all of them. There is a bound over
+all; a place beyond it is taken from the client that holds most. The same password of the same client is checked once
+for all who ask meanwhile, but for what began before users changed, which must not answer what came after.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+PLACES = 8192
+"""How many wait at the most, over all clients."""
+
+KNOWN_TURNS = 3
+"""Of those who were right lately, so many follow each other while strangers wait."""
+
+
+@dataclass(eq=False)
+class Question:
+    """A password to check. client: whose it is; ask: what tells it apart; known: whether its user was right lately;
+    askers: who waits for the answer; users: which ones counted when its check began ("": it has not)."""
+
+    client: str
+    ask: bytes
+    known: bool
+    askers: set[Hashable] = field(default_factory=set)
+    users: str = ""
+
+
+class Lane:
+    """Questions by client; the client that had a turn goes to the end."""
+
+    def __init__(self) -> None:
+        self.clients: OrderedDict[str, deque[Question]] = OrderedDict()
+
+    def add(self, question: Question) -> None:
+        """Put `question` behind what its client has asked."""
+        self.clients.setdefault(question.client, deque()).append(question)
+
+    def take(self) -> Question:
+        """The next one. Raises KeyError when none waits."""
+        client, questions = self.clients.popitem(last=False)
+        question = questions.popleft()
+        if questions:
+            self.clients[client] = questions
+        return question
+
+    def remove(self, question: Question) -> None:
+        """Take `question`, which waits, out."""
+        questions = self.clients[question.client]
+        questions.remove(question)
+        if not questions:
+            del self.clients[question.client]
+
+    def longest(self) -> deque[Question]:
+        """The questions of the client that has most of them; none when nobody waits."""
+        return max(self.clients.values(), key=len, default=deque())
+
+
+class Turns:
+    """Who waits, and who is next. Not for several threads."""
+
+    def __init__(self, places: int = PLACES) -> None:
+        self.places = places
+        self.known, self.strangers = Lane(), Lane()
+        self.waiting: dict[tuple[str, bytes], Question] = {}
+        self.begun: dict[tuple[str, bytes], Question] = {}
+        self.asking = 0
+        self.row = 0  # turns of known ones since a stranger's
+
+    def _lane(self, question: Question) -> Lane:
+        return self.known if question.known else self.strangers
+
+    def join(self, client: str, ask: bytes, asker: Hashable, users: str, *, known: bool) -> set[Hashable]:
+        """Have `asker` wait for the answer to `ask`, while `users` count; returns who lost their place by that, `asker`
+        itself perhaps."""
+        begun = self.begun.get((client, ask))
+        if begun is not None and begun.users == users:
+            begun.askers.add(asker)
+            return set()
+        question = self.waiting.get((client, ask))
+        if question is None:
+            question = self.waiting[client, ask] = Question(client, ask, known)
+            self._lane(question).add(question)
+        question.askers.add(asker)
+        self.asking += 1
+        return self._lose() if self.asking > self.places else set()
+
+    def _lose(self) -> set[Hashable]:
+        """The newest question of the client that has most, of strangers if there are any, goes; its askers."""
+        last = (self.strangers.longest() or self.known.longest())[-1]
+        self._drop(last)
+        return last.askers
+
+    def _drop(self, question: Question) -> None:
+        self._lane(question).remove(question)
+        del self.waiting[question.client, question.ask]
+        self.asking -= len(question.askers)
+
+    def leave(self, client: str, ask: bytes, asker: Hashable) -> None:
+        """`asker` has gone: what nobody waits for is not checked. Nothing, if it is being checked already."""
+        question = self.waiting.get((client, ask))
+        if question is None or asker not in question.askers:
+            return
+        if len(question.askers) == 1:
+            self._drop(question)
+        else:
+            question.askers.remove(asker)
+            self.asking -= 1
+
+    def take(self, users: str) -> Question | None:
+        """What is to be checked now, while `users` count; None: nobody waits."""
+        if not self.waiting:
+            return None
+        strangers = self.strangers.clients and (not self.known.clients or self.row >= KNOWN_TURNS)
+        self.row = 0 if strangers else self.row + 1
+        question = (self.strangers if strangers else self.known).take()
+        key = question.client, question.ask
+        del self.waiting[key]
+        self.asking -= len(question.askers)
+        question.users = users
+        self.begun[key] = question
+        return question
+
+    def done(self, question: Question) -> None:
+        """The check of `question` has come to its end."""
+        key = question.client, question.ask
+        if self.begun.get(key) is question:
+            del self.begun[key]
