@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from secreg_host.base.process import Account
+from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from tests import world as worlds
 from tests.world import World
@@ -15,3 +19,9 @@ def world(host: Host, monkeypatch: pytest.MonkeyPatch) -> World:
     found = World(host)
     worlds.patch(found, monkeypatch)
     return found
+
+
+@pytest.fixture
+def service_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are the users that the package makes, whoever runs the tests: on a machine that never had it, too."""
+    monkeypatch.setattr(hosts, "_account", lambda name, *_: Account(name, os.geteuid(), os.getegid()))

@@ -92,6 +92,7 @@ def test_each_command_takes_a_root(words: list[str]) -> None:
         assert cli.build_parser().parse_args(argv).root == Path("/srv/it")
 
 
+@pytest.mark.usefixtures("service_users")
 def test_debugging_shows_no_argument_of_the_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Apache's tool takes a password there."""
     assert cli.main(["htpasswd", "-nb", "alice", "hunter2", "--debug", "--root", str(root)], {}) == 0
@@ -132,12 +133,14 @@ def test_only_the_verb_that_is_typed_is_loaded(argv: list[str], verbs: tuple[str
     assert cli.typed(argv) == verbs
 
 
+@pytest.mark.usefixtures("service_users")
 def test_a_users_name_may_be_that_of_a_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["htpasswd", "-nb", "status", "secret", "--root", str(root)], {}) == 0
     assert capsys.readouterr().out.startswith("status:$")
     assert {"gencert", "trust", "uninstall"} <= set(cli.build_parser().format_help().split())
 
 
+@pytest.mark.usefixtures("service_users")
 def test_what_a_typed_command_can_not_do_yet_is_tried_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """dockerd is still starting when `trust install` gives up: it says that it is told by itself."""
     later = Later("docker.service", "is starting", "wait")

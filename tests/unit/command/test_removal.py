@@ -77,6 +77,7 @@ def test_purge_leaves_what_is_mounted_somewhere_in_it(host: Host, monkeypatch: p
 
 
 @pytest.mark.promise("uninstall")
+@pytest.mark.usefixtures("service_users")
 @pytest.mark.parametrize(
     ("typed", "code"), [("\x04", Exit.FAILED), ("\n", Exit.FAILED), ("n\n", Exit.FAILED), ("y\n", Exit.DONE)]
 )

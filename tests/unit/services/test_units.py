@@ -120,6 +120,6 @@ def test_each_unit_runs_as_security_md_says(host: Host, monkeypatch: pytest.Monk
             walled = {"PrivateNetwork=yes", "RestrictAddressFamilies=none"} & set(text.splitlines())
             denied = "IPAddressDeny=any" in text.splitlines()
             assert (bool(walled), denied) == (network.startswith("none"),) * 2, name
-            assert name not in ("…-nginx", "…-auth") or "MemorySwapMax=0" in text.splitlines(), name
+            assert name not in ("…-nginx", "…-auth", "…-queue") or "MemorySwapMax=0" in text.splitlines(), name
             assert name != "…-auth" or re.search(r"(?m)^CPUWeight=[1-9]?\d$", text), "100 is everybody's"
     assert texts == {}

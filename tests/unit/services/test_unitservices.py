@@ -14,7 +14,15 @@ from secreg_host.services.unitservices import UnitServices
 
 UNIT = (Path(__file__).resolve().parents[3] / "units" / units.MAIN).read_text()
 WANTS = " ".join(re.findall("^Wants=(.*)", UNIT, re.MULTILINE)).split()
-BESIDE = ("apply.socket", "apply.service", "watchdog.service", "observer.service", "renew.timer", "trust.path")
+BESIDE = (
+    "apply.socket",
+    "apply.service",
+    "queue.socket",
+    "watchdog.service",
+    "observer.service",
+    "renew.timer",
+    "trust.path",
+)
 
 
 class Manager(Systemd):
