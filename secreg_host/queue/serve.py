@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from secreg_host.base import files, marks
 from secreg_host.base.journal import notify
@@ -43,17 +43,22 @@ Answer = asyncio.Future[int]
 
 
 class Queue:
-    """Questions of the front's, answered by the password check of `host`, `width` of them at a time."""
+    """Questions of the front's, answered by the password check of `host`: one for each processor at a time."""
 
-    def __init__(self, host: Host, width: int) -> None:
-        self.check = processes.auth_socket(host)
-        self.width = width
+    def __init__(self, host: Host) -> None:
+        self.path, self.check = processes.queue_socket(host), processes.auth_socket(host)
+        self.width = len(os.sched_getaffinity(0))
         self.live = LiveUsers(host)
         self.turns, self.known, self.roll = Turns(), Known(), roll.Roll(self.live)
         self.checking = 0
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def run(self, listener: socket.socket, ended: asyncio.Event) -> None:
+        """Answer what is asked at `listener` until `ended`."""
+        async with await asyncio.start_unix_server(self._serve, sock=listener, backlog=BACKLOG, limit=wire.LARGEST):
+            await ended.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the question that comes by one connection."""
         with (
             contextlib.closing(writer),
@@ -131,19 +136,11 @@ def _answered(answer: object, code: int) -> None:
         answer.set_result(code)
 
 
-async def _run(host: Host, listener: socket.socket, ended: asyncio.Event) -> None:
-    """Answer until `ended`, and what has been asked by then."""
-    queue = Queue(host, len(os.sched_getaffinity(0)))
-    server = await asyncio.start_unix_server(queue.serve, sock=listener, backlog=BACKLOG, limit=wire.LARGEST)
-    async with server:
-        await ended.wait()
-
-
 async def _lasting(host: Host, listener: socket.socket) -> None:
     """As a unit of systemd's, until SIGTERM or until a newer version was installed: the next question starts that."""
     ended, code = asyncio.Event(), marks.mark(__file__)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    running = asyncio.ensure_future(_run(host, listener, ended))
+    running = asyncio.ensure_future(Queue(host).run(listener, ended))
     notify("READY=1")
     while not (ended.is_set() or running.done()):
         notify("WATCHDOG=1")
@@ -161,20 +158,28 @@ def main(paths: Paths) -> int:
 
 
 @contextlib.contextmanager
-def beside(host: Host) -> Iterator[None]:
+def beside(host: Host) -> Iterator[Queue]:
     """The queue of an instance in the foreground, in a thread of its own while the block runs."""
-    socket_path = processes.queue_socket(host)
-    socket_path.unlink(missing_ok=True)
+    queue, begun = Queue(host), threading.Event()
+    ends: list[Callable[[], object]] = []
+
+    async def run() -> None:
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        ends.append(lambda: loop.call_soon_threadsafe(ended.set))
+        begun.set()
+        await queue.run(listener, ended)
+
+    queue.path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(socket_path))
-        socket_path.chmod(files.PRIVATE)
-        os.chown(socket_path, *host.accounts.front.owner)
-        loop, ended = asyncio.new_event_loop(), asyncio.Event()
-        thread = threading.Thread(target=loop.run_until_complete, args=(_run(host, listener, ended),), daemon=True)
+        listener.bind(str(queue.path))
+        queue.path.chmod(files.PRIVATE)
+        os.chown(queue.path, *host.accounts.front.owner)
+        thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
         thread.start()
+        begun.wait()
         try:
-            yield
+            yield queue
         finally:
-            loop.call_soon_threadsafe(ended.set)
+            ends[0]()
             thread.join()
-            socket_path.unlink(missing_ok=True)
+            queue.path.unlink(missing_ok=True)

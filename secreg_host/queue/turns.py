@@ -1,8 +1,8 @@
 """Turns: whose password is checked next, of all that wait.
 
 Clients take turns, one password each, so that many of one client hold up nobody else for longer than one check. Who was
-right lately stands in a lane of their own, which has most of the turns and never all of them. There is a bound over
-all; a place beyond it is taken from the client that holds most. The same password of the same client is checked once
+right lately stands in a lane of their own, which has most of the turns and never all of them. There is a bound for each
+client, and one over all; a place beyond that is taken from the client that holds most. The same password of the same client is checked once
 for all who ask meanwhile, but for what began before users changed, which must not answer what came after.
 """
 
@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 
 PLACES = 8192
 """How many wait at the most, over all clients."""
+
+OF_ONE = 32
+"""How many passwords of one client wait at the most, of those who were right lately as of strangers."""
 
 KNOWN_TURNS = 3
 """Of those who were right lately, so many follow each other while strangers wait."""
@@ -84,7 +87,10 @@ class Turns:
             return set()
         question = self.waiting.get((client, ask))
         if question is None:
-            question = self.waiting[client, ask] = Question(client, ask, known)
+            question = Question(client, ask, known)
+            if len(self._lane(question).clients.get(client, ())) >= OF_ONE:
+                return {asker}
+            self.waiting[client, ask] = question
             self._lane(question).add(question)
         question.askers.add(asker)
         self.asking += 1

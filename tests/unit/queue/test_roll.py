@@ -1,0 +1,74 @@
+"""The roll: in the place of a name that nobody has, a decoy is checked."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from secreg_host.base import files
+from secreg_host.formats import decoy, users
+from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host.host import Host
+from secreg_host.queue import roll
+from secreg_host.queue.roll import Asked, Login, Roll
+
+SHA = b"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n"
+
+
+@pytest.fixture
+def live(host: Host) -> LiveUsers:
+    files.make_directory(host.paths.run, 0o755)
+    found = LiveUsers(host)
+    found.write(b"alice:" + SHA + b"bob:" + SHA)
+    return found
+
+
+def basic(said: bytes) -> bytes:
+    return b"Basic " + base64.b64encode(said)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b"Basic YTpi", Login(b"a", b"b")),
+        (b"bAsIc   YTpi", Login(b"a", b"b")),
+        (b"Basic YTpiOmM=", Login(b"a", b"b:c")),
+        (b"Basic YTpiOmM", Login(b"a", b"b:c")),
+        (b"Basic YTpi=anything at all", Login(b"a", b"b")),
+        (b"Basic YTo", Login(b"a", b"")),
+        (b"Basic OmI", Login(b"", b"b")),
+        (b"Basic YTpiY", None),  # five characters are no bytes
+        (b"Basic YWI", None),
+        (b"Basic YT-i", None),
+        (b"Basic YTpi YTpi", None),
+        (b"Basic", None),
+        (b"BasicYTpi", None),
+        (b"Bearer YTpi", None),
+        (b"", None),
+    ],
+)
+def test_a_header_is_read_as_nginx_does(header: bytes, said: Login | None) -> None:
+    assert roll.login(header) == said
+
+
+@pytest.mark.promise("names-take-the-same-time")
+def test_a_name_that_nobody_has_is_asked_for_by_a_decoy(live: LiveUsers) -> None:
+    found = Roll(live)
+    for said in (b"alice:x", b"bob:", f"{users.PROBE}:x".encode(), b"no colon"):
+        assert found.asked(basic(said)) == Asked(basic(said)), "as it is"
+    asked = found.asked(basic(b"carol:pass:word"))
+    instead = roll.login(asked.authorization)
+    assert asked.decoy and instead is not None and decoy.is_one(instead.user) and instead.password == b"pass:word"
+    assert found.asked(basic(b"carol:pass:word")) == asked, "the same one each time"
+    assert len({found.asked(basic(b"%d:x" % number)).authorization for number in range(64)}) == 2
+
+
+@pytest.mark.promise("names-take-the-same-time")
+def test_users_that_change_are_seen(live: LiveUsers) -> None:
+    found = Roll(live)
+    assert found.asked(basic(b"carol:x")).decoy
+    live.write(b"carol:" + SHA)
+    assert not found.asked(basic(b"carol:x")).decoy and found.asked(basic(b"alice:x")).decoy
+    live.shut()
+    assert not found.asked(basic(b"alice:x")).decoy, "the password check says that nobody is let in"

@@ -1,0 +1,138 @@
+"""Turns: fair between clients, bounded over all, nothing for who has gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from secreg_host.queue.turns import KNOWN_TURNS, OF_ONE, Question, Turns
+
+NOW = "epoch"
+
+
+def join(turns: Turns, client: str, ask: str, *, known: bool = False, asker: object = None) -> set[object]:
+    return turns.join(client, ask.encode(), asker or (client, ask), NOW, known=known)
+
+
+def order(turns: Turns) -> list[str]:
+    """What is asked, one after the other, each done before the next."""
+    found = []
+    while (question := turns.take(NOW)) is not None:
+        found.append(f"{question.client}{question.ask.decode()}")
+        turns.done(question)
+    return found
+
+
+@pytest.mark.promise("fair-turns")
+def test_clients_take_turns() -> None:
+    turns = Turns()
+    for number in range(3):
+        join(turns, "a", str(number))
+    join(turns, "b", "0")
+    join(turns, "c", "0")
+    join(turns, "b", "1")
+    assert order(turns) == ["a0", "b0", "c0", "a1", "b1", "a2"]
+    assert turns.take(NOW) is None
+
+
+@pytest.mark.promise("fair-turns")
+def test_who_was_right_stands_before_strangers_and_leaves_them_a_turn() -> None:
+    turns = Turns()
+    for number in range(2):
+        join(turns, "s", str(number))
+    for number in range(7):
+        join(turns, "k", str(number), known=True)
+    served = order(turns)
+    assert served[:KNOWN_TURNS] == [f"k{number}" for number in range(KNOWN_TURNS)]
+    assert served[KNOWN_TURNS] == "s0" and served[2 * KNOWN_TURNS + 1] == "s1" and len(served) == 9
+
+
+def test_strangers_have_all_turns_where_nobody_is_known() -> None:
+    turns = Turns()
+    join(turns, "k", "0", known=True)
+    for number in range(5):
+        join(turns, "s", str(number))
+    assert order(turns) == ["k0", *(f"s{number}" for number in range(5))]
+
+
+@pytest.mark.promise("gone-is-not-checked")
+def test_what_nobody_waits_for_is_not_checked() -> None:
+    turns = Turns()
+    join(turns, "a", "0", asker=1)
+    join(turns, "a", "0", asker=2)
+    join(turns, "a", "1", asker=3)
+    turns.leave("a", b"1", 3)
+    turns.leave("a", b"0", 1)
+    turns.leave("a", b"0", 1)
+    turns.leave("b", b"0", 1)
+    question = turns.take(NOW)
+    assert question is not None and question.ask == b"0" and question.askers == {2}
+    turns.leave("a", b"0", 2)  # it is being checked
+    assert turns.take(NOW) is None and turns.asking == 0
+
+
+def test_the_same_password_is_checked_once() -> None:
+    turns = Turns()
+    join(turns, "a", "0", asker=1)
+    first = turns.take(NOW)
+    assert first is not None
+    join(turns, "a", "0", asker=2)
+    assert first.askers == {1, 2} and turns.take(NOW) is None
+    turns.done(first)
+    join(turns, "a", "0", asker=3)
+    assert turns.take(NOW) is not first
+
+
+@pytest.mark.promise("epochs")
+def test_what_began_before_users_changed_answers_nobody_who_came_after() -> None:
+    """Else the front kept a removed user's password under the number of the new users."""
+    turns = Turns()
+    turns.join("a", b"0", 1, "before", known=False)
+    first = turns.take("before")
+    assert first is not None
+    turns.join("a", b"0", 2, "after", known=False)
+    second = turns.take("after")
+    assert first.askers == {1} and second is not None and second.askers == {2}
+    turns.done(first)
+    turns.join("a", b"0", 3, "after", known=False)
+    assert second.askers == {2, 3}, "the one that has begun since"
+
+
+@pytest.mark.promise("fair-turns")
+def test_there_is_a_bound_over_all() -> None:
+    """Beyond it, the client that has most loses what it asked last; of those who were right, as the last resort."""
+    turns = Turns(places=4)
+    for number in range(3):
+        assert join(turns, "many", str(number)) == set()
+    assert join(turns, "k", "0", known=True) == set()
+    assert join(turns, "new", "0") == {("many", "2")}
+    assert join(turns, "many", "3") == {("many", "3")}, "itself"
+    assert order(turns) == ["k0", "many0", "new0", "many1"]
+    few = Turns(places=1)
+    join(few, "k", "0", known=True)
+    assert join(few, "k", "1", known=True) == {("k", "1")}
+    assert join(few, "s", "0") == {("s", "0")}
+
+
+@pytest.mark.promise("fair-turns")
+def test_there_is_a_bound_for_each_client() -> None:
+    """Not for who was right lately, behind the same address (NAT)."""
+    turns = Turns()
+    for number in range(OF_ONE):
+        assert join(turns, "a", str(number)) == set()
+    assert join(turns, "a", "more") == {("a", "more")}
+    assert join(turns, "a", "0", asker="another") == set(), "it is no other password"
+    assert join(turns, "a", "known", known=True) == set() and join(turns, "b", "0") == set()
+    assert order(turns)[0] == "aknown"
+    assert join(turns, "a", "more") == set()
+
+
+def test_places_are_free_again() -> None:
+    turns = Turns(places=2)
+    for number in range(10):
+        assert join(turns, "a", str(number)) == set()
+        question = turns.take(NOW)
+        assert isinstance(question, Question)
+    for number in range(10):
+        assert join(turns, "b", str(number)) == set()
+        turns.leave("b", str(number).encode(), ("b", str(number)))
+    assert turns.asking == 0
