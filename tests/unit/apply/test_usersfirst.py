@@ -48,6 +48,19 @@ def test_nobody_counts_before_something_begins(host: Host, front: World) -> None
     assert (LiveUsers(host).read(), reloads(front)) == (None, 0)
 
 
+@pytest.mark.promise("names-take-the-same-time")
+def test_decoys_stand_beside_users_and_are_none(host: Host, front: World) -> None:
+    """One for each hash; they change when users do, and count as nobody."""
+    users = Users(host, front)
+    users.take_over(begin=True)
+    names = [line.partition(b":")[0].decode() for line in users.live.lines()]
+    decoys = [f"{formats.DECOY}-{number}" for number in range(2)]
+    assert names == [formats.PROBE, *decoys, "alice", "bob"] and users.live.count() == 2
+    host.paths.htpasswd.write_bytes(b"")
+    users.take_over()
+    assert (users.live.lines(), users.live.count()) == ([], 0)
+
+
 @pytest.mark.promise("epochs")
 def test_a_removed_user_is_out_and_that_is_proven(host: Host, front: World) -> None:
     users = Users(host, front)
