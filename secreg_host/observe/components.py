@@ -17,7 +17,7 @@ from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import host as hosts
 from secreg_host.host import registryprogram
 from secreg_host.observe import state
-from secreg_host.observe.scene import OBSERVER, Scene
+from secreg_host.observe.scene import OBSERVER, QUEUE, Scene
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.observe.store import store
 from secreg_host.services import units
@@ -74,6 +74,8 @@ def passwords(scene: Scene) -> State:
 def logged_in(scene: Scene) -> State:
     """The password check as clients come to it, through a front that answers: a login with a right password, and with a
     wrong one."""
+    if said := scene.stopped(QUEUE):  # where it does not run, the next question starts it
+        return state.down(Component.PASSWORDS, f"{said}: whoever logs in waits", f"systemctl restart {QUEUE}")
     unit = units.unit_of("auth")
     helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
     return _judged(clientproof.login(scene.host, scene.generation), helps)

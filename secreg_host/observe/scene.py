@@ -20,7 +20,7 @@ from secreg_host.watchdog import watch
 if TYPE_CHECKING:
     from secreg_host.base.systemd import Systemd
 
-OBSERVER = "secure-registry-observer.service"
+OBSERVER, QUEUE = "secure-registry-observer.service", "secure-registry-queue.service"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 Clients take turns, one password each, so that many of one client hold up nobody else for longer than one check. Who was
 right lately stands in a lane of their own, which has most of the turns and never all of them. There is a bound for each
-client, and one over all; a place beyond that is taken from the client that holds most. The same password of the same client is checked once
-for all who ask meanwhile, but for what began before users changed, which must not answer what came after.
+client, and one over all; a place beyond that is taken from the client that holds most. The same password of the same
+client is checked once for all who ask meanwhile, but for what began before users changed, which must not answer what
+came after.
 """
 
 from __future__ import annotations

@@ -153,6 +153,24 @@ def test_a_reload_brings_back_what_was_stopped(registry: Registry, unit: str) ->
     still_serves(registry)
 
 
+@pytest.mark.promise("fair-turns")
+def test_without_the_queue_one_logs_in(registry: Registry) -> None:
+    """Killed, the next question starts it. Stopped, the password check is asked, until a reload starts it."""
+    registry.expected.append(r"Main process exited|Failed with result|upstream|connect\(\)")
+    queue = ("secure-registry-queue.socket", "secure-registry-queue.service")
+    registry.command("htpasswd", "-i", "alice", input="right\n")
+    registry.systemctl("kill", "--signal=KILL", queue[1])
+    assert registry.status_of("/v2/", user="alice:right") == "200"
+    assert registry.systemctl("is-active", *queue).stdout.split() == ["active", "active"]
+    registry.command("htpasswd", "-i", "alice", input="another\n")
+    registry.systemctl("stop", *queue)
+    asked = [registry.status_of("/v2/", user=f"alice:{word}") for word in ("another", "right")]
+    assert asked == ["200", "401"] and registry.command("status").returncode == 0
+    assert registry.command("reload").returncode == 0
+    assert registry.systemctl("is-active", queue[0]).stdout.split() == ["active"]
+    registry.command("htpasswd", "-D", "alice")
+
+
 def test_a_process_killed_during_an_apply_is_waited_for(registry: Registry) -> None:
     """What was saved serves, and nothing is held back, whenever it happens."""
     registry.expected.append(r"Main process exited|Failed with result|auth_request unexpected|upstream|connect\(\)")

@@ -31,6 +31,7 @@ SERVING = {
     "one of nginx's workers": f"pkill -o -KILL -P $(systemctl show -p MainPID --value {FRONT})",
     "nginx, all of it": f"systemctl kill -s KILL --kill-whom=all {FRONT}",
     "the password check": "systemctl kill -s KILL --kill-whom=all secure-registry-auth",
+    "the queue": "systemctl kill -s KILL --kill-whom=all secure-registry-queue",
     "the registry": "pkill -KILL -f '[d]ocker-registry serve'",
 }
 APPLY = f"for i in $(seq 400); do {KILL_APPLY} && break; sleep 0.01; done"

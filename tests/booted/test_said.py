@@ -31,6 +31,7 @@ CASES = {
     "front hangs": ("systemctl kill -s STOP {nginx}", "front", "down", TYPED),
     "password check stopped": ("systemctl stop {auth}", "passwords", "down", TYPED),
     "password check hangs": ("systemctl kill -s STOP {auth}", "passwords", "down", TYPED),
+    "queue hangs": ("systemctl kill -s STOP {queue}", "passwords", "down", TYPED),
     "registry stopped": ("systemctl stop {registry}", "registry", "down", TYPED),
     "registry hangs": ("systemctl kill -s STOP {registry}", "registry", "down", TYPED),
     "watchdog stopped": ("systemctl stop {watchdog}", "watchdog", "down", TYPED),
@@ -62,7 +63,9 @@ def on_a_disk(installed_host: Machine) -> Registry:
 def test_each_is_named_with_what_helps(on_a_disk: Registry) -> None:
     registry, machine = on_a_disk, on_a_disk.machine
     listed = machine.run("systemctl", "list-units", "--plain", "--no-legend", "secure-registry-registry@*").stdout
-    units = {name: UNIT.format(name) for name in ("nginx", "auth", "watchdog")} | {"registry": listed.split()[0]}
+    units = {name: UNIT.format(name) for name in ("nginx", "auth", "queue", "watchdog")} | {
+        "registry": listed.split()[0]
+    }
     seen: dict[str, Any] = {}
 
     def noticed(component: str) -> bool:

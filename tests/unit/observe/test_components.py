@@ -102,6 +102,15 @@ def test_nobody_can_log_in_to_what_is_stopped(
     assert found.remedy.startswith(remedy) and bool(found.remedy) == bool(remedy)
 
 
+def test_a_queue_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever logs in waits for it, though the password check itself answers."""
+    monkeypatch.setattr(components.clientproof, "login", lambda *_: "")
+    said = {components.QUEUE: "the processes of it are stopped by a signal (SIGSTOP)"}
+    found = components.logged_in(scene(host=None, stopped=lambda unit: said.get(unit, "")))
+    assert (found.condition, found.remedy) == (Condition.DOWN, f"systemctl restart {components.QUEUE}")
+    assert components.logged_in(scene(host=None, stopped=lambda _: "")).condition is Condition.OK
+
+
 @pytest.mark.parametrize("said", ["", "the processes of it are stopped by a signal (SIGSTOP)", "it is failed (failed)"])
 def test_an_observer_that_hangs_is_told(said: str) -> None:
     """Seen: stopped by a signal it was in no status, and nobody told hooks of what broke."""
