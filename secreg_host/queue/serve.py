@@ -74,11 +74,14 @@ class Queue:
 
     async def _wait(self, head: wire.Head, gone: asyncio.Future[bytes]) -> int | None:
         """The answer to a question, once it is its turn; None: who asked has gone meanwhile."""
+        users = self.live.epoch
+        if self.known.a_moment_ago(head.authorization, users, self._now()):
+            return wire.YES
         said = roll.login(head.authorization)
         lately = said is not None and self.known.lately(head.client, said.user, self._now())
         answer: Answer = asyncio.get_running_loop().create_future()
         known = lately or head.client == repr(PROBE.encode())
-        for lost in self.turns.join(head.client, head.authorization, answer, self.live.epoch, known=known):
+        for lost in self.turns.join(head.client, head.authorization, answer, users, known=known):
             _answered(lost, wire.BUSY)
         self._go_on()
         await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -126,6 +129,7 @@ class Queue:
         if asked.decoy or said is None:
             return wire.NO
         self.known.right(question.client, said.user, self._now())
+        self.known.checked(question.ask, question.users, self._now())
         return wire.YES
 
 

@@ -60,7 +60,7 @@ def test_a_name_that_nobody_has_is_asked_for_by_a_decoy(live: LiveUsers) -> None
     asked = found.asked(basic(b"carol:pass:word"))
     instead = roll.login(asked.authorization)
     assert asked.decoy and instead is not None and decoy.is_one(instead.user) and instead.password == b"pass:word"
-    assert found.asked(basic(b"carol:pass:word")) == asked, "the same one each time"
+    assert {found.asked(basic(b"carol:pass:word")) for _ in range(30)} == {asked}, "the same one each time"
     assert len({found.asked(basic(b"%d:x" % number)).authorization for number in range(64)}) == 2
 
 

@@ -150,7 +150,7 @@ def test_who_was_right_lately_comes_first(one: Queue, check: Check) -> None:
     first = Asker(one, "u0")
     held = check.next()
     strangers = [Asker(one, f"u{number}", client=f"c{number}") for number in range(1, 5)]
-    known = Asker(one, "u7", RIGHT, client="home")
+    known = Asker(one, "u7", b"not this time", client="home")
     probe = Asker(one, PROBE, RIGHT, client=PROBE)
     arrived(one, 7)
     held.answer()
@@ -160,7 +160,7 @@ def test_who_was_right_lately_comes_first(one: Queue, check: Check) -> None:
         order.append(held.user)
         held.answer()
     assert set(order[:2]) == {"u7", PROBE}
-    assert (known.answer(), probe.answer(), first.answer()) == (204, 204, 401)
+    assert (known.answer(), probe.answer(), first.answer()) == (401, 204, 401)
     assert [asker.answer() for asker in strangers] == [401] * 4
 
 
@@ -214,6 +214,9 @@ def test_users_that_change_meanwhile_are_asked_for_anew(one: Queue, live: LiveUs
     assert again.user.startswith("secure-registry-nobody-")
     again.answer("401 Unauthorized")
     assert (first.answer(), second.answer()) == (204, 401)
+    third = Asker(one, "u1", RIGHT)
+    check.next().answer("401 Unauthorized")
+    assert third.answer() == 401, "what was right is not so for these users"
 
 
 def test_the_same_question_is_asked_once(one: Queue, check: Check) -> None:
@@ -224,6 +227,21 @@ def test_the_same_question_is_asked_once(one: Queue, check: Check) -> None:
     held.answer()
     assert {asker.answer() for asker in (first, *others)} == {204}
     assert check.asked.empty()
+
+
+@pytest.mark.promise("epochs")
+def test_what_was_right_a_moment_ago_is_not_asked_again(one: Queue, live: LiveUsers, check: Check) -> None:
+    """Unless users changed since; what was wrong is asked each time."""
+    for password, code in ((RIGHT, 204), (b"wrong", 401), (b"wrong", 401)):
+        asker = Asker(one, "u1", password)
+        check.next().answer()
+        assert asker.answer() == code
+    assert [Asker(one, "u1", RIGHT).answer() for _ in range(3)] == [204] * 3
+    assert check.asked.empty()
+    live.write(b"u1:" + SHA)
+    asker = Asker(one, "u1", RIGHT)
+    check.next().answer()
+    assert asker.answer() == 204
 
 
 def test_who_says_nothing_is_let_go(one: Queue, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
