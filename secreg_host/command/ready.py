@@ -20,16 +20,13 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from secreg_host.base import marks, templating
-from secreg_host.base.errors import Exit, bad_input
+from secreg_host.base import handed, marks, templating
+from secreg_host.base.errors import Exit
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import cli
 from secreg_host.host import activity
 from secreg_host.watchdog.ask import BEGUN, DEBUGGED
-
-FIRST_DESCRIPTOR = 3
-"""The socket that systemd listens on for us (sd_listen_fds(3))."""
 
 LATER = (
     "cryptography.hazmat.backends.openssl.backend",
@@ -53,13 +50,8 @@ SECONDS = 5.0
 
 def main(paths: Paths) -> int:
     """Serve one request after the other, until something that was loaded is replaced on disk: systemd begins anew."""
-    if os.environ.get("LISTEN_FDS") != "1":
-        raise bad_input(
-            "LISTEN_FDS", "only systemd can run this, by its socket", "systemctl restart secure-registry-apply.socket"
-        )
     loaded = _load(paths)
-    with socket.socket(fileno=FIRST_DESCRIPTOR) as listener:
-        listener.set_inheritable(False)
+    with handed.listener("secure-registry-apply.socket") as listener:
         notify("READY=1")
         os.environ.pop("NOTIFY_SOCKET", None)  # it is not the forks' to say how we are
         while True:

@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from secreg_host.base import files, marks
+from secreg_host.base import files, handed, marks
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
 from secreg_host.formats.users import PROBE
@@ -25,9 +25,6 @@ from secreg_host.queue.known import Known
 from secreg_host.queue.turns import Question, Turns
 
 log = logging.getLogger(__name__)
-
-FIRST_DESCRIPTOR = 3
-"""The socket that systemd listens on for us (sd_listen_fds(3))."""
 
 BACKLOG = 4096
 HEAD_SECONDS = 10.0
@@ -54,9 +51,11 @@ class Queue:
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, listener: socket.socket, ended: asyncio.Event) -> None:
-        """Answer what is asked at `listener` until `ended`."""
-        async with await asyncio.start_unix_server(self._serve, sock=listener, backlog=BACKLOG, limit=wire.LARGEST):
-            await ended.wait()
+        """Answer what is asked at `listener` until `ended`. Who waits then is let go, and the front asks the check."""
+        # start_unix_server would remove the socket, which is systemd's (Python 3.13)
+        server = await asyncio.start_server(self._serve, sock=listener, backlog=BACKLOG, limit=wire.LARGEST)
+        await ended.wait()
+        server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the question that comes by one connection."""
@@ -156,7 +155,7 @@ async def _lasting(host: Host, listener: socket.socket) -> None:
 
 def main(paths: Paths) -> int:
     """What secure-registry-queue.service runs."""
-    with socket.socket(fileno=FIRST_DESCRIPTOR) as listener:
+    with handed.listener("secure-registry-queue.socket") as listener:
         asyncio.run(_lasting(hosts.discover(paths), listener))
     return 0
 
@@ -178,6 +177,7 @@ def beside(host: Host) -> Iterator[Queue]:
         listener.bind(str(queue.path))
         queue.path.chmod(files.PRIVATE)
         os.chown(queue.path, *host.accounts.front.owner)
+        listener.listen(BACKLOG)
         thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
         thread.start()
         begun.wait()
