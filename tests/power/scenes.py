@@ -53,7 +53,7 @@ class Scene:
 
 def program(*words: str) -> Callable[[Path], Sequence[str]]:
     """A command of the program's."""
-    return lambda root: (sys.executable, "-B", "-m", "secreg_host", words[0], "--root", str(root), *words[1:])
+    return lambda root: (sys.executable, "-B", "-m", "tests.accounts", words[0], "--root", str(root), *words[1:])
 
 
 def step(*words: str) -> Callable[[Path], Sequence[str]]:

@@ -29,6 +29,7 @@ from secreg_host.command import cli
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Accounts, Host
+from tests import accounts
 from tests import world as worlds
 from tests.world import World
 
@@ -56,6 +57,7 @@ def world(root: Path, *, synced: bool = True) -> Iterator[World]:
     real = os.fsync
     with pytest.MonkeyPatch.context() as patched:
         worlds.patch(found, patched)
+        patched.setattr(accounts.ACCOUNT, accounts.found)
         patched.setattr(storeproof, "wrong", lambda *_: "")
         patched.setattr(
             trust_system.process, "find_program", lambda name: f"/usr/sbin/{name}" if name == STORE else None

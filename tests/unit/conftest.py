@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from secreg_host.base.process import Account
-from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
+from tests import accounts
 from tests import world as worlds
 from tests.world import World
 
@@ -24,4 +21,4 @@ def world(host: Host, monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.fixture
 def service_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are the users that the package makes, whoever runs the tests: on a machine that never had it, too."""
-    monkeypatch.setattr(hosts, "_account", lambda name, *_: Account(name, os.geteuid(), os.getegid()))
+    monkeypatch.setattr(accounts.ACCOUNT, accounts.found)
