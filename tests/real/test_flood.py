@@ -75,13 +75,15 @@ def test_who_was_right_lately_stands_before_strangers(serving: Instance) -> None
 
 @pytest.mark.promise("gone-is-not-checked")
 def test_who_has_gone_is_not_checked(serving: Instance) -> None:
-    add_user(serving, "alice", "right")
+    users = [f"alice-{number}" for number in range(1, CLIENTS + 1)]
+    for user in users:
+        add_user(serving, user, "right")
     before = checked(serving)
     with flood(serving) as links:
         pass
     assert len(links) == CLIENTS * EACH
-    for address in ("127.0.8.3", "127.0.7.1"):  # behind what its own client has asked, too
-        assert status(ask(serving, address, "alice", "right")) == 200
+    for number, user in enumerate(users, 1):  # each behind all that its own client has asked
+        assert status(ask(serving, f"127.0.7.{number}", user, "right")) == 200
     assert checked(serving) - before < CLIENTS * EACH / 2
 
 
