@@ -34,7 +34,7 @@ from secreg_host.watchdog import watch
 
 log = logging.getLogger(__name__)
 
-OPEN_FILES = 65536
+OPEN_FILES = 131072
 RELOAD_SECONDS = 60.0
 """The longest that a reload is waited for, and an end."""
 

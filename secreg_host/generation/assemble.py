@@ -130,7 +130,7 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
 
 
 def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:
-    """Names and places of the front's own, and whether it answers /healthz."""
+    """Names and places of the front's own, whether it answers /healthz, and whether it says how long it waits."""
     return {
         "run": paths.front_run,
         "log": paths.log,
@@ -138,6 +138,7 @@ def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:
         "probe": users.PROBE,
         "health": not health.taken(nginx),
         "away": health.flag(paths),
+        "patience": not nginx.patience,
     }
 
 

@@ -24,6 +24,7 @@ from secreg_host.wanted.parts.settings import SettingsPart
 from secreg_host.wanted.variants import Variant
 
 CONF = "front/nginx.conf"
+PATIENCE = "client_header_timeout"
 EMPTY: Mapping[str, Any] = {"headers": (), "taken": ()}
 
 
@@ -38,7 +39,7 @@ class NginxPart(FilePart):
     answers, whoever asks too much is delayed or refused (limit_req, limit_conn), this host, too; called: by which names
     the registry answers where another server block has the same address; outside: files elsewhere that nginx reads ->
     their digests; watched: what is a change besides, there or not, and patterns; variants: what stands for
-    registry.conf.
+    registry.conf; patience: whether it says itself, for all servers, how long a client's header may take.
     """
 
     NAME = "nginx"
@@ -54,6 +55,7 @@ class NginxPart(FilePart):
     outside: Mapping[str, str] = field(default_factory=dict)
     watched: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = (Variant(),)
+    patience: bool = False
 
     @property
     def conf(self) -> str:
@@ -85,6 +87,7 @@ class NginxPart(FilePart):
                 Variant(tuple(map(tuple, one["headers"])), tuple(one["taken"]))
                 for one in facts.get("variants", [EMPTY])
             ),
+            patience=facts.get("patience", True),  # who does not know it says it a second time, which nginx refuses
         )
 
     @classmethod
@@ -165,6 +168,7 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         outside={str(path): marks.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
         watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),
         variants=kinds,
+        patience=any(line.context == ("http",) and line.directive.name == PATIENCE for line in lines),
     )
     return Reading(part, warnings=(*plainhttp.warnings(found.servers), *unsaid))
 

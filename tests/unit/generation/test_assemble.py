@@ -90,3 +90,11 @@ def test_a_right_password_is_remembered_for_a_minute(host: Host, monkeypatch: py
     (fresh,) = re.findall(r"\n    proxy_cache_valid 204 (\d+)s;", found["registry.conf"])
     (idle,) = re.findall(r"\nproxy_cache_path /run/x .*\binactive=(\d+)s ", found["http.conf"])
     assert int(fresh) + int(idle) == 60
+
+
+@pytest.mark.promise("half-open")
+@pytest.mark.parametrize(("own", "lines"), [(False, ["client_header_timeout 10s;"]), (True, [])])
+def test_a_header_may_take_ten_seconds_unless_nginx_conf_says_it(host: Host, own: bool, lines: list[str]) -> None:
+    one = assemble.assemble(host, made.parts(made.nginx(patience=own)), "a")
+    conf = one.rendered["front/secure-registry/http.conf"].decode()
+    assert re.findall(r"(?m)^client_header_timeout [^;]*;", conf) == lines

@@ -69,6 +69,13 @@ def test_parts_are_found_by_their_class() -> None:
     assert NginxPart not in Parts() and Parts().get(NginxPart) is None
 
 
+def test_a_record_of_an_earlier_version_says_nothing_of_patience() -> None:
+    """Its nginx.conf may, for all that is known: nginx takes one `client_header_timeout` of a block."""
+    facts = {name: value for name, value in EVERY[3].facts.items() if name != "patience"}
+    found = NginxPart.restored(EVERY[3].files, EVERY[3].sources, facts)
+    assert found.patience and not EVERY[3].patience
+
+
 def later(generation: Generation, change: Any) -> dict[str, Any]:
     """The manifest of `generation` as a later version might have written it."""
     manifest: dict[str, Any] = json.loads(generation.manifest)
