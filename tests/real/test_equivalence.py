@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.real import oddmanifests
-from tests.real.oddmanifests import DOCKER, DOCKER_LIST, OCI, OCI_INDEX
+from tests import oddmanifests
+from tests.oddmanifests import DOCKER, DOCKER_LIST, OCI, OCI_INDEX
 from tests.real.program import Answer, Instance
 
 ALL = f"{DOCKER}, {DOCKER_LIST}, {OCI}, {OCI_INDEX}"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from secreg_host.generation import plainmanifest
 from secreg_host.generation.plainmanifest import IMAGES, INDEXES
+from tests import oddmanifests
 
 PATTERNS = (re.compile(plainmanifest.PLAIN_IMAGE), re.compile(plainmanifest.PLAIN_INDEX))
 TYPES = (*IMAGES, *INDEXES)
@@ -49,27 +50,6 @@ def test_what_common_programs_write_is_plain(kind: str, indent: int | None, more
     assert found(json.dumps(json.loads(text), separators=(",", ":"))) == (kind if not more else None)
 
 
-PIECES = [
-    "{", "}", "[", "]", ",", ":", " ", "\n", "\t", "\x0b", "\x00", "\ufeff", "\xa0", "\\", '"', "2", "1", "0", "-", "e",
-    "null", "{}", "[]", '"x"', '"config"', '"layers"', '"manifests"', '"mediaType"', '"MediaType"', '"\\u006dediaType"',
-    '"schemaVersion"', '"annotations"', '"platform"', '"size"', '"digest"', ',"mediaType":"a"', ',"x":1', '"x":{},',
-    *(f'"{kind}"' for kind in TYPES), *(f',"mediaType":"{kind}"' for kind in TYPES),
-]  # fmt: skip
-
-
-@st.composite
-def nearly(draw: st.DrawFn) -> str:
-    """Text of a manifest after some edits."""
-    kind = draw(st.sampled_from(TYPES))
-    parts = draw(st.sampled_from([IMAGE, INDEX]))
-    text = json.dumps({"schemaVersion": 2, "mediaType": kind, **parts}, indent=draw(st.sampled_from([None, 1])))
-    for _ in range(draw(st.integers(0, 3))):
-        ends = [0, len(text), *(match.start() for match in re.finditer(r'[{}\[\],:"]', text))]
-        at = draw(st.sampled_from(ends))
-        text = text[:at] + draw(st.sampled_from(PIECES)) + text[at + draw(st.integers(0, 2)) :]
-    return text
-
-
 def typed(pairs: list[tuple[str, Any]]) -> bool:
     """Whether distribution's type of a descriptor takes these keys with these values."""
     texts = {"mediaType", "digest"}
@@ -83,9 +63,9 @@ def strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for _, one in value)
 
 
-@given(nearly())
-def test_the_type_of_a_plain_manifest_is_what_it_says(text: str) -> None:
-    """All keys are known, each stands there once, each value is what distribution takes: it finds no other type."""
+def truly(text: str) -> str | None:
+    """The type that is found, if any: all keys are known, each stands there once and its value is what distribution
+    takes for it, so that it finds no other type."""
     if (kind := found(text)) is not None:
         pairs = json.loads(text, object_pairs_hook=list)
         body = ["config", "layers"] if kind in IMAGES else ["manifests"]
@@ -94,6 +74,25 @@ def test_the_type_of_a_plain_manifest_is_what_it_says(text: str) -> None:
         assert [value for _, value in pairs[:2]] == [2, kind]
         for key, value in pairs[2:]:
             assert {"config": typed, "annotations": strings}.get(key, lambda many: all(map(typed, many)))(value)
+    return kind
+
+
+@pytest.mark.parametrize("read", [{"encoding": "latin-1"}, {"encoding": "utf-8", "errors": "replace"}], ids=str)
+def test_the_type_of_a_plain_manifest_is_what_it_says(read: dict[str, str]) -> None:
+    """Whether njs takes bytes or characters."""
+    kinds = [truly(data.decode(**read)) for data in oddmanifests.texts()]
+    assert {*kinds} == {*TYPES, None}
+    assert kinds.count(None) > 400
+
+
+BITS = [*'{}[]:,"\\ 0', '"mediaType"', *(f',"mediaType":"{kind}"' for kind in TYPES)]
+
+
+@given(st.sampled_from([*oddmanifests.texts()]), st.data())
+def test_nor_is_it_another_after_an_edit(text: bytes, data: st.DataObject) -> None:
+    ends = [match.start() for match in re.finditer(rb'[{}\[\],:"]|$', text)]
+    at, skip = data.draw(st.sampled_from(ends)), data.draw(st.integers(0, 2))
+    truly((text[:at] + data.draw(st.sampled_from(BITS)).encode() + text[at + skip :]).decode("latin-1"))
 
 
 @pytest.mark.parametrize("kind", [IMAGES[0], INDEXES[0]])

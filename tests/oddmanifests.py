@@ -107,8 +107,28 @@ def _parts() -> Iterator[str]:
         yield from (image(layers=value), index(manifests=value))
     for value in ("{}", "{ }", f"{CONFIG[:-1]},}}", f"{CONFIG[:-1]}]", f"{{,{CONFIG[1:]}", "null", "[]", '"x"'):
         yield image(config=value)
-    yield from (PLAIN.replace('"size":1', f'"size":{size}') for size in ("0", "01", "-0", "1.0", "9" * 15, "1x", ""))
-    for platform in ('{"os": "linux", "architecture": "arm"}', '{"os": "linux",}', '{"os" "linux"}', "{}"):
+    yield from (
+        PLAIN.replace('"size":1', f'"size":{size}')
+        for size in ("0", "01", "-0", "1.0", "9" * 15, "9" * 20, '"1"', "1x", "")
+    )
+    texts = '"annotations": {"a": "b"}'
+    for more in (
+        texts,
+        f"{texts}, {texts}",
+        '"annotations": "x"',
+        '"annotations": {"a": 1}',
+        '"annotations": {"a": {}}',
+    ):
+        yield from (image(more=f", {more}"), index(more=f", {more}"), PLAIN.replace('"size"', f'{more}, "size"'))
+    for platform in (
+        '{"os": "linux", "architecture": "arm"}',
+        '{"os": "linux",}',
+        '{"os" "linux"}',
+        "{}",
+        '"x"',
+        '{"os": 1}',
+        '{"os.features": "x"}',
+    ):
         yield index(manifests=LAYERS.replace('"size"', f'"platform":{platform},"size"'))
 
 
