@@ -55,10 +55,8 @@ def _types() -> Iterator[str]:
         yield image(config=CONFIG.replace("a/b", inside))
         yield image(config=CONFIG.replace("a/b", inside.replace("\\", "")))
         for inner in (
-            f'{{"mediaType": "{other}"}}',
-            f'[{{"mediaType": "{other}"}}]',
-            f'{{"a": {{"mediaType": "{other}"}}}}',
-        ):
+            f'{{"mediaType": "{other}"}}', f'[{{"mediaType": "{other}"}}]', f'{{"a": {{"mediaType": "{other}"}}}}',
+        ):  # fmt: skip
             yield from (image(more=f', "{key}": {inner}') for key in ("annotations", "x"))
             yield PLAIN.replace(f"{SAID}, ", "").replace(CONFIG, inner)
 
@@ -70,16 +68,8 @@ def _keys() -> Iterator[str]:
             more = f', "{key}": "{other}"'
             yield from (image(more=more), index(more=more), PLAIN.replace(LAYERS, f"{LAYERS[:-2]}{more}}}]"))
     for key in (
-        "manifests",
-        "Manifests",
-        "manifest\u017f",
-        "fsLayers",
-        "FSLAYERS",
-        "layers",
-        "Layers",
-        "config",
-        "signatures",
-    ):
+        "manifests", "Manifests", "manifest\u017f", "fsLayers", "FSLAYERS", "layers", "Layers", "config", "signatures",
+    ):  # fmt: skip
         for value in ("null", "[]", "{}", LAYERS, CONFIG, '"x"', "1"):
             yield from (image(more=f', "{key}": {value}'), index(more=f', "{key}": {value}'))
 
@@ -94,16 +84,8 @@ def _versions() -> Iterator[str]:
 def _parts() -> Iterator[str]:
     """What a manifest is made of."""
     for value in (
-        "[]",
-        "[ ]",
-        "null",
-        "{}",
-        CONFIG,
-        f"[{CONFIG},]",
-        f"[,{CONFIG}]",
-        f"[{CONFIG} {CONFIG}]",
-        f"{LAYERS[:-1]}}}",
-    ):
+        "[]", "[ ]", "null", "{}", CONFIG, f"[{CONFIG},]", f"[,{CONFIG}]", f"[{CONFIG} {CONFIG}]", f"{LAYERS[:-1]}}}",
+    ):  # fmt: skip
         yield from (image(layers=value), index(manifests=value))
     for value in ("{}", "{ }", f"{CONFIG[:-1]},}}", f"{CONFIG[:-1]}]", f"{{,{CONFIG[1:]}", "null", "[]", '"x"'):
         yield image(config=value)
@@ -113,45 +95,20 @@ def _parts() -> Iterator[str]:
     )
     texts = '"annotations": {"a": "b"}'
     for more in (
-        texts,
-        f"{texts}, {texts}",
-        '"annotations": "x"',
-        '"annotations": {"a": 1}',
-        '"annotations": {"a": {}}',
-    ):
+        texts, f"{texts}, {texts}", '"annotations": "x"', '"annotations": {"a": 1}', '"annotations": {"a": {}}',
+    ):  # fmt: skip
         yield from (image(more=f", {more}"), index(more=f", {more}"), PLAIN.replace('"size"', f'{more}, "size"'))
     for platform in (
-        '{"os": "linux", "architecture": "arm"}',
-        '{"os": "linux",}',
-        '{"os" "linux"}',
-        "{}",
-        '"x"',
-        '{"os": 1}',
-        '{"os.features": "x"}',
-    ):
+        '{"os": "linux", "architecture": "arm"}', '{"os": "linux",}', '{"os" "linux"}', "{}", '"x"', '{"os": 1}', '{"os.features": "x"}',
+    ):  # fmt: skip
         yield index(manifests=LAYERS.replace('"size"', f'"platform":{platform},"size"'))
 
 
 def _ends() -> Iterator[str]:
     """What is before or after it, or missing there."""
     for more in (
-        "",
-        " ",
-        "\n\n",
-        "\t\r",
-        "\0",
-        "\x0b",
-        "\x0c",
-        "\xa0",
-        "x",
-        "{}",
-        ",",
-        "}",
-        "]",
-        "//",
-        "\ufeff",
-        PLAIN,
-    ):
+        "", " ", "\n\n", "\t\r", "\0", "\x0b", "\x0c", "\xa0", "x", "{}", ",", "}", "]", "//", "\ufeff", PLAIN,
+    ):  # fmt: skip
         yield from (PLAIN + more, more + PLAIN, more)
     yield from (f"[{PLAIN}]", f'{{"x": {PLAIN}}}', f'"{PLAIN}"', "2", '""', "true", PLAIN[:-1], PLAIN[1:])
     yield from (PLAIN.replace("}", "}}"), PLAIN.replace("{", "{{"), PLAIN.replace(",", ",,"), PLAIN.replace(",", ""))
@@ -169,19 +126,8 @@ def _bytes() -> Iterator[bytes]:
     yield from (PLAIN.encode("utf-16"), PLAIN.encode("utf-16-le"), PLAIN.encode("utf-32"))
     umlaut, pair = "gr\u00f6\u00dfer".encode(), "\U0001f600".encode()
     for value in (
-        umlaut,
-        pair,
-        b"\xff",
-        b"\xc3",
-        b"\xed\xa0\x80",
-        b"\xc0\x80",
-        b"\x7f",
-        b"\x1f",
-        b"\n",
-        b"\0",
-        b"\\x",
-        b"\\",
-    ):
+        umlaut, pair, b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\x7f", b"\x1f", b"\n", b"\0", b"\\x", b"\\",
+    ):  # fmt: skip
         yield image(more=', "annotations": {"a": "VALUE"}').encode().replace(b"VALUE", value)
         yield image(more=', "annotations": {"VALUE": "a"}').encode().replace(b"VALUE", value)
         yield image(more=', "VALUE": "a"').encode().replace(b"VALUE", value)
