@@ -99,7 +99,8 @@ def _parts() -> Iterator[str]:
     ):  # fmt: skip
         yield from (image(more=f", {more}"), index(more=f", {more}"), PLAIN.replace('"size"', f'{more}, "size"'))
     for platform in (
-        '{"os": "linux", "architecture": "arm"}', '{"os": "linux",}', '{"os" "linux"}', "{}", '"x"', '{"os": 1}', '{"os.features": "x"}',
+        '{"os": "linux", "architecture": "arm"}', '{"os": "linux",}', '{"os" "linux"}', "{}", '"x"', '{"os": 1}',
+        '{"os.features": "x"}',
     ):  # fmt: skip
         yield index(manifests=LAYERS.replace('"size"', f'"platform":{platform},"size"'))
 
