@@ -13,6 +13,7 @@ from typing import Any
 from secreg_host.base import files, marks, process, quoting, reading, records, templating, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.formats import nginxconf, nginxsyntax
+from secreg_host.generation import plainmanifest
 from secreg_host.host import host as hosts
 from secreg_host.host import processes
 from secreg_host.host.host import Host
@@ -138,4 +139,13 @@ def _tried(host: Host, program: Path, found: Path) -> str:
 
 def script(templates: Path, tree: str, bits: quoting.Quoted) -> bytes:
     """What answers for the manifests in `tree`; bits: those in the front's names."""
-    return templating.render(templates, SCRIPT, tree=tree, bits=bits)
+    return templating.render(
+        templates,
+        SCRIPT,
+        tree=tree,
+        bits=bits,
+        images=plainmanifest.IMAGES,
+        indexes=plainmanifest.INDEXES,
+        plain_image=plainmanifest.PLAIN_IMAGE,
+        plain_index=plainmanifest.PLAIN_INDEX,
+    )

@@ -163,6 +163,7 @@ def test_a_manifest_comes_from_the_disk(serving: Instance) -> None:
             assert (found.status, found.body) == (200, data if method == "GET" else b"")
             assert (found.headers["Content-Type"], found.headers["Docker-Content-Digest"]) == (kind, digest)
         assert serving.ask(f"{url}tag", headers={"Accept": kind}).status == 401
+    assert not serving.has_said("deprecated")
 
 
 def test_a_deleted_blob_is_gone_whatever_nginx_caches(serving: Instance) -> None:
