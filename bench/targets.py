@@ -111,6 +111,30 @@ without a pause; the client that has logged in asks for the small blob over 4 co
 first logins come from another one. Memory is without programs' files. The limit is a bare \
 nginx that sends the same bytes with the same TLS, without passwords, links, a log or a registry."""
 
+FLOOD = (
+    Measure("hash", "a first login, nobody else there", "ms"),
+    Measure("guess_rate", "wrong passwords, answers to them", "a second"),
+    Measure("guess_p50", "logged in before, meanwhile, median", "ms"),
+    Measure("guess_p99", "logged in before, meanwhile, p99", "ms", bound=50),
+    Measure("guess_turns", "the slowest first login, in turns", "times", bound=1),
+    Measure("guess_known", "logged in before, then forgotten by the front: a login, in first logins", "times", bound=3),
+    Measure("guess_refused", "right passwords that were refused", "answers", bound=0),
+    Measure("guess_after", "a first login 1 s after the end, in first logins", "times", bound=1.5),
+    Measure("half_held", "half-open connections of one address", "held"),
+    Measure("half_kept", "a kept connection beside them, p99", "ms", bound=50),
+    Measure("half_new", "new connections beside them, p99", "ms", bound=50),
+    Measure("half_refused", "right passwords beside them that were refused", "answers", bound=0),
+    Measure("half_memory", "memory of the front for each of them", "KB"),
+)
+FLOOD_LEGEND = """\
+{addresses} addresses send wrong passwords over {connections} connections each, as fast as they are answered. Who has \
+logged in before asks for the small blob {pace} times a second, from another address. First logins are of users that \
+nobody has seen, one after the other, each from an address of its own; a turn is the time of one first login, times \
+addresses and two more, divided by cores. Half-open connections are as many, of one address, as the row says: those of \
+which only the first byte of the TLS hello came, or (as many as this machine can open) those that ended the handshake \
+and sent half a header; figures are of whichever was worse. Memory is that of nginx's processes, without the kernel's \
+for the sockets."""
+
 GROWTH = (
     Measure("small", "blob of 10 KB", "requests/s", more_is_better=True),
     Measure("tag", "manifest by tag", "requests/s", more_is_better=True),
