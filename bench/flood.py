@@ -24,7 +24,7 @@ from tests.real.program import installed
 
 Figures = dict[str, float]
 
-FILES = 65536
+FILES = 131072
 """What the unit lets the front have open (LimitNOFILE)."""
 
 PROCESSES = 2
