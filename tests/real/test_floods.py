@@ -67,14 +67,23 @@ def test_new_connections_of_a_stranger_are_bounded_and_no_others(rules: Path) ->
 def test_open_connections_of_a_stranger_are_bounded_and_no_others(rules: Path) -> None:
     put(rules, *QUICK)
     steps: list[floodnet.Step] = [(STRANGER, 300), (STRANGER, 1), (OTHER, 100), (FRIEND, 400)]
-    steps += [(STRANGER6, 300), (NEIGHBOUR6, 1), (OTHER6, 100), (FRIEND6, 400), line("ss -Htn"), "close"]
+    steps += [
+        (STRANGER6, 300),
+        (NEIGHBOUR6, 1),
+        (OTHER6, 100),
+        (FRIEND6, 400),
+        line("ss -Htn state"),
+        line("ss -Htn 'sport"),
+        "close",
+    ]
     found = floodnet.results(rules, *steps, (STRANGER, 250), (STRANGER6, 250))
     assert found[:4] == ["250, refused", "0, refused", "all", "all"]
     assert found[4:8] == ["250, refused", "0, refused", "all", "all"]
     counted = [row.split() for row in found[8].splitlines()]
     assert ["250", STRANGER] in counted or ["250", f"[::ffff:{STRANGER}]"] in counted, counted
     assert ["250", f"[{STRANGER6}]"] in counted, counted
-    assert found[10:] == ["all", "all"], "who has closed them may open others"
+    assert ["1500", "ESTAB"] in [row.split() for row in found[9].splitlines()]
+    assert found[11:] == ["all", "all"], "who has closed them may open others"
 
 
 @pytest.mark.promise("firewall-bounds")
