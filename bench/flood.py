@@ -7,6 +7,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -39,6 +40,12 @@ NEARLY = 0.98
 
 FORGOTTEN = 45.0
 """After so many seconds without a question the front has no right password in its cache any more."""
+
+AT_WORK = 3
+"""Logins of one who is at work when the flood begins: from the second on nginx may remember his password."""
+
+WORK = 5
+"""He goes on for that many times as long as others do: what nginx remembers of him is checked anew meanwhile."""
 
 LOGIN_SECONDS = 60.0
 """First logins under a flood end after that many, so that a front that refuses them all can be measured."""
@@ -114,15 +121,17 @@ class Trials:
         sources = [f"{ATTACKERS}{number}" for number in range(1, self.size.addresses + 1)]
         users = [USER, *list(self.known)[:2], "nobody", "admin"]
         told = {"connections": self.size.connections, "users": users}
+        each = [told | {"sources": sources[at::PROCESSES]} for at in range(PROCESSES)]
         there = NEARLY * self.size.addresses * self.size.connections / PROCESSES
-        witness = Witness()
-        with self._crowds(
-            "guessers", [told | {"sources": sources[at::PROCESSES]} for at in range(PROCESSES)]
-        ) as crowds:
+        witness, at_work = Witness(), Witness()
+        for _ in range(AT_WORK):
+            at_work.login(self.peer.door, KEPT)
+        with ThreadPoolExecutor(1) as beside, self._crowds("guessers", each) as crowds:
             wait(crowds, lambda said: said["waiting"] + sum(said["answers"].values()) >= there)
-            kept = witness.kept(self.peer.door, KEPT, self.path, self.size.seconds)
+            working = beside.submit(at_work.kept, self.peer.door, KEPT, self.path, self.size.seconds * WORK)
             known = [witness.login(self._door(user), source) for user, source in self.known.items()]
             logins = self._first_logins(witness)
+            kept = working.result()
             answers = sum(sum(one.last["answers"].values()) / one.last["seconds"] for one in crowds)
         time.sleep(1)
         after = witness.login(self._door(self.peer.fresh_user()), f"{FIRST}250")
@@ -133,7 +142,7 @@ class Trials:
             "guess_login": statistics.median(logins),
             "guess_turns": turns(max(logins), hashing / 1e3, self.size.addresses, os.cpu_count() or 1),
             "guess_known": max(known) * 1e3 / hashing,
-            "guess_refused": witness.refused,
+            "guess_refused": witness.refused + at_work.refused,
             "guess_after": after * 1e3 / hashing,
         }
 

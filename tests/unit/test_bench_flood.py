@@ -129,11 +129,11 @@ def test_floods_are_in_the_tables() -> None:
     size = {"addresses": 30, "connections": 40, "pace": 200}
     found = some_results() | {"flood": {"figures": figures, "size": size, "machine": MACHINE}}
     for text in (table.report(found), table.readme(found)):
-        assert "| logged in before, meanwhile, p99 (ms) | 51 | ≤ 50 |" in text
-        assert "| new connections beside them, p99 (ms) | - | ≤ 50 |" in text
-        assert "| right passwords beside them that were refused (answers) | 0 | ≤ 0 |" in text
+        assert "| flooded by passwords: logged in, p99 (ms) | 51 | ≤ 50 |" in text
+        assert "| half-open connections: another's new ones, p99 (ms) | - | ≤ 50 |" in text
+        assert "| half-open connections: right passwords refused (answers) | 0 | ≤ 0 |" in text
         assert "\n\n30 addresses send wrong passwords over 40 connections each" in text
     verdicts = table.verdicts(found)
-    assert "| logged in before, meanwhile, p99 | ≤ 50 ms | 51 ms | **no** |" in verdicts
-    assert "| the slowest first login, in turns | ≤ 1 times | 1 times | yes |" in verdicts
-    assert "Floods" not in table.report(some_results()) and "beside them" not in table.verdicts(some_results())
+    assert "| flooded by passwords: logged in, p99 | ≤ 50 ms | 51 ms | **no** |" in verdicts
+    assert "| flooded by passwords: the slowest first login, in turns | ≤ 1 times | 1 times | yes |" in verdicts
+    assert "Floods" not in table.report(some_results()) and "half-open" not in table.verdicts(some_results())
