@@ -21,7 +21,7 @@ PAGES_PACKAGES   = python3-argcomplete python3-cryptography python3-docutils pyt
 RPM_PACKAGES     = rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
 LINT_PACKAGES    = $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
 TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fail2ban fish logrotate \
-                   man-db mandoc skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables strace testssl.sh wrk zsh bash-completion
+                   man-db mandoc nftables skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables strace testssl.sh wrk zsh bash-completion
 BENCH_PACKAGES   = $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
 
 # Packages that are missing are installed; a machine that has them all is left alone.
@@ -154,8 +154,8 @@ lint-units:
 bench: need-bench venv deb ## Measure beside the peers and on booted hosts; rewrite bench/results and README's numbers
 	$(RUN) -m bench
 
-bench-front: need-bench venv ## The front beside its peers only
-	$(RUN) -m bench front http2
+bench-front: need-bench venv ## The front beside its peers, and flooded, only
+	$(RUN) -m bench front http2 flood
 
 bench-hosts: need-bench venv deb ## Setup, start, reload and the watchdog on booted hosts only
 	$(RUN) -m bench hosts watchdog verbs

@@ -1,6 +1,6 @@
 """Measure the front beside its peers, and the service on booted hosts; write tables, a plot and README's numbers.
 
-Needs root (control groups, booted hosts) and a machine that does nothing else meanwhile. About 15 minutes on two cores.
+Needs root (control groups, booted hosts) and a machine that does nothing else meanwhile. About 18 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench import costs, front, hosts, http2, plot, results, table, verbs
+from bench import costs, flood, front, hosts, http2, plot, results, table, verbs
 from tests.hosts import tree
 
-PARTS = ("front", "http2", "hosts", "watchdog", "verbs")
+PARTS = ("front", "http2", "flood", "hosts", "watchdog", "verbs")
 
 
 def main() -> int:
@@ -38,6 +38,8 @@ def main() -> int:
             figures = front.measure(say, quick=args.quick)
         elif part == "http2":
             figures = {"versions": http2.measure(quick=args.quick)}
+        elif part == "flood":
+            figures = flood.measure(say, quick=args.quick)
         elif part == "verbs":
             figures = verbs.measure()
         else:

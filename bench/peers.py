@@ -42,15 +42,17 @@ BCRYPT_COST = 10
 
 @dataclass(frozen=True)
 class Yard:
-    """What all peers share: a directory, the storage and configuration of the registry, the users' password."""
+    """What all peers share: a directory, the storage and configuration of the registry, the users' password; how many
+    users have not logged in yet."""
 
     home: Path
     registry: dict[str, Any]
     password: str
+    fresh: int = FRESH
 
     @property
     def users(self) -> list[str]:
-        return [USER, *(f"fresh{number}" for number in range(FRESH))]
+        return [USER, *(f"fresh{number}" for number in range(self.fresh))]
 
     def file(self, name: str, text: str | bytes) -> Path:
         """A file that the peers may read."""

@@ -60,11 +60,7 @@ def times(ratio: float) -> str:
 
 def verdicts(results: Results) -> str:
     """Targets beside what was reached."""
-    rows = []
-    if "front" in results:
-        for measure in FRONT:
-            for verdict in measure.verdicts(results["front"]["figures"].get(measure.key, {})):
-                rows.append([measure.title, verdict.wanted, verdict.reached, _yes(met=verdict.met)])
+    rows = _measured(results)
     for release, found in releases(results):
         for step, limit in hosts.WANTED.items():
             if step not in found["steps"]:
@@ -101,6 +97,20 @@ def verdicts(results: Results) -> str:
     return markdown(["measure", "wanted", "reached", "met"], rows)
 
 
+def _measured(results: Results) -> list[list[str]]:
+    """The rows of what has a Measure."""
+    measured = []
+    if "front" in results:
+        measured += [(one, results["front"]["figures"].get(one.key, {})) for one in FRONT]
+    if "flood" in results:
+        measured += [(one, _ours(results["flood"], one)) for one in targets.FLOOD]
+    return [
+        [one.title, verdict.wanted, verdict.reached, _yes(met=verdict.met)]
+        for one, values in measured
+        for verdict in one.verdicts(values)
+    ]
+
+
 def _yes(*, met: bool) -> str:
     return "yes" if met else "**no**"
 
@@ -123,6 +133,26 @@ def http2(results: Results) -> str:
         for key, unit in (("rate", "GB/s"), ("cpu", "CPU s per GB"))
     ]
     return markdown(["", *found], rows)
+
+
+def flood(results: Results) -> str:
+    """A flood of wrong passwords, and one of connections: what is left for others, and the legend."""
+    found = results["flood"]
+    rows = [
+        [
+            f"{one.title} ({one.unit})",
+            figure(_ours(found, one).get(targets.OURS)),
+            f"≤ {one.bound:g}" if one.bound is not None else "-",
+        ]
+        for one in targets.FLOOD
+    ]
+    return markdown(["", "reached", "wanted"], rows) + "\n\n" + targets.FLOOD_LEGEND.format(**found["size"])
+
+
+def _ours(found: dict[str, Any], measure: Measure) -> dict[str, float]:
+    """A figure that there is of this version alone."""
+    value = found["figures"].get(measure.key)
+    return {} if value is None else {targets.OURS: value}
 
 
 def releases(results: Results) -> list[tuple[str, Any]]:
@@ -183,6 +213,8 @@ def report(results: Results) -> str:
     if "http2" in results:
         told = "nginx.conf as it comes speaks HTTP/1.1. The same pulls with `http2` in its `listen`:"
         parts += ["## HTTP/2", _where(results["http2"]), told, http2(results)]
+    if "flood" in results:
+        parts += ["## Floods", _where(results["flood"]), flood(results)]
     if releases(results):
         parts += ["## On booted hosts", _where(results["hosts"]), host(results)]
     if "watchdog" in results:
@@ -218,6 +250,8 @@ def readme(results: Results) -> str:
             "Ten thousand repositories instead of ten:",
             growth(results),
         ]
+    if "flood" in results:
+        parts += [f"While others flood it ({facts.describe(results['flood']['machine'])}):", flood(results)]
     if releases(results):
         parts += [f"On booted hosts ({facts.describe(results['hosts']['machine'])}):", host(results)]
     if "watchdog" in results:

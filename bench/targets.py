@@ -111,6 +111,31 @@ without a pause; the client that has logged in asks for the small blob over 4 co
 first logins come from another one. Memory is without programs' files. The limit is a bare \
 nginx that sends the same bytes with the same TLS, without passwords, links, a log or a registry."""
 
+FLOOD = (
+    Measure("hash", "a first login, nobody else there", "ms"),
+    Measure("guess_rate", "flooded by passwords: answers to them", "a second"),
+    Measure("guess_p50", "flooded by passwords: logged in, median", "ms"),
+    Measure("guess_p99", "flooded by passwords: logged in, p99", "ms", bound=50),
+    Measure("guess_turns", "flooded by passwords: the slowest first login, in turns", "times", bound=1),
+    Measure("guess_known", "flooded by passwords: who was right before, in first logins", "times", bound=3),
+    Measure("guess_refused", "flooded by passwords: right ones refused", "answers", bound=0),
+    Measure("guess_after", "flooded by passwords: 1 s after the end, in first logins", "times", bound=1.5),
+    Measure("half_held", "half-open connections of one address", "held"),
+    Measure("half_kept", "half-open connections: another's kept one, p99", "ms", bound=50),
+    Measure("half_new", "half-open connections: another's new ones, p99", "ms", bound=50),
+    Measure("half_refused", "half-open connections: right passwords refused", "answers", bound=0),
+    Measure("half_memory", "half-open connections: memory for each", "KB"),
+)
+FLOOD_LEGEND = """\
+{addresses} addresses send wrong passwords over {connections} connections each, as fast as they are answered. Who is \
+logged in asks for the small blob {pace} times a second, from another address. First logins are of users that nobody \
+has seen, one after the other, each from an address of its own; a turn is the time of one first login with nobody else \
+there, times addresses and two more, divided by cores. Who was right before asks again from the same address, when \
+nginx has forgotten it. Half-open connections are as many, of one address, as the row says: those of which only the \
+first byte of the TLS hello came, or (as many as this machine can open) those that ended the handshake and sent half a \
+header; figures are of whichever was worse. Memory is that of nginx's processes, without the sockets, which are \
+the kernel's."""
+
 GROWTH = (
     Measure("small", "blob of 10 KB", "requests/s", more_is_better=True),
     Measure("tag", "manifest by tag", "requests/s", more_is_better=True),

@@ -24,12 +24,13 @@ def pids(group: ControlGroup, program: str = "") -> list[int]:
     return [pid for pid, name in names.items() if (name == program if program else name not in PARENTS)]
 
 
-def memory(group: ControlGroup) -> int:
-    """Bytes of memory that are not a file's; what processes share is counted once (Pss of proc(5), smaps_rollup).
+def memory(group: ControlGroup, program: str = "") -> int:
+    """Bytes of memory that are not a file's, of those that serve or of one program; what processes share is counted
+    once (Pss of proc(5), smaps_rollup).
 
     Files, such as the programs themselves, are left out: peers that run the same ones would share them.
     """
-    lines = (line for pid in pids(group) for line in _read(pid, "smaps_rollup").splitlines())
+    lines = (line for pid in pids(group, program) for line in _read(pid, "smaps_rollup").splitlines())
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
 
 
