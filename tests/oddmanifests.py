@@ -32,7 +32,7 @@ PLAIN = image()
 
 def texts() -> Iterator[bytes]:
     """All of them, and plain ones."""
-    for some in (_types(), _keys(), _versions(), _parts(), _ends(), _large()):
+    for some in (_types(), _keys(), _versions(), _parts(), _rest(), _ends(), _large()):
         yield from (text.encode() for text in some)
     yield from _bytes()
 
@@ -103,6 +103,41 @@ def _parts() -> Iterator[str]:
         '{"os.features": "x"}',
     ):  # fmt: skip
         yield index(manifests=LAYERS.replace('"size"', f'"platform":{platform},"size"'))
+
+
+def _rest() -> Iterator[str]:
+    """What newer specifications know besides, with values that they take and that they don't."""
+    for value in ('"a/b"', '""', "1", "{}", CONFIG, '"a\\/b"', "null"):
+        for key in ("artifactType", "subject"):
+            yield from (image(more=f', "{key}": {value}'), index(more=f', "{key}": {value}'))
+            yield PLAIN.replace(f"{SAID}, ", f'{SAID}, "{key}": {value}, ')
+    for value in ('["a"]', '["a", "b"]', "[]", '["a",]', '["a" "b"]', "[1]", '"a"', "[[]]", '{"a": "b"}'):
+        yield PLAIN.replace('"size"', f'"urls": {value}, "size"')
+        yield from (
+            index(manifests=LAYERS.replace('"size"', f'"platform": {{"{key}": {value}}}, "size"'))
+            for key in ("os.features", "features", "os")
+        )
+    for text in (
+        '\\"',
+        "\\\\",
+        "\\/",
+        "\\n",
+        "\\u0041",
+        "\\ud83d\\ude00",
+        "\\ud83d",
+        "\\u00",
+        "\\x41",
+        "\\",
+        "\\a",
+        "\\u00g0",
+    ):
+        yield from (
+            image(more=f', "annotations": {{"{key}": "{value}"}}') for key, value in (("a", text), (text, f"b{text}"))
+        )
+        yield PLAIN.replace("a/b", text)
+    untyped = PLAIN.replace(f"{SAID}, ", "")
+    yield from (untyped, untyped.replace(LAYERS, "[]"), index().replace(f'"mediaType": "{OCI_INDEX}", ', ""))
+    yield from (f"{untyped[:-1]}, {SAID}}}", f'{untyped[:-1]}, "manifests": {LAYERS}}}')
 
 
 def _ends() -> Iterator[str]:

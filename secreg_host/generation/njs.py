@@ -146,6 +146,6 @@ def script(templates: Path, tree: str, bits: quoting.Quoted) -> bytes:
         bits=bits,
         images=plainmanifest.IMAGES,
         indexes=plainmanifest.INDEXES,
-        plain_image=plainmanifest.PLAIN_IMAGE,
-        plain_index=plainmanifest.PLAIN_INDEX,
+        image=plainmanifest.IMAGE,
+        index=plainmanifest.INDEX,
     )
