@@ -6,6 +6,7 @@ import os
 import secrets
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -85,6 +86,9 @@ class Trials:
     known: dict[str, str] = field(default_factory=dict)
     """Users who logged in before the flood, and from which address."""
 
+    answers: dict[str, Counter[str]] = field(default_factory=dict)
+    """Under a flood of passwords, how many by status: of those who are right, and of those who guess."""
+
     def idle(self) -> Figures:
         """First logins while nobody else is there."""
         witness, found = Witness(), []
@@ -133,8 +137,10 @@ class Trials:
             logins = self._first_logins(witness)
             kept = working.result()
             answers = sum(sum(one.last["answers"].values()) / one.last["seconds"] for one in crowds)
+            wrong = sum((Counter(one.last["answers"]) for one in crowds), Counter[str]())
         time.sleep(1)
         after = witness.login(self._door(self.peer.fresh_user()), f"{FIRST}250")
+        self.answers = {"right": witness.answers + at_work.answers, "wrong": wrong}
         return {
             "guess_rate": answers,
             "guess_p50": statistics.median(kept) * 1e3,
@@ -207,4 +213,4 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any
             time.sleep(max(0.0, logged_in + FORGOTTEN - time.monotonic()))
         say("wrong passwords")
         found |= trials.guessed(found["hash"])
-    return {"figures": found, "kinds": kinds, "size": asdict(size)}
+    return {"figures": found, "kinds": kinds, "answers": trials.answers, "size": asdict(size)}

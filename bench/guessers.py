@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import random
 import secrets
 import time
@@ -38,9 +37,10 @@ class Guessers:
         """One connection after the other, without an end."""
         await asyncio.sleep(delay)
         while True:
-            with contextlib.suppress(OSError, EOFError, ValueError):
+            try:
                 await self._connection(source)
-            self.answers[LOST] += 1
+            except (OSError, EOFError, ValueError):
+                self.answers[LOST] += 1
             await asyncio.sleep(PAUSE)
 
     async def _connection(self, source: str) -> None:
@@ -60,8 +60,10 @@ class Guessers:
                     status, length = answered(await reader.readuntil(b"\r\n\r\n"))
                 finally:
                     self.waiting -= 1
-                await reader.readexactly(length)
                 self.answers[status] += 1
+                if length is None:
+                    return
+                await reader.readexactly(length)
         finally:
             writer.transport.abort()
 
@@ -72,13 +74,13 @@ def question(user: str, password: str) -> bytes:
     return f"GET /v2/ HTTP/1.1\r\nHost: {load.HOST}\r\nAuthorization: Basic {word}\r\n\r\n".encode()
 
 
-def answered(head: bytes) -> tuple[str, int]:
-    """Status and length of an answer by its head; ValueError where the connection can't be used again."""
+def answered(head: bytes) -> tuple[str, int | None]:
+    """Status and length of an answer by its head; no length where the connection is not used again."""
     first, *lines = head.decode("latin-1").split("\r\n")
     fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     status = first.split()[1]
     if "content-length" not in fields or fields.get("connection", "").lower() == "close":
-        raise ValueError(f"the end of an answer {status}")
+        return status, None
     return status, int(fields["content-length"])
 
 
