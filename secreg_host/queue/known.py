@@ -1,8 +1,9 @@
-"""Who was right, by tags that are made with a key of this process and tell nobody who or what it was; in memory alone.
+"""Who was right or wrong, by tags that are made with a key of this process and tell nobody who or what it was.
 
-Within a day: a tag of client and user, which has nothing of the password. What is forgotten costs a place in the queue.
-A moment ago: a tag of the password and of the users that counted, so that whoever logs in asks twice and has it checked
-once, until the front remembers it (proxy_cache_min_uses).
+Right within a day: a tag of client and user, which has nothing of the password. Right a moment ago: a tag of the
+password and of the users that counted, so that whoever logs in asks twice and has it checked once, until the front
+remembers it (proxy_cache_min_uses). Wrong a minute ago: a tag of the client. All of it is in memory alone; what is
+forgotten costs a place in the queue.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ import hmac
 import secrets
 from collections import OrderedDict
 
+from secreg_host.queue.turns import Rank
+
 DAY_SECONDS = 24 * 3600.0
+WRONG_SECONDS = 60.0
+"""How long a client stands behind strangers after a wrong password."""
+
 MOMENT_SECONDS = 30.0
 """As long as the front takes an answer for true (proxy_cache_valid)."""
 
@@ -45,18 +51,24 @@ class Tags:
 
 
 class Known:
-    """Who was right, within a day and a moment ago; `now` as of `Tags`."""
+    """Who was right, within a day and a moment ago, and who was wrong; `now` as of `Tags`."""
 
     def __init__(self) -> None:
-        self.users, self.passwords = Tags(DAY_SECONDS), Tags(MOMENT_SECONDS)
+        self.users, self.passwords, self.clients = Tags(DAY_SECONDS), Tags(MOMENT_SECONDS), Tags(WRONG_SECONDS)
+
+    def wrong(self, client: str, now: float) -> None:
+        """A password of `client` was wrong."""
+        self.clients.add(client.encode(), now=now)
+
+    def rank(self, client: str, user: bytes, now: float) -> Rank:
+        """In which lane a password of `user` from `client` waits."""
+        if self.users.has(client.encode(), user, now=now):
+            return Rank.KNOWN
+        return Rank.WRONG if self.clients.has(client.encode(), now=now) else Rank.STRANGER
 
     def right(self, client: str, user: bytes, now: float) -> None:
         """`user` came from `client`, and the password was right."""
         self.users.add(client.encode(), user, now=now)
-
-    def lately(self, client: str, user: bytes, now: float) -> bool:
-        """Whether `user` was right from `client` within a day."""
-        return self.users.has(client.encode(), user, now=now)
 
     def checked(self, ask: bytes, users: str, now: float) -> None:
         """`ask` was right by a check that began while `users` counted."""

@@ -22,7 +22,7 @@ from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.queue import roll, wire
 from secreg_host.queue.known import Known
-from secreg_host.queue.turns import Question, Turns
+from secreg_host.queue.turns import Question, Rank, Turns
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,11 @@ BACKLOG = 4096
 HEAD_SECONDS = 10.0
 """How long a question may take to arrive; the front sends it at once."""
 
+WAIT_SECONDS = 25.0
+"""How long one may wait for a turn, before it is told that there are too many: the front gives up after 30 s."""
+
 CHECK_SECONDS = 30.0
-"""How long the password check may take for one: as long as the front waits."""
+"""How long the password check may take for one."""
 
 LOOK_SECONDS = 5.0
 """Between two signs of life, and looks whether a newer version was installed."""
@@ -76,19 +79,22 @@ class Queue:
         users = self.live.epoch
         if self.known.a_moment_ago(head.authorization, users, self._now()):
             return wire.YES
-        said = roll.login(head.authorization)
-        lately = said is not None and self.known.lately(head.client, said.user, self._now())
         answer: Answer = asyncio.get_running_loop().create_future()
-        known = lately or head.client == repr(PROBE.encode())
-        for lost in self.turns.join(head.client, head.authorization, answer, users, known=known):
+        for lost in self.turns.join(head.client, head.authorization, answer, users, self._rank(head)):
             _answered(lost, wire.BUSY)
         self._go_on()
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answer, gone), timeout=WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
         self.turns.leave(head.client, head.authorization, answer)
         answer.cancel()
-        return None
+        return None if gone.done() else wire.BUSY
+
+    def _rank(self, head: wire.Head) -> Rank:
+        if head.client == repr(PROBE.encode()):
+            return Rank.KNOWN
+        said = roll.login(head.authorization)
+        return self.known.rank(head.client, said.user if said else b"", self._now())
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -122,14 +128,15 @@ class Queue:
             with contextlib.closing(writer):
                 writer.write(wire.question(asked.authorization))
                 code = wire.status(await reader.readuntil(wire.END))
-        if code != wire.YES:
-            return code
         said = roll.login(question.ask)
-        if asked.decoy or said is None:
-            return wire.NO
-        self.known.right(question.client, said.user, self._now())
-        self.known.checked(question.ask, question.users, self._now())
-        return wire.YES
+        if code == wire.YES and (asked.decoy or said is None):
+            code = wire.NO
+        if code == wire.NO:
+            self.known.wrong(question.client, self._now())
+        elif code == wire.YES and said is not None:
+            self.known.right(question.client, said.user, self._now())
+            self.known.checked(question.ask, question.users, self._now())
+        return code
 
 
 def _answered(answer: object, code: int) -> None:

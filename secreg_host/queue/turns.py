@@ -1,36 +1,50 @@
 """Turns: whose password is checked next, of all that wait.
 
-Clients take turns, one password each, so that many of one client hold up nobody else for longer than one check. Who was
-right lately stands in a lane of their own, which has most of the turns and never all of them. There is a bound for each
-client, and one over all; a place beyond that is taken from the client that holds most. The same password of the same
-client is checked once for all who ask meanwhile, but for what began before users changed, which must not answer what
-came after.
+Clients take turns, one password each, so that many of one client hold up nobody else for longer than one check. There
+are three lanes: of who was right lately, of strangers, and of clients that were wrong lately; the better ones have
+more turns, and none has all. There is a bound for each client, and one over all; a place beyond that is taken from
+the client that holds most. The same password of the same client is checked once for all who ask meanwhile, but for
+what began before users changed, which must not answer what came after.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 PLACES = 8192
 """How many wait at the most, over all clients."""
 
 OF_ONE = 32
-"""How many passwords of one client wait at the most, of those who were right lately as of strangers."""
+"""How many passwords of one client wait in a lane at the most."""
 
-KNOWN_TURNS = 3
-"""Of those who were right lately, so many follow each other while strangers wait."""
+
+class Rank(IntEnum):
+    """The lanes, the best one first."""
+
+    KNOWN = 0
+    STRANGER = 1
+    WRONG = 2
+
+
+CYCLE = (
+    *(Rank.KNOWN, Rank.KNOWN, Rank.STRANGER, Rank.KNOWN),
+    *(Rank.KNOWN, Rank.STRANGER, Rank.KNOWN, Rank.WRONG),
+)
+"""Whose turn it is, one after the other. Where nobody is in that lane, it is the best one's."""
 
 
 @dataclass(eq=False)
 class Question:
-    """A password to check. client: whose it is; ask: what tells it apart; known: whether its user was right lately;
-    askers: who waits for the answer; users: which ones counted when its check began ("": it has not)."""
+    """A password to check. client: whose it is; ask: what tells it apart; rank: its lane; askers: who waits for the
+    answer; users: which ones counted when its check began ("": it has not)."""
 
     client: str
     ask: bytes
-    known: bool
+    rank: Rank
     askers: set[Hashable] = field(default_factory=set)
     users: str = ""
 
@@ -70,16 +84,13 @@ class Turns:
 
     def __init__(self, places: int = PLACES) -> None:
         self.places = places
-        self.known, self.strangers = Lane(), Lane()
+        self.lanes = {rank: Lane() for rank in Rank}
+        self.cycle = itertools.cycle(CYCLE)
         self.waiting: dict[tuple[str, bytes], Question] = {}
         self.begun: dict[tuple[str, bytes], Question] = {}
         self.asking = 0
-        self.row = 0  # turns of known ones since a stranger's
 
-    def _lane(self, question: Question) -> Lane:
-        return self.known if question.known else self.strangers
-
-    def join(self, client: str, ask: bytes, asker: Hashable, users: str, *, known: bool) -> set[Hashable]:
+    def join(self, client: str, ask: bytes, asker: Hashable, users: str, rank: Rank) -> set[Hashable]:
         """Have `asker` wait for the answer to `ask`, while `users` count; returns who lost their place by that, `asker`
         itself perhaps."""
         begun = self.begun.get((client, ask))
@@ -88,23 +99,23 @@ class Turns:
             return set()
         question = self.waiting.get((client, ask))
         if question is None:
-            question = Question(client, ask, known)
-            if len(self._lane(question).clients.get(client, ())) >= OF_ONE:
+            question = Question(client, ask, rank)
+            if len(self.lanes[rank].clients.get(client, ())) >= OF_ONE:
                 return {asker}
             self.waiting[client, ask] = question
-            self._lane(question).add(question)
+            self.lanes[rank].add(question)
         question.askers.add(asker)
         self.asking += 1
         return self._lose() if self.asking > self.places else set()
 
     def _lose(self) -> set[Hashable]:
-        """The newest question of the client that has most, of strangers if there are any, goes; its askers."""
-        last = (self.strangers.longest() or self.known.longest())[-1]
+        """The newest question of the client that has most, in the worst lane in which anybody is, goes; its askers."""
+        last = next(longest for rank in reversed(Rank) if (longest := self.lanes[rank].longest()))[-1]
         self._drop(last)
         return last.askers
 
     def _drop(self, question: Question) -> None:
-        self._lane(question).remove(question)
+        self.lanes[question.rank].remove(question)
         del self.waiting[question.client, question.ask]
         self.asking -= len(question.askers)
 
@@ -123,9 +134,9 @@ class Turns:
         """What is to be checked now, while `users` count; None: nobody waits."""
         if not self.waiting:
             return None
-        strangers = self.strangers.clients and (not self.known.clients or self.row >= KNOWN_TURNS)
-        self.row = 0 if strangers else self.row + 1
-        question = (self.strangers if strangers else self.known).take()
+        ranks = [rank for rank in Rank if self.lanes[rank].clients]
+        turn = next(self.cycle) if len(ranks) > 1 else ranks[0]
+        question = self.lanes[turn if turn in ranks else ranks[0]].take()
         key = question.client, question.ask
         del self.waiting[key]
         self.asking -= len(question.askers)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from secreg_host.queue.known import DAY_SECONDS, MOMENT_SECONDS, Known, Tags
+from secreg_host.queue.known import DAY_SECONDS, MOMENT_SECONDS, WRONG_SECONDS, Known, Tags
+from secreg_host.queue.turns import Rank
 
 
 @pytest.mark.promise("fair-turns")
 def test_for_a_day_from_the_same_client() -> None:
     known = Known()
-    assert not known.lately("192.0.2.1", b"alice", 0)
+    assert known.rank("192.0.2.1", b"alice", 0) is Rank.STRANGER
     known.right("192.0.2.1", b"alice", 10)
-    assert known.lately("192.0.2.1", b"alice", 10 + DAY_SECONDS - 1)
-    assert not known.lately("192.0.2.1", b"alice", 10 + DAY_SECONDS)
-    assert not known.lately("192.0.2.2", b"alice", 11) and not known.lately("192.0.2.1", b"bob", 11)
+    assert known.rank("192.0.2.1", b"alice", 10 + DAY_SECONDS - 1) is Rank.KNOWN
+    assert known.rank("192.0.2.1", b"alice", 10 + DAY_SECONDS) is Rank.STRANGER
+    assert known.rank("192.0.2.2", b"alice", 11) is known.rank("192.0.2.1", b"bob", 11) is Rank.STRANGER
     known.right("192.0.2.1", b"alice", 20)
-    assert known.lately("192.0.2.1", b"alice", 10 + DAY_SECONDS)
+    assert known.rank("192.0.2.1", b"alice", 10 + DAY_SECONDS) is Rank.KNOWN
+
+
+@pytest.mark.promise("fair-turns")
+def test_who_was_wrong_stands_behind_strangers_for_a_minute() -> None:
+    """But for a user who was right from there."""
+    known = Known()
+    known.wrong("192.0.2.1", 0)
+    known.right("192.0.2.1", b"alice", 0)
+    assert known.rank("192.0.2.1", b"bob", WRONG_SECONDS - 1) is Rank.WRONG
+    assert known.rank("192.0.2.1", b"alice", 1) is Rank.KNOWN
+    assert known.rank("192.0.2.2", b"bob", 1) is known.rank("192.0.2.1", b"bob", WRONG_SECONDS) is Rank.STRANGER
 
 
 @pytest.mark.promise("epochs")

@@ -20,6 +20,7 @@ from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.queue import roll, serve
 from secreg_host.queue.serve import Queue
+from secreg_host.queue.turns import CYCLE
 
 SHA = b"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n"
 RIGHT = b"right"
@@ -242,6 +243,38 @@ def test_what_was_right_a_moment_ago_is_not_asked_again(one: Queue, live: LiveUs
     asker = Asker(one, "u1", RIGHT)
     check.next().answer()
     assert asker.answer() == 204
+
+
+def test_who_was_wrong_stands_behind_who_comes_anew(one: Queue, check: Check) -> None:
+    for _ in range(len(CYCLE)):  # and the next turn is that of the first lane again
+        asker = Asker(one, "u1", b"wrong", client="guesser")
+        check.next().answer()
+        assert asker.answer() == 401
+    first = Asker(one, "u0", client="x")
+    held = check.next()
+    guesses = [Asker(one, f"u{number}", client="guesser") for number in range(1, 4)]
+    arrived(one, 4)
+    new = Asker(one, "u9", RIGHT, client="new")
+    arrived(one, 5)
+    held.answer()
+    held = check.next()
+    assert held.user == "u9"
+    held.answer()
+    for _ in guesses:
+        check.next().answer()
+    assert (first.answer(), new.answer(), {asker.answer() for asker in guesses}) == (401, 204, {401})
+
+
+@pytest.mark.promise("fair-turns")
+def test_who_waits_too_long_is_told_so(one: Queue, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the front gives up, which it would take for a password check that is away."""
+    monkeypatch.setattr(serve, "WAIT_SECONDS", 0.2)
+    first = Asker(one, "u0")
+    held = check.next()
+    late = Asker(one, "u1")
+    assert late.answer() == 403
+    held.answer()
+    assert first.answer() == 403 and check.asked.empty()
 
 
 def test_who_says_nothing_is_let_go(one: Queue, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:

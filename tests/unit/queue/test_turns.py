@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from secreg_host.queue.turns import KNOWN_TURNS, OF_ONE, Question, Turns
+from secreg_host.queue.turns import CYCLE, OF_ONE, Question, Rank, Turns
 
 NOW = "epoch"
 
 
-def join(turns: Turns, client: str, ask: str, *, known: bool = False, asker: object = None) -> set[object]:
-    return turns.join(client, ask.encode(), asker or (client, ask), NOW, known=known)
+def join(turns: Turns, client: str, ask: str, rank: Rank = Rank.STRANGER, asker: object = None) -> set[object]:
+    return turns.join(client, ask.encode(), asker or (client, ask), NOW, rank)
 
 
 def order(turns: Turns) -> list[str]:
@@ -35,23 +35,36 @@ def test_clients_take_turns() -> None:
 
 
 @pytest.mark.promise("fair-turns")
-def test_who_was_right_stands_before_strangers_and_leaves_them_a_turn() -> None:
+def test_the_better_lanes_have_more_turns_and_none_has_all() -> None:
     turns = Turns()
-    for number in range(2):
-        join(turns, "s", str(number))
-    for number in range(7):
-        join(turns, "k", str(number), known=True)
-    served = order(turns)
-    assert served[:KNOWN_TURNS] == [f"k{number}" for number in range(KNOWN_TURNS)]
-    assert served[KNOWN_TURNS] == "s0" and served[2 * KNOWN_TURNS + 1] == "s1" and len(served) == 9
+    for number in range(8):
+        for rank in Rank:
+            join(turns, f"{rank.name}{number}", "", rank)
+    served = [name.rstrip("0123456789") for name in order(turns)]
+    assert served[: len(CYCLE)] == [rank.name for rank in CYCLE]
+    assert [CYCLE.count(rank) for rank in Rank] == [5, 2, 1] and CYCLE[0] is Rank.KNOWN
+    assert sorted(served) == sorted(rank.name for rank in Rank for _ in range(8))
 
 
-def test_strangers_have_all_turns_where_nobody_is_known() -> None:
+@pytest.mark.parametrize("rank", Rank)
+def test_a_lane_has_all_turns_where_nobody_else_waits(rank: Rank) -> None:
     turns = Turns()
-    join(turns, "k", "0", known=True)
+    for number in range(9):
+        join(turns, "s", str(number), rank)
+    assert order(turns) == [f"s{number}" for number in range(9)]
+
+
+@pytest.mark.promise("fair-turns")
+def test_who_comes_anew_does_not_wait_for_those_who_were_wrong() -> None:
+    """But for one of them, perhaps."""
+    turns = Turns()
+    for number in range(30):
+        join(turns, f"flood{number}", "", Rank.WRONG)
     for number in range(5):
-        join(turns, "s", str(number))
-    assert order(turns) == ["k0", *(f"s{number}" for number in range(5))]
+        turns.take(NOW)
+        join(turns, f"new{number}", "")
+        found = turns.take(NOW), turns.take(NOW)
+        assert f"new{number}" in {one.client for one in found if one}
 
 
 @pytest.mark.promise("gone-is-not-checked")
@@ -86,14 +99,14 @@ def test_the_same_password_is_checked_once() -> None:
 def test_what_began_before_users_changed_answers_nobody_who_came_after() -> None:
     """Else the front kept a removed user's password under the number of the new users."""
     turns = Turns()
-    turns.join("a", b"0", 1, "before", known=False)
+    turns.join("a", b"0", 1, "before", Rank.STRANGER)
     first = turns.take("before")
     assert first is not None
-    turns.join("a", b"0", 2, "after", known=False)
+    turns.join("a", b"0", 2, "after", Rank.STRANGER)
     second = turns.take("after")
     assert first.askers == {1} and second is not None and second.askers == {2}
     turns.done(first)
-    turns.join("a", b"0", 3, "after", known=False)
+    turns.join("a", b"0", 3, "after", Rank.STRANGER)
     assert second.askers == {2, 3}, "the one that has begun since"
 
 
@@ -103,14 +116,18 @@ def test_there_is_a_bound_over_all() -> None:
     turns = Turns(places=4)
     for number in range(3):
         assert join(turns, "many", str(number)) == set()
-    assert join(turns, "k", "0", known=True) == set()
+    assert join(turns, "k", "0", Rank.KNOWN) == set()
     assert join(turns, "new", "0") == {("many", "2")}
     assert join(turns, "many", "3") == {("many", "3")}, "itself"
     assert order(turns) == ["k0", "many0", "new0", "many1"]
     few = Turns(places=1)
-    join(few, "k", "0", known=True)
-    assert join(few, "k", "1", known=True) == {("k", "1")}
+    join(few, "k", "0", Rank.KNOWN)
+    assert join(few, "k", "1", Rank.KNOWN) == {("k", "1")}
     assert join(few, "s", "0") == {("s", "0")}
+    assert join(few, "w", "0", Rank.WRONG) == {("w", "0")}
+    one = Turns(places=1)
+    join(one, "w", "0", Rank.WRONG)
+    assert join(one, "s", "0") == {("w", "0")}
 
 
 @pytest.mark.promise("fair-turns")
@@ -121,7 +138,7 @@ def test_there_is_a_bound_for_each_client() -> None:
         assert join(turns, "a", str(number)) == set()
     assert join(turns, "a", "more") == {("a", "more")}
     assert join(turns, "a", "0", asker="another") == set(), "it is no other password"
-    assert join(turns, "a", "known", known=True) == set() and join(turns, "b", "0") == set()
+    assert join(turns, "a", "known", Rank.KNOWN) == set() and join(turns, "b", "0") == set()
     assert order(turns)[0] == "aknown"
     assert join(turns, "a", "more") == set()
 
