@@ -11,7 +11,7 @@ INDEXES = ("application/vnd.docker.distribution.manifest.list.v2+json", "applica
 
 _WS = r"[ \t\n\r]*"
 _STRING = r'"[^"\\\x00-\x1f]*"'
-_ESCAPED = r'"[^"\\\x00-\x1f]*(?:\\(?:["\\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*+"'
+_ESCAPED = r'"[^"\\\x00-\x1f]*(?:\\(?:["\\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
 _NUMBER = "(?:0|[1-9][0-9]{0,15})"
 
 
@@ -21,8 +21,8 @@ def _pair(keys: str, value: str) -> str:
 
 
 def _many(opening: str, item: str, closing: str) -> str:
-    """One item or more; possessive, for PCRE remembers no way back there: there is none."""
-    return f"{opening}{_WS}{item}{_WS}(?:,{_WS}{item}{_WS})*+{closing}"
+    """One item or more. Nothing in it matches in two ways, so that what does not match ends soon."""
+    return f"{opening}{_WS}{item}{_WS}(?:,{_WS}{item}{_WS})*{closing}"
 
 
 def _object(*pairs: str) -> str:
