@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import itertools
 import json
+import os
 import re
 import socket
 import urllib.parse
@@ -121,7 +122,7 @@ class Both:
 
     def plant(self, repository: str, tag: str, data: bytes) -> str:
         """Write a manifest and its tag past the registry, which might not take it; its digest."""
-        hexes = hashlib.sha256(data).hexdigest()
+        hexes, owner = hashlib.sha256(data).hexdigest(), self.tree.stat()
         manifests = self.tree / f"repositories/{repository}/_manifests"
         files = {self.tree / f"blobs/sha256/{hexes[:2]}/{hexes}/data": data}
         for link in (f"revisions/sha256/{hexes}", f"tags/{tag}/index/sha256/{hexes}", f"tags/{tag}/current"):
@@ -129,6 +130,8 @@ class Both:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+            for one in itertools.takewhile(lambda one: one != self.tree, (path, *path.parents)):
+                os.chown(one, owner.st_uid, owner.st_gid)
         return f"sha256:{hexes}"
 
     def send(self, link: http.client.HTTPConnection, request: Request) -> Answer:
