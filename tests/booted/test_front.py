@@ -53,10 +53,14 @@ def test_blobs_come_from_the_disk_or_else_from_the_registry(registry: Registry) 
     registry.systemctl("kill", "--signal=CONT", "secure-registry-registry@*")
 
     # what nginx can't read is read by the registry, from one request to the next
-    machine.run("chmod", "-R", "g-rwx", f"{STORAGE}/docker")
+    def chmod(script: str) -> None:
+        """The observer's own blob may go meanwhile, which chmod says; what follows tells whether it did."""
+        machine.run("sh", "-c", script, check=False)
+
+    chmod(f"chmod -R g-rwx {STORAGE}/docker")
     assert answer() == "0123456789\n200"
-    machine.run("chmod", "-R", "g+rX", f"{STORAGE}/docker")
-    machine.run("sh", "-c", f"chmod g-r $(find {STORAGE} -name data) $(find {STORAGE} -name link)")
+    chmod(f"chmod -R g+rX {STORAGE}/docker")
+    chmod(f"chmod g-r $(find {STORAGE} -name data) $(find {STORAGE} -name link)")
     assert answer() == "0123456789\n200"
 
     # and at the next apply, the administrator is told
@@ -65,7 +69,7 @@ def test_blobs_come_from_the_disk_or_else_from_the_registry(registry: Registry) 
     assert answer() == "0123456789\n200"
     conf = "/var/lib/secure-registry/current/front/secure-registry/registry.conf"
     assert VIEWS not in machine.read(conf)
-    machine.run("chmod", "-R", "g+rX", f"{STORAGE}/docker")
+    chmod(f"chmod -R g+rX {STORAGE}/docker")
     assert "can't read" not in registry.command("reload").stderr
     assert VIEWS in machine.read(conf)
     assert answer() == "0123456789\n200"
