@@ -40,6 +40,11 @@ def has_line(data: bytes, user: str) -> bool:
     return any(_names(raw, user) for raw in data.split(b"\n"))
 
 
+def line_of(data: bytes, user: str) -> bytes:
+    """The user's line in `data`, the bytes of an htpasswd file, without its end; nothing where there is none."""
+    return next((raw.rstrip(b"\r") for raw in data.split(b"\n") if _names(raw, user)), b"")
+
+
 def _names(raw: bytes, user: str) -> bool:
     return raw.removeprefix(b"\xef\xbb\xbf").startswith(user.encode() + b":")
 

@@ -1,8 +1,9 @@
-"""What the environment of `setup` and `start` sets is written to secure-registry.conf, so that it lasts; or refused."""
+"""What the environment of `setup` and `start` sets is written to secure-registry.conf, so that it lasts; or refused. Of
+what other verbs find there, only what is their business."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +14,38 @@ from secreg_host.formats import envfile
 from secreg_host.host.host import Host
 from secreg_host.wanted import defaults
 from secreg_host.wanted import settings as settings_module
-from secreg_host.wanted.settings import ALIASES, Given, Settings
+from secreg_host.wanted.settings import ALIASES, BY_NAME, Given, Settings
 
 SECRET = "PASSWORD"
 """What is kept only as a hash, unless it stands in the file already."""
+
+OF_CERTIFICATE = ("SERVER_NAME", "SERVER_IP", "CA_DOMAIN", "C", "ST", "L", "O", "CN", "KEY_TYPE", "CERT_DAYS")
+"""What `gencert` goes by."""
+
+OF_HASH = ("OPT",)
+"""What `htpasswd USER` goes by."""
+
+OF_USER = ("USERNAME", SECRET, *OF_HASH)
+"""What `htpasswd` without a name goes by."""
+
+
+def only(environment: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """`environment` without those settings that are none of `names`: they are no business of the verb that is typed."""
+    named = {key: ALIASES.get(key, key) for key in environment}
+    return {key: value for key, value in environment.items() if named[key] not in BY_NAME or named[key] in names}
+
+
+def passed_over(
+    disk: Snapshot, environment: Mapping[str, str], names: Collection[str], verb: str
+) -> tuple[Problem, ...]:
+    """What `environment` sets that is none of `names`, and not so already, for whoever may have meant it."""
+    kept, _ = settings_module.from_file(disk.peek(disk.paths.conf, reading.SETTINGS), str(disk.paths.conf))
+    what, hint = f"{verb} does not go by it", "what takes it over: secure-registry start, or setup"
+    return tuple(
+        one.problem(name, what, hint)
+        for name, one in settings_module.from_environment(environment).items()
+        if name not in names and one.value and (name not in kept or kept[name].value != one.value)
+    )
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,17 @@ from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import userlines
 from secreg_host.wanted import settings as settings_module
+from secreg_host.wanted import unheard
 from secreg_host.wanted.settings import Settings
 
-RECORD: dict[Any, records.Shape] = {"stamp": list, "users": str, "made_for": str, "hash": str, "named": str}
+RECORD: dict[Any, records.Shape] = {
+    **dict.fromkeys(("users", "made_for", "hash", "named", "was"), str),
+    "stamp": list,
+    "password": [str],
+}
 """What is remembered: `_stamp` and the mark of .htpasswd when they were looked at last; whose password .password is, if
-it was made up, and the digest of that user's hash when it was right; the USERNAME that was a user's last."""
+it was made up, and the digest of that user's hash when it was right; the USERNAME that was a user's last; of a password
+that somebody wrote down, of what it was judged last, and how, and the hash in .htpasswd for which it was right."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, restore: bool, g
     known = records.peek(_record(paths), RECORD)
     had = disk.ledger.knows(paths.htpasswd) and "stamp" in known  # the one before it is written, the other after that
     seen = (known.get("stamp"), known.get("users")) == (_stamp(disk, settings), disk.mark(paths.htpasswd))
-    if seen and not given and reading.is_there(paths.htpasswd):
+    if seen and "was" in known and not given and reading.is_there(paths.htpasswd):
         return Made()
     try:
         now = disk.read(paths.htpasswd, reading.HTPASSWD)
@@ -91,10 +97,12 @@ def follow(disk: Snapshot, settings: Settings, *, create: bool, restore: bool, g
     if made.password is None:
         _drop_untrue(disk, settings, known)
     named = _named(disk, settings, known)
+    latest = records.peek(_record(paths), RECORD)
+    judged, unheard_of = unheard.password(disk, settings, latest)
     with contextlib.suppress(SecregError):  # a full disk: the next run looks again
-        latest = records.peek(_record(paths), RECORD)
-        _remember(disk, latest, users=disk.mark(paths.htpasswd), named=named)
-    return replace(made, warnings=_nobody(disk, settings) if settings.username != named else ())
+        _remember(disk, latest, users=disk.mark(paths.htpasswd), named=named, **judged)
+    nobody = unheard.name(disk, settings) if settings.username != named else ()
+    return replace(made, warnings=nobody or unheard_of)
 
 
 def _named(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -> str:
@@ -102,17 +110,6 @@ def _named(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -> str:
     data = disk.peek(disk.paths.htpasswd, reading.HTPASSWD)
     before = known.get("named") or next(iter(known.get("stamp", ())), "")
     return settings.username if userlines.has_line(data, settings.username) else str(before)
-
-
-def _nobody(disk: Snapshot, settings: Settings) -> tuple[Problem, ...]:
-    """That USERNAME, where it stands in secure-registry.conf, is nobody's name, and so of no effect."""
-    conf, name = disk.paths.conf, settings.username
-    kept, _ = settings_module.from_file(disk.peek(conf, reading.SETTINGS), str(conf))
-    if "USERNAME" not in kept or not disk.peek(disk.paths.htpasswd, reading.HTPASSWD):
-        return ()
-    what = f"USERNAME={name} has no effect: there is no such user in {disk.paths.htpasswd}"
-    hint = f"add that user: secure-registry htpasswd {quoting.shell(name)}; or leave the line out"
-    return (Problem(kept["USERNAME"].where, what, hint),)
 
 
 def _followed(
@@ -204,7 +201,7 @@ def _drop_untrue(disk: Snapshot, settings: Settings, known: Mapping[str, Any]) -
     if data is None:
         return
     owner = _owner(known, settings)
-    line = next((raw.rstrip(b"\r") for raw in data.split(b"\n") if userlines.has_line(raw, owner)), b"")
+    line = userlines.line_of(data, owner)
     if not line or marks.digest(line) == known.get("hash"):
         return  # of a user who is gone it may be the only copy
     verdict = _verdict(line, owner, utf8.shown(stored).strip())

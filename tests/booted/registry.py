@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from secreg_host.observe.state import Component
 from tests.hosts import docker
 from tests.hosts.commands import Result
 from tests.hosts.machine import Machine
@@ -30,11 +31,12 @@ HARMLESS = (
     r"dockerd|containerd",  # clients' own remarks
     r"Failed to watch sender",  # of systemd, when who asked it is gone by then
     r"^  -> ",  # the remedy that follows an expected error
-    r"^(down|disk): \w+: ",  # what tests break for longer than a moment, the observer tells (test_observed.py)
     r"warning: \S+: every user of this host can read it",  # tests save files with any mode
     r"user \"\w+\" was not found|password mismatch",  # wrong passwords are tried here
 )
 
+OUTAGE = re.compile(r"(?:down|disk): (\w+): ")
+"""What the observer says of a component."""
 
 SELF_SIGNED = (
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost"
@@ -45,10 +47,11 @@ SELF_SIGNED = (
 
 @dataclass
 class Registry:
-    """The machine, and lines that its journal may hold at warning level or worse."""
+    """The machine, lines that its journal may hold at warning level or worse, and what `breaks`."""
 
     machine: Machine
     expected: list[str] = field(default_factory=list)
+    broken: set[Component] = field(default_factory=set)
 
     @property
     def password(self) -> str:
@@ -111,11 +114,21 @@ class Registry:
         script = f"cd /sys/fs/cgroup/system.slice; for each in {units}; do cat $each/cgroup.procs 2>/dev/null; done"
         return set(self.machine.run("sh", "-c", f"{script}; true").stdout.split())
 
+    def breaks(self, *components: str) -> None:
+        """Expect what the observer tells (test_observed.py) of `components`, or of all: the test breaks them for longer
+        than a moment, which is two looks, some four seconds apart."""
+        self.broken |= {Component(name) for name in components or Component}
+
     def unexpected(self, mark: str | None = None) -> list[str]:
-        """Lines of the journal at warning level or worse that nobody expected."""
+        """Lines of the journal at warning level or worse that nobody expected. An outage is expected by `breaks` alone,
+        whatever else its words are like."""
         lines = [entry["MESSAGE"] for entry in self.machine.journal(priority="warning", after=mark)]
-        patterns = [*HARMLESS, *self.expected]
-        return [line for line in lines if not any(re.search(pattern, line) for pattern in patterns)]
+        return [line for line in lines if not self._expects(line)]
+
+    def _expects(self, line: str) -> bool:
+        if outage := OUTAGE.match(line):
+            return outage[1] in self.broken
+        return any(re.search(pattern, line) for pattern in (*HARMLESS, *self.expected))
 
 
 class Failure(NamedTuple):

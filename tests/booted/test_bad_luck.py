@@ -125,6 +125,7 @@ def test_passwords_are_in_no_journal_no_log_and_no_argv(registry: Registry) -> N
 @pytest.mark.promise("users-never-go-back")
 def test_without_htpasswd_nobody_gets_in_not_even_after_a_restart(registry: Registry) -> None:
     registry.expected.append(r"\.htpasswd: does not exist|Control process|Reload failed")
+    registry.breaks("users")
     registry.machine.run("mv", f"{ETC}/.htpasswd", "/root/htpasswd")
     assert registry.command("reload").returncode == 2
     assert registry.status_of("/v2/", user="docker") == "401"
@@ -146,6 +147,7 @@ def test_a_killed_process_comes_back(registry: Registry, unit: str) -> None:
 def test_a_reload_brings_back_what_was_stopped(registry: Registry, unit: str) -> None:
     """By hand, or by an apply that was killed while it did so."""
     registry.expected.append(r"auth_request unexpected|upstream|connect\(\)")
+    registry.breaks("front", "passwords", "registry")
     registry.systemctl("stop", unit)
     assert registry.status_of("/v2/_catalog", user="docker") != "200"
     done = registry.command("reload")
@@ -175,6 +177,7 @@ def test_a_process_killed_during_an_apply_is_waited_for(registry: Registry) -> N
     """What was saved serves, and nothing is held back, whenever it happens."""
     registry.expected.append(r"Main process exited|Failed with result|auth_request unexpected|upstream|connect\(\)")
     registry.expected.append("signal process started|exited on signal 9|exit_group")
+    registry.breaks("front", "passwords", "registry")  # each for a moment, but one after the other
     seed, units = random.Random(7), ("nginx", "auth", "registry@*")
     for number in range(20):
         unit = f"secure-registry-{seed.choice(units)}"
@@ -231,6 +234,7 @@ def test_the_space_of_deleted_images_is_freed_as_the_readme_says(registry: Regis
 def test_a_taken_port_is_named_at_start(registry: Registry) -> None:
     machine = registry.machine
     registry.expected.append(r"port 443|secure-registry.service: |Failed to start")
+    registry.breaks("front", "passwords", "registry", "users")
     registry.systemctl("stop", "secure-registry")
     machine.run("systemd-run", "--unit=squatter", "python3", "-m", "http.server", "443")
     machine.wait_for("it", lambda: machine.run("ss", "-Hltn", "sport", "=", ":443").stdout)

@@ -105,6 +105,7 @@ def test_random_edits_under_load(watched: Registry) -> None:
     seed = random.Random(SEED)
     machine = watched.machine
     watched.expected.append(".")  # what is rejected or killed is told in the journal, as it should be
+    watched.breaks()
     machine.run("sh", "-ec", SMALL)
     chaos = Chaos(watched, seed, *pairs(watched, 3), {name: machine.read(f"{ETC}/{name}") for name in FILES})
     chaos.settle()

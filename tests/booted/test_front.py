@@ -94,6 +94,7 @@ def test_the_front_follows_the_storage(watched: Registry) -> None:
             watched.systemctl("kill", "--signal=CONT", "secure-registry-registry@*")
 
     watched.expected += ["not the store that served before|nothing is mounted at /srv/images", "no view of /srv/link"]
+    watched.breaks("store")  # until somebody says that it is meant
     first = upload(watched, "first")
     assert from_disk(first) == "first\n200"
     machine.run("install", "-d", "-o", "secure-registry", "-g", "secure-registry", "-m", "0750", "/srv/images")

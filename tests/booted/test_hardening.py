@@ -246,6 +246,7 @@ def test_limits_are_set(registry: Registry) -> None:
 def test_what_is_planted_in_the_storage_is_not_sent_and_holds_nobody_up(registry: Registry) -> None:
     """Links, pipes and endless files in place of blobs, manifests and tags, by whoever took over the registry."""
     machine, script = registry.machine, "/attack/plants.py"
+    registry.breaks("registry")
     machine.copy_in(Path(__file__).with_name("plants.py"), script)
     registry.systemctl("kill", "--signal=STOP", "secure-registry-registry@*")
     try:

@@ -32,6 +32,7 @@ def test_what_breaks_is_named_told_and_freed(watched: Registry) -> None:
         "^rejected: ",
         "^unproven: ",
     ]
+    watched.breaks("passwords", "registry", "store", "watchdog")
     machine.run(
         "systemctl", "stop", "secure-registry-observer", "secure-registry-watchdog", "secure-registry-renew.timer"
     )

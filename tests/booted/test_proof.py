@@ -38,6 +38,7 @@ def healthz(registry: Registry) -> str:
 def a_part_that_is_not_there_is_named(registry: Registry) -> None:
     machine = registry.machine
     assert proof(registry) == WELL and healthz(registry) == "ok\n\n200"
+    registry.breaks("passwords", "registry", "store")
 
     registry.systemctl("kill", "--signal=STOP", AUTH)
     login, reads, writes, _ = proof(registry, 1)

@@ -59,6 +59,7 @@ def test_the_disk_of_the_store(watched: Registry) -> None:
         "rootdirectory",
         r"(registry|images)@.*(Failed|process exited)|Failed to start .*@|NAMESPACE|/srv/images: ",
     ]
+    watched.breaks("registry", "store")
     disk(machine, DISK)
     machine.run(
         "sh", "-c", f"mkdir {PLACE}; ln -s images {LINK}; echo '{FSTAB}' >> /etc/fstab; systemctl daemon-reload"

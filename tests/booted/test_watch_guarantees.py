@@ -74,6 +74,7 @@ def test_what_changes_while_an_apply_runs_is_not_missed(watched: Registry) -> No
     def new_registry(mark: str) -> None:
         watched.put("docker-registry.yml", f"{yml}http:\n  headers:\n    X-Mark: [{mark}]\n")
 
+    watched.breaks("watchdog")
     with slow_registry(watched, 4):
         machine.run("systemctl", "kill", "--signal=STOP", UNIT)  # it is somebody else (the timer) who starts an apply
         new_registry("one")
@@ -305,6 +306,7 @@ def test_a_change_cut_short_before_its_proof_survives_a_reboot(watched: Registry
     """nginx's own sandbox refuses what its rehearsal could do; the run that would have taken it back was killed."""
     machine = watched.machine
     watched.expected.append(r"Read-only file system|secure-registry-\w+.service: |Failed to start|unproven|auth")
+    watched.breaks("watchdog")
     machine.run("sh", "-ec", "mkdir /srv/logs; chown secure-registry-nginx: /srv/logs; sync")
     machine.run("systemctl", "stop", UNIT)
     before = watched.edit("nginx.conf", "/var/log/secure-registry/access.log", "/srv/logs/access.log")
@@ -323,6 +325,7 @@ def test_a_change_cut_short_before_its_proof_survives_a_reboot(watched: Registry
 def test_lost_events_and_the_watchdogs_own_limits(watched: Registry) -> None:
     machine = watched.machine
     watched.expected.append(r"cannot watch /|nobody expects")
+    watched.breaks("watchdog")
     machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
 
     machine.wait_unit(f"{UNIT}.service")
@@ -384,6 +387,7 @@ def test_a_directory_that_is_away_while_the_watchdog_starts_or_that_something_is
 ) -> None:
     machine = watched.machine
     watched.expected.append(rf"does not exist|is mounted there|secure-registry-watchdog|{ETC}")
+    watched.breaks("users")
     machine.run("cp", f"{ETC}/nginx.conf", "/root/nginx.conf")
 
     for number in range(6):  # the moment is what is tried: Python takes a while to load
@@ -430,7 +434,7 @@ def test_a_directory_that_is_away_while_the_watchdog_starts_or_that_something_is
 @pytest.mark.promise("end-of-a-certificate")
 def test_a_certificate_about_to_expire_is_a_warning_once(watched: Registry, tmp_path: Path) -> None:
     machine, crt = watched.machine, f"{ETC}/docker-registry.crt"
-    watched.expected.extend(["expires on", "waiting: "])
+    watched.expected.extend(["expires on", "^expiring: certificate: ", "waiting: "])
     made = Maker(tmp_path).make(None, "subjectAltName = DNS:localhost", begins=-50, ends=4.9)
     watched.put("docker-registry.key", made.key.decode())
     watched.put("docker-registry.crt", made.crt.decode())

@@ -74,6 +74,7 @@ def test_what_is_no_fault(serving: Instance) -> None:
     assert serving.ask("/", port=other).status in (200, 403) and serving.ask("/v2/", user="docker").status == 200
 
 
+@pytest.mark.promise("settings-without-effect")
 def test_a_port_without_effect_is_told(serving: Instance) -> None:
     """PORT was set, but nginx.conf was edited; not when it listens there, too, nor when nobody set PORT."""
     port = free_port()

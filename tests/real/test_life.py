@@ -152,7 +152,8 @@ def test_credentials_follow_the_settings_until_htpasswd_is_edited(instance: Inst
     assert instance.ask("/v2/", user="docker", password="another-one").status == 200
     instance.take_over("htpasswd", "-b", "docker", "by-hand")
     instance.write(".password", "a-third-one\n")
-    instance.reload()
+    said = instance.reload()
+    assert ".password:1: the password has no effect: user docker has another password in" in said and "-one" not in said
     assert instance.ask("/v2/", user="docker", password="by-hand").status == 200
 
 

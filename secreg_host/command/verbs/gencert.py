@@ -34,20 +34,22 @@ def run(call: Call) -> int:
     """Issue a new certificate, and let it serve."""
     one = instance.of(call)
     host, order = one.host, authority.Order(call.args.new_ca, call.args.force)
-    provision.check(Snapshot(host.paths), call.environment)
+    environment = adoption.only(call.environment, adoption.OF_CERTIFICATE)
+    provision.check(Snapshot(host.paths), environment)
     with files.lock(host.paths.lock, "gencert"):
         records.redo(host.paths)
         disk = Snapshot(host.paths)
         authority.check(disk, order)
-        adopted = adoption.adopt(host, disk, call.environment)
-        settings = settings_part.read(disk, call.environment)
+        adopted = adoption.adopt(host, disk, environment)
+        settings = settings_part.read(disk, environment)
         found = defaults.now()
         outside = functools.partial(authority.outside, disk)
         known = defaults.recorded(host)
         facts, refused = (found, ()) if order.new_ca else defaults.signable(found, known, outside)
         defaults.keep(host, facts)
-        made = provision.defaults_only(host, disk, settings, facts, call.environment)
+        made = provision.defaults_only(host, disk, settings, facts, environment)
         issue = authority.issue(disk, settings, facts, datetime.now(UTC), order)
+    printing.warnings(adoption.passed_over(Snapshot(host.paths), call.environment, adoption.OF_CERTIFICATE, "gencert"))
     if refused:
         said = f"this host's name or address {', '.join(refused)} is not in it: the host's CA may not sign that"
         hint = "for a CA that may, which every client must then trust anew: secure-registry gencert --new-ca"

@@ -12,6 +12,7 @@ from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import htpasswd, instance, printing
 from secreg_host.command.call import Call
 from secreg_host.formats import hashoptions
+from secreg_host.wanted import adoption
 from secreg_host.wanted.parts import settings as settings_part
 from secreg_host.wanted.settings import Settings
 
@@ -28,8 +29,10 @@ def run(call: Call) -> int:
     one = instance.of(call)
     paths = one.host.paths
 
+    environment = adoption.only(call.environment, adoption.OF_HASH if call.args.words else adoption.OF_USER)
+
     def settings() -> Settings:  # a user is removed whatever is wrong with them
-        return settings_part.read(Snapshot(paths), call.environment)
+        return settings_part.read(Snapshot(paths), environment)
 
     given = settings() if not call.args.words else Settings()
     request = htpasswd.request_of(call.args, paths.htpasswd, given.username, given.password)

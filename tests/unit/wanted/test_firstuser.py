@@ -53,6 +53,7 @@ def test_another_first_user_takes_nobody_away(host: Host, made: str) -> None:
     assert who(host, made, "other") == {"docker": {made}, "crazy": {"other"}} and host.paths.password.exists()
 
 
+@pytest.mark.promise("settings-without-effect")
 @pytest.mark.usefixtures("made")
 def test_a_name_of_nobody_is_told(host: Host) -> None:
     """Seen: USERNAME was edited, and nothing happened, without a word. Who is removed is told nothing of."""
