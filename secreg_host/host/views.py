@@ -25,24 +25,41 @@ def mounting(paths: Paths, root: str, slot: str) -> tuple[Argv, ...]:
 
     mount(8) binds first and sets options then, and what other namespaces see of a mount keeps those that it had in the
     beginning. So this is done where only root gets in; what is bound from there has them from its first moment.
+
+    What is mounted at `root` just then comes along, for both are peers until the bind is private (mount_namespaces(7)):
+    it would go from there, too, when the bind does, and hide the bind's options. So the place is a mount of its own,
+    made private with all that is on it; and what is on top is bound once more, and looked at.
     """
-    view, new = str(paths.images(slot)), paths.images("new")
-    made = str(new / slot)
+    place, view = _place(paths, slot), str(paths.images(slot))
+    bound, seen = f"{place}/bound", f"{place}/seen"
     return (
-        ("install", "-d", "-m", "0711", str(new.parent), view),
-        ("install", "-d", "-m", "0700", str(new), made),
-        ("mount", "-o", f"bind,{OPTIONS}", root, made),
-        ("mount", "--make-private", made),  # what is mounted below root later has not these options
-        ("findmnt", "--mountpoint", made, "--options", OPTIONS),  # an old mount(8) ignores what it does not know
-        ("mount", "--bind", made, view),
-        ("umount", made),
+        ("install", "-d", "-m", "0711", str(paths.views), view),
+        ("install", "-d", "-m", "0700", str(paths.images("new")), place),
+        ("mount", "--bind", place, place),
+        ("mount", "--make-private", place),
+        ("install", "-d", bound, seen),
+        ("mount", "-o", f"bind,{OPTIONS}", root, bound),
+        ("mount", "--make-rprivate", place),
+        ("mount", "--bind", bound, seen),
+        ("findmnt", "--mountpoint", seen, "--options", OPTIONS),  # an old mount(8) ignores what it does not know
+        ("mount", "--bind", seen, view),
+        ("umount", "--recursive", place),
     )
 
 
-def unmounting(paths: Paths, slot: str) -> Argv:
-    """The command that takes the view away, and what `mounting` leaves when it is cut short; what is being sent is sent
+def unmounting(paths: Paths, slot: str) -> tuple[Argv, ...]:
+    """The commands that take the view away, and what `mounting` leaves when it is cut short; what is being sent is sent
     to its end."""
-    return ("umount", "--lazy", "--quiet", str(paths.images("new") / slot), str(paths.images(slot)))
+    place = _place(paths, slot)
+    return (
+        ("mount", "--make-rprivate", place),
+        ("umount", "--lazy", "--quiet", "--recursive", place, str(paths.images(slot))),
+    )
+
+
+def _place(paths: Paths, slot: str) -> str:
+    """Where the view of `slot` is made."""
+    return str(paths.images("new") / slot)
 
 
 def place(host: Host, root: str, slot: str) -> Path:
@@ -65,7 +82,7 @@ def shows(host: Host, root: str, slot: str) -> bool:
 def remove(paths: Paths) -> None:
     """Remove the directories on which views are mounted; one with a view on it stays (rmdir(2)), and so do images."""
     new = paths.images("new")
-    for path in (*new.glob("*"), *new.parent.glob("*"), new.parent):
+    for path in (*new.glob("*/*"), *new.glob("*"), *new.parent.glob("*"), new.parent):
         with contextlib.suppress(OSError):
             path.rmdir()
 

@@ -63,7 +63,7 @@ def render(host: Host, parts: Parts) -> dict[Path, bytes]:
             storage=storage,
             places=registry.places,
             mounting=[_words(argv) for argv in views.mounting(host.paths, storage, INSTANCE)],
-            unmounting=_words(views.unmounting(host.paths, INSTANCE)),
+            unmounting=[_words(argv) for argv in views.unmounting(host.paths, INSTANCE)],
         )
     return rendered
 

@@ -5,6 +5,8 @@ The disk is a tmpfs elsewhere that is bound to where images are: it keeps them w
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.booted.registry import ETC, Registry
@@ -134,3 +136,25 @@ def test_the_disk_of_the_store(watched: Registry) -> None:
     assert "can't write" not in watched.command("reload").stderr
     assert machine.run("find", PLACE, "!", "-user", "secure-registry").stdout == ""
     upload(watched, "third")
+
+
+@pytest.mark.promise("store-away")
+def test_a_disk_that_comes_while_its_view_is_made_stays(watched: Registry) -> None:
+    """Seen, once in some hundred: mounted between two steps, it came along into the view, and went with that."""
+    machine, place = watched.machine, "/var/lib/secure-registry/storage"
+    text = machine.run("systemctl", "cat", "secure-registry-images@a").stdout.replace("%i", "a")
+    steps = re.findall(r"(?m)^ExecStart=:(.+)$", text)
+    ends = re.findall(r"(?m)^ExecStopPost=-:(.+)$", text)
+    (bind,) = [step for step in steps if "bind,ro" in step]
+    machine.run("systemctl", "stop", "secure-registry-images@a")
+    machine.run("sh", "-ec", "; ".join(steps[: steps.index(bind) + 1]))
+    disk(machine, OTHER)
+    machine.run("mount", "--bind", OTHER, place)
+    machine.run("sh", "-ec", "; ".join(steps[steps.index(bind) + 1 :]), check=False)
+    machine.run("sh", "-c", "; ".join(ends), check=False)
+    assert machine.run("findmnt", "--noheadings", "--output", "SOURCE", place).stdout.startswith("disk-of-")
+    machine.run("umount", place)
+    assert "/run/secure-registry-images" not in machine.read("/proc/self/mountinfo")
+    watched.breaks("registry", "store")
+    machine.run("systemctl", "start", "secure-registry-images@a")
+    machine.wait_for("it serves", lambda: watched.command("status").returncode == 0)

@@ -51,9 +51,9 @@ def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytes
     assert "RequiresMountsFor=\"/srv/a b%%n'\"'\"'" in images
     view = f"{host.paths.images('new')}/%i"
     shown = host.paths.images("%i")
-    mounted = f'bind,{views.OPTIONS} "/srv/a b%%n\'\\"" {view}'
+    mounted = f'bind,{views.OPTIONS} "/srv/a b%%n\'\\"" {view}/bound'
     assert f"ExecStart=:mount -o {mounted}" in images
-    assert f"ExecStopPost=-:umount --lazy --quiet {view} {shown}" in images
+    assert f"ExecStopPost=-:umount --lazy --quiet --recursive {view} {shown}" in images
     [start] = [line for line in lines["secure-registry-nginx.service"] if line.startswith("ExecStart=")]
     assert start.startswith('ExecStart=:"/opt/ng%%inx" -e stderr')
 
