@@ -364,8 +364,14 @@ def test_lost_events_and_the_watchdogs_own_limits(watched: Registry) -> None:
     began = time.monotonic()
     machine.wait_for("a look", lambda: said(watched) == "without-events", 30)
     print(f"without events, live after {time.monotonic() - began:.0f} s")
-    lines = [entry["MESSAGE"] for entry in machine.journal(unit=f"{UNIT}.service")]
-    assert sum("cannot watch /etc" in line for line in lines) == 1
+    lines: list[str] = []
+
+    def told_of(what: str) -> int:
+        lines[:] = [entry["MESSAGE"] for entry in machine.journal(unit=f"{UNIT}.service")]
+        return sum(what in line for line in lines)
+
+    machine.wait_for("that it is told", lambda: told_of("cannot watch /etc"), SECONDS)
+    assert told_of("cannot watch /etc") == 1
     assert any("fs.inotify.max_user_watches" in line for line in lines)
     told = watched.component("watchdog")
     assert told["condition"] == "warning" and "cannot watch /etc" in told["said"]
