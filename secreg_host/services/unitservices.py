@@ -135,13 +135,17 @@ class UnitServices:
     def reload(self, name: str) -> bool:
         """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx. Asks
         nothing of D-Bus while there is a master."""
-        if master := self._master(name):
-            nginxmaster.reload(master, _in_unit(name))
+        if self._told(name):
             return True
         if self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
             self.systemd.job("ReloadUnit", units.unit_of(name))
             return True
-        return False
+        return self._told(name)  # one that came up between the two looks has what was there before
+
+    def _told(self, name: str) -> bool:
+        if master := self._master(name):
+            nginxmaster.reload(master, _in_unit(name))
+        return bool(master)
 
     def stop(self, name: str, *, wait: bool = True) -> None:
         self.systemd.job("StopUnit", units.unit_of(name), wait=wait)

@@ -79,3 +79,37 @@ def test_what_is_masked_or_not_to_run_is_left(host: Host) -> None:
     assert started(host, Manager({"watchdog.service": "masked", "observer.service": "loaded"})) == ["observer.service"]
     for main in ("inactive", "deactivating", "failed"):
         assert started(host, Manager({"observer.service": "loaded"}, main=main)) == []
+
+
+class Starting(Systemd):
+    """systemd that has started nginx: its process is known from the second question on, what it does is `now`."""
+
+    def __init__(self, now: tuple[str, str]) -> None:
+        self.now = now
+        self.asked = 0
+        self.jobs: list[str] = []
+
+    def properties(self, name: str, *wanted: str) -> dict[str, object]:
+        self.asked += 1
+        return {"MainPID": 4711 if self.asked > 1 else 0}
+
+    def active(self, name: str) -> tuple[str, str]:
+        return self.now
+
+    def job(self, method: str, unit: str, **how: object) -> bool:
+        self.jobs.append(method)
+        return True
+
+
+@pytest.mark.promise("back-to-proven")
+@pytest.mark.parametrize(("state", "told"), [(("active", "running"), ["4711"]), (("activating", "start"), ["job"])])
+def test_an_nginx_that_just_came_up_is_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch, state: tuple[str, str], told: list[str]
+) -> None:
+    """Seen, once: it had read what was there before, came up between the two looks, and was asked for 10 s in vain."""
+    seen: list[str] = []
+    monkeypatch.setattr("secreg_host.services.nginxmaster.reload", lambda pid, _: seen.append(str(pid)))
+    services, manager = UnitServices(host), Starting(state)
+    services.__dict__["systemd"] = manager
+    assert services.reload("nginx")
+    assert seen + ["job" for _ in manager.jobs] == told
