@@ -30,3 +30,13 @@ def test_some_stand_for_all(count: int, decoys: int) -> None:
 def test_nobody_else_is_called_so(name: str) -> None:
     found, problems = users.parse(f"{name}:{users.make_hash('x', Scheme.SHA)}\n".encode(), "there")
     assert found == () and "secure-registry itself" in problems[0].what and "another name" in problems[0].hint
+
+
+@pytest.mark.promise("names-take-the-same-time")
+@pytest.mark.parametrize("place", [0, 1, 50, 99])
+def test_each_cost_is_some_decoys(place: int) -> None:
+    """Else what takes as long as that one user's hash is that user's name."""
+    hashes = ["{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="] * 100
+    hashes[place] = users.make_hash("x", Scheme.BCRYPT, 4)
+    made = decoy.lines("".join(f"user{number}:{value}\n" for number, value in enumerate(hashes)).encode()).decode()
+    assert "bcrypt" in {users.scheme_of(line.partition(":")[2]) for line in made.splitlines()}

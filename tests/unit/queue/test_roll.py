@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +74,25 @@ def test_users_that_change_are_seen(live: LiveUsers) -> None:
     assert not found.asked(basic(b"carol:x")).decoy and found.asked(basic(b"alice:x")).decoy
     live.shut()
     assert not found.asked(basic(b"alice:x")).decoy, "the password check says that nobody is let in"
+
+
+@pytest.mark.promise("names-take-the-same-time")
+def test_what_is_asked_instead_is_taken_where_the_header_is(live: LiveUsers) -> None:
+    """A line above its buffer is 400 for the password check, told as 503: that tells the names in one request each."""
+    template = (Path(roll.__file__).parents[2] / "templates/auth/nginx.conf.j2").read_text()
+    said = re.search(r"large_client_header_buffers +[0-9]+ +([0-9]+)k;", template)
+    taken = 1024 * (int(said[1]) if said else 8)
+    header = basic(b"x:" + b"p" * 6114)
+    line = b"Authorization: %s\r\n"
+    assert 8000 < len(line % header) <= 8192, "the front takes it"
+    assert len(line % Roll(live).asked(header).authorization) <= taken
+
+
+@pytest.mark.promise("names-take-the-same-time")
+def test_users_that_can_not_be_read_are_looked_at_again(live: LiveUsers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as when there is no descriptor left for a moment: not for as long as these users count."""
+    found = Roll(live)
+    with monkeypatch.context() as patched:
+        patched.setattr(LiveUsers, "lines", lambda _: Path("/none/htpasswd").read_bytes())
+        assert not found.asked(basic(b"carol:x")).decoy
+    assert found.asked(basic(b"carol:x")).decoy

@@ -294,3 +294,19 @@ def test_who_says_nothing_is_let_go(one: Queue, check: Check, monkeypatch: pytes
 def test_its_socket_is_the_fronts_alone(one: Queue) -> None:
     path = one.path
     assert path.stat().st_mode & 0o777 == 0o600 and path.is_socket()
+
+
+@pytest.mark.promise("users-fail-closed")
+def test_what_was_right_while_nobody_counted_is_asked_again(one: Queue, live: LiveUsers, check: Check) -> None:
+    """Users are shut out twice, and written meanwhile: no number tells the first time from the second."""
+    live.shut()
+    first = Asker(one, "u1", RIGHT)
+    held = check.next()
+    live.write(b"u1:" + SHA)
+    held.answer()
+    assert first.answer() == 204
+    live.shut()
+    second = Asker(one, "u1", RIGHT)
+    assert waiting.until(lambda: not check.asked.empty(), 2.0), second.answer()
+    check.next().answer("503 Service Unavailable")
+    assert second.answer() == 503

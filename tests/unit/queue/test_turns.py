@@ -153,3 +153,24 @@ def test_places_are_free_again() -> None:
         assert join(turns, "b", str(number)) == set()
         turns.leave("b", str(number).encode(), ("b", str(number)))
     assert turns.asking == 0
+
+
+@pytest.mark.promise("fair-turns")
+def test_of_clients_that_have_as_many_the_newest_goes() -> None:
+    """Not the one whose turn it is next: else those who come one by one (networks of IPv6) let nobody get there."""
+    turns = Turns(places=3)
+    for name in "abc":
+        join(turns, name, "0")
+    assert join(turns, "d", "0") == {("d", "0")}
+    assert order(turns) == ["a0", "b0", "c0"]
+
+
+@pytest.mark.promise("fair-turns")
+def test_places_of_one_password_are_the_clients_too() -> None:
+    """Who has most places loses one, by however many passwords it took them."""
+    turns = Turns(places=10)
+    for number in range(8):
+        join(turns, "flood", "0", asker=f"f{number}")
+    join(turns, "a", "0")
+    join(turns, "a", "1")
+    assert join(turns, "b", "0") <= {f"f{number}" for number in range(8)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secreg_host.queue import wire
+from secreg_host.queue import roll, wire
 
 
 def test_a_question_of_the_front() -> None:
@@ -39,3 +39,12 @@ def test_an_answer_is_told_apart_by_its_password() -> None:
 
 def test_what_is_asked_is_the_header_itself() -> None:
     assert wire.question(b"Basic eDp5").endswith(b"\r\nAuthorization: Basic eDp5\r\n\r\n")
+
+
+@pytest.mark.promise("nothing-hides-from-logs")
+@pytest.mark.parametrize("said", [b"Basic YTpi\t", b"\tBasic YTpi", b"Basic YTpi \t "])
+def test_what_nginx_takes_for_no_login_is_made_none(said: bytes) -> None:
+    """nginx strips spaces of a header, and no tabs. With one, the front lets in whom it has no name of: the access log
+    has none, and from this host, by the probe's User-Agent, no line at all."""
+    head = wire.read(b"GET /check HTTP/1.0\r\nX-Real-IP: 192.0.2.1\r\nAuthorization: " + said + b"\r\n\r\n")
+    assert roll.login(head.authorization) is None
