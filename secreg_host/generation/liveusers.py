@@ -71,7 +71,7 @@ class LiveUsers:
         return _target(self.directory / "proven")
 
     def lines(self) -> list[bytes]:
-        """What the password check reads, line by line: our own probe first, decoys, and who is in .htpasswd. Raises
+        """What the password check reads, line by line: our own probe, who is in .htpasswd, decoys among them. Raises
         OSError."""
         return (self.host.paths.users_live / HTPASSWD).read_bytes().splitlines(keepends=True)
 
@@ -119,7 +119,7 @@ class LiveUsers:
         does then.
         """
         epoch = secrets.token_hex(16)
-        htpasswd = decoy.lines(htpasswd) + htpasswd
+        htpasswd = decoy.among(htpasswd)
         self._reserve(len(htpasswd)).use(lambda: self._write(epoch, htpasswd))
         return epoch
 

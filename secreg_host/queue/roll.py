@@ -7,7 +7,6 @@ whom nobody knows a password (formats/decoy.py), always the same for a name; the
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
 import re
 import secrets
@@ -54,9 +53,10 @@ class Roll:
 
     def _look(self) -> None:
         if (epoch := self.live.epoch) != self.epoch:
-            names = []
-            with contextlib.suppress(OSError):  # nobody is let in, which the password check says itself
+            try:
                 names = [line.partition(b":")[0] for line in self.live.lines()]
+            except OSError:  # nobody is let in, which the password check says itself; or it is tried again
+                epoch, names = "", []
             self.epoch, self.users = epoch, frozenset(names)
             self.decoys = tuple(name for name in names if decoy.is_one(name))
 

@@ -33,6 +33,9 @@ HEAD_SECONDS = 10.0
 WAIT_SECONDS = 25.0
 """How long one may wait for a turn, before it is told that there are too many: the front gives up after 30 s."""
 
+BUSY_SECONDS = 1.0
+"""How long it takes to say that there are too many: whoever asks again at once would keep this process at work."""
+
 CHECK_SECONDS = 30.0
 """How long the password check may take for one."""
 
@@ -50,7 +53,7 @@ class Queue:
         self.width = len(os.sched_getaffinity(0))
         self.live = LiveUsers(host)
         self.turns, self.known, self.roll = Turns(), Known(), roll.Roll(self.live)
-        self.checking = 0
+        self.checking, self.ended = 0, False
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, listener: socket.socket, ended: asyncio.Event) -> None:
@@ -58,6 +61,7 @@ class Queue:
         # start_unix_server would remove the socket, which is systemd's (Python 3.13)
         server = await asyncio.start_server(self._serve, sock=listener, backlog=BACKLOG, limit=wire.LARGEST)
         await ended.wait()
+        self.ended = True
         server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,6 +73,8 @@ class Queue:
             head = wire.read(await asyncio.wait_for(reader.readuntil(wire.END), HEAD_SECONDS))
             gone = asyncio.ensure_future(reader.read(1))
             code = await self._wait(head, gone)
+            if code == wire.BUSY:
+                await asyncio.wait((gone,), timeout=BUSY_SECONDS)
             gone.cancel()
             if code is not None:
                 writer.write(wire.answer(code))
@@ -77,7 +83,7 @@ class Queue:
     async def _wait(self, head: wire.Head, gone: asyncio.Future[bytes]) -> int | None:
         """The answer to a question, once it is its turn; None: who asked has gone meanwhile."""
         users = self.live.epoch
-        if self.known.a_moment_ago(head.authorization, users, self._now()):
+        if users and self.known.a_moment_ago(head.authorization, users, self._now()):
             return wire.YES
         answer: Answer = asyncio.get_running_loop().create_future()
         for lost in self.turns.join(head.client, head.authorization, answer, users, self._rank(head)):
@@ -101,7 +107,7 @@ class Queue:
 
     def _go_on(self) -> None:
         """Begin what can be begun."""
-        while self.checking < self.width and (question := self.turns.take(self.live.epoch)):
+        while not self.ended and self.checking < self.width and (question := self.turns.take(self.live.epoch)):
             self.checking += 1
             task = asyncio.ensure_future(self._check(question))
             self.tasks.add(task)

@@ -3,14 +3,14 @@
 Clients take turns, one password each, so that many of one client hold up nobody else for longer than one check. There
 are three lanes: of who was right lately, of strangers, and of clients that were wrong lately; the better ones have
 more turns, and none has all. There is a bound for each client, and one over all; a place beyond that is taken from
-the client that holds most. The same password of the same client is checked once for all who ask meanwhile, but for
-what began before users changed, which must not answer what came after.
+the client that holds most of the worst lane. The same password of the same client is checked once for all who ask
+meanwhile, but for what began before users changed, which must not answer what came after.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -74,10 +74,6 @@ class Lane:
         if not questions:
             del self.clients[question.client]
 
-    def longest(self) -> deque[Question]:
-        """The questions of the client that has most of them; none when nobody waits."""
-        return max(self.clients.values(), key=len, default=deque())
-
 
 class Turns:
     """Who waits, and who is next. Not for several threads."""
@@ -89,12 +85,13 @@ class Turns:
         self.waiting: dict[tuple[str, bytes], Question] = {}
         self.begun: dict[tuple[str, bytes], Question] = {}
         self.asking = 0
+        self.held: Counter[tuple[Rank, str]] = Counter()  # places, by lane and client
 
     def join(self, client: str, ask: bytes, asker: Hashable, users: str, rank: Rank) -> set[Hashable]:
         """Have `asker` wait for the answer to `ask`, while `users` count; returns who lost their place by that, `asker`
         itself perhaps."""
         begun = self.begun.get((client, ask))
-        if begun is not None and begun.users == users:
+        if begun is not None and users and begun.users == users:
             begun.askers.add(asker)
             return set()
         question = self.waiting.get((client, ask))
@@ -105,19 +102,28 @@ class Turns:
             self.waiting[client, ask] = question
             self.lanes[rank].add(question)
         question.askers.add(asker)
-        self.asking += 1
+        self._count(question, 1)
         return self._lose() if self.asking > self.places else set()
 
+    def _count(self, question: Question, places: int) -> None:
+        self.asking += places
+        self.held[question.rank, question.client] += places
+        if not self.held[question.rank, question.client]:
+            del self.held[question.rank, question.client]
+
     def _lose(self) -> set[Hashable]:
-        """The newest question of the client that has most, in the worst lane in which anybody is, goes; its askers."""
-        last = next(longest for rank in reversed(Rank) if (longest := self.lanes[rank].longest()))[-1]
+        """The newest question of the client that holds most places in the worst lane goes; its askers. Of clients that
+        hold as many it is the one that had a turn, or came, last."""
+        rank, lane = next((rank, self.lanes[rank]) for rank in reversed(Rank) if self.lanes[rank].clients)
+        client = max(reversed(lane.clients), key=lambda one: self.held[rank, one])
+        last = lane.clients[client][-1]
         self._drop(last)
         return last.askers
 
     def _drop(self, question: Question) -> None:
         self.lanes[question.rank].remove(question)
         del self.waiting[question.client, question.ask]
-        self.asking -= len(question.askers)
+        self._count(question, -len(question.askers))
 
     def leave(self, client: str, ask: bytes, asker: Hashable) -> None:
         """`asker` has gone: what nobody waits for is not checked. Nothing, if it is being checked already."""
@@ -128,7 +134,7 @@ class Turns:
             self._drop(question)
         else:
             question.askers.remove(asker)
-            self.asking -= 1
+            self._count(question, -1)
 
     def take(self, users: str) -> Question | None:
         """What is to be checked now, while `users` count; None: nobody waits."""
@@ -139,7 +145,7 @@ class Turns:
         question = self.lanes[turn if turn in ranks else ranks[0]].take()
         key = question.client, question.ask
         del self.waiting[key]
-        self.asking -= len(question.askers)
+        self._count(question, -len(question.askers))
         question.users = users
         self.begun[key] = question
         return question

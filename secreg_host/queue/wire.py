@@ -30,7 +30,7 @@ def read(head: bytes) -> Head:
     fields = {}
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
-        fields[name.strip().lower()] = value.strip(b" \t")
+        fields[name.lower()] = value.strip(b" ")  # as nginx does: what it has no user's name of must have none here
     return Head(repr(fields.get(b"x-real-ip", b"")), fields.get(b"authorization", b""))
 
 

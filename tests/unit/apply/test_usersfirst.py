@@ -55,7 +55,7 @@ def test_decoys_stand_beside_users_and_are_none(host: Host, front: World) -> Non
     users.take_over(begin=True)
     names = [line.partition(b":")[0].decode() for line in users.live.lines()]
     decoys = [f"{formats.DECOY}-{number}" for number in range(2)]
-    assert names == [formats.PROBE, *decoys, "alice", "bob"] and users.live.count() == 2
+    assert names == [formats.PROBE, decoys[0], "alice", decoys[1], "bob"] and users.live.count() == 2
     host.paths.htpasswd.write_bytes(b"")
     users.take_over()
     assert (users.live.lines(), users.live.count()) == ([], 0)
