@@ -75,6 +75,23 @@ def test_a_name_makes_no_lines_in_the_journal(serving: Instance, name: str) -> N
     assert not serving.has_said("FAKE")
 
 
+@pytest.mark.promise("nothing-hides-from-logs")
+@pytest.mark.parametrize("form", ["\t{}", "{}\t", "{} \t "])
+def test_who_has_no_name_for_the_front_gets_nothing(serving: Instance, form: str) -> None:
+    """Seen: a tab beside a right password let in somebody of whom the access log had no name."""
+    add_user(serving, "alice", "right")
+    header = {"Authorization": form.format(basic("alice", "right").rstrip("="))}
+    assert serving.ask("/v2/", headers=header).status in (400, 401)
+
+
+@pytest.mark.promise("names-take-the-same-time")
+@pytest.mark.parametrize("length", [1000, 6080, 6100, 6108, 6112])
+def test_a_long_password_tells_no_name(serving: Instance, length: int) -> None:
+    """Seen: 503 for a name that nobody has, 401 for others: what was asked instead was too long for the check."""
+    told = {serving.ask("/v2/", user=name, password="p" * length).status for name in ("docker", "nobody")}
+    assert told == {401}
+
+
 def test_what_nginx_passes_on_to_crypt_lets_in(serving: Instance) -> None:
     """Seen: users of an older system with $7$ or BSDi hashes, locked out: "is not a hash that nginx knows"."""
     made = [crypt._crypt()(b"geheim und viel laenger als acht", one.encode()).decode() for one in OF_CRYPT.values()]
