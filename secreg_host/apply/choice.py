@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Iterable
@@ -9,8 +10,8 @@ from collections.abc import Iterable
 from secreg_host.apply import activate, backend, clientproof, faults, portconflicts, rehearsal, storeproof, upgrades
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, findings
-from secreg_host.base import marks
-from secreg_host.base.errors import BadInput, Problem
+from secreg_host.base import marks, waiting
+from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.generation import assemble, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
@@ -24,6 +25,9 @@ from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 
 log = logging.getLogger(__name__)
+
+SLOT_SECONDS = 5.0
+"""How long a slot of the registry is waited for that is about to be free."""
 
 Step = str | type[Part]
 """What is tried by itself: a part, or a setting that names a program."""
@@ -61,6 +65,15 @@ def choose_renewed(
     return chosen, failed, held
 
 
+def _slot(stage: Stage, parts: Parts, current: Generation | None, busy: set[str], *, renew: bool) -> str:
+    """The slot of the registry for `parts` (backend.slot_for); where all are `busy`, one that is free within
+    `SLOT_SECONDS`: a registry that was told to end mostly has little to finish. Raises SecregError."""
+    with contextlib.suppress(SecregError):
+        return backend.slot_for(parts, current, busy, renew=renew)
+    waiting.until(lambda: len(stage.services.slots()) < len(processes.SLOTS), SLOT_SECONDS, meanwhile=stage.meanwhile)
+    return backend.slot_for(parts, current, stage.services.slots(), renew=renew)
+
+
 def choose(
     stage: Stage,
     parts: Parts,
@@ -80,8 +93,7 @@ def choose(
     busy = stage.services.slots()
 
     def assembled(some: Parts) -> Generation:
-        slot = backend.slot_for(some, current, busy, renew=renew)
-        return assemble.assemble(stage.host, some, slot)
+        return assemble.assemble(stage.host, some, _slot(stage, some, current, busy, renew=renew))
 
     wanted = assembled(parts)
     log.debug("wanted: generation %s, registry in slot %s", wanted.name, wanted.slot)

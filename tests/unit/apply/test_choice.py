@@ -14,6 +14,7 @@ from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
+from secreg_host.host import processes
 from secreg_host.images.marker import Store
 from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
 from secreg_host.wanted.parts.nginx import CONF, NginxPart
@@ -275,3 +276,17 @@ def test_a_registry_that_finishes_what_it_had_begun_keeps_its_slot(world: World)
     assert chosen(world, made.parts(REGISTRY), old)[0].slot == "d"
     with pytest.raises(SecregError, match="every slot"):
         chosen(world, made.parts(made.registry("version: 0.1\n# three")), old)
+
+
+@pytest.mark.promise("crashes")
+def test_a_slot_that_is_about_to_be_free_is_waited_for(world: World) -> None:
+    """Seen: after twenty killed reloads each registry was just ending, and the next reload failed for that."""
+    old = world.serving(OLD)
+    world.up_now |= {f"registry@{slot}" for slot in processes.SLOTS}
+    looks = iter(range(100))
+    stage = choice.Stage(world.host, world, lambda: world.up_now.discard("registry@c") if next(looks) == 3 else None)
+    new, _ = choice.choose(stage, OLD, old, None, "", live=True, renew=True)
+    assert new.slot == "c"
+    world.up_now |= {f"registry@{slot}" for slot in processes.SLOTS}
+    with pytest.raises(SecregError, match="every slot"):
+        choice.choose(world.stage, OLD, old, None, "", live=True, renew=True)
