@@ -63,6 +63,12 @@ class Check:
         """The next question."""
         return self.asked.get(timeout=SECONDS)
 
+    def done(self) -> str:
+        """Whose the next question is, which is answered."""
+        held = self.next()
+        held.answer()
+        return held.user
+
 
 @pytest.fixture
 def check(host: Host) -> Iterator[Check]:
@@ -135,11 +141,7 @@ def test_each_client_has_its_turn(one: Queue, check: Check) -> None:
     other = Asker(one, "u9", RIGHT, client="b")
     arrived(one, 7)
     held.answer()
-    order = []
-    for _ in range(6):
-        held = check.next()
-        order.append(held.user)
-        held.answer()
+    order = [check.done() for _ in range(6)]
     assert order.index("u9") == 1, "behind one of each other client"
     assert (first.answer(), other.answer(), {asker.answer() for asker in many}) == (401, 204, {401})
 
@@ -156,11 +158,7 @@ def test_who_was_right_lately_comes_first(one: Queue, check: Check) -> None:
     probe = Asker(one, PROBE, RIGHT, client=PROBE)
     arrived(one, 7)
     held.answer()
-    order = []
-    for _ in range(6):
-        held = check.next()
-        order.append(held.user)
-        held.answer()
+    order = [check.done() for _ in range(6)]
     assert set(order[:2]) == {"u7", PROBE}
     assert (known.answer(), probe.answer(), first.answer()) == (401, 204, 401)
     assert [asker.answer() for asker in strangers] == [401] * 4
