@@ -32,6 +32,9 @@ INSTANCES = 8
 """Of this version, the one before and the limit, one after the other, for what no version may lose: a few percent count
 there, and two instances of the same code differ by as many."""
 
+WARM_SECONDS = 0.5
+"""In which each of them gets to know the password."""
+
 HANDSHAKES = 200
 PULL_SECONDS = 4.0
 LOGINS = 3
@@ -141,6 +144,7 @@ def compared(trials: Trials, among: list[Peer], instances: int) -> dict[str, dic
     for number in range(instances):
         for peer in pair:
             peer.renew()
+            load.ask(peer.door, [peer.door.line(trials.content.small)], seconds=WARM_SECONDS)
         at = number % len(pair)
         for trial in trials.all:
             if trial.__name__ in judged:
