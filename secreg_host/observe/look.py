@@ -165,11 +165,8 @@ def _began(host: Host) -> float:
 
 def systemd_of(host: Host) -> Systemd | None:
     """systemd, where it runs the instance and answers."""
-    if host.by_systemd:
-        from secreg_host.base import systemd
-
-        with contextlib.suppress(SecregError):
-            return systemd.Systemd()
+    with contextlib.suppress(SecregError):
+        return host.manager()
     return None
 
 
