@@ -120,7 +120,7 @@ def test_without_the_queue_passwords_are_checked(serving: Instance) -> None:
     assert [answer.status for answer in answers] == [200, 401]
 
 
-@pytest.mark.promise("guessing-holds-up-nobody")
+@pytest.mark.promise("costly-hashes")
 def test_a_hash_that_nobody_waits_for_holds_up_nobody(serving: Instance) -> None:
     """Seen: minutes of a processor for each question, of names that nobody has, too: it could be their decoy."""
     path = serving.etc / ".htpasswd"

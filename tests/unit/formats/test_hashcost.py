@@ -48,6 +48,7 @@ SANE = {
 }
 
 
+@pytest.mark.promise("costly-hashes")
 @pytest.mark.parametrize("value", ABSURD.values(), ids=ABSURD)
 def test_a_hash_that_nobody_waits_for_is_told_with_its_line(value: str) -> None:
     """Seen: each question for that user kept a processor at work for minutes, and nobody got in by it."""
