@@ -39,7 +39,7 @@ def test_nobody_else_is_called_so(name: str) -> None:
 def test_each_cost_is_some_decoys(place: int) -> None:
     """Else what takes as long as that one user's hash is that user's name."""
     hashes = ["{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="] * 100
-    hashes[place] = users.make_hash("x", Scheme.BCRYPT, 4)
+    hashes[place] = f"$2y$04${'z' * 53}"  # which is the last one by lot
     made = decoy.among("".join(f"user{number}:{value}\n" for number, value in enumerate(hashes)).encode()).decode()
     ours = [line for line in made.splitlines() if decoy.is_one(line.encode())]
     assert "bcrypt" in {users.scheme_of(line.partition(":")[2]) for line in ours}
