@@ -32,7 +32,7 @@ INSTANCES = 8
 """Of this version, the one before and the limit, one after the other, for what no version may lose: a few percent count
 there, and two instances of the same code differ by as many."""
 
-WARM_SECONDS = 0.5
+WARM_SECONDS = 1.0
 """In which each of them gets to know the password."""
 
 HANDSHAKES = 200
