@@ -134,7 +134,7 @@ class Queue:
         not). Nothing tells when that is: it is tried again. Raises OSError."""
         while True:
             link = socket.socket(socket.AF_UNIX)
-            link.setblocking(False)
+            link.settimeout(0)
             try:
                 link.connect(str(self.check))
             except BlockingIOError:
