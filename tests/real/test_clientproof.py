@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -403,8 +404,11 @@ def test_healthz(serving: Instance) -> None:
     assert healthz(serving) == (503, b"away\n")
     health.tell(paths, away=False)
     for part in ("auth", "registry"):
+        assert healthz(serving) == (200, b"ok\n")
         with stopped(serving, part):
+            time.sleep(1)  # for so long it may tell what it has found
             assert healthz(serving) == (503, b"away\n")
+        time.sleep(1)
     assert healthz(serving) == (200, b"ok\n")
     serving.write(".htpasswd", "")
     serving.reload()
