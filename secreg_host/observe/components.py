@@ -83,7 +83,8 @@ def logged_in(scene: Scene) -> State:
     helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
     wrong = clientproof.login(scene.host, scene.generation)
     aside = clientproof.queued(scene.host)
-    if isinstance(wrong, clientproof.Nobody) or not aside or (isinstance(aside, clientproof.Late) and not wrong):
+    told = isinstance(wrong, clientproof.Nobody | probe.Open)
+    if told or not aside or (isinstance(aside, clientproof.Late) and not wrong):
         return _judged(wrong, helps)
     return _unqueued(scene, wrong, aside)
 

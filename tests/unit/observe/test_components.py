@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import clientproof
+from secreg_host.apply import clientproof, probe
 from secreg_host.apply import store as stores
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.base.errors import Problem
@@ -131,6 +131,7 @@ RESTART = f"systemctl restart {components.QUEUE}"
         (LATE, UNHEARD, "masked", Condition.DOWN, f"{LATE}: {UNHEARD}", REOPEN),
         (LATE, LATE, "loaded", Condition.DOWN, LATE, RESTART),
         (LATE, "", "loaded", Condition.DOWN, LATE, "systemctl restart secure-registry-auth"),
+        (probe.Open("open"), UNHEARD, "loaded", Condition.DOWN, "open", "systemctl restart secure-registry-auth"),
         (clientproof.Nobody("no user"), clientproof.Nobody("no user"), "loaded", Condition.OK, "none to check", ""),
     ],
 )
