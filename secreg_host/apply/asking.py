@@ -63,8 +63,8 @@ def opened(listen: Listen, connect: Callable[[Listen], socket.socket] = connect_
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), a body, and for which
-    client, where we ask as the front does ("": our own)."""
+    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), a body, and for
+    which client, where we ask as the front does ("": our own)."""
 
     path: str
     method: str = "GET"

@@ -319,7 +319,11 @@ def queue(host: Host) -> Iterator[socket.socket]:
 @pytest.mark.promise("status-asks")
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(204, ""), (503, "the queue answers a right password by HTTP 503"), (0, "the queue before the password check does")],
+    [
+        (204, ""),
+        (503, "the queue answers a right password by HTTP 503"),
+        (0, "the queue before the password check does"),
+    ],
 )
 def test_what_the_queue_answers(live: LiveUsers, queue: socket.socket, status: int, said: str) -> None:
     asked: list[bytes] = []
