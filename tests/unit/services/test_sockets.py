@@ -37,12 +37,12 @@ class Manager(Systemd):
     """systemd on which the units of sockets are in one state, and the main one in another."""
 
     def __init__(self, state: str, main: str = "active") -> None:
-        self.state, self.main = state, main
+        self.listening, self.main = state, main
         self.jobs: list[tuple[str, str, object]] = []
 
     def actives(self, names: object) -> dict[str, tuple[str, str]]:
         assert isinstance(names, list)
-        return {**{name: (self.state, "") for name in names}, units.MAIN: (self.main, "")}
+        return {**{name: (self.listening, "") for name in names}, units.MAIN: (self.main, "")}
 
     def job(self, method: str, unit: str, **how: object) -> bool:
         self.jobs.append((method, unit, how["mode"]))
