@@ -71,7 +71,10 @@ def passwords(scene: Scene) -> State:
     helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
     if said := scene.stopped(unit):
         return state.down(Component.PASSWORDS, f"{said}: nobody can log in", helps)
-    return _judged(clientproof.checked(scene.host), helps)
+    wrong = clientproof.checked(scene.host)
+    if isinstance(wrong, clientproof.Late) and (aside := clientproof.unheard(scene.host)):
+        return _unqueued(scene, wrong, aside)  # a flood that nobody keeps from it
+    return _judged(wrong, helps)
 
 
 def logged_in(scene: Scene) -> State:

@@ -160,6 +160,25 @@ def test_a_queue_that_is_passed_by_is_told(
         assert foreground.condition is condition and foreground.remedy.startswith("secure-registry stop --root /srv/")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "unheard", "remedy"),
+    [
+        (LATE, UNHEARD, REOPEN),
+        (LATE, "", "systemctl restart secure-registry-auth"),
+        ("HTTP 500", UNHEARD, "systemctl restart secure-registry-auth"),
+    ],
+)
+def test_a_flood_past_the_queue_is_not_the_checks_fault(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, unheard: str, remedy: str
+) -> None:
+    """Seen: of two looks in a flood, one named the queue's socket, and one had the check started anew, in vain."""
+    monkeypatch.setattr(components.clientproof, "checked", lambda _: wrong)
+    monkeypatch.setattr(components.clientproof, "unheard", lambda _: unheard)
+    manager, host = SimpleNamespace(), SimpleNamespace(paths=SimpleNamespace(root="/"))
+    found = components.passwords(scene(host=host, stopped=lambda _: "", manager=manager))
+    assert found.condition is Condition.DOWN and found.remedy.startswith(remedy)
+
+
 @pytest.mark.parametrize("said", ["", "the processes of it are stopped by a signal (SIGSTOP)", "it is failed (failed)"])
 def test_an_observer_that_hangs_is_told(said: str) -> None:
     """Seen: stopped by a signal it was in no status, and nobody told hooks of what broke."""
