@@ -63,17 +63,21 @@ def opened(listen: Listen, connect: Callable[[Listen], socket.socket] = connect_
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), and a body."""
+    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), a body, and for
+    which client, where we ask as the front does ("": our own)."""
 
     path: str
     method: str = "GET"
     login: str = ""
     body: bytes | None = None
+    client: str = ""
 
     def head(self, name: str) -> bytes:
         """Its head, for the host `name`; without one as HTTP/1.0 has it."""
         known = f"HTTP/1.1\r\nHost: {name}" if name else "HTTP/1.0\r\nConnection: keep-alive"
         lines = [f"{self.method} {self.path} {known}", f"User-Agent: {AGENT}"]
+        if self.client:
+            lines.append(f"X-Real-IP: {self.client}")
         if self.login:
             lines.append(f"Authorization: Basic {utf8.shown(base64.b64encode(self.login.encode()))}")
         if self.body is not None:

@@ -1,6 +1,7 @@
 """Can people use the registry? Asked as a client does, by our own probe, a user that nobody else can be (liveusers.py).
 
     login    the front and the password check, at each public address, over TLS
+    queued   the queue between both
     reads    the registry behind them
     writes   its store: bytes written, read back and removed
     trusted  the certificate, as Go and OpenSSL verify it
@@ -32,6 +33,7 @@ from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
+from secreg_host.services import sockets
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -62,6 +64,10 @@ class Late(str):
     """That an answer did not come in time: something hangs, or has too much to do."""
 
 
+class Unheard(str):
+    """That nobody listens where the front asks the queue."""
+
+
 def login(host: Host, generation: Generation, connect: Connect = connect_tcp) -> str:
     """What is wrong with logging in where `generation` serves: our probe must be let in by its password, and by no
     other one, at each address. The registry has no part in it.
@@ -74,6 +80,18 @@ def login(host: Host, generation: Generation, connect: Connect = connect_tcp) ->
 def checked(host: Host) -> str:
     """What is wrong with the password check itself, whatever the front does; `Nobody` and `Late` as of `login`."""
     return _as_probe(host, lambda password: _check(host, password))
+
+
+def queued(host: Host) -> str:
+    """What keeps questions from the queue before the password check, which is asked as the front does; `Unheard`, and
+    `Nobody` and `Late` as of `login`."""
+    return _as_probe(host, lambda password: unheard(host) or _queue(host, password))
+
+
+def unheard(host: Host) -> str:
+    """`Unheard` where nobody listens for the queue, else ""."""
+    path = processes.queue_socket(host)
+    return "" if sockets.leads(path) else Unheard(f"nobody listens at {path}")
 
 
 def entered(host: Host, generation: Generation, seconds: float, alive: Callable[[], str]) -> str:
@@ -199,6 +217,19 @@ def _check(host: Host, password: str) -> str:
     except UNREACHED as error:
         return f"the password check does not answer: {getattr(error, 'strerror', None) or error}"
     return "" if status == 204 else f"the password check answers a right password by HTTP {status}"
+
+
+def _queue(host: Host, password: str) -> str:
+    """What is wrong with the answer of the queue to our probe, which it knows by its name."""
+    asked = Request("/check", login=f"{PROBE}:{password}", client=PROBE)
+    try:
+        with contextlib.ExitStack() as links:
+            status = probe.entered(processes.queue_socket(host), "queue", links, SECONDS).ask(asked).status
+    except (TimeoutError, BlockingIOError):  # nobody takes it, or as many wait as may
+        return Late(f"the queue before the password check does not answer within {SECONDS:.0f} s")
+    except UNREACHED as error:
+        return f"the queue before the password check does not answer: {getattr(error, 'strerror', None) or error}"
+    return "" if status == 204 else f"the queue answers a right password by HTTP {status}"
 
 
 def _at_each(host: Host, generation: Generation, connect: Connect, password: str) -> str:

@@ -1,4 +1,5 @@
-"""What is to blame when a registry does not start or can't store: its program, docker-registry.yml, and which line."""
+"""What is to blame when a registry does not start or can't store: its program, docker-registry.yml, and which line; and
+when a login is not answered."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host import registryprogram
 from secreg_host.host.host import Host
-from secreg_host.services import notstarted
+from secreg_host.services import notstarted, sockets
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -20,6 +21,17 @@ TELLING = re.compile(
     rf"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]|{registryprogram.LINE.pattern}", re.IGNORECASE
 )
 LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for key in (r"\berr\.detail", r"\bmsg"))
+
+PASSWORD_CHECK = "secure-registry-auth"
+HANGS = "see what it does: systemctl status secure-registry-auth; if it hangs: systemctl restart secure-registry-auth"
+REOPEN = f"systemctl restart {sockets.QUEUE}"
+
+
+def of_login(late: str, unheard: str) -> Problem:
+    """Why a login is `late`; unheard: "", or that nobody listens for the queue, which would keep a flood apart."""
+    if unheard:
+        return Problem(sockets.QUEUE, f"{late}: {unheard}", REOPEN)
+    return Problem(PASSWORD_CHECK, late, HANGS)
 
 
 def reason(said: list[str]) -> str:

@@ -32,6 +32,7 @@ CASES = {
     "password check stopped": ("systemctl stop {auth}", "passwords", "down", TYPED),
     "password check hangs": ("systemctl kill -s STOP {auth}", "passwords", "down", TYPED),
     "queue hangs": ("systemctl kill -s STOP {queue}", "passwords", "down", TYPED),
+    "queue stopped": ("systemctl stop secure-registry-queue.socket {queue}", "passwords", "warning", TYPED),
     "registry stopped": ("systemctl stop {registry}", "registry", "down", TYPED),
     "registry hangs": ("systemctl kill -s STOP {registry}", "registry", "down", TYPED),
     "watchdog stopped": ("systemctl stop {watchdog}", "watchdog", "down", TYPED),

@@ -115,9 +115,11 @@ def test_without_the_queue_passwords_are_checked(serving: Instance) -> None:
     path.rename(away)
     try:
         answers: list[Answer] = [serving.ask("/v2/", user="alice", password=word) for word in ("right", "wrong")]
+        check = serving.run("status", "--check")
     finally:
         away.rename(path)
     assert [answer.status for answer in answers] == [200, 401]
+    assert f"past the queue (nobody listens at {path})" in check.stdout
 
 
 @pytest.mark.promise("costly-hashes")
