@@ -63,12 +63,14 @@ def opened(listen: Listen, connect: Callable[[Listen], socket.socket] = connect_
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), and a body."""
+    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), and a body; word: by
+    which the front knows our own probe, and nobody else is to learn it."""
 
     path: str
     method: str = "GET"
     login: str = ""
     body: bytes | None = None
+    word: str = ""
 
     def head(self, name: str) -> bytes:
         """Its head, for the host `name`; without one as HTTP/1.0 has it."""
@@ -76,6 +78,8 @@ class Request:
         lines = [f"{self.method} {self.path} {known}", f"User-Agent: {AGENT}"]
         if self.login:
             lines.append(f"Authorization: Basic {utf8.shown(base64.b64encode(self.login.encode()))}")
+        if self.word:
+            lines.append(f"X-Secreg-Probe: {self.word}")
         if self.body is not None:
             lines.append(f"Content-Length: {len(self.body)}")
             lines.append("Content-Type: application/octet-stream")
