@@ -63,8 +63,8 @@ def opened(listen: Listen, connect: Callable[[Listen], socket.socket] = connect_
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), and a body; word: by
-    which the front knows our own probe, and nobody else is to learn it."""
+    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), and a body; word:
+    by which the front knows our own probe, and nobody else is to learn it."""
 
     path: str
     method: str = "GET"

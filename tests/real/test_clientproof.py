@@ -483,8 +483,8 @@ def test_a_catalogue_that_is_listed_meanwhile_is_whole(serving: Instance) -> Non
 
 @pytest.mark.promise("probe", "guessing-holds-up-nobody")
 def test_a_flood_under_the_probes_name_keeps_it_from_nothing(serving: Instance) -> None:
-    """Seen: any local user, who shared its place in the queue, and was neither slowed nor logged. The last of this module:
-    that client is slowed for a while."""
+    """Seen: any local user, who shared its place in the queue, and was neither slowed nor logged. The last of this
+    module: that client is slowed for a while."""
     log, ended, found = serving.root / "var/log/secure-registry/failed-logins.log", threading.Event(), list[int]()
     os.truncate(log, 0)
 

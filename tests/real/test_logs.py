@@ -190,8 +190,8 @@ def run_probe(instance: Instance) -> str:
 
 @pytest.mark.promise("fail2ban", "failed-logins", "failed-logins-are-not-forged")
 def test_failed_logins_are_told_with_the_clients_address(fresh: Instance) -> None:
-    """A line each that fail2ban reads, whatever a client claims, and whoever he says he is; none for no password, a right
-    one or our probe."""
+    """A line each that fail2ban reads, whatever a client claims, and whoever he says he is; none for no password, a
+    right one or our probe."""
     secure, trusting = free_port(), free_port()
     more = f"""
     server {{ listen {secure} ssl; server_name a; location / {{ proxy_pass http://secreg_registry; }} }}
