@@ -19,6 +19,7 @@ import logging
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from secreg_host.apply import backend, probe, rehearsal, storeproof
 from secreg_host.apply.asking import Answer, Client, Request, connect_tcp, opened
@@ -26,7 +27,7 @@ from secreg_host.apply.probe import Expectation
 from secreg_host.base import waiting
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.users import PROBE
-from secreg_host.generation.assemble import NO_SLOT
+from secreg_host.generation.assemble import NO_SLOT, probe_word
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import processes
@@ -237,7 +238,7 @@ def _at_each(host: Host, generation: Generation, connect: Connect, password: str
         where = probe.place(want.listen)
         try:
             with contextlib.ExitStack() as links:
-                wrong = _logged_in(_came_in(want, connect, links), password)
+                wrong = _logged_in(_came_in(want, connect, links), password, probe_word(generation))
         except TimeoutError:
             return Late(f"{where}: a login is not answered within {SECONDS:.0f} s")
         except UNREACHED as error:
@@ -247,8 +248,8 @@ def _at_each(host: Host, generation: Generation, connect: Connect, password: str
     return ""
 
 
-def _logged_in(client: Client, password: str) -> str:
-    status = client.ask(Request(LOGIN, login=f"{PROBE}:{password}")).status
+def _logged_in(client: Client, password: str, word: str) -> str:
+    status = client.ask(Request(LOGIN, login=f"{PROBE}:{password}", word=word)).status
     if status == 503:
         return "the password check does not answer (HTTP 503)"
     if status == 429:
@@ -256,7 +257,8 @@ def _logged_in(client: Client, password: str) -> str:
     if status != 204:
         return f"a right password is answered by HTTP {status}"
     for given, said in ((f"{PROBE}:{WRONG}", "a wrong password"), ("", "no password")):
-        status = client.ask(Request(LOGIN if given else probe.GUARDED[0], login=given)).status
+        asked = Request(LOGIN, login=given, word=word) if given else Request(probe.GUARDED[0])
+        status = client.ask(asked).status
         if 200 <= status < 300:
             return probe.Open(f"{said} is let in (HTTP {status})")
         if status != 401:
@@ -280,8 +282,9 @@ def _way(
 ) -> Callable[[Request], Answer]:
     """What asks the registry through the front, as our probe with `password`."""
     client = _came_in(rehearsal.expectations(host, generation)[0], connect, links)
+    login, word = f"{PROBE}:{password}", probe_word(generation)
 
     def ask(request: Request) -> Answer:
-        return client.ask(Request(request.path, request.method, f"{PROBE}:{password}", request.body))
+        return client.ask(replace(request, login=login, word=word))
 
     return ask

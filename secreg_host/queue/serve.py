@@ -100,6 +100,7 @@ class Queue:
         return None if gone.done() else wire.BUSY
 
     def _rank(self, head: wire.Head) -> Rank:
+        """Its lane. Our own probe is a client that only the front names, by what nobody else has (http.conf.j2)."""
         if head.client == repr(PROBE.encode()):
             return Rank.KNOWN
         said = roll.login(head.authorization)

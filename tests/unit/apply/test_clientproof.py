@@ -17,6 +17,7 @@ from secreg_host.apply.probe import Expectation
 from secreg_host.base import marks
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.users import PROBE
+from secreg_host.generation import assemble
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import processes
 from secreg_host.host.host import Host
@@ -31,11 +32,16 @@ Script = Callable[[str, str], int | bytes]
 """What is answered to a request line by whoever gave USER:PASSWORD: a status, bytes, or nothing at all (0)."""
 
 
+Look = Callable[[Host, Any, Callable[[Listen], socket.socket]], str]
+
+
 class Front:
-    """Answers by a script, with `more` header fields; asked: what was asked, and as whom."""
+    """Answers by a script, with `more` header fields; asked: what was asked, and as whom; words: which user said which
+    word."""
 
     def __init__(self, script: Script, more: str = "") -> None:
         self.script, self.asked, self.more = script, list[tuple[str, str]](), more
+        self.words = set[tuple[str, str]]()
 
     def connect(self, _: Listen) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -54,6 +60,7 @@ class Front:
                 what = line.decode().rpartition(" ")[0]
                 whom = base64.b64decode(head.get("Authorization", "").removeprefix("Basic ")).decode()
                 self.asked.append((what, whom))
+                self.words.add((whom.partition(":")[0], head.get("X-Secreg-Probe", "")))
                 answer = self.script(what, whom)
                 if not answer:
                     return
@@ -71,6 +78,7 @@ class Generation:
 
     def __init__(self, **given: Any) -> None:
         self.parts = Parts(RegistryPart(**{"root": "/srv/images"} | given))
+        self.rendered = {assemble.PROBE: b"word"}
 
 
 @pytest.fixture
@@ -109,6 +117,17 @@ def test_what_a_login_shows(live: LiveUsers, found: Mapping[str, int], said: str
     generation: Any = Generation()
     wrong = clientproof.login(live.host, generation, Front(right(live, found)).connect)
     assert (wrong, type(wrong)) == (said, kind)
+
+
+@pytest.mark.promise("probe")
+@pytest.mark.parametrize("look", [clientproof.login, clientproof.reads, clientproof.writes])
+def test_only_the_probe_says_its_word(live: LiveUsers, monkeypatch: pytest.MonkeyPatch, look: Look) -> None:
+    """Whatever it asks as itself, with a wrong password, too; nothing that it asks as nobody."""
+    monkeypatch.setattr(storeproof, "_tidy", lambda *_: None)
+    front, generation = Front(lambda what, whom: 202 if "POST" in what else right(live)(what, whom)), Generation()
+    any_generation: Any = generation
+    look(live.host, any_generation, front.connect)
+    assert front.words - {("", "")} == {(PROBE, "word")}
 
 
 def test_where_nobody_can_log_in_nobody_tries(live: LiveUsers) -> None:
