@@ -123,9 +123,7 @@ def activate(
         _retire(stage, new, back, before)
         changed = [kind for kind in kinds.REVERTIBLE if new.parts[kind] != back.parts[kind]] or [SettingsPart]
         unproven = tuple(
-            finding
-            for kind in changed
-            for finding in findings("unproven", kind.NAME, error.at(new.parts[kind].place))
+            one for kind in changed for one in findings("unproven", kind.NAME, error.at(new.parts[kind].place))
         )
         return back, (*unproven, *found)
     generations.mark_proven(stage.host, new.name)

@@ -47,8 +47,8 @@ CERTIFICATE = re.compile(r'(?:cannot load certificate(?: key)? |(?:SSL|PEM|BIO)_
 
 NOT_ALLOWED = "Permission denied"
 NO_ADDRESS = "Cannot assign requested address"
-UNKNOWN = re.compile(r'host not found in [^"]*"(?P<name>\w[\w.-]*)(:\d+)?["/]')
-OUTSIDE = re.compile(f"{NO_ADDRESS}|host not found in ")
+UNKNOWN = "host not found in "
+OUTSIDE = re.compile(f"{NO_ADDRESS}|{UNKNOWN}")
 """What nginx says that may be over without any edit: it is tried again."""
 
 PATH = re.compile(r'"(/[^"]+)"|(/\S+)')
@@ -147,9 +147,8 @@ def hint_for(text: str) -> str:
         return "nginx does not run as root: name a socket in a directory that user secure-registry-nginx may write to"
     if NO_ADDRESS in text:
         return "correct the line 'listen', or wait for that address: it is tried again by itself"
-    if unknown := UNKNOWN.search(text):
-        known = f"getent hosts {unknown['name']}"
-        return f"correct the name, or wait until this host knows it ({known}): it is tried again by itself"
+    if UNKNOWN in text:
+        return "correct the name, or wait until this host knows it (getent hosts NAME): it is tried again by itself"
     if NOT_ALLOWED in text:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
     if CERTIFICATE.match(text):

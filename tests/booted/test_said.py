@@ -120,7 +120,7 @@ OTHERS = {
     "a host name that nobody knows": (
         "true",
         "sed -i 's/listen 8500 ssl;/&\\n        location \\/x { proxy_pass http:\\/\\/later.example; }/' $E/nginx.conf",
-        "getent hosts later.example",
+        "getent hosts NAME",
         "echo 127.0.0.9 later.example >> /etc/hosts",
     ),
 }

@@ -12,7 +12,7 @@ import pytest
 
 from secreg_host.apply import choice, probe, rehearsal
 from secreg_host.base import process
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.base.process import Account
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
