@@ -136,10 +136,13 @@ def test_what_others_held_back_serves_by_itself(installed_host: Machine) -> None
         done = registry.command("status")
         return done.returncode, done.stdout
 
+    def says(said: str) -> bool:
+        return said in status()[1]
+
     for what, (before, edit, said, over) in OTHERS.items():
         installed_host.run("sh", "-ec", before)
         installed_host.run("sh", "-ec", edit.replace("$E", ETC))
-        installed_host.wait_for(f"{what} is told", lambda said=said: said in status()[1])
+        installed_host.wait_for(f"{what} is told", partial(says, said))
         code, text = status()
         assert code == 3 and "rejected" in text and "next try" in text, text
         installed_host.run("sh", "-ec", over)
