@@ -48,8 +48,8 @@ def unusable(
     """By setting: programs that `settings`, of the file `conf`, name and that can't be run at all.
 
     known: settings that serve; refuses: why a program can't be run where nginx is (services.py), of which another one
-    is asked for its version there. Another registry is tried in a slot, which tells more. Where they are to be is not
-    watched: they are tried again.
+    is asked for its version there. Another registry is tried in a slot, which tells more. One that is missing is
+    tried again, for where it is to be is not watched; not one that can't be run, which may take its time each time.
     """
     found: dict[str, Problem] = {}
     for name in (NGINX, REGISTRY) if settings.own_registry else (NGINX,):
@@ -59,7 +59,7 @@ def unusable(
         if not find_program(path):
             found[name] = Later(where, f"{name}: {_missing(path)}: {path}", HINT)
         elif name == NGINX and differs(settings, known, name) and (problem := refuses([path, "-v"])):
-            found[name] = Later(where, f"{name}: {problem.what}", problem.hint or HINT)
+            found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
     return found
 
 
