@@ -121,7 +121,7 @@ def activate(
         _retire(stage, new, back, before)
         changed = [kind for kind in kinds.REVERTIBLE if new.parts[kind] != back.parts[kind]] or [SettingsPart]
         unproven = tuple(
-            Finding("unproven", kind.NAME, problem) for kind in changed for problem in error.at(new.parts[kind].place)
+            one for kind in changed for one in findings("unproven", kind.NAME, error.at(new.parts[kind].place))
         )
         return back, (*unproven, *found)
     generations.mark_proven(stage.host, new.name)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from secreg_host.base.errors import Problem
+from secreg_host.base.errors import Later, Problem
 from secreg_host.formats import lastwords, registryconf
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
@@ -25,6 +25,13 @@ LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for k
 PASSWORD_CHECK = "secure-registry-auth"
 HANGS = "see what it does: systemctl status secure-registry-auth; if it hangs: systemctl restart secure-registry-auth"
 REOPEN = f"systemctl restart {sockets.QUEUE}"
+
+AWAY = re.compile(
+    r"connection (refused|reset)|no such host|i/o timeout|no route to host|network is unreachable|deadline exceeded"
+    r"|temporary failure in name resolution|server misbehaving",
+    re.IGNORECASE,
+)
+"""What a registry says (of Go's net) when what it needs, such as S3 or Redis, is away: it is tried again."""
 
 
 def of_login(late: str, unheard: str) -> Problem:
@@ -54,7 +61,8 @@ def of_start(host: Host, generation: Generation, said: list[str]) -> Problem:
         shown = lastwords.registry(told, data)
         what = f"{program} is not distribution's registry: it says no version, and when it is started: {shown}"
         return Problem(named, what, programs.HINT)
-    return registryprogram.explain(told, yml, data, program, version)
+    found = registryprogram.explain(told, yml, data, program, version)
+    return Later(found.where, found.what, found.hint) if AWAY.search(told) else found
 
 
 def of_end(name: str, said: list[str], yml: bytes) -> str:

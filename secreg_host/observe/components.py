@@ -21,6 +21,7 @@ from secreg_host.observe.scene import OBSERVER, QUEUE, Scene
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.observe.store import store
 from secreg_host.services import sockets, units
+from secreg_host.wanted import defaults
 from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
 from secreg_host.watchdog import watch
 
@@ -149,7 +150,7 @@ def certificate(scene: Scene) -> State:
         return state.down(Component.CERTIFICATE, f"it expired on {ends:%Y-%m-%d}: clients refuse it", renew)
     told = [one.problem for one in scene.report.warnings if one.part == CertificatePart.NAME]
     due = [one for one in told if one.what.startswith(EXPIRES)]
-    refused = [one for one in told if one.what.endswith(REFUSE)]
+    refused = [one for one in told if one.what.endswith(REFUSE) or one.what.startswith(defaults.CALLED)]
     if not due and not refused:
         return state.ok(Component.CERTIFICATE, said)
     said = "; ".join((said, *(one.what for one in refused)))

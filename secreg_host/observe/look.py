@@ -20,7 +20,7 @@ from secreg_host.observe import components, kept, proof, scene, state
 from secreg_host.observe.kept import Kept
 from secreg_host.observe.proof import NONE, Proof
 from secreg_host.observe.state import Component, Condition, State
-from secreg_host.pki import ours
+from secreg_host.pki import chains, clientrules, ours
 from secreg_host.services import units
 from secreg_host.wanted import authority, defaults
 from secreg_host.wanted.parts import users as users_part
@@ -99,8 +99,10 @@ def look(host: Host, *, sandboxed: bool = False) -> Look:
         changing = bool(found.down or found.unknown or found.failed) and files.held(host.paths.lock)
         if not changing and (back.over or not _on_its_way(found)):
             break
-    trouble = found.down or found.missing or found.failed
-    return replace(found, retry=retries.load(host.paths) if trouble else None, sandboxed=sandboxed)
+    retry = retries.load(host.paths)
+    held = retry is not None and any(finding.problem in retry.what for finding in found.report.rejected)
+    trouble = found.down or found.missing or found.failed or held
+    return replace(found, retry=retry if trouble else None, sandboxed=sandboxed)
 
 
 def _on_its_way(found: Look) -> bool:
@@ -195,7 +197,9 @@ def _with_own_looks(host: Host, report: Report, settings: Settings | None) -> Re
         crt = disk.content(host.paths.crt) or b""
         told = [*ours.warnings(disk, crt)]
         if settings is not None and (known := defaults.recorded(host)) and ours.is_our_certificate(disk, crt):
-            told += defaults.moved(host.paths.conf, settings, known, functools.partial(authority.outside, disk))
+            outside = functools.partial(authority.outside, disk)
+            covered = functools.partial(clientrules.covers, chains.peek(crt)[0])
+            told += defaults.moved(host.paths.conf, settings, known, outside, covered)
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
         return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, told)))
     return report
