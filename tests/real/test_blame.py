@@ -18,7 +18,7 @@ WRONG = {
     "rewrite ^ /pages/ last;": "into a location { } of its own",
     "ssl_certificate other.crt; ssl_certificate_key other.key;": "docker-registry.crt and docker-registry.key be that",
     "ssl_ciphers NONSENSE;": "openssl ciphers -v ALL",
-    "listen 10.99.99.99:9443 ssl;": "secure-registry reload",
+    "listen 10.99.99.99:9443 ssl;": "tried again by itself",
     "auth_basic mine; auth_basic_user_file pages.users;": "into a location { } of its own",
     "foo bar;": "install the nginx module",
     "ssl_certificate_key /etc/passwd; ssl_certificate other.crt;": "the key of that certificate, in PEM form",
