@@ -32,4 +32,5 @@ def watched(installed_host: Machine) -> Iterator[Registry]:
     found = Registry(installed_host)
     yield found
     assert found.login().returncode == 0
-    assert found.unexpected() == []
+    odd = found.unexpected()
+    assert not odd, "\n".join([*odd, "the journal until then:", *found.until(odd[0])])

@@ -125,10 +125,20 @@ class Registry:
         lines = [entry["MESSAGE"] for entry in self.machine.journal(priority="warning", after=mark)]
         return [line for line in lines if not self._expects(line)]
 
+    def until(self, message: str) -> list[str]:
+        """What the journal has before the line `message`, of whatever level, and that line."""
+        said = [f"{entry.get('SYSLOG_IDENTIFIER', '')}: {entry['MESSAGE']}" for entry in self.machine.journal()]
+        at = next((number for number, line in enumerate(said) if line.endswith(message)), len(said))
+        return said[max(0, at - BEFORE) : at + 1]
+
     def _expects(self, line: str) -> bool:
         if outage := OUTAGE.match(line):
             return outage[1] in self.broken
         return any(re.search(pattern, line) for pattern in (*HARMLESS, *self.expected))
+
+
+BEFORE = 25
+"""Lines of the journal that tell how it came to one that nobody expected."""
 
 
 class Failure(NamedTuple):
