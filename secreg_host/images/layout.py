@@ -1,0 +1,226 @@
+"""Where a registry's store has what, on a file system, and walking it while the registry writes.
+
+    blobs/sha256/xx/HEX/data                            the bytes
+    repositories/NAME/_layers/sha256/HEX/link           that this repository has that blob
+    repositories/NAME/_manifests/revisions/sha256/HEX/link      ... that manifest
+    repositories/NAME/_manifests/tags/T/current/link    what a tag is
+    repositories/NAME/_manifests/tags/T/index/sha256/HEX/link   what it ever was
+
+A link holds a digest. The registry writes it in place: one can be empty for a moment, or for good, after a crash.
+No symbolic link is followed: whoever took over the registry may have made one. Source: distribution,
+registry/storage/paths.go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from secreg_host.base import utf8
+from secreg_host.images.readable import TREE
+
+DIGEST = re.compile(r"(?P<algorithm>sha256):(?P<hex>[0-9a-f]{64})|(?P<other>sha512):(?P<longer>[0-9a-f]{128})")
+"""Digests that a registry takes (OCI image-spec, descriptor.md)."""
+
+WORD = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+NAME = re.compile(f"{WORD}(?:/{WORD})*")
+"""The name of a repository (distribution, reference/regexp.go)."""
+
+LONGEST = 255
+"""Characters of one, at the most."""
+
+TAG = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+LINK_BYTES = 256
+"""More than a link ever has."""
+
+OWN = "_"
+"""How directories of a repository's own begin; no word of a name does."""
+
+
+class Malformed(Exception):
+    """A file of the store that is not what the registry writes there: `path`, and what is wrong with it."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path, self.what = path, what
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The store below `root`, the rootdirectory of docker-registry.yml."""
+
+    root: Path
+
+    @property
+    def base(self) -> Path:
+        """What holds blobs and repositories."""
+        return self.root / TREE
+
+    def blob(self, digest: str) -> str:
+        """Where the bytes of `digest` are: as text, for there are many."""
+        algorithm, _, value = digest.partition(":")
+        return f"{self.root}/{TREE}/blobs/{algorithm}/{value[:2]}/{value}/data"
+
+    def size(self, digest: str) -> int | None:
+        """How many bytes of `digest` there are; None: it is not there, or no regular file."""
+        try:
+            found = os.lstat(self.blob(digest))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def blobs(self) -> Iterator[str]:
+        """The digests of which there are bytes, in order; none is held in memory for long."""
+        for algorithm in _folders(self.base / "blobs"):
+            for two in _folders(self.base / "blobs" / algorithm):
+                for value in _folders(self.base / "blobs" / algorithm / two):
+                    digest = f"{algorithm}:{value}"
+                    if DIGEST.fullmatch(digest) and self.size(digest) is not None:
+                        yield digest
+
+    def repositories(self, wrong: Callable[[OSError], object] | None = None) -> Iterator[Repository]:
+        """Every repository, in the order of names; one that holds others, too. wrong: is told of a directory that can't
+        be read; without it that is raised."""
+        yield from self._below("", wrong)
+
+    def _below(self, name: str, wrong: Callable[[OSError], object] | None) -> Iterator[Repository]:
+        try:
+            found = _folders(self.base / "repositories" / name)
+        except OSError as error:
+            if wrong is None:
+                raise
+            wrong(error)
+            return
+        if any(one.startswith(OWN) for one in found):
+            yield Repository(self, name)
+        for one in found:
+            inner = f"{name}/{one}".lstrip("/")
+            if not one.startswith(OWN) and len(inner) <= LONGEST and NAME.fullmatch(inner):
+                yield from self._below(inner, wrong)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of `tree`, by its name."""
+
+    tree: Tree
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self.tree.base / "repositories" / self.name
+
+    @property
+    def _tags(self) -> Path:
+        return self.path / "_manifests/tags"
+
+    def tags(self) -> Iterator[str]:
+        """Its tags, in order."""
+        yield from (tag for tag in _folders(self._tags) if TAG.fullmatch(tag))
+
+    def current(self, tag: str) -> Path:
+        """The link that says what `tag` is."""
+        return self._tags / tag / "current/link"
+
+    def history(self, tag: str) -> Iterator[Path]:
+        """The links of what `tag` ever was."""
+        return _links(self._tags / tag / "index")
+
+    def revisions(self) -> Iterator[Path]:
+        """The links of its manifests."""
+        return _links(self.path / "_manifests/revisions")
+
+    def layers(self) -> Iterator[Path]:
+        """The links of its blobs."""
+        return _links(self.path / "_layers")
+
+    def revision(self, digest: str) -> Path:
+        """The link of manifest `digest`."""
+        return self.path / "_manifests/revisions" / digest.replace(":", "/") / "link"
+
+    def layer(self, digest: str) -> Path:
+        """The link of blob `digest`."""
+        return self.path / "_layers" / digest.replace(":", "/") / "link"
+
+
+class Link(NamedTuple):
+    """What a link holds, and when it was written (seconds since the epoch)."""
+
+    digest: str
+    seconds: int
+
+
+def linked(link: Path) -> str | None:
+    """The digest that the file `link` holds; None: there is no such file (any more). Raises Malformed for what is no
+    link of the registry's, OSError for what can't be read."""
+    found = dated(link)
+    return None if found is None else found.digest
+
+
+def dated(link: Path) -> Link | None:
+    """The same with its date."""
+    try:
+        found = content(link, LINK_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if found is None:
+        raise Malformed(link, "it is no regular file")
+    data, seconds = found
+    if not data:
+        raise Malformed(link, "it is empty: a push was cut short, or the disk was full")
+    said = utf8.shown(data)
+    if not DIGEST.fullmatch(said):
+        raise Malformed(link, "it holds no digest")
+    return Link(said, seconds)
+
+
+def content(path: Path | str, limit: int) -> tuple[bytes, int] | None:
+    """The first `limit` bytes of the file `path`, and when it was written; None: it is no regular file. Nothing is
+    waited for, and no link followed in its place. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        pieces, left = [], limit
+        while left > 0 and (piece := os.read(descriptor, min(left, found.st_size + 1))):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces), int(found.st_mtime)
+    finally:
+        os.close(descriptor)
+
+
+def written(link: Path) -> int | None:
+    """When the file `link` was written (seconds since the epoch); None: there is no such file (any more)."""
+    try:
+        return int(link.lstat().st_mtime)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def digest_of(link: Path) -> str:
+    """The digest that the place of the file `link` says, which is that in it."""
+    return f"{link.parent.parent.name}:{link.parent.name}"
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    """The links below `folder`, ALGORITHM/HEX/link, in order."""
+    for algorithm in _folders(folder):
+        for value in _folders(folder / algorithm):
+            if DIGEST.fullmatch(f"{algorithm}:{value}"):
+                yield folder / algorithm / value / "link"
+
+
+def _folders(path: Path) -> list[str]:
+    """The names of the directories in `path`, in order; none where it is gone, or is no directory."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    return []

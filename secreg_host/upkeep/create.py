@@ -1,0 +1,194 @@
+"""Making a backup while everything runs.
+
+First what a new host needs (configuration), then the survey of the store, which is the list, then the blobs that are
+not in the pool yet. Last the list gets its name: what is in `backups` is whole, whatever happens before or after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from secreg_host import __version__
+from secreg_host.base import deputies, files
+from secreg_host.base.errors import Note, Problem, SecregError
+from secreg_host.host.host import Host
+from secreg_host.images.layout import Tree
+from secreg_host.images.survey import NONE, Entry, Survey
+from secreg_host.upkeep import configuration, holding, judging, listing, pool
+from secreg_host.upkeep import place as places
+from secreg_host.upkeep.configuration import Saved
+from secreg_host.upkeep.judging import Broken
+from secreg_host.upkeep.listing import Writer
+from secreg_host.upkeep.place import Place
+from secreg_host.upkeep.progress import Progress
+
+LOCK_SECONDS = 20.0
+"""How long an apply is waited for, so that no file of /etc is taken with half of a change."""
+
+
+@dataclass
+class Made:
+    """A backup that was made. counts: of entries, by their word; size: bytes of its blobs; new, new_size: how many of
+    them were copied, and their bytes; broken, gone: what is not whole, and the tags that were deleted meanwhile;
+    problems: of the configuration."""
+
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+    size: int = 0
+    new: int = 0
+    new_size: int = 0
+    broken: list[Broken] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether something is not in it as it should be."""
+        return bool(self.broken) or any(not isinstance(one, Note) for one in self.problems)
+
+    def counting(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """`entries`, which are counted as they pass; nothing else is in it."""
+        self.counts, self.size, self.broken, self.gone = Counter(), 0, [], []
+        repository = ""
+        for entry in entries:
+            word = entry[0]
+            self.counts[word] += 1
+            if word == "repository":
+                repository = entry[1]
+            elif word == "blob":
+                self.size += int(entry[2])
+            elif word == "gone":
+                self.gone.append(f"{repository}:{entry[1]}")
+            elif word == "broken":
+                tag, digest, why = ("" if value == NONE else value for value in entry[1:])
+                self.broken.append(Broken(repository, tag, digest, why))
+            yield entry
+
+
+def create(host: Host, place: Place, images: Path | None, now: datetime, progress: Progress) -> Made:
+    """Make a backup of the instance `host` in `place`, with the store in the directory `images` (None: without).
+
+    Raises SecregError where it can't be written, or the store can't be read; what was there before is whole then.
+    """
+    with holding.held(place.lock, "backup create"), holding.shared(host.paths.space, "backup create"):
+        places.sweep(place)
+        made = Made(places.next_name(place.names(), now))
+        about = {
+            "name": made.name,
+            "made": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            "host": socket.gethostname(),
+            "version": __version__,
+            "root": str(host.paths.root),
+            "images": str(images) if images else None,
+        }
+        try:
+            _make(host, place, images, about, made, progress)
+        except SecregError:
+            place.check()  # if it went, that is why
+            raise
+    return made
+
+
+def _make(
+    host: Host, place: Place, images: Path | None, about: Mapping[str, Any], made: Made, progress: Progress
+) -> None:
+    saved = _configuration(host, place, made.name, about)
+    made.problems = saved.problems
+    first = place.incoming / f"{made.name}.first"
+    with files.explained(place.path):
+        _write(first, made.counting(_entries(about, saved, _surveyed(host, images) if images else ())))
+    failed = _copied(host, place, images, first, made, progress) if images else {}
+    _name(place, first, made, failed)
+
+
+def _configuration(host: Host, place: Place, name: str, about: Mapping[str, Any]) -> Saved:
+    """Put what a new host needs into `place`; it is nobody's before the list of the backup has its name."""
+    busy: tuple[Problem, ...] = ()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(files.lock(host.paths.lock, "backup create", LOCK_SECONDS))
+        except SecregError as error:
+            busy = error.at(str(host.paths.etc))
+        written = configuration.save(host.paths, about, place.incoming / "config.tar")
+    with files.explained(place.configs):
+        (place.incoming / "config.tar").replace(place.config(name))
+        places.sync(place.configs)
+    return Saved(written.size, written.digest, (*busy, *written.problems))
+
+
+def _surveyed(host: Host, images: Path) -> Iterator[Entry]:
+    """What is in the store, as its owner sees it. Raises SecregError where nothing of it can be read."""
+
+    def lines() -> Iterable[str]:
+        return map(listing.line_of, Survey(Tree(Path())).entries())
+
+    with deputies.telling(host.accounts.registry, images, lines) as told:
+        found = map(listing.entry_of, told)
+        while True:
+            try:
+                entry = next(found, None)
+            except OSError as error:
+                what = f"cannot read the images in {images}: {error.strerror} ({error.filename})"
+                raise SecregError(what, f"see what is there, as user {host.accounts.registry.name}: ls -l") from error
+            if entry is None:
+                return
+            yield entry
+
+
+def _entries(about: Mapping[str, Any], saved: Saved, surveyed: Iterable[Entry]) -> Iterator[Entry]:
+    """What stands in the list."""
+    yield "about", json.dumps(about, sort_keys=True)
+    yield "config", str(saved.size), saved.digest
+    yield from surveyed
+
+
+def _write(path: Path, entries: Iterable[Entry]) -> None:
+    writer = Writer(path)
+    try:
+        for entry in entries:
+            writer.add(entry)
+        writer.finish()
+    finally:
+        writer.close()
+
+
+def _copied(host: Host, place: Place, images: Path, first: Path, made: Made, progress: Progress) -> dict[str, str]:
+    """Copy what is not in the pool yet; which blobs could not be had, and why."""
+    for one in pool.wanting(place, listing.blobs(first)):
+        made.new, made.new_size = made.new + 1, made.new_size + one.size
+    if not made.new:
+        return {}
+    tree, account = Tree(Path()), host.accounts.registry
+    with deputies.opening(account, images) as opened, progress.of(made.new_size, "copied") as tell:
+        wanted = pool.wanting(place, listing.blobs(first))
+        failed = dict(pool.copy(place, wanted, lambda digest: opened(tree.blob(digest)), tell))
+    made.new -= len(failed)
+    return failed
+
+
+def _name(place: Place, first: Path, made: Made, failed: dict[str, str]) -> None:
+    """Give the list its name, without what `failed`: the backup is whole."""
+    whole = first
+    if failed:
+        whole = place.incoming / made.name
+        with files.explained(place.path):
+            _write(whole, made.counting(_mended(place, first, failed)))
+    place.check()
+    with files.explained(place.lists):
+        whole.replace(place.lists / made.name)
+        places.sync(place.lists)
+        first.unlink(missing_ok=True)
+
+
+def _mended(place: Place, first: Path, failed: Mapping[str, str]) -> Iterator[Entry]:
+    read = judging.remembered(judging.reader(place))
+    for section in listing.sections(listing.entries(first)):
+        yield from judging.mended(section, failed, read)

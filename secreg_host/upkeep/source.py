@@ -1,0 +1,37 @@
+"""Where the images are that are backed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from secreg_host.base import quoting, reading
+from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.generation import generations
+from secreg_host.host.host import Host
+from secreg_host.images import imagesplace, marker
+from secreg_host.wanted.parts import registry
+from secreg_host.wanted.parts.registry import RegistryPart
+
+
+def images(host: Host) -> Path:
+    """The directory of images, without links: of what serves, or, where nothing ever did, of docker-registry.yml.
+
+    Raises BadInput where they are on no file system of this host, SecregError where they are away: what is there
+    instead, the mount point of a disk, say, would make a backup without images.
+    """
+    generation = generations.load(host, generations.current_name(host))
+    part = generation.parts[RegistryPart] if generation else registry.parse(Snapshot(host.paths))
+    root = part.root
+    if root is None:
+        what = "the images are on no file system of this host: they can't be backed up from here"
+        raise bad_input(
+            str(host.paths.registry_yml), what, "back up the rest: add --config-only; images where they are"
+        )
+    real = imagesplace.resolved(root)
+    if not reading.is_directory(Path(real)):
+        raise SecregError(f"the images are not in {root}: there is no such directory", "see docker-registry.yml")
+    if lost := marker.lost(part.store, marker.look(real)):
+        hint = f"mount it, or bring them back (findmnt -T {quoting.shell(real)}); or add --config-only"
+        raise SecregError(f"the images are not in {root}: {lost}", hint)
+    return Path(real)
