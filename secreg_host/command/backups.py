@@ -35,7 +35,13 @@ def contents(counts: Counter[str], size: int) -> str:
     """What is in a backup."""
     if not counts["repository"]:
         return "no images"
-    return ", ".join(f"{counts[word]} {name}" for word, name in COUNTED.items()) + f" ({bytes_of(size)})"
+    return ", ".join(numbered(counts[word], name) for word, name in COUNTED.items()) + f" ({bytes_of(size)})"
+
+
+def numbered(count: int, names: str) -> str:
+    """So many of what is called `names`."""
+    one = f"{names.removesuffix('ies')}y" if names.endswith("ies") else names.removesuffix("s")
+    return f"{count} {one if count == 1 else names}"
 
 
 def made(found: Made, place: Place, *, as_json: bool) -> None:
@@ -51,7 +57,7 @@ def made(found: Made, place: Place, *, as_json: bool) -> None:
     printing.warnings(_problems(found.broken, "push it again, or delete it; all else is in the backup"))
     for tag in found.gone:
         print(f"left out: {tag}, deleted meanwhile")
-    new = f"; new: {found.new} blobs ({bytes_of(found.new_size)})" if found.new else ""
+    new = f"; new: {numbered(found.new, 'blobs')} ({bytes_of(found.new_size)})" if found.new else ""
     print(f"backup {found.name}: {contents(found.counts, found.size)}{new}")
     print(f"keys and hashes of passwords are in it: keep {place.path} as you keep them")
 
@@ -83,10 +89,9 @@ def pruned(found: Plan, *, done: bool) -> None:
     """What was removed, or would be."""
     for name in found.remove:
         print(f"{'removed' if done else 'to be removed'}: {name}")
-    freed = f"{found.blobs} blobs, {bytes_of(found.size)}"
-    print(
-        f"{'freed' if done else 'to be freed'}: {freed}; {'kept' if done else 'to be kept'}: {len(found.keep)} backups"
-    )
+    freed = f"{numbered(found.blobs, 'blobs')} ({bytes_of(found.size)})"
+    kept = numbered(len(found.keep), "backups")
+    print(f"freed: {freed}; kept: {kept}" if done else f"to be freed: {freed}; to be kept: {kept}")
 
 
 def _told(one: Verdict) -> Iterator[str]:
