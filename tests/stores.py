@@ -22,7 +22,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.tree = Tree(root)
 
-    def link(self, path: Path, digest: str) -> Path:
+    def link(self, place: str, digest: str) -> Path:
+        path = Path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(digest)
         os.utime(path, (1000, 1000))
@@ -44,7 +45,7 @@ class Store:
         self.link(one.revision(digest), digest)
         for tag in tags:
             self.link(one.current(tag), digest)
-            self.link(one.path / "_manifests/tags" / tag / "index" / digest.replace(":", "/") / "link", digest)
+            self.link(one.once(tag, digest), digest)
         return digest
 
     def push(self, name: str, words: str, *tags: str) -> str:
@@ -55,10 +56,10 @@ class Store:
     def delete(self, name: str, digest: str) -> None:
         """As the registry does: the revision, and each tag that leads there."""
         one = Repository(self.tree, name)
-        one.revision(digest).unlink()
+        Path(one.revision(digest)).unlink()
         for tag in list(one.tags()):
-            if one.current(tag).read_text() == digest:
-                shutil.rmtree(one.path / "_manifests/tags" / tag)
+            if Path(one.current(tag)).read_text() == digest:
+                shutil.rmtree(f"{one.path}/_manifests/tags/{tag}")
 
     def entries(self) -> list[Entry]:
         return list(Survey(self.tree).entries())

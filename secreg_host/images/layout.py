@@ -46,7 +46,7 @@ OWN = "_"
 class Malformed(Exception):
     """A file of the store that is not what the registry writes there: `path`, and what is wrong with it."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}")
         self.path, self.what = path, what
 
@@ -107,47 +107,51 @@ class Tree:
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of `tree`, by its name."""
+    """A repository of `tree`, by its name. Paths are text: there are many."""
 
     tree: Tree
     name: str
 
     @property
-    def path(self) -> Path:
+    def path(self) -> str:
         """Its directory."""
-        return self.tree.base / "repositories" / self.name
+        return f"{self.tree.root}/{TREE}/repositories/{self.name}"
 
     @property
-    def _tags(self) -> Path:
-        return self.path / "_manifests/tags"
+    def _tags(self) -> str:
+        return f"{self.path}/_manifests/tags"
 
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
         yield from (tag for tag in _folders(self._tags) if TAG.fullmatch(tag))
 
-    def current(self, tag: str) -> Path:
+    def current(self, tag: str) -> str:
         """The link that says what `tag` is."""
-        return self._tags / tag / "current/link"
+        return f"{self._tags}/{tag}/current/link"
 
-    def history(self, tag: str) -> Iterator[Path]:
+    def history(self, tag: str) -> Iterator[str]:
         """The links of what `tag` ever was."""
-        return _links(self._tags / tag / "index")
+        return _links(f"{self._tags}/{tag}/index")
 
-    def revisions(self) -> Iterator[Path]:
+    def once(self, tag: str, digest: str) -> str:
+        """The link that says that `tag` was `digest`."""
+        return f"{self._tags}/{tag}/index/{digest.replace(':', '/')}/link"
+
+    def revisions(self) -> Iterator[str]:
         """The links of its manifests."""
-        return _links(self.path / "_manifests/revisions")
+        return _links(f"{self.path}/_manifests/revisions")
 
-    def layers(self) -> Iterator[Path]:
+    def layers(self) -> Iterator[str]:
         """The links of its blobs."""
-        return _links(self.path / "_layers")
+        return _links(f"{self.path}/_layers")
 
-    def revision(self, digest: str) -> Path:
+    def revision(self, digest: str) -> str:
         """The link of manifest `digest`."""
-        return self.path / "_manifests/revisions" / digest.replace(":", "/") / "link"
+        return f"{self.path}/_manifests/revisions/{digest.replace(':', '/')}/link"
 
-    def layer(self, digest: str) -> Path:
+    def layer(self, digest: str) -> str:
         """The link of blob `digest`."""
-        return self.path / "_layers" / digest.replace(":", "/") / "link"
+        return f"{self.path}/_layers/{digest.replace(':', '/')}/link"
 
 
 class Link(NamedTuple):
@@ -157,14 +161,14 @@ class Link(NamedTuple):
     seconds: int
 
 
-def linked(link: Path) -> str | None:
+def linked(link: str) -> str | None:
     """The digest that the file `link` holds; None: there is no such file (any more). Raises Malformed for what is no
     link of the registry's, OSError for what can't be read."""
     found = dated(link)
     return None if found is None else found.digest
 
 
-def dated(link: Path) -> Link | None:
+def dated(link: str) -> Link | None:
     """The same with its date."""
     try:
         found = content(link, LINK_BYTES)
@@ -181,7 +185,7 @@ def dated(link: Path) -> Link | None:
     return Link(said, seconds)
 
 
-def content(path: Path | str, limit: int) -> tuple[bytes, int] | None:
+def content(path: str, limit: int) -> tuple[bytes, int] | None:
     """The first `limit` bytes of the file `path`, and when it was written; None: it is no regular file. Nothing is
     waited for, and no link followed in its place. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -189,37 +193,41 @@ def content(path: Path | str, limit: int) -> tuple[bytes, int] | None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return None
-        pieces, left = [], limit
-        while left > 0 and (piece := os.read(descriptor, min(left, found.st_size + 1))):
+        pieces, left, wanted = [], limit, min(limit, found.st_size + 1)
+        while left > 0 and (piece := os.read(descriptor, wanted)):
             pieces.append(piece)
             left -= len(piece)
+            if len(piece) < wanted:
+                break  # that was its end
+            wanted = left
         return b"".join(pieces), int(found.st_mtime)
     finally:
         os.close(descriptor)
 
 
-def written(link: Path) -> int | None:
+def written(link: str) -> int | None:
     """When the file `link` was written (seconds since the epoch); None: there is no such file (any more)."""
     try:
-        return int(link.lstat().st_mtime)
+        return int(os.lstat(link).st_mtime)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def digest_of(link: Path) -> str:
+def digest_of(link: str) -> str:
     """The digest that the place of the file `link` says, which is that in it."""
-    return f"{link.parent.parent.name}:{link.parent.name}"
+    algorithm, value = link.rsplit("/", 3)[1:3]
+    return f"{algorithm}:{value}"
 
 
-def _links(folder: Path) -> Iterator[Path]:
+def _links(folder: str) -> Iterator[str]:
     """The links below `folder`, ALGORITHM/HEX/link, in order."""
     for algorithm in _folders(folder):
-        for value in _folders(folder / algorithm):
+        for value in _folders(f"{folder}/{algorithm}"):
             if DIGEST.fullmatch(f"{algorithm}:{value}"):
-                yield folder / algorithm / value / "link"
+                yield f"{folder}/{algorithm}/{value}/link"
 
 
-def _folders(path: Path) -> list[str]:
+def _folders(path: Path | str) -> list[str]:
     """The names of the directories in `path`, in order; none where it is gone, or is no directory."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from secreg_host.base import waiting
@@ -115,7 +114,7 @@ class Survey:
         kept = tuple(each for each in was if each[0] in whole and each[1] in revisions)
         return Look(tuple(tags), whole, kept, revisions, tuple(layers), tuple(flaws))
 
-    def _linked(self, links: Iterator[Path], flaws: list[Flaw]) -> dict[str, int]:
+    def _linked(self, links: Iterator[str], flaws: list[Flaw]) -> dict[str, int]:
         """What the `links` of manifests or blobs lead to, and when they were written: what has its bytes."""
         found = {}
         for path in _readable(links, flaws):
@@ -161,7 +160,7 @@ def _unread(error: OSError) -> Flaw:
     return Flaw("", "", f"{error.filename}: {error.strerror}")
 
 
-def _read(path: Path, flaws: list[Flaw], tag: str = "") -> Link | None:
+def _read(path: str, flaws: list[Flaw], tag: str = "") -> Link | None:
     """What the link `path` holds; None: it is gone, or none, which is one more of `flaws`."""
     try:
         return layout.dated(path)

@@ -128,7 +128,7 @@ def _surveyed(host: Host, images: Path) -> Iterator[Entry]:
     """What is in the store, as its owner sees it. Raises SecregError where nothing of it can be read."""
 
     def lines() -> Iterable[str]:
-        return map(listing.line_of, Survey(Tree(Path())).entries())
+        return (listing.line_of(_placed(entry, images)) for entry in Survey(Tree(Path())).entries())
 
     with deputies.telling(host.accounts.registry, images, lines) as told:
         found = map(listing.entry_of, told)
@@ -141,6 +141,13 @@ def _surveyed(host: Host, images: Path) -> Iterator[Entry]:
             if entry is None:
                 return
             yield entry
+
+
+def _placed(entry: Entry, images: Path) -> Entry:
+    """`entry` of a survey below the working directory, with whole paths in what it says."""
+    if entry[0] == "broken" and entry[3].startswith("./"):
+        return (*entry[:3], f"{images}/{entry[3].removeprefix('./')}")
+    return entry
 
 
 def _entries(about: Mapping[str, Any], saved: Saved, surveyed: Iterable[Entry]) -> Iterator[Entry]:

@@ -146,6 +146,8 @@ def _copy(
                 os.close(descriptor)
                 new.unlink()
                 failed.append(Failed(one.digest, why))
+            else:  # the disk may begin
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         for descriptor, _, _ in written:
             os.fsync(descriptor)
         for _, new, one in written:

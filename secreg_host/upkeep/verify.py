@@ -47,20 +47,28 @@ class Verdict:
 
 
 def verify(place: Place, names: Sequence[str], progress: Progress) -> Iterator[Verdict]:
-    """Prove the backups by the `names`. Blobs that several have are read once. Raises SecregError for what can't be
-    read at all."""
-    good = {name for name in names if not _damage(place, name)}
+    """Prove the backups by the `names`. Blobs that several have are read once."""
     named = _Once()
-    size = sum(one.size for name in names if name in good for one in named.of(_blobs(place, name)))
+    sizes = {name: _size(place, name, named) for name in names}
+    good = [name for name, size in sizes.items() if size is not None]
     bad: dict[str, str] = {}
-    with progress.of(size, "hashed") as tell:
+    with progress.of(sum(size or 0 for size in sizes.values()), "hashed") as tell:
         named = _Once()
-        for name in names:
-            if name in good:
-                bad.update(pool.check(place, named.of(_blobs(place, name)), tell))
+        for name in good:
+            bad.update(pool.check(place, named.of(_blobs(place, name)), tell))
     read = judging.remembered(judging.reader(place))
     for name in names:
-        yield _judged(place, name, bad, read)
+        found = Verdict(name)
+        _judge(place, found, bad, read)
+        yield found if os.path.lexists(place.lists / name) else Verdict(name, away=True)
+
+
+def _size(place: Place, name: str, named: _Once) -> int | None:
+    """How many bytes backup `name` has that no earlier one has; None: its list is damaged."""
+    try:
+        return sum(one.size for one in named.of(listing.blobs(place.lists / name)))
+    except (Damaged, OSError):
+        return None
 
 
 def _blobs(place: Place, name: str) -> Iterator[Blob]:
@@ -84,21 +92,6 @@ class _Once:
                 yield one
 
 
-def _damage(place: Place, name: str) -> str:
-    """Why the list `name` is not as it was written; "": it is."""
-    path = place.lists / name
-    try:
-        for _ in listing.entries(path):
-            pass
-    except FileNotFoundError:
-        return "it is gone"
-    except OSError as error:
-        return str(error.strerror)
-    except Damaged as error:
-        return str(error)
-    return ""
-
-
 def read(place: Place, name: str) -> Verdict:
     """What backup `name` says of itself; no blob is read."""
     found, path = Verdict(name), place.lists / name
@@ -110,26 +103,23 @@ def read(place: Place, name: str) -> Verdict:
     return found
 
 
-def _judged(place: Place, name: str, bad: Mapping[str, str], read: Read) -> Verdict:
-    """The verdict on one backup, of whose blobs those are `bad`."""
-    found, path = Verdict(name), place.lists / name
-    with contextlib.suppress(FileNotFoundError):
-        _judge(place, found, path, bad, read)
-    return found if os.path.lexists(path) else Verdict(name, away=True)
-
-
-def _judge(place: Place, found: Verdict, path: Path, bad: Mapping[str, str], read: Read) -> None:
-    if damage := _damage(place, found.name):
-        found.damaged.append(f"its list {path}: {damage}")
-        return
-    for section in listing.sections(listing.entries(path)):
-        for entry in section.entries:
-            found.count(entry)
-            if entry[0] == "config":
-                found.damaged += _config(place, found.name, int(entry[1]), entry[2])
-        found.before += _of(section.name, section.broken)
-        found.broken += _of(section.name, judging.judge(section, bad, read))
-    found.broken += _unnamed(found, path, bad)
+def _judge(place: Place, found: Verdict, bad: Mapping[str, str], read: Read) -> None:
+    """Find out what is wrong with one backup, of whose blobs those are `bad`."""
+    path = place.lists / found.name
+    try:
+        for section in listing.sections(listing.entries(path)):
+            for entry in section.entries:
+                found.count(entry)
+                if entry[0] == "config":
+                    found.damaged += _config(place, found.name, int(entry[1]), entry[2])
+            found.before += _of(section.name, section.broken)
+            found.broken += _of(section.name, judging.judge(section, bad, read))
+        found.broken += _unnamed(found, path, bad)
+    except OSError as error:
+        found.damaged.append(f"its list {path}: {error.strerror}")
+    except Damaged as error:
+        found.damaged.append(f"its list {path}: {error}")
+        found.broken.clear()  # of a list that is none
 
 
 def _of(repository: str, flaws: Sequence[Flaw]) -> list[Broken]:

@@ -14,10 +14,11 @@ ONE, OTHER = ("sha256:" + character * 64 for character in "0f")
 LONG = "sha512:" + "a" * 128
 
 
-def put(link: Path, said: str) -> Path:
+def put(place: Path | str, said: str) -> str:
+    link = Path(place)
     link.parent.mkdir(parents=True, exist_ok=True)
     link.write_text(said)
-    return link
+    return str(link)
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def tree(tmp_path: Path) -> Tree:
         put(one.layer(OTHER), OTHER)
     (found.base / "repositories/begun/_uploads").mkdir(parents=True)
     for digest in (OTHER, ONE, LONG):
-        put(Path(found.blob(digest)), "bytes")
+        put(found.blob(digest), "bytes")
     return found
 
 
@@ -54,10 +55,10 @@ def test_what_is_no_part_of_it_is_passed_over(tree: Tree, tmp_path: Path) -> Non
     (repositories / "A/_manifests").mkdir(parents=True)
     (repositories / "-x/_layers").mkdir(parents=True)
     os.symlink(repositories / "a", repositories / "linked")
-    os.symlink(tmp_path, Repository(tree, "a").path / "_manifests/tags/other")
-    (Repository(tree, "a").path / "_manifests/tags/no tag/current").mkdir(parents=True)
-    (Repository(tree, "a").path / "_layers/sha256/short").mkdir()
-    (Repository(tree, "a").path / "_layers/md5" / ("0" * 32)).mkdir(parents=True)
+    Path(Repository(tree, "a").path, "_manifests/tags/other").symlink_to(tmp_path)
+    Path(Repository(tree, "a").path, "_manifests/tags/no tag/current").mkdir(parents=True)
+    Path(Repository(tree, "a").path, "_layers/sha256/short").mkdir()
+    Path(Repository(tree, "a").path, "_layers/md5", "0" * 32).mkdir(parents=True)
     (tree.base / "blobs/sha256/00" / ("0" * 63 + "1")).mkdir()
     test_what_is_there(tree)
 
@@ -97,6 +98,6 @@ def test_no_link_is_followed_and_nothing_waits(tmp_path: Path) -> None:
     os.symlink(real, tmp_path / "link")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="symbolic"):
-        layout.linked(tmp_path / "link")
+        layout.linked(str(tmp_path / "link"))
     with pytest.raises(Malformed, match="no regular file"):
-        layout.linked(tmp_path / "pipe")
+        layout.linked(str(tmp_path / "pipe"))

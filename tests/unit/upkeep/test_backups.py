@@ -18,7 +18,7 @@ import pytest
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
-from secreg_host.images.layout import Repository, Tree
+from secreg_host.images.layout import Repository
 from secreg_host.upkeep import create, listing, pool, prune, verify
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.create import Made
@@ -108,7 +108,7 @@ def test_what_is_broken_is_named_and_the_rest_is_saved(store: Store, there: Plac
     store.push("a", "one", "1")
     two = store.push("a", "two", "2")
     store.push("b", "three", "1")
-    Repository(store.tree, "a").current("1").write_text("")
+    Path(Repository(store.tree, "a").current("1")).write_text("")
     Path(store.tree.blob(digest_of(b"three"))).write_bytes(b"eerht")
     made = back()
     assert made.degraded
@@ -117,7 +117,7 @@ def test_what_is_broken_is_named_and_the_rest_is_saved(store: Store, there: Plac
             "a",
             "1",
             "",
-        ): f"{Repository(Tree(Path()), 'a').current('1')}: it is empty: a push was cut short, or the disk was full",
+        ): f"{Repository(store.tree, 'a').current('1')}: it is empty: a push was cut short, or the disk was full",
         ("b", "1", digest_of(b"three")): pool.OTHER_BYTES,
     }
     assert digest_of(b"three") not in in_pool(there)
@@ -431,7 +431,7 @@ def test_what_no_backup_needs_is_freed(store: Store, there: Place, back: Back) -
     one = store.push("a", "one", "1")
     back()
     store.delete("a", one)
-    Repository(store.tree, "a").layer(digest_of(b"one")).unlink()
+    Path(Repository(store.tree, "a").layer(digest_of(b"one"))).unlink()
     store.push("a", "two", "1")
     second = back()
     (there.pool / "sha256/notes").write_text("mine")
