@@ -47,18 +47,23 @@ def telling(account: Account, place: Path, work: Callable[[], Iterable[str]]) ->
 def opening(account: Account, place: Path) -> Iterator[Callable[[str], int]]:
     """What opens a regular file by its path, for reading, as `account` in the directory `place`, and returns the
     descriptor; no link in its place is followed, and nothing is waited for. It raises OSError, EINVAL for what is no
-    regular file; threads may share it."""
+    regular file, and SecregError when it was ended; threads may share it."""
     turn = threading.Lock()
     with _deputy(account, place, _open, socket.SOCK_SEQPACKET) as ours:
 
         def opened(path: str) -> int:
             with turn:
-                ours.send(path.encode())
-                answer, found, _, _ = socket.recv_fds(ours, LONGEST, 1)
+                try:
+                    ours.send(path.encode())
+                    answer, found, _, _ = socket.recv_fds(ours, LONGEST, 1)
+                except OSError as error:
+                    raise _ended() from error
             if found:
                 os.set_inheritable(found[0], False)
                 return found[0]
-            number = int(answer or errno.EPIPE)
+            if not answer or answer.startswith(FAILED.encode()):
+                raise _ended()
+            number = int(answer)
             raise OSError(number, os.strerror(number), path)
 
         yield opened
@@ -130,7 +135,11 @@ def _lines(ours: socket.socket) -> Iterator[str]:
             if said.startswith(FAILED):
                 _raise(*json.loads(said.removeprefix(FAILED)))
             yield said
-    raise SecregError("the process that reads for us was ended", "see whether memory was short: dmesg; and try again")
+    raise _ended()
+
+
+def _ended() -> SecregError:
+    return SecregError("the process that reads for us was ended", "see whether memory was short: dmesg; and try again")
 
 
 def _raise(number: int, said: str) -> None:

@@ -225,11 +225,14 @@ def sync(path: Path) -> None:
 
 
 def sweep(place: Place) -> None:
-    """Remove what a run that was killed left. Only who holds the lock may do that."""
-    with files.explained(place.incoming, "remove"), os.scandir(place.incoming) as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                Path(entry).unlink()
+    """Remove what a run that was killed left, which may not have had the time to make names in the pool durable. Only
+    who holds the lock may do that."""
+    with files.explained(place.incoming, "remove"):
+        left = [path for path in place.incoming.iterdir() if path.is_file() and not path.is_symlink()]
+        for folder in [*place.pool.glob("*/*"), *place.pool.iterdir()] if left else ():
+            sync(folder)
+        for path in left:
+            path.unlink()
 
 
 def blobs(place: Place) -> Iterator[tuple[str, Path]]:

@@ -75,6 +75,20 @@ def test_what_is_opened_is_handed_on(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
+def test_one_that_was_ended_is_no_file_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    made: list[int] = []
+    real = os.fork
+    monkeypatch.setattr(os, "fork", lambda: made.append(real()) or made[-1])
+    with deputies.opening(ME, tmp_path) as opened:
+        os.kill(made[0], 9)
+        for _ in range(2):
+            with pytest.raises(SecregError, match="was ended"):
+                opened("file")
+    with deputies.opening(ME, tmp_path / "gone") as opened, pytest.raises(SecregError, match="was ended"):
+        opened("file")
+
+
 def test_threads_may_share_it(tmp_path: Path) -> None:
     for number in range(50):
         (tmp_path / str(number)).write_bytes(str(number).encode())

@@ -160,11 +160,18 @@ def test_blobs_are_what_is_called_so(made: Place) -> None:
     assert list(place.blobs(made)) == [(DIGEST, path)]
 
 
-def test_what_a_killed_run_left_is_swept(made: Place) -> None:
+def test_what_a_killed_run_left_is_swept(made: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it put into the pool is on disk before anybody counts on it."""
+    synced: list[Path] = []
+    monkeypatch.setattr(place, "sync", synced.append)
+    place.sweep(made)
+    assert synced == []
+    (made.pool / "sha256/ab").mkdir()
     (made.incoming / "x").touch()
     (made.incoming / "directory").mkdir()
     place.sweep(made)
     assert inside_of(made.incoming) == ["directory"]
+    assert sorted(synced) == [made.pool / "sha256", made.pool / "sha256/ab", made.pool / "sha512"]
 
 
 def no_flock(*_: Any) -> None:
