@@ -26,15 +26,14 @@ def of(found: list[Entry], *words: str) -> list[Entry]:
     return [entry for entry in found if entry[0] in words]
 
 
-def before(monkeypatch: pytest.MonkeyPatch, phase: str, act: Tell) -> None:
-    """Let `act` happen once, just before a survey reads what Repository.`phase` tells."""
+def before(monkeypatch: pytest.MonkeyPatch, phase: str, *acts: Tell) -> None:
+    """Let each of `acts` happen once, just before a survey reads what Repository.`phase` tells."""
     real = getattr(Repository, phase)
-    done: list[int] = []
+    pending = list(acts)
 
     def told(self: Repository, *args: str) -> Iterator[str]:
-        if not done:
-            done.append(1)
-            act()
+        if pending:
+            pending.pop(0)()
         yield from real(self, *args)
 
     monkeypatch.setattr(Repository, phase, told)
@@ -93,6 +92,23 @@ def test_a_tag_that_is_deleted_meanwhile_is_left_out(store: Store, monkeypatch: 
     found = store.entries()
     assert [entry[1] for entry in of(found, "tag")] == ["2"]
     assert of(found, "gone", "broken") == [("gone", "1")]
+
+
+def test_it_is_looked_at_until_nothing_is_on_the_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = store.push("a", "one", "1"), store.push("a", "two", "2")
+    store.push("a", "three", "3")
+    before(monkeypatch, "revisions", lambda: store.delete("a", one), lambda: store.delete("a", two))
+    found = store.entries()
+    assert [entry[1] for entry in of(found, "tag")] == ["3"]
+    assert of(found, "gone", "broken") == [("gone", "1"), ("gone", "2")]
+
+
+def test_a_link_that_leads_elsewhere_is_none(store: Store) -> None:
+    store.push("a", "one", "1")
+    store.link(Repository(store.tree, "a").layer(digest_of(b"one")), digest_of(b"shared"))
+    found = store.entries()
+    assert {entry[1:3] for entry in of(found, "broken")} == {("-", digest_of(b"one")), ("1", digest_of(b"one"))}
+    assert "another digest than its place says" in of(found, "broken")[0][3]
 
 
 def test_a_blob_that_is_deleted_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

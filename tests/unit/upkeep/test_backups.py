@@ -177,6 +177,7 @@ def test_pushes_and_deletions_after_the_survey_change_nothing(
     assert verdicts(there)[0].whole
 
 
+@pytest.mark.promise("backups-of-planted-files")
 @pytest.mark.parametrize("plant", ["link", "pipe", "socket"])
 def test_what_a_registry_that_was_taken_over_puts_there_is_not_copied(
     store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plant: str
@@ -197,6 +198,7 @@ def test_what_a_registry_that_was_taken_over_puts_there_is_not_copied(
     assert [one.digest for one in made.broken] == [digest_of(b"one")] and digest_of(b"one") not in in_pool(there)
 
 
+@pytest.mark.promise("backups-of-planted-files")
 def test_what_only_root_could_read_is_not_copied(host: Host, store: Store, there: Place, back: Back) -> None:
     if os.geteuid() != 0:
         return

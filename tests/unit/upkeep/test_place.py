@@ -31,7 +31,7 @@ def made(tmp_path: Path) -> Place:
     return place.prepared(tmp_path / "backups", insecure=False)
 
 
-@pytest.mark.promise("backup-is-private")
+@pytest.mark.promise("backup-is-private", "backups-are-secret")
 def test_it_is_made_for_us_alone(made: Place) -> None:
     assert [path.stat().st_mode & 0o777 for path in (made.path, made.pool, made.path / place.MARKER)] == [
         0o700,
