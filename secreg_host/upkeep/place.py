@@ -79,6 +79,24 @@ class Place:
         algorithm, _, value = digest.partition(":")
         return f"{self.path}/blobs/{algorithm}/{value[:2]}/{value}"
 
+    @property
+    def mode(self) -> int:
+        """The mode of each file."""
+        return files.PRIVATE
+
+    def new(self, digest: str) -> str:
+        """Where a blob is written."""
+        return f"{self.incoming}/{digest.replace(':', '-')}"
+
+    def folders(self, digest: str) -> tuple[str, ...]:
+        """The directory of a blob, which is made if there is none."""
+        return (self.blob(digest).rpartition("/")[0],)
+
+    def settle(self, touched: set[str]) -> None:
+        """Make names durable that came to be in the directories `touched`. Raises OSError."""
+        for folder in (*map(Path, sorted(touched)), self.pool / "sha256", self.pool / "sha512"):
+            sync(folder)
+
     def size(self, digest: str) -> int | None:
         """How many bytes of `digest` there are; None: none. Raises OSError."""
         try:

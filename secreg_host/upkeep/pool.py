@@ -1,6 +1,6 @@
-"""The pool of blobs: copying into it, and hashing what is there, several at once.
+"""Blobs in a pool, and in a store: copying them, and hashing what is there, several at once.
 
-A blob has its name in the pool once its bytes were hashed and are on disk. So what is there needs no second look, and a
+A blob has its name once its bytes were hashed and are on disk. So what is there needs no second look, and a
 run that is killed is gone on with where it was.
 """
 
@@ -15,10 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from secreg_host.base import files, marks
-from secreg_host.upkeep import place as places
 from secreg_host.upkeep.place import Place
 
 T = TypeVar("T")
@@ -55,6 +54,31 @@ class Failed(NamedTuple):
     why: str
 
 
+class Target(Protocol):
+    """Where blobs are copied to."""
+
+    @property
+    def path(self) -> Path:
+        """All of it."""
+
+    @property
+    def mode(self) -> int:
+        """The mode of their files, but for the umask."""
+
+    def new(self, digest: str) -> str:
+        """Where a blob is written."""
+
+    def blob(self, digest: str) -> str:
+        """Where it belongs."""
+
+    def folders(self, digest: str) -> tuple[str, ...]:
+        """The directories in which that is, from the top down, that are made if there are none. What is above is not:
+        it may be on a disk that went."""
+
+    def settle(self, touched: set[str]) -> None:
+        """Make names durable that came to be in the directories `touched`. Raises OSError."""
+
+
 def room() -> memoryview:
     """What a file is read by, piece by piece."""
     return memoryview(bytearray(PIECE))
@@ -64,8 +88,10 @@ def ignored(_: int) -> None:
     """In the place of what is told how many bytes went by."""
 
 
-def copy(place: Place, wanted: Iterable[Blob], opened: Open, tell: Callable[[int], None] = ignored) -> Iterator[Failed]:
-    """Copy the blobs that are `wanted` into the pool; those that could not be had. tell: told of bytes as they go by,
+def copy(
+    target: Target, wanted: Iterable[Blob], opened: Open, tell: Callable[[int], None] = ignored
+) -> Iterator[Failed]:
+    """Copy the blobs that are `wanted` to `target`; those that could not be had. tell: told of bytes as they go by,
     from several threads.
 
     Raises SecregError where they can't be written.
@@ -73,24 +99,21 @@ def copy(place: Place, wanted: Iterable[Blob], opened: Open, tell: Callable[[int
     touched: set[str] = set()
 
     def work(batch: list[Blob]) -> list[Failed]:
-        with files.explained(place.path):
-            return _copy(place, batch, opened, tell, touched)
+        with files.explained(target.path):
+            return _copy(target, batch, opened, tell, touched)
 
     for failed in _side_by_side(work, _batches(wanted)):
         yield from failed
-    with files.explained(place.path):
-        for folder in sorted(touched):
-            places.sync(Path(folder))
-        for folder in ("sha256", "sha512"):
-            places.sync(place.pool / folder)
+    with files.explained(target.path):
+        target.settle(touched)
 
 
-def check(place: Place, named: Iterable[Blob], tell: Callable[[int], None] = ignored) -> Iterator[Failed]:
-    """Those of the blobs `named` that are not in the pool as they should be: each is read, and hashed."""
+def check(named: Iterable[Blob], opened: Open, tell: Callable[[int], None] = ignored) -> Iterator[Failed]:
+    """Those of the blobs `named` that are not as they should be: each is read, and hashed."""
 
     def work(batch: list[Blob]) -> list[Failed]:
         buffer = room()
-        found = (Failed(one.digest, _wrong(place, one, buffer, tell)) for one in batch)
+        found = (Failed(one.digest, _wrong(one, opened, buffer, tell)) for one in batch)
         return [failed for failed in found if failed.why]
 
     for failed in _side_by_side(work, _batches(named)):
@@ -127,50 +150,50 @@ def _side_by_side(work: Callable[[T], R], given: Iterable[T]) -> Iterator[R]:
 
 
 def _copy(
-    place: Place, batch: list[Blob], opened: Open, tell: Callable[[int], None], touched: set[str]
+    target: Target, batch: list[Blob], opened: Open, tell: Callable[[int], None], touched: set[str]
 ) -> list[Failed]:
     """Copy a batch: all are written, then all are synced, then each gets its name. Raises OSError where that can't be
     done; what can't be read is only told."""
     failed: list[Failed] = []
-    written: list[tuple[int, Path, Blob]] = []
+    written: list[tuple[int, str, Blob]] = []
     unnamed = True
     buffer = room()
     try:
         for one in batch:
-            new = place.incoming / one.digest.replace(":", "-")
-            descriptor = os.open(new, NEW, files.PRIVATE)
+            _make(target, target.folders(one.digest), touched)
+            new = target.new(one.digest)
+            descriptor = os.open(new, NEW, target.mode)
             written.append((descriptor, new, one))
             why = _take(descriptor, one, opened, buffer, tell)
             if why:
                 written.pop()
                 os.close(descriptor)
-                new.unlink()
+                Path(new).unlink()
                 failed.append(Failed(one.digest, why))
             else:  # the disk may begin
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         for descriptor, _, _ in written:
             os.fsync(descriptor)
         for _, new, one in written:
-            target = Path(place.blob(one.digest))
-            _make(target.parent, touched)
-            new.replace(target)
+            Path(new).replace(target.blob(one.digest))
         unnamed = False
     finally:
         for descriptor, new, _ in written:
             os.close(descriptor)
             with contextlib.suppress(OSError):
                 if unnamed:
-                    new.unlink(missing_ok=True)
+                    Path(new).unlink(missing_ok=True)
     return failed
 
 
-def _make(folder: Path, touched: set[str]) -> None:
-    """Make the `folder` of the pool, if there is none. What is above is never made here: it may be on a disk that
-    went."""
-    if str(folder) not in touched:
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(0o700)
-        touched.add(str(folder))
+def _make(target: Target, folders: tuple[str, ...], touched: set[str]) -> None:
+    """Make the `folders` of `target`, if they are not there, for whoever may read its files."""
+    mode = target.mode | (target.mode & 0o444) >> 2
+    if folders[-1] not in touched:
+        for folder in folders:
+            with contextlib.suppress(FileExistsError):
+                Path(folder).mkdir(mode)
+        touched.update(folders)
 
 
 def _take(descriptor: int, one: Blob, opened: Open, buffer: memoryview, tell: Callable[[int], None]) -> str:
@@ -202,10 +225,10 @@ def _take(descriptor: int, one: Blob, opened: Open, buffer: memoryview, tell: Ca
     return "" if size == one.size else OTHER_SIZE
 
 
-def _wrong(place: Place, one: Blob, buffer: memoryview, tell: Callable[[int], None]) -> str:
-    """Why what is in the pool is not the blob; "": it is."""
+def _wrong(one: Blob, opened: Open, buffer: memoryview, tell: Callable[[int], None]) -> str:
+    """Why what is opened is not the blob; "": it is."""
     try:
-        size, digest = hashed(place.blob(one.digest), one.digest.partition(":")[0], buffer, tell)
+        size, digest = hashed(opened(one.digest), one.digest.partition(":")[0], buffer, tell)
     except FileNotFoundError:
         return NO_BYTES
     except OSError as error:
@@ -215,13 +238,13 @@ def _wrong(place: Place, one: Blob, buffer: memoryview, tell: Callable[[int], No
     return "" if digest == one.digest else OTHER_BYTES
 
 
-def hashed(path: str, algorithm: str, buffer: memoryview, tell: Callable[[int], None] = ignored) -> tuple[int, str]:
-    """The size and the digest of the regular file `path`, read by way of `buffer`. Raises OSError."""
+def hashed(source: int, algorithm: str, buffer: memoryview, tell: Callable[[int], None] = ignored) -> tuple[int, str]:
+    """The size and the digest of the regular file that is open as `source`, read by way of `buffer`; it is closed.
+    Raises OSError."""
     made, size = marks.hashing(algorithm), 0
-    source = os.open(path, READ)
     try:
         if not stat.S_ISREG(os.fstat(source).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", path)
+            raise OSError(errno.EINVAL, "it is no regular file")
         while count := os.readv(source, [buffer]):
             made.update(buffer[:count])
             size += count
@@ -229,6 +252,16 @@ def hashed(path: str, algorithm: str, buffer: memoryview, tell: Callable[[int], 
     finally:
         os.close(source)
     return size, f"{algorithm}:{made.hexdigest()}"
+
+
+def opener(place: Place) -> Open:
+    """What opens the blobs of a pool."""
+    return lambda digest: opened(place.blob(digest))
+
+
+def opened(path: str) -> int:
+    """A descriptor of the file `path`: nothing is waited for, and no link in its place followed. Raises OSError."""
+    return os.open(path, READ)
 
 
 def wanting(place: Place, blobs: Iterable[Blob]) -> Iterator[Blob]:
@@ -240,7 +273,7 @@ def wanting(place: Place, blobs: Iterable[Blob]) -> Iterator[Blob]:
 def content(place: Place, digest: str, limit: int) -> bytes | None:
     """The first `limit` bytes of blob `digest`; None: it is not there, or can't be read."""
     try:
-        descriptor = os.open(place.blob(digest), READ)
+        descriptor = opened(place.blob(digest))
     except OSError:
         return None
     try:

@@ -191,6 +191,12 @@ def test_what_a_registry_that_was_taken_over_planted(store: Store, tmp_path: Pat
     assert of(found, "tag") == []
 
 
+def test_what_the_program_tries_itself_is_left_out(store: Store) -> None:
+    store.push("secure-registry-probe", "one", "1")
+    store.push("a/secure-registry-probe", "two", "1")
+    assert [entry[1] for entry in of(store.entries(), "repository")] == ["a/secure-registry-probe"]
+
+
 def test_names_at_the_limits(store: Store) -> None:
     name, tag = "/".join(["a" * 50] * 5), "t" * 128
     store.push(name, "one", tag)

@@ -407,7 +407,7 @@ def test_a_backup_that_is_removed_meanwhile_is_no_damage(
 def test_each_blob_is_read_once(two: tuple[Made, Made], there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Blob] = []
     real = pool._wrong
-    monkeypatch.setattr(pool, "_wrong", lambda place, one, *rest: (seen.append(one), real(place, one, *rest))[1])
+    monkeypatch.setattr(pool, "_wrong", lambda one, *rest: (seen.append(one), real(one, *rest))[1])
     verdicts(there)
     assert len(seen) == len(set(seen)) == len(in_pool(there))
 

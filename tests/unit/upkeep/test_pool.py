@@ -42,8 +42,8 @@ def test_bytes_are_on_disk_before_the_name_and_the_name_before_the_end(
         synced.add(os.fstat(descriptor).st_ino)
         real_sync(descriptor)
 
-    def replace(path: Path, target: Path) -> Path:
-        named[target.name] = path.stat().st_ino in synced
+    def replace(path: Path, target: str) -> Path:
+        named[target] = path.stat().st_ino in synced
         return real_replace(path, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -70,7 +70,7 @@ def test_many_at_once_in_batches_and_each_once(
     assert sum(seen) == sum(one.size for one in whole) + len(b"other")
     assert sorted(digest for digest, _ in places.blobs(there)) == sorted(one.digest for one in whole)
     assert list(there.incoming.iterdir()) == []
-    assert [one.digest for one in pool.check(there, given)] == [given[7].digest, given[9].digest]
+    assert [one.digest for one in pool.check(given, pool.opener(there))] == [given[7].digest, given[9].digest]
 
 
 def test_what_is_as_long_as_it_should_be_but_not_announced(there: Place, given: list[Blob], tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ def test_long_digests(there: Place, tmp_path: Path) -> None:
     digest = f"sha512:{hashlib.sha512(b'x').hexdigest()}"
     (tmp_path / digest).write_bytes(b"x")
     assert copied(there, [Blob(digest, 1)], tmp_path) == []
-    assert [found for found, _ in places.blobs(there)] == [digest] and list(pool.check(there, [Blob(digest, 1)])) == []
+    assert [found for found, _ in places.blobs(there)] == [digest] and list(
+        pool.check([Blob(digest, 1)], pool.opener(there))
+    ) == []
 
 
 def test_nobody_is_begun_once_one_failed(there: Place, given: list[Blob], tmp_path: Path) -> None:
