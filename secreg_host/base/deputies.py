@@ -12,12 +12,14 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from secreg_host.base import bugs, distant, utf8
@@ -29,6 +31,7 @@ PIECE = 1 << 16
 LONGEST = 1 << 12
 """Bytes that are told at once; those of a path."""
 
+ANY = re.compile(r"(?s:.*)")
 DONE, FAILED = ".", "!"
 """How the last line begins; no other one does."""
 
@@ -36,46 +39,61 @@ Work = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def telling(account: Account, place: Path, work: Callable[[], Iterable[str]]) -> Iterator[Iterator[str]]:
+def telling(
+    account: Account, place: Path, work: Callable[[], Iterable[str]], *, by: Opened | None = None
+) -> Iterator[Iterator[str]]:
     """The lines (ASCII, without their ends) that `work` finds as `account` in the directory `place`, as it finds them.
-    Reading them raises what OSError it raised, and SecregError if it was ended."""
-    with _deputy(account, place, lambda to: _tell(to, work), socket.SOCK_STREAM) as ours:
+    Reading them raises what OSError it raised, and SecregError if it was ended. by: what `work` opens files by that
+    `account` may not open."""
+    kept = by.link.fileno() if by is not None else None
+    with _deputy(account, place, lambda to: _tell(to, work), socket.SOCK_STREAM, kept) as ours:
         yield _lines(ours)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """Opens files by way of the deputy at the other end of `link`."""
+
+    link: socket.socket
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, path: str) -> int:
+        """A descriptor of the file `path`."""
+        with self.turn:
+            try:
+                self.link.send(path.encode())
+                answer, found, _, _ = socket.recv_fds(self.link, LONGEST, 1)
+            except OSError as error:
+                raise _ended() from error
+        if found:
+            os.set_inheritable(found[0], False)
+            return found[0]
+        if not answer or answer.startswith(FAILED.encode()):
+            raise _ended()
+        number = int(answer)
+        raise OSError(number, os.strerror(number), path)
+
+
 @contextlib.contextmanager
-def opening(account: Account, place: Path) -> Iterator[Callable[[str], int]]:
+def opening(account: Account, place: Path, only: re.Pattern[str] = ANY) -> Iterator[Opened]:
     """What opens a regular file by its path, for reading, as `account` in the directory `place`, and returns the
     descriptor; no link in its place is followed, and nothing is waited for. It raises OSError, EINVAL for what is no
-    regular file, and SecregError when it was ended; threads may share it."""
-    turn = threading.Lock()
-    with _deputy(account, place, _open, socket.SOCK_SEQPACKET) as ours:
-
-        def opened(path: str) -> int:
-            with turn:
-                try:
-                    ours.send(path.encode())
-                    answer, found, _, _ = socket.recv_fds(ours, LONGEST, 1)
-                except OSError as error:
-                    raise _ended() from error
-            if found:
-                os.set_inheritable(found[0], False)
-                return found[0]
-            if not answer or answer.startswith(FAILED.encode()):
-                raise _ended()
-            number = int(answer)
-            raise OSError(number, os.strerror(number), path)
-
-        yield opened
+    regular file, and SecregError when it was ended; threads may share it. only: what paths may be like, for who asks
+    may be another deputy."""
+    with _deputy(account, place, lambda to: _open(to, only), socket.SOCK_SEQPACKET) as ours:
+        yield Opened(ours)
 
 
 @contextlib.contextmanager
-def _deputy(account: Account, place: Path, work: Work, kind: socket.SocketKind) -> Iterator[socket.socket]:
-    """The other end of the socket to which a fork does `work`. It is ended with the block."""
+def _deputy(
+    account: Account, place: Path, work: Work, kind: socket.SocketKind, kept: int | None = None
+) -> Iterator[socket.socket]:
+    """The other end of the socket to which a fork does `work`. It is ended with the block. kept: a descriptor that it
+    needs besides."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     child = os.fork()
     if child == 0:
-        _act(account, place, work, theirs)
+        _act(account, place, work, theirs, kept)
     theirs.close()
     try:
         yield ours
@@ -87,13 +105,16 @@ def _deputy(account: Account, place: Path, work: Work, kind: socket.SocketKind) 
             os.waitpid(child, 0)
 
 
-def _act(account: Account, place: Path, work: Work, theirs: socket.socket) -> None:
+def _act(account: Account, place: Path, work: Work, theirs: socket.socket, kept: int | None) -> None:
     """In the fork: nothing of the process that it was made by stays open in it."""
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        os.closerange(0, theirs.fileno())
-        os.closerange(theirs.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        begin = 0
+        for stays in sorted({theirs.fileno(), theirs.fileno() if kept is None else kept}):
+            os.closerange(begin, stays)
+            begin = stays + 1
+        os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
         with _failures(theirs):
             distant.become(account.name, account.uid, account.gid, place)
             work(theirs)
@@ -148,10 +169,12 @@ def _raise(number: int, said: str) -> None:
     raise SecregError(f"a bug, in the process that reads for us:\n{said}", bugs.HINT)
 
 
-def _open(theirs: socket.socket) -> None:
-    while path := theirs.recv(LONGEST):
+def _open(theirs: socket.socket, only: re.Pattern[str]) -> None:
+    while path := os.fsdecode(theirs.recv(LONGEST)):
         try:
-            descriptor = _opened(os.fsdecode(path))
+            if not only.fullmatch(path):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            descriptor = _opened(path)
         except OSError as error:
             theirs.send(str(error.errno or errno.EIO).encode())
             continue

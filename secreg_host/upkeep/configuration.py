@@ -156,6 +156,12 @@ class Saved:
     problems: tuple[Problem, ...]
 
 
+def machine(paths: Paths) -> str:
+    """What tells this machine from others: no id that anybody else knows it by (machine-id(5)). "": nothing does."""
+    found = reading.peek(paths.etc.parent / "machine-id", reading.SETTINGS).strip()
+    return marks.digest(b"secure-registry backup\n", found)[:32] if found else ""
+
+
 def save(paths: Paths, about: Mapping[str, Any], target: Path) -> Saved:
     """Write what a new host needs of the instance at `paths` to the new file `target`. Raises SecregError where that
     can't be written; what can't be read is told."""

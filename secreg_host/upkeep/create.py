@@ -85,6 +85,7 @@ def create(host: Host, place: Place, images: Path | None, now: datetime, progres
             "name": made.name,
             "made": f"{now:%Y-%m-%dT%H:%M:%SZ}",
             "host": socket.gethostname(),
+            "machine": configuration.machine(host.paths),
             "version": __version__,
             "root": str(host.paths.root),
             "images": str(images) if images else None,

@@ -10,7 +10,7 @@ from secreg_host.images import closure, manifests
 from secreg_host.images.closure import Flaw
 from secreg_host.images.manifests import Manifest, Unreadable
 from secreg_host.images.survey import NONE, Entry
-from secreg_host.upkeep import pool
+from secreg_host.upkeep import hashing
 from secreg_host.upkeep.listing import Section
 from secreg_host.upkeep.place import Place
 
@@ -35,7 +35,7 @@ def reader(place: Place) -> Read:
     """What reads a manifest of the pool. It raises Unreadable."""
 
     def read(digest: str) -> Manifest:
-        data = pool.content(place, digest, manifests.LARGEST + 1)
+        data = hashing.content(place, digest, manifests.LARGEST + 1)
         if data is None:
             raise Unreadable("its bytes are not there")
         return manifests.read(data)

@@ -23,13 +23,13 @@ from secreg_host.base import files, marks, utf8
 from secreg_host.images.closure import Flaw
 from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.survey import NONE, Entry
+from secreg_host.upkeep import hashing
 from secreg_host.upkeep.pool import Blob
 
 FIRST = "secure-registry-backup 1"
 END = re.compile(r"end ([0-9]+) (sha256:[0-9a-f]{64})")
 NUMBER = re.compile(r"-?[0-9]{1,20}")
 LINE_BYTES = 1 << 20
-FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Damaged(Exception):
@@ -121,11 +121,11 @@ class Writer:
         self._file.close()
 
 
-def lines(path: Path) -> Iterator[str]:
-    """The lines of the list `path`, but the first and the last one. Raises Damaged where one is no such line, or, after
-    the others, the last one is not as it was written; and OSError."""
+def lines(path: Path, opened: Callable[[str], int] = hashing.opened) -> Iterator[str]:
+    """The lines of the list `path`, which is `opened`, but the first and the last one. Raises Damaged where one is no
+    such line, or, after the others, the last one is not as it was written; and OSError."""
     digest, count, held = marks.hashing(), 0, b""
-    with os.fdopen(os.open(path, FLAGS), "rb") as file:
+    with os.fdopen(opened(str(path)), "rb") as file:
         while data := file.readline(LINE_BYTES):
             if held:
                 digest.update(held)
@@ -144,9 +144,9 @@ def lines(path: Path) -> Iterator[str]:
         raise Damaged("it is not as it was written: its digest is another one")
 
 
-def entries(path: Path) -> Iterator[Entry]:
+def entries(path: Path, opened: Callable[[str], int] = hashing.opened) -> Iterator[Entry]:
     """The entries of the list `path`. Raises as `lines`."""
-    return map(entry_of, lines(path))
+    return map(entry_of, lines(path, opened))
 
 
 def blobs(path: Path) -> Iterator[Blob]:

@@ -1,4 +1,4 @@
-"""Blobs in a pool, and in a store: copying them, and hashing what is there, several at once.
+"""Copying blobs into a pool or a store, several at once.
 
 A blob has its name once its bytes were hashed and are on disk. So what is there needs no second look, and a
 run that is killed is gone on with where it was.
@@ -7,10 +7,7 @@ run that is killed is gone on with where it was.
 from __future__ import annotations
 
 import contextlib
-import errno
-import itertools
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,10 +27,8 @@ MANY, MUCH = 64, 64 << 20
 AHEAD = 2 * WORKERS
 """Batches that wait for a worker."""
 
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 OTHER_BYTES = "its bytes are others than its digest says"
-NO_BYTES = "its bytes are not there"
 OTHER_SIZE = "its size is another one than it was a moment ago"
 
 Open = Callable[[str], int]
@@ -52,6 +47,13 @@ class Failed(NamedTuple):
 
     digest: str
     why: str
+
+
+class Batch(NamedTuple):
+    """Blobs that were copied, by their bytes, and those that could not be."""
+
+    size: int
+    failed: list[Failed]
 
 
 class Target(Protocol):
@@ -96,31 +98,27 @@ def copy(
 
     Raises SecregError where they can't be written.
     """
+    for batch in batches(target, wanted, opened, tell):
+        yield from batch.failed
+
+
+def batches(
+    target: Target, wanted: Iterable[Blob], opened: Open, tell: Callable[[int], None] = ignored
+) -> Iterator[Batch]:
+    """The same, with what became of each batch."""
     touched: set[str] = set()
 
-    def work(batch: list[Blob]) -> list[Failed]:
+    def work(batch: list[Blob]) -> Batch:
         with files.explained(target.path):
-            return _copy(target, batch, opened, tell, touched)
+            return Batch(sum(one.size for one in batch), _copy(target, batch, opened, tell, touched))
 
-    for failed in _side_by_side(work, _batches(wanted)):
-        yield from failed
+    yield from side_by_side(work, batched(wanted))
     with files.explained(target.path):
         target.settle(touched)
 
 
-def check(named: Iterable[Blob], opened: Open, tell: Callable[[int], None] = ignored) -> Iterator[Failed]:
-    """Those of the blobs `named` that are not as they should be: each is read, and hashed."""
-
-    def work(batch: list[Blob]) -> list[Failed]:
-        buffer = room()
-        found = (Failed(one.digest, _wrong(one, opened, buffer, tell)) for one in batch)
-        return [failed for failed in found if failed.why]
-
-    for failed in _side_by_side(work, _batches(named)):
-        yield from failed
-
-
-def _batches(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
+def batched(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
+    """`blobs` in batches, for one worker each."""
     batch: list[Blob] = []
     size = 0
     for one in blobs:
@@ -133,7 +131,7 @@ def _batches(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
         yield batch
 
 
-def _side_by_side(work: Callable[[T], R], given: Iterable[T]) -> Iterator[R]:
+def side_by_side(work: Callable[[T], R], given: Iterable[T]) -> Iterator[R]:
     """What `work` makes of each that is `given`, in their order, of which only so many are taken ahead. What one raises
     is raised, and no other one is begun then."""
     pending: deque[Future[R]] = deque()
@@ -225,62 +223,7 @@ def _take(descriptor: int, one: Blob, opened: Open, buffer: memoryview, tell: Ca
     return "" if size == one.size else OTHER_SIZE
 
 
-def _wrong(one: Blob, opened: Open, buffer: memoryview, tell: Callable[[int], None]) -> str:
-    """Why what is opened is not the blob; "": it is."""
-    try:
-        size, digest = hashed(opened(one.digest), one.digest.partition(":")[0], buffer, tell)
-    except FileNotFoundError:
-        return NO_BYTES
-    except OSError as error:
-        return f"it can't be read: {error.strerror}"
-    if size != one.size:
-        return f"it has {size} bytes instead of {one.size}"
-    return "" if digest == one.digest else OTHER_BYTES
-
-
-def hashed(source: int, algorithm: str, buffer: memoryview, tell: Callable[[int], None] = ignored) -> tuple[int, str]:
-    """The size and the digest of the regular file that is open as `source`, read by way of `buffer`; it is closed.
-    Raises OSError."""
-    made, size = marks.hashing(algorithm), 0
-    try:
-        if not stat.S_ISREG(os.fstat(source).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        while count := os.readv(source, [buffer]):
-            made.update(buffer[:count])
-            size += count
-            tell(count)
-    finally:
-        os.close(source)
-    return size, f"{algorithm}:{made.hexdigest()}"
-
-
-def opener(place: Place) -> Open:
-    """What opens the blobs of a pool."""
-    return lambda digest: opened(place.blob(digest))
-
-
-def opened(path: str) -> int:
-    """A descriptor of the file `path`: nothing is waited for, and no link in its place followed. Raises OSError."""
-    return os.open(path, READ)
-
-
 def wanting(place: Place, blobs: Iterable[Blob]) -> Iterator[Blob]:
     """Those of `blobs` that are not in the pool with their size. Raises SecregError."""
     with files.explained(place.pool, "read"):
         yield from (one for one in blobs if place.size(one.digest) != one.size)
-
-
-def content(place: Place, digest: str, limit: int) -> bytes | None:
-    """The first `limit` bytes of blob `digest`; None: it is not there, or can't be read."""
-    try:
-        descriptor = opened(place.blob(digest))
-    except OSError:
-        return None
-    try:
-        pieces = iter(lambda: os.read(descriptor, PIECE), b"")
-        taken = itertools.islice(pieces, limit // PIECE + 1)
-        return b"".join(taken)[:limit]
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)

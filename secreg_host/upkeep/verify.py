@@ -12,7 +12,7 @@ from pathlib import Path
 
 from secreg_host.images.closure import Flaw
 from secreg_host.images.survey import Entry
-from secreg_host.upkeep import judging, listing, pool
+from secreg_host.upkeep import hashing, judging, listing, pool
 from secreg_host.upkeep.judging import Broken, Read
 from secreg_host.upkeep.listing import Damaged
 from secreg_host.upkeep.place import Place
@@ -55,7 +55,7 @@ def verify(place: Place, names: Sequence[str], progress: Progress) -> Iterator[V
     with progress.of(sum(size or 0 for size in sizes.values()), "hashed") as tell:
         named = _Once()
         for name in good:
-            bad.update(pool.check(named.of(_blobs(place, name)), pool.opener(place), tell))
+            bad.update(hashing.check(named.of(_blobs(place, name)), hashing.opener(place), tell))
     read = judging.remembered(judging.reader(place))
     for name in names:
         found = Verdict(name)
@@ -140,7 +140,7 @@ def _config(place: Place, name: str, size: int, digest: str) -> list[str]:
     """What is wrong with the configuration of backup `name`."""
     path = place.config(name)
     try:
-        seen = pool.hashed(pool.opened(str(path)), digest.partition(":")[0], pool.room())
+        seen = hashing.hashed(hashing.opened(str(path)), digest.partition(":")[0], pool.room())
     except OSError as error:
         return [f"its configuration {path}: {error.strerror}"]
     return [] if seen == (size, digest) else [f"its configuration {path}: it is not as it was written"]

@@ -221,7 +221,7 @@ ROOTS = {"generation/liveusers", "base/reserve"}
 IMAGES = {"base/deputies", "images/layout"}
 """Open what is in the registry's store, as its user: regular files, without waiting, no link in their place."""
 
-BACKUPS = {f"upkeep/{name}" for name in ("configuration", "holding", "listing", "pool")}
+BACKUPS = {f"upkeep/{name}" for name in ("configuration", "hashing", "holding", "listing", "pool")}
 """Open files of backups in the same way: large ones, piece by piece, in a directory that only we write to."""
 
 READERS = {"base/reading", "base/files", "base/temporary", "base/distant"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,25 @@ def test_one_that_was_ended_is_no_file_that_can_not_be_read(tmp_path: Path, monk
                 opened("file")
     with deputies.opening(ME, tmp_path / "gone") as opened, pytest.raises(SecregError, match="was ended"):
         opened("file")
+
+
+def test_one_may_open_for_another(tmp_path: Path) -> None:
+    """What is asked by somebody else is nothing but what it is there for."""
+    (tmp_path / "file").write_bytes(b"bytes")
+    (tmp_path / "secret").write_bytes(b"bytes")
+    with deputies.opening(ME, tmp_path, re.compile("fil.")) as opened:
+
+        def work() -> Iterator[str]:
+            yield str(os.read(opened("file"), 10))
+            for path in ("secret", "./file", "file/../secret", "file\n"):
+                try:
+                    opened(path)
+                except PermissionError as error:
+                    yield str(error.filename == path)
+
+        account = NOBODY if os.geteuid() == 0 else ME
+        with deputies.telling(account, Path("/"), work, by=opened) as lines:
+            assert list(lines) == ["b'bytes'", "True", "True", "True", "True"]
 
 
 def test_threads_may_share_it(tmp_path: Path) -> None:

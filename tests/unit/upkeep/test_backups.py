@@ -19,7 +19,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
 from secreg_host.images.layout import Repository
-from secreg_host.upkeep import create, listing, pool, prune, verify
+from secreg_host.upkeep import create, hashing, listing, pool, prune, verify
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.create import Made
 from secreg_host.upkeep.judging import Broken
@@ -365,7 +365,7 @@ def test_a_manifest_that_is_gone_is_named_by_its_tags(store: Store, there: Place
     Path(there.blob(child)).unlink()
     Path(there.blob(untagged)).unlink()
     (found,) = verdicts(there)
-    assert found.broken == [Broken("a", "1", child, pool.NO_BYTES), Broken("c", "", untagged, pool.NO_BYTES)]
+    assert found.broken == [Broken("a", "1", child, hashing.NO_BYTES), Broken("c", "", untagged, hashing.NO_BYTES)]
     assert index in in_pool(there)
 
 
@@ -392,22 +392,22 @@ def test_a_configuration_that_is_not_as_it_was(
 def test_a_backup_that_is_removed_meanwhile_is_no_damage(
     two: tuple[Made, Made], there: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pool.check
+    real = hashing.check
 
     def check(*args: object) -> Iterator[pool.Failed]:
         prune.prune(there, 1, None)
         yield from real(*args)  # type: ignore[arg-type]
 
     names = there.names()
-    monkeypatch.setattr(pool, "check", check)
+    monkeypatch.setattr(hashing, "check", check)
     first, second = verify.verify(there, names, SILENT)
     assert first.away and first.whole and second.whole and not second.away
 
 
 def test_each_blob_is_read_once(two: tuple[Made, Made], there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Blob] = []
-    real = pool._wrong
-    monkeypatch.setattr(pool, "_wrong", lambda one, *rest: (seen.append(one), real(one, *rest))[1])
+    real = hashing._wrong
+    monkeypatch.setattr(hashing, "_wrong", lambda one, *rest: (seen.append(one), real(one, *rest))[1])
     verdicts(there)
     assert len(seen) == len(set(seen)) == len(in_pool(there))
 

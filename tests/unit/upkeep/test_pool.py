@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.upkeep import hashing, pool
 from secreg_host.upkeep import place as places
-from secreg_host.upkeep import pool
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.pool import Blob
 from tests.stores import digest_of
@@ -70,7 +70,7 @@ def test_many_at_once_in_batches_and_each_once(
     assert sum(seen) == sum(one.size for one in whole) + len(b"other")
     assert sorted(digest for digest, _ in places.blobs(there)) == sorted(one.digest for one in whole)
     assert list(there.incoming.iterdir()) == []
-    assert [one.digest for one in pool.check(given, pool.opener(there))] == [given[7].digest, given[9].digest]
+    assert [one.digest for one in hashing.check(given, hashing.opener(there))] == [given[7].digest, given[9].digest]
 
 
 def test_what_is_as_long_as_it_should_be_but_not_announced(there: Place, given: list[Blob], tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_long_digests(there: Place, tmp_path: Path) -> None:
     (tmp_path / digest).write_bytes(b"x")
     assert copied(there, [Blob(digest, 1)], tmp_path) == []
     assert [found for found, _ in places.blobs(there)] == [digest] and list(
-        pool.check([Blob(digest, 1)], pool.opener(there))
+        hashing.check([Blob(digest, 1)], hashing.opener(there))
     ) == []
 
 
