@@ -31,6 +31,9 @@ PIECE = 1 << 16
 LONGEST = 1 << 12
 """Bytes that are told at once; those of a path."""
 
+BUG, TOLD = 0, -1
+"""In the place of an error number: what was raised is a bug, or a SecregError."""
+
 ANY = re.compile(r"(?s:.*)")
 DONE, FAILED = ".", "!"
 """How the last line begins; no other one does."""
@@ -129,8 +132,10 @@ def _failures(theirs: socket.socket) -> Iterator[None]:
     except OSError as error:
         said = [error.errno or errno.EIO, os.fsdecode(error.filename or "")]
         theirs.sendall(f"{FAILED}{json.dumps(said)}\n".encode())
+    except SecregError as error:
+        theirs.sendall(f"{FAILED}{json.dumps([TOLD, error.message, error.hint])}\n".encode())
     except Exception as error:  # without its message, which may quote what was read
-        said = [0, "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])]
+        said = [BUG, "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])]
         theirs.sendall(f"{FAILED}{json.dumps(said)}\n".encode())
 
 
@@ -163,10 +168,12 @@ def _ended() -> SecregError:
     return SecregError("the process that reads for us was ended", "see whether memory was short: dmesg; and try again")
 
 
-def _raise(number: int, said: str) -> None:
-    if number:
-        raise OSError(number, os.strerror(number), said)
-    raise SecregError(f"a bug, in the process that reads for us:\n{said}", bugs.HINT)
+def _raise(number: int, said: str, hint: str = "") -> None:
+    if number == TOLD:
+        raise SecregError(said, hint)
+    if number == BUG:
+        raise SecregError(f"a bug, in the process that reads for us:\n{said}", bugs.HINT)
+    raise OSError(number, os.strerror(number), said)
 
 
 def _open(theirs: socket.socket, only: re.Pattern[str]) -> None:

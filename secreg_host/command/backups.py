@@ -54,7 +54,8 @@ def made(found: Made, place: Place, *, as_json: bool) -> None:
         print(json.dumps(said, indent=2))
         return
     printing.warnings(found.problems)
-    printing.warnings(_problems(found.broken, "push it again, or delete it; all else is in the backup"))
+    hint = "push it again, or delete it; all else is in the backup"
+    printing.warnings(problems(found.broken, "it is not whole in the store", hint))
     for tag in found.gone:
         print(f"left out: {tag}, deleted meanwhile")
     new = f"; new: {numbered(found.new, 'blobs')} ({bytes_of(found.new_size)})" if found.new else ""
@@ -111,10 +112,11 @@ def _shortened(broken: Sequence[Broken]) -> list[str]:
     return [*map(str, broken[:SHOWN]), *([f"... and {more} more (--json names them all)"] if more > 0 else [])]
 
 
-def _problems(broken: Sequence[Broken], hint: str) -> list[Problem]:
-    found = [Problem(str(one), "it is not whole in the store", hint) for one in broken[:SHOWN]]
+def problems(broken: Sequence[Broken], what: str, hint: str) -> list[Problem]:
+    """`what` is wrong with the images that are `broken`, the first of them by name."""
+    found = [Problem(str(one), what, hint) for one in broken[:SHOWN]]
     if (more := len(broken) - SHOWN) > 0:
-        found.append(Problem("images", f"{more} more are not whole in the store", f"--json names them all; {hint}"))
+        found.append(Problem("images", f"{more} more are so", hint))
     return found
 
 

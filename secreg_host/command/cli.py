@@ -63,6 +63,7 @@ VERBS = (
     "htpasswd",
     "trust",
     "backup",
+    "restore",
     "uninstall",
     "help",
 )

@@ -105,7 +105,7 @@ def _make(
     made.problems = saved.problems
     first = place.incoming / f"{made.name}.first"
     with files.explained(place.path):
-        _write(first, made.counting(_entries(about, saved, _surveyed(host, images) if images else ())))
+        _write(first, made.counting(_entries(about, saved, surveyed(host, images) if images else ())))
     failed = _copied(host, place, images, first, made, progress) if images else {}
     _name(place, first, made, failed)
 
@@ -125,7 +125,7 @@ def _configuration(host: Host, place: Place, name: str, about: Mapping[str, Any]
     return Saved(written.size, written.digest, (*busy, *written.problems))
 
 
-def _surveyed(host: Host, images: Path) -> Iterator[Entry]:
+def surveyed(host: Host, images: Path) -> Iterator[Entry]:
     """What is in the store, as its owner sees it. Raises SecregError where nothing of it can be read."""
 
     def lines() -> Iterable[str]:

@@ -32,6 +32,13 @@ def test_what_went_wrong_is_raised(tmp_path: Path) -> None:
         yield "one"
         raise ZeroDivisionError
 
+    def told() -> Iterator[str]:
+        yield "one"
+        raise SecregError("what", "do")
+
+    with deputies.telling(ME, tmp_path, told) as lines, pytest.raises(SecregError, match="what") as caught:
+        list(lines)
+    assert caught.value.hint == "do"
     with (
         deputies.telling(ME, tmp_path / "gone", lambda: ["x"]) as lines,
         pytest.raises(FileNotFoundError, match="gone"),

@@ -1,0 +1,248 @@
+"""Bringing a backup back: what it would be, doing it, and proving it, step by step."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from secreg_host import __version__
+from secreg_host.apply import apply
+from secreg_host.apply.activate import Stage
+from secreg_host.apply.wish import Wish
+from secreg_host.base import files, quoting
+from secreg_host.base.errors import BadInput, Exit, Note, Problem, SecregError, bad_input
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.command import backups, printing
+from secreg_host.command.instance import InForeground, Instance
+from secreg_host.formats import registryconf
+from secreg_host.generation import generations
+from secreg_host.images import imagesplace, marker
+from secreg_host.upkeep import configuration, holding, listing, pulling, refill, unpacking, verify
+from secreg_host.upkeep.listing import Damaged
+from secreg_host.upkeep.place import Place
+from secreg_host.upkeep.progress import Progress
+from secreg_host.upkeep.refill import Wanted
+from secreg_host.upkeep.unpacking import Item
+from secreg_host.wanted.parts import registry
+
+ONLY = re.compile(r"(?P<repository>[^:]+)(?::(?P<tag>[^:]+))?")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be brought back of backup `name`: configuration, images (of them only a `repository`, or a `tag` of
+    it); force: over what is there, which is moved aside."""
+
+    name: str
+    config: bool = True
+    images: bool = True
+    repository: str = ""
+    tag: str = ""
+    force: bool = False
+
+
+@dataclass
+class Plan:
+    """What an order comes to. items: of the configuration; way: what stands in its way; store: where images go (None:
+    none do); full: whether images are there that are not of this restore."""
+
+    about: dict[str, Any]
+    items: dict[str, Item] = field(default_factory=dict)
+    way: list[Path] = field(default_factory=list)
+    store: Path | None = None
+    full: bool = False
+
+
+def of(said: str) -> tuple[str, str]:
+    """The repository and the tag ("": all of them) that --only names. Raises BadInput."""
+    found = ONLY.fullmatch(said)
+    if not found:
+        what = f"{said!r} is no repository, with a tag or without"
+        raise bad_input("--only", what, "write REPOSITORY or REPOSITORY:TAG")
+    return found["repository"], found["tag"] or ""
+
+
+def plan(one: Instance, place: Place, order: Order) -> Plan:
+    """What `order` comes to; nothing is changed. Raises SecregError where it can't be done."""
+    found = Plan(_about(one, place, order.name))
+    counted = verify.read(place, order.name)
+    if counted.damaged:
+        hint = f"take another backup, with --at NAME: secure-registry backup list {place.path}"
+        raise SecregError(counted.damaged[0], hint)
+    if order.repository and not _has(place, order):
+        raise bad_input("--only", "the backup has no such image", f"see what is in it: less {place.lists / order.name}")
+    if order.config:
+        found.items = unpacking.read(place, order.name)
+        found.way = unpacking.in_the_way(one.host.paths, found.items)
+    if order.images and found.about.get("images") is not None:
+        found.store = _store(one, found.items)
+    if found.store is not None and not order.repository:
+        unfinished = found.store / f"{refill.UNFINISHED}{order.name}"
+        found.full = marker.look(str(found.store)).images and not unfinished.exists()
+    return found
+
+
+def _about(one: Instance, place: Place, name: str) -> dict[str, Any]:
+    try:
+        about = listing.about(place.lists / name)
+    except (Damaged, OSError) as error:
+        hint = f"secure-registry backup verify {place.path}"
+        raise SecregError(f"backup {name} can't be read: {error}", hint) from None
+    root = str(one.host.paths.root)
+    if about.get("root") != root:
+        said = f"the backup is of an instance below {about.get('root')}, and this one is below {root}"
+        raise bad_input(str(place.path), said, f"add --root {quoting.shell(str(about.get('root')))}")
+    return about
+
+
+def _has(place: Place, order: Order) -> bool:
+    for section in listing.sections(listing.entries(place.lists / order.name)):
+        if section.name == order.repository:
+            return not order.tag or order.tag in section.tags
+    return False
+
+
+def _store(one: Instance, items: dict[str, Item]) -> Path | None:
+    """Where images go: what docker-registry.yml says, that of the backup if it comes back, too."""
+    paths = one.host.paths
+    item = items.get(str(paths.registry_yml.relative_to(paths.root)))
+    if item is not None:
+        data = items.get(f"{configuration.LINKED}/{item.name}", item).data
+        conf = registryconf.parse(data, str(paths.registry_yml)).root
+        root = str(conf) if conf else None
+    elif paths.registry_yml.exists():
+        root = registry.parse(Snapshot(paths)).root
+    else:
+        root = str(paths.storage)
+    return Path(imagesplace.resolved(root)) if root is not None else None
+
+
+def told(one: Instance, order: Order, found: Plan) -> Iterator[str]:
+    """What a restore would do, line by line."""
+    about, here = found.about, socket.gethostname()
+    yield f"backup {order.name} of {about.get('host')}, made {about.get('made')} by version {about.get('version')}"
+    if about.get("host") != here:
+        yield f"this host is called {here}: clients go on by the names that the certificate is for"
+    if order.config:
+        yield f"configuration: {one.host.paths.etc}, {one.host.paths.state}"
+        if found.way:
+            yield f"  in the way: {', '.join(map(str, found.way[:5]))}{' …' if len(found.way) > 5 else ''}"
+    if found.store is not None:
+        what = f"{order.repository}{f':{order.tag}' if order.tag else ''}" if order.repository else "all of them"
+        yield f"images: {what}, to {found.store}"
+        if found.full:
+            yield "  images are there already"
+    elif order.images:
+        yield "images: the backup has none"
+
+
+def check(place: Place, order: Order, found: Plan) -> None:
+    """Raise BadInput where something of somebody's is in the way."""
+    problems = list(unpacking.refuse(place, found.way).problems) if found.way else []
+    if found.full:
+        what = f"there are images in {found.store}"
+        hint = (
+            "one repository beside them: --only REPOSITORY; to move them aside (docker.NAME, there) and go on: --force"
+        )
+        problems.append(Problem(str(place.path), what, hint))
+    if problems and not order.force:
+        raise BadInput(problems)
+
+
+def restore(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> int:
+    """Bring it back, prove it, and let it serve; the exit code. Raises SecregError where that can't be done."""
+    paths = one.host.paths
+    aside = bool(order.config or found.full)
+    if aside and one.running():
+        print("stopping secure-registry")
+        one.stop()
+    if order.config:
+        same = found.about.get("machine", "") == configuration.machine(paths) != ""
+        stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        with files.lock(paths.lock, "restore"):
+            done = unpacking.put(paths, found.items, stamp, same_machine=same)
+        print(f"configuration: {backups.numbered(done.count, 'files')}")
+        for path in done.aside:
+            print(f"what was there is in {path}")
+        printing.warnings(done.notes)
+        if not same:
+            printing.warnings([_clients()])
+    good = _images(one, place, order, found, progress) if found.store is not None else True
+    served = _serve(one, place, order, found) if not order.repository or one.running() else True
+    return Exit.DONE if good and served else Exit.DEGRADED
+
+
+def _clients() -> Note:
+    what = "what was put into files of clients on the old machine is not put into those of this one"
+    return Note("trust", what, "see which clients of this host trust it: secure-registry trust check")
+
+
+def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> bool:
+    """Put images back and prove them; whether all is as it was."""
+    host, store = one.host, found.store
+    assert store is not None
+    if wrong := imagesplace.unwritable(host, str(store)):
+        raise SecregError(*wrong)
+    wanted = Wanted(order.name, order.repository, order.tag, force=order.force)
+    with holding.shared(host.paths.space, "restore"):
+        done = refill.refill(host, place, store, wanted, progress, clear=found.full)
+        broken = refill.proof(host, place, store, wanted, progress)
+    if done.aside:
+        print(f"the images that were there are in {store / done.aside}")
+    for tag in done.kept:
+        printing.warnings(
+            [Problem(tag, "is another image here, and stays that", "to take that of the backup: --force")]
+        )
+    broken = [flaw for flaw in broken if f"{flaw.repository}:{flaw.tag}" not in done.kept]
+    printing.warnings(
+        backups.problems(broken, "it is not as it should be", f"secure-registry backup verify {place.path}")
+    )
+    size = backups.bytes_of(done.size)
+    repositories, tags = backups.numbered(done.repositories, "repositories"), backups.numbered(done.tags, "tags")
+    print(f"images: {repositories}, {tags}, {size} copied; {'not all' if broken else 'all'} proven")
+    return not broken and not done.kept
+
+
+def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:
+    """Let it serve, and pull an image as a client; whether that came."""
+    if isinstance(one, InForeground):
+        if one.running():
+            one.start()
+        else:
+            print("start it as before: secure-registry start --foreground")
+        return True
+    if order.config or not one.running():
+        wish = Wish("restore", {}, create=True, new_store=True)
+        report = apply.apply(Stage(one.host, one.services), wish, one.follow)
+        printing.findings(report.findings)
+        one.start()
+        if one.enable():
+            print("secure-registry starts with the host from now on")
+    code = printing.serving(one.host)
+    generation = generations.load(one.host, generations.current_name(one.host))
+    if found.store is None or generation is None:
+        return code == Exit.DONE
+    image = pulling.image(place, Wanted(order.name, order.repository, order.tag))
+    if image is None:
+        return code == Exit.DONE
+    if wrong := pulling.pull(one.host, generation, found.store, image):
+        printing.warnings([Problem(image.name, f"can't be pulled: {wrong}", "secure-registry status")])
+        return False
+    print(f"pulled {image.name} through the public port: {backups.bytes_of(image.size)}, each byte as it was")
+    return code == Exit.DONE
+
+
+def later(about: dict[str, Any]) -> Problem | None:
+    """That the backup is of a later version than this one, which may not know all of it."""
+    numbers = [tuple(map(int, re.findall(r"\d+", said))) for said in (str(about.get("version", "")), __version__)]
+    if numbers[0] <= numbers[1]:
+        return None
+    what = (
+        f"the backup was made by version {about.get('version')}, and this is {__version__}: it may not know all of it"
+    )
+    return Problem("restore", what, "install that version, or a later one")

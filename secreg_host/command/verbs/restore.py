@@ -1,0 +1,65 @@
+"""`secure-registry restore`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from secreg_host.base.errors import Exit, SecregError, bad_input
+from secreg_host.command import instance, printing, restoring
+from secreg_host.command.call import Call
+from secreg_host.command.restoring import Order
+from secreg_host.upkeep import place as places
+from secreg_host.upkeep import progress
+from secreg_host.upkeep.place import Place
+
+ABOUT = "bring a backup back, on this host or another one, and prove it"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its options to `parser`."""
+    parser.add_argument("directory", metavar="DIR", type=Path, help="a directory of backups")
+    parser.add_argument("--at", metavar="NAME", help="this backup (default: the newest)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be brought back, and change nothing")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--only", metavar="REPO[:TAG]", help="one repository, or one image, beside what is there")
+    what.add_argument("--config-only", action="store_true", help="without the images")
+    what.add_argument("--images-only", action="store_true", help="without the configuration")
+    parser.add_argument(
+        "--force", action="store_true", help="over a configuration or images that are there; these are renamed"
+    )
+
+
+def run(call: Call) -> int:
+    """Bring it back, prove it, and let it serve."""
+    args = call.args
+    place = places.found(args.directory)
+    repository, tag = restoring.of(args.only) if args.only is not None else ("", "")
+    order = Order(
+        name=_name(place, args.at),
+        config=not (args.images_only or repository),
+        images=not args.config_only,
+        repository=repository,
+        tag=tag,
+        force=args.force,
+    )
+    one = instance.of(call)
+    found = restoring.plan(one, place, order)
+    for line in restoring.told(one, order, found):
+        print(line)
+    if later := restoring.later(found.about):
+        printing.warnings([later])
+    if args.dry_run:
+        return Exit.DONE
+    restoring.check(place, order, found)
+    return restoring.restore(one, place, order, found, progress.to_terminal())
+
+
+def _name(place: Place, given: str | None) -> str:
+    names = place.names()
+    if not names:
+        hint = f"make one: secure-registry backup create {place.path}"
+        raise SecregError(f"there is no backup in {place.path}", hint)
+    if given is not None and given not in names:
+        raise bad_input("--at", f"there is no backup {given!r}", f"see: secure-registry backup list {place.path}")
+    return given or names[-1]

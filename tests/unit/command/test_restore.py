@@ -1,0 +1,151 @@
+"""What is typed to bring a backup back, what is answered, and the exit codes. (That it serves: tests/booted.)"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base.paths import Paths
+from secreg_host.command import cli
+from secreg_host.images import survey
+from tests.stores import Store, digest_of
+
+YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def store(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_users: None) -> Store:
+    """The store of an instance below `root`, with two images, which was backed up."""
+    monkeypatch.setattr(survey, "PAUSE", 0.001)
+    paths = Paths(root)
+    paths.etc.mkdir(parents=True)
+    paths.registry_yml.write_text(YML % paths.storage)
+    paths.state.mkdir(parents=True)
+    paths.ca_key.write_text("KEY")
+    paths.storage.mkdir(parents=True)
+    made = Store(paths.storage)
+    made.push("team/app", "one", "1.0")
+    made.push("other", "two", "1.0")
+    assert cli.main(["backup", "create", str(tmp_path / "there"), "--root", str(root)], {}) == 0
+    return made
+
+
+def typed(root: Path, *words: str) -> int:
+    return cli.main(["restore", *words, "--root", str(root)], {})
+
+
+def away(root: Path) -> None:
+    """The host is destroyed."""
+    for path in root.iterdir():
+        shutil.rmtree(path)
+
+
+@pytest.mark.promise("restores")
+def test_all_of_it_on_a_fresh_host(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, there = store.entries(), str(tmp_path / "there")
+    away(root)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert typed(root, there, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "this host is called another" in said and f"images: all of them, to {Paths(root).storage}" in said
+    assert not Paths(root).etc.exists() and not Paths(root).storage.exists()
+    assert typed(root, there) == 0
+    said = capsys.readouterr().out
+    assert "images: 2 repositories, 2 tags" in said and "all proven" in said and "start --foreground" in said
+    assert store.entries() == before and Paths(root).ca_key.read_text() == "KEY"
+    assert typed(root, there, "--at", next((tmp_path / "there/backups").iterdir()).name) == 2, "there are images"
+    assert "--force" in capsys.readouterr().err
+
+
+def test_parts_of_it(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    before, there, paths = store.entries(), str(tmp_path / "there"), Paths(root)
+    shutil.rmtree(paths.storage)
+    assert typed(root, there, "--images-only") == 0
+    assert store.entries() == before
+    shutil.rmtree(paths.etc)
+    assert typed(root, there, "--config-only") == 0
+    assert paths.registry_yml.read_text() == YML % paths.storage
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_nothing_of_somebody_is_touched_without_force(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    there, paths = str(tmp_path / "there"), Paths(root)
+    paths.registry_yml.write_text(f"# mine\n{YML % paths.storage}")
+    store.push("mine", "three", "1")
+    before = store.entries()
+    for words in ((), ("--images-only",), ("--config-only",)):
+        assert typed(root, there, *words) == 2
+    assert capsys.readouterr().err.count("--force") == 4
+    assert store.entries() == before and paths.registry_yml.read_text().startswith("# mine")
+    assert typed(root, there, "--force") == 0
+    said = capsys.readouterr().out
+    assert "what was there is in " in said and "the images that were there are in " in said
+    (aside,) = paths.etc.parent.glob("secure-registry.bak-*")
+    assert (aside / paths.registry_yml.name).read_text().startswith("# mine")
+    assert list(paths.storage.glob("docker.*")) and "mine" not in {entry[1] for entry in store.entries()}
+
+
+def test_one_repository(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = str(tmp_path / "there")
+    shutil.rmtree(Paths(root).storage / "docker/registry/v2/repositories/other")
+    kept = store.push("team/app", "newer", "1.0")
+    assert typed(root, there, "--only", "other:1.0") == 0
+    assert typed(root, there, "--only", "team/app") == 3
+    assert "is another image here, and stays that" in capsys.readouterr().err
+    tags = {entry[2] for entry in store.entries() if entry[0] == "tag"}
+    assert kept in tags
+    assert typed(root, there, "--only", "team/app", "--force") == 0
+    assert kept not in {entry[2] for entry in store.entries() if entry[0] == "tag"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "gone"], "has no such image"),
+        (["--only", "other:2"], "has no such image"),
+        (["--only", ":x"], "is no repository"),
+        (["--at", "20200101T000000Z"], "there is no backup"),
+    ],
+)
+def test_what_can_not_be_done(
+    words: list[str], said: str, store: Store, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert typed(root, str(tmp_path / "there"), *words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_instance_below_another_root(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert typed(tmp_path / "elsewhere", str(tmp_path / "there")) == 2
+    assert f"add --root {root}" in capsys.readouterr().err
+
+
+def test_a_damaged_backup_changes_nothing(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    (path,) = (tmp_path / "there/backups").iterdir()
+    path.write_bytes(path.read_bytes()[:-5])
+    away(root)
+    assert typed(root, str(tmp_path / "there")) == 1
+    assert "cut short" in capsys.readouterr().err and list(root.glob("etc/secure-registry")) == []
+
+
+@pytest.mark.promise("restore-proves")
+def test_a_blob_that_the_backup_lost_is_named(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    digest = digest_of(b"two")
+    (tmp_path / f"there/blobs/sha256/{digest[7:9]}/{digest[7:]}").unlink()
+    away(root)
+    assert typed(root, str(tmp_path / "there")) == 3
+    said = capsys.readouterr()
+    assert f"other:1.0: {digest}" in said.err and "not all proven" in said.out
+    assert {entry[2] for entry in store.entries() if entry[0] == "tag"}, "all else is there"
+
+
+def test_an_empty_directory_of_backups(store: Store, root: Path, tmp_path: Path) -> None:
+    next((tmp_path / "there/backups").iterdir()).unlink()
+    assert typed(root, str(tmp_path / "there")) == 1

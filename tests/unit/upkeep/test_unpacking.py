@@ -1,0 +1,137 @@
+"""The configuration of a backup back on a host, and nothing of somebody else's lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base.errors import Note, SecregError
+from secreg_host.base.paths import Paths
+from secreg_host.host.host import Host
+from secreg_host.upkeep import unpacking
+from secreg_host.upkeep.place import Place
+from tests.stores import Store
+from tests.unit.upkeep.conftest import Back
+
+STAMP = "20261130-051500"
+
+
+@pytest.fixture
+def paths(host: Host, store: Store) -> Paths:
+    """What is backed up: files, a link to a file beside, one to elsewhere, what is remembered."""
+    found = host.paths
+    (found.etc / "hooks.d").mkdir()
+    (found.etc / "hooks.d/mail").write_text("#!/bin/sh\n")
+    (found.etc / "hooks.d/mail").chmod(0o755)
+    found.htpasswd.write_text("docker:x\n")
+    found.htpasswd.chmod(0o640)
+    found.http_secret.write_text("SECRET")
+    found.http_secret.chmod(0o600)
+    found.trust.write_text('{"chosen": {}}')
+    return found
+
+
+def tree(path: Path) -> dict[str, str]:
+    return {
+        str(one.relative_to(path)): f"-> {one.readlink()}" if one.is_symlink() else one.read_text()
+        for one in path.rglob("*")
+        if one.is_symlink() or one.is_file()
+    }
+
+
+def away(paths: Paths) -> None:
+    """The host is destroyed."""
+    shutil.rmtree(paths.etc)
+    shutil.rmtree(paths.state)
+
+
+def put(paths: Paths, there: Place, *, same_machine: bool = False) -> unpacking.Put:
+    return unpacking.put(paths, unpacking.read(there, there.names()[-1]), STAMP, same_machine=same_machine)
+
+
+@pytest.mark.promise("restores")
+def test_it_is_as_it_was(paths: Paths, there: Place, back: Back) -> None:
+    back(None)
+    before = tree(paths.etc), tree(paths.state)
+    away(paths)
+    done = put(paths, there, same_machine=True)
+    assert (tree(paths.etc), tree(paths.state)) == before
+    assert (done.aside, done.notes, done.count) == ([], [], 6)
+    modes = [
+        path.stat().st_mode & 0o777
+        for path in (paths.htpasswd, paths.etc / "hooks.d/mail", paths.http_secret, paths.state)
+    ]
+    assert modes == [0o640, 0o755, 0o600, 0o700]
+    assert not paths.etc.with_name(unpacking.STAGED).exists()
+    again = put(paths, there, same_machine=True)
+    assert (again.aside, again.count, tree(paths.etc)) == ([], 0, before[0]), "it is gone on with"
+
+
+def test_what_is_of_the_machine_stays_there(paths: Paths, there: Place, back: Back) -> None:
+    back(None)
+    away(paths)
+    put(paths, there)
+    assert not paths.trust.exists() and paths.ca_key.read_text() == "KEY"
+
+
+def test_links(paths: Paths, there: Place, back: Back, tmp_path: Path) -> None:
+    live = tmp_path / "live"
+    live.mkdir()
+    (live / "crt").write_text("CRT")
+    (live / "key").write_text("KEY")
+    (live / "key").chmod(0o600)
+    paths.crt.symlink_to(live / "crt")
+    paths.key.symlink_to(live / "key")
+    (paths.etc / "beside").symlink_to("secure-registry.conf")
+    (paths.etc / "directory").symlink_to(live)
+    back(None)
+    away(paths)
+    (live / "key").unlink()
+    done = put(paths, there)
+    assert (paths.crt.readlink(), (paths.etc / "beside").readlink()) == (live / "crt", Path("secure-registry.conf"))
+    assert not paths.key.is_symlink() and paths.key.read_text() == "KEY" and paths.key.stat().st_mode & 0o777 == 0o600
+    assert [note.where for note in done.notes] == [str(paths.key.relative_to(paths.root))]
+    assert isinstance(done.notes[0], Note)
+    shutil.rmtree(live)
+    shutil.rmtree(paths.etc)
+    put(paths, there)
+    assert tree(paths.etc / "directory") == {"crt": "CRT", "key": "KEY"}
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_nothing_of_somebody_is_replaced_in_silence(paths: Paths, there: Place, back: Back) -> None:
+    back(None)
+    items = unpacking.read(there, there.names()[-1])
+    assert unpacking.in_the_way(paths, items) == []
+    paths.conf.write_text("PORT=1\n")
+    (paths.etc / "mine").write_text("x")
+    paths.ca_key.write_text("MINE")
+    (paths.state / "report.json").write_text("{}")
+    assert unpacking.in_the_way(paths, items) == [paths.etc / "mine", paths.conf, paths.ca_key]
+    assert "--force" in unpacking.refuse(there, unpacking.in_the_way(paths, items)).hint
+    before = tree(paths.etc)
+    done = put(paths, there)
+    aside = paths.etc.with_name(f"secure-registry.bak-{STAMP}")
+    assert tree(aside) == before and aside in done.aside
+    assert (paths.state.with_name(f"state.bak-{STAMP}") / "ca.key").read_text() == "MINE"
+    assert paths.conf.read_text() == "PORT=8443\n" and (paths.state / "report.json").exists()
+    paths.conf.write_text("PORT=2\n")
+    assert put(paths, there).aside == [paths.etc.with_name(f"secure-registry.bak-{STAMP}-2")]
+
+
+def test_an_archive_that_is_not_as_it_was_is_not_used(paths: Paths, there: Place, back: Back) -> None:
+    name = back(None).name
+    data = there.config(name).read_bytes()
+    there.config(name).write_bytes(data.replace(b"PORT=8443", b"PORT=8444"))
+    with pytest.raises(SecregError, match="not as it was written"):
+        unpacking.read(there, name)
+    there.config(name).unlink()
+    with pytest.raises(SecregError):
+        unpacking.read(there, name)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../etc/passwd", "etc/../../x"])
+def test_no_name_leads_elsewhere(name: str) -> None:
+    assert not unpacking._is_good(name)
