@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.booted.registry import Registry
+from tests.booted.registry import ETC, Registry
+from tests.hosts import tree
+from tests.hosts.machine import Machine
 
 HERE = Path(__file__).parent
 THERE = "/srv/backup"
@@ -86,3 +89,66 @@ def test_where_there_is_no_room_or_no_modes(registry: Registry) -> None:
     read_only = registry.command("backup", "create", "/mnt/small")
     assert read_only.returncode == 1 and "Read-only file system" in read_only.stderr
     machine.run("umount", "/mnt/small")
+
+
+@pytest.mark.one_release(0)
+@pytest.mark.promise("restores", "restore-proves", "restore-loses-nothing")
+def test_another_host_of_another_name_and_release(base_tree: Path, release: str, deb: Path, tmp_path: Path) -> None:
+    """Backed up under load, destroyed, restored; clients of before pull the same by the old name, with TLS verified."""
+    with Machine.boot(base_tree, "old", docker=False) as machine:
+        machine.install(deb)
+        machine.run("systemctl", "enable", "--now", "secure-registry")
+        registry = Registry(machine)
+        machine.run("secure-registry", "htpasswd", "-i", "alice", input="secret-of-alice\n")
+        with Pushers(registry):
+            for _ in range(2):
+                done = registry.command("backup", "create", THERE)
+                assert done.returncode == 0, done.stderr
+        machine.run("tar", "--create", "--directory=/srv", "--file=/root/backup.tar", "backup")
+        shutil.copy(machine.disk / "root/backup.tar", tmp_path / "backup.tar")
+        ca, secret = machine.read(f"{ETC}/ca.crt"), registry.password
+    other = next(one for one in tree.RELEASES if one != release)
+    with Machine.boot(tree.base(other), "new", docker=False) as machine:
+        machine.install(deb)
+        registry = Registry(machine)
+        machine.copy_in(tmp_path / "backup.tar", "/root/backup.tar")
+        machine.run("tar", "--extract", "--directory=/srv", "--file=/root/backup.tar")
+        dry = registry.command("restore", THERE, "--dry-run")
+        assert dry.returncode == 0 and "this host is called new" in dry.stdout, dry.stdout
+        assert not machine.exists(f"{ETC}/ca.crt")
+        done = registry.command("restore", THERE)
+        assert "all proven" in done.stdout and "each byte as it was" in done.stdout, (done.stdout, done.stderr)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        assert "this host is called new now, and its certificate is for old" in done.stderr
+        assert "gencert --new-ca, for its CA may not sign that" in done.stderr, "what clients by that name need"
+        assert machine.read(f"{ETC}/ca.crt") == ca and registry.password == secret
+        machine.write("/root/client.crt", ca)
+        made = sorted(path for path in machine.run("ls", f"{THERE}/backups").stdout.split())[-1]
+        pulled = 0
+        repository = ""
+        for line in machine.read(f"{THERE}/backups/{made}").splitlines():
+            word, _, rest = line.partition(" ")
+            repository = rest if word == "repository" else repository
+            if word == "tag":
+                tag, digest, _ = rest.split()
+                head = old_client(machine, f"/v2/{repository}/manifests/{tag}", "alice:secret-of-alice")
+                assert f"docker-content-digest: {digest}" in head, (repository, tag, head)
+                pulled += 1
+        assert pulled > 5
+        again = registry.command("restore", THERE)
+        assert again.returncode == 2 and "--force" in again.stderr, "there are images"
+        issued = registry.command("gencert")
+        assert issued.returncode == 0, issued.stderr
+        assert machine.read(f"{ETC}/ca.crt") == ca, "no client has to trust anything anew"
+        last = old_client(machine, f"/v2/{repository}/manifests/{tag}", "alice:secret-of-alice")
+        assert "docker-content-digest" in last
+        registry.expected.append("this host is called new now")
+        assert registry.unexpected() == []
+
+
+def old_client(machine: Machine, path: str, user: str) -> str:
+    """The head of an answer to a client of before, to which the old name is the new host."""
+    kinds = ",".join(f"application/vnd.docker.distribution.manifest{kind}.v2+json" for kind in ("", ".list"))
+    argv = ["curl", "--silent", "--show-error", "--head", "--cacert", "/root/client.crt"]
+    argv += ["--resolve", "old:443:127.0.0.1", "--user", user, "--header", f"Accept: {kinds}"]
+    return machine.run(*argv, f"https://old{path}").stdout.lower()
