@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +16,8 @@ from tests.hosts import tree
 from tests.hosts.machine import Machine
 
 HERE = Path(__file__).parent
-THERE = "/srv/backup"
+PAGE = HERE.parents[1] / "docs/backup.md"
+THERE, STORAGE = "/srv/backup", "/var/lib/secure-registry/storage"
 
 
 class Pushers:
@@ -152,3 +154,57 @@ def old_client(machine: Machine, path: str, user: str) -> str:
     argv = ["curl", "--silent", "--show-error", "--head", "--cacert", "/root/client.crt"]
     argv += ["--resolve", "old:443:127.0.0.1", "--user", user, "--header", f"Accept: {kinds}"]
     return machine.run(*argv, f"https://old{path}").stdout.lower()
+
+
+@pytest.mark.one_release(0)
+@pytest.mark.promise("backups", "restores")
+def test_what_the_page_tells_to_type(registry: Registry) -> None:
+    """Each line of each block of commands of docs/backup.md, in order, and its units."""
+    machine = registry.machine
+    with Pushers(registry):
+        machine.wait_for("images", lambda: has_images(machine))
+    blocks = re.findall(r"(?ms)^```(\w+)\n(.*?)^```$", PAGE.read_text())
+    typed = [line for kind, block in blocks for line in block.splitlines() if kind == "sh"]
+    assert [kind for kind, _ in blocks] == ["sh", "sh", "ini", "ini", "ini", "text"]
+    before, after = typed[:4], typed[4:]
+    for line in before:
+        machine.run("sh", "-c", line, timeout=120)
+    units = re.findall(r"`(/etc/systemd/system/registry-backup\.\w+)`", PAGE.read_text())
+    for path, (_, block) in zip(units, blocks[2:4], strict=True):
+        machine.write(path, block)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "registry-backup.service", timeout=120)
+    machine.run("systemctl", "enable", "--now", "registry-backup.timer")
+    assert len(machine.run("ls", f"{THERE}/backups").stdout.split()) == 2
+    machine.run("systemctl", "stop", "secure-registry")
+    machine.run("rm", "-rf", ETC, f"{STORAGE}/docker")
+    for line in after:
+        machine.run("sh", "-c", line, timeout=120)
+    assert has_images(machine) and registry.login().returncode == 0
+
+
+@pytest.mark.one_release(0)
+def test_a_restore_where_another_one_holds_the_port(registry: Registry) -> None:
+    """All is back and proven; who holds the port is named; afterwards it starts."""
+    machine = registry.machine
+    with Pushers(registry):
+        machine.wait_for("images", lambda: has_images(machine))
+    assert registry.command("backup", "create", THERE).returncode == 0
+    machine.run("secure-registry", "uninstall", "--purge", "--yes")
+    machine.run("rm", "-rf", f"{STORAGE}/docker")
+    machine.run("systemd-run", "--quiet", "--unit=other", "python3", "-m", "http.server", "443")
+    machine.wait_for(
+        "the other one", lambda: machine.run("curl", "-s", "http://127.0.0.1:443/", check=False).returncode == 0
+    )
+    done = registry.command("restore", THERE)
+    assert done.returncode == 1 and "all proven" in done.stdout and "other.service" in done.stderr, done
+    machine.run("systemctl", "stop", "other")
+    machine.run("secure-registry", "start")
+    assert has_images(machine) and registry.login().returncode == 0
+    registry.expected.append("443")
+
+
+def has_images(machine: Machine) -> bool:
+    """Whether some were pushed."""
+    found = machine.run("sh", "-c", f"ls {STORAGE}/docker/registry/v2/repositories/push/*/_manifests/tags | wc -l")
+    return int(found.stdout) > 3
