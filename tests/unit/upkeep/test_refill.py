@@ -12,7 +12,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
 from secreg_host.images.layout import Repository, Tree
-from secreg_host.upkeep import placing, refill
+from secreg_host.upkeep import hashing, judging, placing, refill
 from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.refill import Refilled, Wanted
@@ -64,6 +64,22 @@ def test_a_run_that_is_killed_is_gone_on_with(
     assert (other.tree.root / f"{refill.UNFINISHED}{made.name}").exists() and other.entries() == []
     monkeypatch.setattr(placing, "link", real)
     assert put(host, there, other).size == 0 and other.entries() == store.entries()
+
+
+def test_tags_come_last_and_blobs_first(
+    host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a registry that runs serves what is whole."""
+    store.push("a", "one", "1")
+    store.push("a", "two", "1")
+    back()
+    path, wanted = there.lists / there.names()[-1], Wanted(there.names()[-1])
+    (part,) = refill.parts(path, wanted, judging.reader(there), hashing.opened)
+    written: list[str] = []
+    monkeypatch.setattr(placing, "_write", lambda path, *_: written.append(path))
+    assert list(placing.link(other.tree, part, (), force=False)) == []
+    kinds = [next(kind for kind in ("_layers", "revisions", "index", "current") if kind in path) for path in written]
+    assert kinds == ["_layers"] * 4 + ["revisions"] * 2 + ["index"] * 2 + ["current"]
 
 
 def test_one_repository_into_a_store_that_is_used(
@@ -142,6 +158,7 @@ def test_what_is_damaged_in_the_backup_is_not_put_back(
     back()
     Path(there.blob(digest_of(b"one"))).write_bytes(b"eno")
     done = put(host, there, other)
+    assert not Path(Repository(other.tree, "a").layer(digest_of(b"one"))).exists()
     assert list(done.failed) == [digest_of(b"one")] and not Path(other.tree.blob(digest_of(b"one"))).exists()
     assert {(found.tag, found.digest) for found in proven(host, there, other)} >= {("1", digest_of(b"one"))}
     tags = {entry[1]: entry[2] for entry in other.entries() if entry[0] == "tag"}
