@@ -44,7 +44,7 @@ def numbered(count: int, names: str) -> str:
     return f"{count} {one if count == 1 else names}"
 
 
-def made(found: Made, place: Place, *, as_json: bool) -> None:
+def made(found: Made, place: Place, *, as_json: bool, sealed: bool) -> None:
     """That a backup was made."""
     if as_json:
         numbers = {name: found.counts[word] for word, name in COUNTED.items()}
@@ -60,7 +60,10 @@ def made(found: Made, place: Place, *, as_json: bool) -> None:
         print(f"left out: {tag}, deleted meanwhile")
     new = f"; new: {numbered(found.new, 'blobs')} ({bytes_of(found.new_size)})" if found.new else ""
     print(f"backup {found.name}: {contents(found.counts, found.size)}{new}")
-    print(f"keys and hashes of passwords are in it: keep {place.path} as you keep them")
+    if sealed:
+        print("keys and hashes of passwords are sealed: without the passphrase nobody can bring them back")
+    else:
+        print(f"keys and hashes of passwords are in it: keep {place.path} as you keep them")
 
 
 def listed(found: Sequence[Verdict], about: dict[str, dict[str, Any]], *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +71,7 @@ def of(said: str) -> tuple[str, str]:
     return found["repository"], found["tag"] or ""
 
 
-def plan(one: Instance, place: Place, order: Order) -> Plan:
+def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str]) -> Plan:
     """What `order` comes to; nothing is changed. Raises SecregError where it can't be done."""
     found = Plan(_about(one, place, order.name))
     counted = verify.read(place, order.name)
@@ -81,7 +81,7 @@ def plan(one: Instance, place: Place, order: Order) -> Plan:
     if order.repository and not _has(place, order):
         raise bad_input("--only", "the backup has no such image", f"see what is in it: less {place.lists / order.name}")
     if order.config:
-        found.items = unpacking.read(place, order.name)
+        found.items = unpacking.read(place, order.name, passphrase)
         found.way = unpacking.in_the_way(one.host.paths, found.items)
     if order.images and found.about.get("images") is not None:
         found.store = _store(one, found.items)

@@ -26,6 +26,7 @@ from typing import Any
 from secreg_host.base import files, marks, reading, temporary
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.upkeep.sealing import Sealer
 
 ABOUT, LINKED = "about.json", "linked"
 ANEW = {
@@ -45,27 +46,38 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Sink:
-    """A new file that is written from its beginning to its end, and hashed meanwhile."""
+    """A new file that is written from its beginning to its end, and hashed meanwhile; sealed, if there is a passphrase.
+    size: how many bytes it has."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, passphrase: str = "") -> None:
         self.path, self.size, self._digest = path, 0, marks.hashing()
-        self._descriptor = os.open(path, NEW, files.PRIVATE)
+        self._descriptor, self._told = os.open(path, NEW, files.PRIVATE), 0
+        self._sealer = Sealer(passphrase, self._put) if passphrase else None
 
     def write(self, data: bytes) -> int:
         """Write `data`. Raises OSError."""
+        if self._sealer is not None:
+            self._sealer.write(data)
+        else:
+            self._put(data)
+        self._told += len(data)
+        return len(data)
+
+    def _put(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
         self._digest.update(data)
         self.size += len(data)
-        return len(data)
 
     def tell(self) -> int:
         """How much was written."""
-        return self.size
+        return self._told
 
     def finish(self) -> str:
-        """The digest of what was written, which is on disk then."""
+        """The digest of the file, which is on disk then."""
+        if self._sealer is not None:
+            self._sealer.finish()
         os.fsync(self._descriptor)
         return f"sha256:{self._digest.hexdigest()}"
 
@@ -162,11 +174,11 @@ def machine(paths: Paths) -> str:
     return marks.digest(b"secure-registry backup\n", found)[:32] if found else ""
 
 
-def save(paths: Paths, about: Mapping[str, Any], target: Path) -> Saved:
-    """Write what a new host needs of the instance at `paths` to the new file `target`. Raises SecregError where that
-    can't be written; what can't be read is told."""
+def save(paths: Paths, about: Mapping[str, Any], target: Path, passphrase: str = "") -> Saved:
+    """Write what a new host needs of the instance at `paths` to the new file `target`, sealed by the `passphrase` if
+    there is one. Raises SecregError where that can't be written; what can't be read is told."""
     with files.explained(target):
-        sink = Sink(target)
+        sink = Sink(target, passphrase)
         try:
             with tarfile.TarFile(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[arg-type]
                 archive = Archive(tar)
@@ -174,7 +186,8 @@ def save(paths: Paths, about: Mapping[str, Any], target: Path) -> Saved:
                 for path in (paths.etc, paths.state):
                     if path.is_dir():
                         archive.take(path, str(path.relative_to(paths.root)))
-            return Saved(sink.size, sink.finish(), tuple(archive.problems))
+            digest = sink.finish()
+            return Saved(sink.size, digest, tuple(archive.problems))
         finally:
             sink.close()
 

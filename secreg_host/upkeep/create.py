@@ -27,7 +27,7 @@ from secreg_host.upkeep import place as places
 from secreg_host.upkeep.configuration import Saved
 from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.listing import Writer
-from secreg_host.upkeep.place import Place
+from secreg_host.upkeep.place import PLAIN, SEALED, Place
 from secreg_host.upkeep.progress import Progress
 
 LOCK_SECONDS = 20.0
@@ -73,8 +73,11 @@ class Made:
             yield entry
 
 
-def create(host: Host, place: Place, images: Path | None, now: datetime, progress: Progress) -> Made:
-    """Make a backup of the instance `host` in `place`, with the store in the directory `images` (None: without).
+def create(
+    host: Host, place: Place, images: Path | None, now: datetime, progress: Progress, passphrase: str = ""
+) -> Made:
+    """Make a backup of the instance `host` in `place`, with the store in the directory `images` (None: without); the
+    configuration is sealed by the `passphrase`, if there is one.
 
     Raises SecregError where it can't be written, or the store can't be read; what was there before is whole then.
     """
@@ -91,7 +94,10 @@ def create(host: Host, place: Place, images: Path | None, now: datetime, progres
             "images": str(images) if images else None,
         }
         try:
-            _make(host, place, images, about, made, progress)
+            saved = _configuration(host, place, about, passphrase)
+            made.problems = saved.problems
+            entries = _entries(about, saved, surveyed(host, images) if images else ())
+            _make(host, place, images, entries, made, progress)
         except SecregError:
             place.check()  # if it went, that is why
             raise
@@ -99,18 +105,16 @@ def create(host: Host, place: Place, images: Path | None, now: datetime, progres
 
 
 def _make(
-    host: Host, place: Place, images: Path | None, about: Mapping[str, Any], made: Made, progress: Progress
+    host: Host, place: Place, images: Path | None, entries: Iterable[Entry], made: Made, progress: Progress
 ) -> None:
-    saved = _configuration(host, place, made.name, about)
-    made.problems = saved.problems
     first = place.incoming / f"{made.name}.first"
     with files.explained(place.path):
-        _write(first, made.counting(_entries(about, saved, surveyed(host, images) if images else ())))
+        _write(first, made.counting(entries))
     failed = _copied(host, place, images, first, made, progress) if images else {}
     _name(place, first, made, failed)
 
 
-def _configuration(host: Host, place: Place, name: str, about: Mapping[str, Any]) -> Saved:
+def _configuration(host: Host, place: Place, about: Mapping[str, Any], passphrase: str) -> Saved:
     """Put what a new host needs into `place`; it is nobody's before the list of the backup has its name."""
     busy: tuple[Problem, ...] = ()
     with contextlib.ExitStack() as stack:
@@ -118,9 +122,9 @@ def _configuration(host: Host, place: Place, name: str, about: Mapping[str, Any]
             stack.enter_context(files.lock(host.paths.lock, "backup create", LOCK_SECONDS))
         except SecregError as error:
             busy = error.at(str(host.paths.etc))
-        written = configuration.save(host.paths, about, place.incoming / "config.tar")
+        written = configuration.save(host.paths, about, place.incoming / "config", passphrase)
     with files.explained(place.configs):
-        (place.incoming / "config.tar").replace(place.config(name))
+        (place.incoming / "config").replace(place.configs / f"{about['name']}{SEALED if passphrase else PLAIN}")
         places.sync(place.configs)
     return Saved(written.size, written.digest, (*busy, *written.problems))
 

@@ -3,7 +3,8 @@
     secure-registry-backup          what it is (a JSON object: format, id); without it nothing is ever removed here
     blobs/sha256/xx/HEX             the pool: each blob once, whatever backups name it
     backups/NAME                    a list for each backup (listing)
-    config/NAME.tar                 what a new host needs besides images (configuration)
+    config/NAME.tar                 what a new host needs besides images (configuration), or
+    config/NAME.sealed              the same, by a passphrase (sealing)
     incoming/                       what is being written; what was left there goes with the next run
     lock                            who works here
 
@@ -33,6 +34,7 @@ MARKER = "secure-registry-backup"
 BACKUP = re.compile(r"(?P<stamp>[0-9]{8}T[0-9]{6}Z)(?:-(?P<number>[0-9]{1,9}))?")
 """The name of a backup: when it was made (UTC), and a number where the clock said a time that had been."""
 
+PLAIN, SEALED = ".tar", ".sealed"
 STAMP = "%Y%m%dT%H%M%SZ"
 OURS = {MARKER, "lost+found"}
 UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES}
@@ -71,8 +73,9 @@ class Place:
         return self.path / "lock"
 
     def config(self, name: str) -> Path:
-        """The configuration of backup `name`."""
-        return self.configs / f"{name}.tar"
+        """The configuration of backup `name`, sealed or not."""
+        sealed = self.configs / f"{name}{SEALED}"
+        return sealed if sealed.exists() else self.configs / f"{name}{PLAIN}"
 
     def blob(self, digest: str) -> str:
         """Where the bytes of `digest` are: as text, for there are many."""
@@ -157,8 +160,9 @@ def found(path: Path) -> Place:
     return Place(path)
 
 
-def prepared(path: Path, *, insecure: bool) -> Place:
-    """The directory of backups `path`, which is made if there is none. insecure: even where others could read it.
+def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
+    """The directory of backups `path`, which is made if there is none. insecure: even where others could read or write
+    it; sealed: even where others could read it.
 
     Raises BadInput for a directory of somebody else's, and for one whose files others can read or put there;
     SecregError for what can't be written.
@@ -174,6 +178,8 @@ def prepared(path: Path, *, insecure: bool) -> Place:
             files.make_directory(path, 0o700)
         place = Place(path)
     if not insecure:
+        _check_ours(path)
+    if not (insecure or sealed):
         _check_private(path)
     with files.explained(path):
         for one in (
@@ -211,14 +217,20 @@ def _make(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
-def _check_private(path: Path) -> None:
-    """Raise BadInput where others can read what we write in directory `path`, or put something there."""
-    anyway = "; or, if nobody else gets there, say --insecure-destination"
+ANYWAY = "; or, if nobody else gets there, say --insecure-destination"
+
+
+def _check_ours(path: Path) -> None:
+    """Raise BadInput where others can put something into directory `path`."""
     status = reading.status(path)
     if status is not None and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
         who = "others can write there" if status.st_uid == os.geteuid() else f"it is of another user ({status.st_uid})"
         hint = f"make it yours alone: chown {os.geteuid()}: {quoting.shell(path)}; chmod 700 {quoting.shell(path)}"
-        raise bad_input(str(path), f"is no place for keys and hashes of passwords: {who}", hint + anyway)
+        raise bad_input(str(path), f"is no place for keys and hashes of passwords: {who}", hint + ANYWAY)
+
+
+def _check_private(path: Path) -> None:
+    """Raise BadInput where others can read what we write in directory `path`."""
     with files.explained(path):
         descriptor, name = tempfile.mkstemp(prefix=".mode-", dir=path)
         try:
@@ -230,7 +242,7 @@ def _check_private(path: Path) -> None:
         mount = distant.mount_at(path)
         kind = f" ({mount.kind})" if mount else ""
         what = f"is on a file system{kind} that keeps no modes: others could read keys and hashes of passwords there"
-        raise bad_input(str(path), what, f"name a directory elsewhere{anyway}")
+        raise bad_input(str(path), what, f"seal them by a passphrase: --encrypt; name a directory elsewhere{ANYWAY}")
 
 
 def sync(path: Path) -> None:

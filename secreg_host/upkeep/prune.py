@@ -58,7 +58,11 @@ def prune(place: Place, last: int, within: timedelta | None) -> Plan:
             places.sync(place.lists)
         with files.explained(place.configs, "remove"):
             for path in place.configs.iterdir():
-                if path.suffix == ".tar" and places.BACKUP.fullmatch(path.stem) and path.stem not in keep:
+                if (
+                    path.suffix in (places.PLAIN, places.SEALED)
+                    and places.BACKUP.fullmatch(path.stem)
+                    and path.stem not in keep
+                ):
                     path.unlink()
             places.sync(place.configs)
         count, size = _free(place, keep, remove=True, named=named)

@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import io
 import os
 import pwd
 import shutil
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from secreg_host.base import files, reading
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.upkeep import hashing, listing
+from secreg_host.upkeep import hashing, listing, sealing
 from secreg_host.upkeep.configuration import ANEW, LINKED
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.pool import room
@@ -51,8 +52,9 @@ class Put:
     notes: list[Problem] = field(default_factory=list)
 
 
-def read(place: Place, name: str) -> dict[str, Item]:
-    """What is in the configuration of backup `name`. Raises SecregError if it is not as it was written."""
+def read(place: Place, name: str, passphrase: Callable[[], str]) -> dict[str, Item]:
+    """What is in the configuration of backup `name`; passphrase: asks for that by which it may be sealed. Raises
+    SecregError if it is not as it was written, or sealed by another one."""
     path = place.config(name)
     said = next((entry for entry in listing.entries(place.lists / name) if entry[0] == "config"), None)
     with files.explained(path, "read"):
@@ -60,8 +62,12 @@ def read(place: Place, name: str) -> dict[str, Item]:
         if said is None or seen != (int(said[1]), said[2]):
             hint = f"see: secure-registry backup verify {place.path}; take another one with --at NAME"
             raise SecregError(f"{path} is not as it was written", hint)
-        with os.fdopen(hashing.opened(str(path)), "rb") as file, tarfile.TarFile(fileobj=file) as tar:
-            return {info.name: _item(tar, info) for info in tar if _is_good(info.name)}
+        with os.fdopen(hashing.opened(str(path)), "rb") as file:
+            data = file.read()
+    if sealing.is_sealed(data):
+        data = sealing.opened(data, passphrase())
+    with tarfile.TarFile(fileobj=io.BytesIO(data)) as tar:
+        return {info.name: _item(tar, info) for info in tar if _is_good(info.name)}
 
 
 def _is_good(name: str) -> bool:

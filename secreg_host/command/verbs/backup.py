@@ -36,6 +36,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         one.add_argument("directory", metavar="DIR", type=Path, help="a directory of backups, and of nothing else")
     made["create"].add_argument("--config-only", action="store_true", help="without the images")
     made["create"].add_argument(
+        "--encrypt",
+        action="store_true",
+        help="seal keys and hashes (all but the images) by a passphrase: asked for twice, or a line of standard input",
+    )
+    made["create"].add_argument(
         "--insecure-destination",
         action="store_true",
         help="even where others could read keys and hashes of passwords (CIFS, FAT)",
@@ -60,10 +65,11 @@ def _create(call: Call) -> int:
     host, args = call.host(), call.args
     images = None if args.config_only else source.images(host)
     _elsewhere(host, images, args.directory)
-    place = places.prepared(args.directory, insecure=args.insecure_destination)
+    passphrase = asking.passphrase(twice=True) if args.encrypt else ""
+    place = places.prepared(args.directory, insecure=args.insecure_destination, sealed=args.encrypt)
     shown = progress.to_terminal(wanted=not args.json)
-    found = create.create(host, place, images, datetime.now(UTC), shown)
-    backups.made(found, place, as_json=args.json)
+    found = create.create(host, place, images, datetime.now(UTC), shown, passphrase)
+    backups.made(found, place, as_json=args.json, sealed=args.encrypt)
     return Exit.DEGRADED if found.degraded else Exit.DONE
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from secreg_host.base.errors import Exit, SecregError, bad_input
-from secreg_host.command import instance, printing, restoring
+from secreg_host.command import asking, instance, printing, restoring
 from secreg_host.command.call import Call
 from secreg_host.command.restoring import Order
 from secreg_host.upkeep import place as places
@@ -44,7 +44,7 @@ def run(call: Call) -> int:
         force=args.force,
     )
     one = instance.of(call)
-    found = restoring.plan(one, place, order)
+    found = restoring.plan(one, place, order, lambda: asking.passphrase(twice=False))
     for line in restoring.told(one, order, found):
         print(line)
     if later := restoring.later(found.about):

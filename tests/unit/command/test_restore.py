@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from secreg_host.base.paths import Paths
 from secreg_host.command import cli
 from secreg_host.images import survey
+from secreg_host.upkeep import sealing
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
@@ -42,6 +45,38 @@ def away(root: Path) -> None:
     """The host is destroyed."""
     for path in root.iterdir():
         shutil.rmtree(path)
+
+
+def say(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(line))
+
+
+@pytest.mark.promise("backup-is-sealed")
+def test_what_is_sealed_comes_back_by_its_passphrase(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "COST", 2)
+    there, paths = tmp_path / "sealed", Paths(root)
+    say(monkeypatch, "\n")
+    assert cli.main(["backup", "create", str(there), "--encrypt", "--root", str(root)], {}) == 2
+    say(monkeypatch, "correct horse\n")
+    assert cli.main(["backup", "create", str(there), "--encrypt", "--root", str(root)], {}) == 0
+    assert "without the passphrase nobody can bring them back" in capsys.readouterr().out
+    for path in there.rglob("*"):
+        assert not path.is_file() or b"rootdirectory" not in path.read_bytes()
+    assert cli.main(["backup", "verify", str(there)], {}) == 0, "nobody needs the passphrase for that"
+    away(root)
+    for wrong in ("\n", "correct\n"):
+        say(monkeypatch, wrong)
+        assert typed(root, str(there)) == 2
+        assert not paths.etc.exists()
+    say(monkeypatch, "correct horse\n")
+    assert typed(root, str(there)) == 0
+    assert paths.ca_key.read_text() == "KEY"
+    say(monkeypatch, "")
+    assert typed(root, str(there), "--only", "other") == 0, "images are not sealed"
+    assert cli.main(["backup", "prune", str(there), "--keep-last", "1"], {}) == 0
+    assert len(list((there / "config").iterdir())) == 1
 
 
 @pytest.mark.promise("restores")

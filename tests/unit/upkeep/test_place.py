@@ -82,6 +82,8 @@ def test_where_others_can_write_is_no_place_for_secrets(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(BadInput, match="others can write there"):
         place.prepared(tmp_path, insecure=False)
+    with pytest.raises(BadInput, match="others can write there"):
+        place.prepared(tmp_path, insecure=False, sealed=True)
     assert inside_of(tmp_path) == []
     place.prepared(tmp_path, insecure=True)
 
@@ -99,7 +101,8 @@ def test_where_modes_do_not_hold_is_none_either(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(BadInput, match="keeps no modes"):
         place.prepared(tmp_path / "new", insecure=False)
     assert inside_of(tmp_path / "new") == [], "nothing was left there"
-    place.prepared(tmp_path / "new", insecure=True)
+    place.prepared(tmp_path / "new", insecure=False, sealed=True)
+    place.prepared(tmp_path / "other", insecure=True)
 
 
 def test_a_disk_that_went_is_noticed(made: Place) -> None:

@@ -47,8 +47,12 @@ def away(paths: Paths) -> None:
     shutil.rmtree(paths.state)
 
 
+def nobody() -> str:
+    raise AssertionError("nothing is sealed")
+
+
 def put(paths: Paths, there: Place, *, same_machine: bool = False) -> unpacking.Put:
-    return unpacking.put(paths, unpacking.read(there, there.names()[-1]), STAMP, same_machine=same_machine)
+    return unpacking.put(paths, unpacking.read(there, there.names()[-1], nobody), STAMP, same_machine=same_machine)
 
 
 @pytest.mark.promise("restores")
@@ -103,7 +107,7 @@ def test_links(paths: Paths, there: Place, back: Back, tmp_path: Path) -> None:
 @pytest.mark.promise("restore-loses-nothing")
 def test_nothing_of_somebody_is_replaced_in_silence(paths: Paths, there: Place, back: Back) -> None:
     back(None)
-    items = unpacking.read(there, there.names()[-1])
+    items = unpacking.read(there, there.names()[-1], nobody)
     assert unpacking.in_the_way(paths, items) == []
     paths.conf.write_text("PORT=1\n")
     (paths.etc / "mine").write_text("x")
@@ -126,10 +130,10 @@ def test_an_archive_that_is_not_as_it_was_is_not_used(paths: Paths, there: Place
     data = there.config(name).read_bytes()
     there.config(name).write_bytes(data.replace(b"PORT=8443", b"PORT=8444"))
     with pytest.raises(SecregError, match="not as it was written"):
-        unpacking.read(there, name)
+        unpacking.read(there, name, nobody)
     there.config(name).unlink()
     with pytest.raises(SecregError):
-        unpacking.read(there, name)
+        unpacking.read(there, name, nobody)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../etc/passwd", "etc/../../x"])
