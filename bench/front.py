@@ -28,8 +28,12 @@ Figures = dict[str, float]
 
 SECONDS = 3.0
 ROUNDS = 3
-PAIRS = 6
-"""More rounds of what no version may lose, of this one and the one before alone: a few percent count there."""
+INSTANCES = 8
+"""Of this version, the one before and the limit, one after the other, for what no version may lose: a few percent count
+there, and two instances of the same code differ by as many."""
+
+WARM_SECONDS = 1.0
+"""In which each of them gets to know the password."""
 
 HANDSHAKES = 200
 PULL_SECONDS = 4.0
@@ -131,14 +135,22 @@ def rounds(trial: Callable[[Peer], Figures], among: list[Peer], count: int) -> d
     return found
 
 
-def compared(trials: Trials, among: list[Peer], count: int) -> dict[str, dict[str, list[float]]]:
-    """Figures of each round of those measures that are judged by the version before or by the limit, of these alone."""
+def compared(trials: Trials, among: list[Peer], instances: int) -> dict[str, dict[str, list[float]]]:
+    """Figures of those measures that are judged by the version before or by the limit, of these alone: one of each of
+    their instances."""
     judged = {measure.key for measure in targets.FRONT if set(targets.PAIRED) & set(measure.factors)}
     pair = [peer for peer in among if peer.key in {targets.OURS, *dict(targets.PAIRED)}]
     found: dict[str, dict[str, list[float]]] = {}
-    for trial in trials.all:
-        if trial.__name__ in judged:
-            found |= rounds(trial, pair, count)
+    for number in range(instances):
+        for peer in pair:
+            peer.renew()
+            load.ask(peer.door, [peer.door.line(trials.content.small)], seconds=WARM_SECONDS)
+        at = number % len(pair)
+        for trial in trials.all:
+            if trial.__name__ in judged:
+                for name, of in rounds(trial, pair[at:] + pair[:at], 1).items():
+                    for key, seen in of.items():
+                        found.setdefault(name, {}).setdefault(key, []).extend(seen)
     return found
 
 
@@ -227,9 +239,8 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any
             say(trial.__name__)
             found |= rounds(trial, among, count)
         say("this version, the one before and the limit")
-        for name, of in compared(trials, among, 1 if quick else PAIRS).items():
-            for peer, seen in of.items():
-                found[name][peer] += seen
+        for name, of in compared(trials, among, 1 if quick else INSTANCES).items():
+            found[name] |= of
         say("growth")
         grown = growth(ours, storage, many, seconds)
     medians = {name: {peer: statistics.median(seen) for peer, seen in of.items()} for name, of in found.items()}

@@ -90,7 +90,12 @@ class Peer(ABC):
         self._fresh = iter(yard.users[1:])
 
     @abstractmethod
-    def start(self) -> None: ...
+    def prepare(self) -> None:
+        """Write its configuration, and run it."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Run what was prepared."""
 
     @abstractmethod
     def stop(self) -> None: ...
@@ -110,12 +115,18 @@ class Peer(ABC):
     def running(self) -> Iterator[None]:
         self.group.make()
         try:
-            self.start()
+            self.prepare()
             self._wait()
             yield
         finally:
             self.stop()
             self.group.remove()
+
+    def renew(self) -> None:
+        """Run it anew: where the kernel puts a process makes a few percent, for as long as it lives."""
+        self.stop()
+        self.start()
+        self._wait()
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -147,13 +158,16 @@ class Ours(Peer):
     def storage(self) -> Path:
         return self.instance.lib / "storage"
 
-    def start(self) -> None:
+    def prepare(self) -> None:
         self.instance.start(PASSWORD=self.yard.password)
         existing = (self.instance.etc / ".htpasswd").read_text()
         fresh = self.yard.users[1:]
         more = "".join(f"{user}:{users.make_hash(self.yard.password)}\n" for user in fresh)
         self.instance.write(".htpasswd", existing + more)
         self.instance.reload()
+
+    def start(self) -> None:
+        self.instance.start()
 
     def stop(self) -> None:
         self.instance.stop()
@@ -164,8 +178,8 @@ class Old(Ours):
 
     key, title = "old", "version 0.1"
 
-    def start(self) -> None:
-        super().start()
+    def prepare(self) -> None:
+        super().prepare()
         theirs = str(self.yard.registry["storage"]["filesystem"]["rootdirectory"])
         self.instance.edit("docker-registry.yml", str(self.storage), theirs)
         self.instance.reload()
@@ -187,16 +201,21 @@ class Programs(Peer):
 
     def __init__(self, yard: Yard) -> None:
         super().__init__(yard)
+        self.lines: list[list[str]] = []
         self.processes: list[subprocess.Popen[bytes]] = []
 
     @abstractmethod
     def programs(self) -> list[list[str]]:
-        """The command line of each."""
+        """Write what they need; the command line of each."""
+
+    def prepare(self) -> None:
+        self.lines = self.programs()
+        self.start()
 
     def start(self) -> None:
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.yard.home)}
-        with (self.yard.home / f"{self.key}.log").open("wb") as log:
-            for argv in self.programs():
+        with (self.yard.home / f"{self.key}.log").open("ab") as log:
+            for argv in self.lines:
                 as_nobody = ["setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups", *argv]
                 self.processes.append(
                     subprocess.Popen(
@@ -207,8 +226,8 @@ class Programs(Peer):
     def stop(self) -> None:
         for process in self.processes:
             process.terminate()
-        for process in self.processes:
-            process.wait(20)
+        while self.processes:
+            self.processes.pop().wait(20)
 
     def registry(self, http: dict[str, Any], **sections: Any) -> list[str]:
         """The command line of a registry with these settings besides the common ones."""

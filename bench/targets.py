@@ -111,7 +111,8 @@ LEGEND = """\
 Blobs and manifests of 10 KB: 16 connections; the blob of 400 MB: one. CPU time is that of the servers' processes. A \
 pull is of an image of ten layers of 1 MB, over a new connection. The flood: 16 connections that send wrong passwords \
 without a pause; the client that has logged in asks for the small blob over 4 connections from the same address, the \
-first logins come from another one. Memory is without programs' files. The limit is a bare \
+first logins come from another one. What is held against version 0.1 or the limit is the median over several instances \
+of each, run one after the other. Memory is without programs' files. The limit is a bare \
 nginx that sends the same bytes with the same TLS, without passwords, links, a log or a registry."""
 
 FLOOD = (

@@ -29,8 +29,6 @@ RUNNING_SECONDS = 2.0
 """How long a registry that runs already is waited for: its back end may be away."""
 
 PROOF_SECONDS = 10.0
-PASSWORD_CHECK = "secure-registry-auth"
-HANGS = "see what it does: systemctl status secure-registry-auth; if it hangs: systemctl restart secure-registry-auth"
 
 WORKERS_SECONDS = 10.0
 """How long nginx's old workers are waited for before the registry that they pass requests on to is told to end."""
@@ -123,7 +121,7 @@ def activate(
         _retire(stage, new, back, before)
         changed = [kind for kind in kinds.REVERTIBLE if new.parts[kind] != back.parts[kind]] or [SettingsPart]
         unproven = tuple(
-            Finding("unproven", kind.NAME, problem) for kind in changed for problem in error.at(new.parts[kind].place)
+            one for kind in changed for one in findings("unproven", kind.NAME, error.at(new.parts[kind].place))
         )
         return back, (*unproven, *found)
     generations.mark_proven(stage.host, new.name)
@@ -175,7 +173,7 @@ def _switch(
         if not proven and (problems := bring_up_registry(stage, new)):
             raise BadInput(problems)
         wrong, _ = _serve(stage, new, old, (), proven=proven)
-    hangs = [Problem(PASSWORD_CHECK, wrong, HANGS)] if isinstance(wrong, clientproof.Late) else []
+    hangs = [faults.of_login(wrong, clientproof.unheard(host))] if isinstance(wrong, clientproof.Late) else []
     late = findings("unproven", users.NAME, hangs)
     if wrong and not late:
         absent = portconflicts.absent(new.taken)

@@ -215,7 +215,7 @@ def _certificate_findings(host: Host, generation: Generation) -> tuple[Finding, 
 
 def _keep(host: Host, report: Report, before: Report) -> None:
     """Remember `report`, and what is to be tried again, and forget what nobody needs any more."""
-    if again := [finding.problem for finding in report.findings if finding.kind in ("away", "pending")]:
+    if (again := report.later) and report.generation:
         retries.failed(host.paths, again, start=False)
     elif report.generation:
         retries.done(host.paths)

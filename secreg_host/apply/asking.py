@@ -63,19 +63,27 @@ def opened(listen: Listen, connect: Callable[[Listen], socket.socket] = connect_
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), and a body."""
+    """What is asked: a path, a method, a user's password for HTTP's Basic scheme (`USER:PASSWORD`), a body; for which
+    client, where we ask as the front does ("": our own); and the word by which the front knows our own probe, which
+    nobody else is to learn."""
 
     path: str
     method: str = "GET"
     login: str = ""
     body: bytes | None = None
+    client: str = ""
+    word: str = ""
 
     def head(self, name: str) -> bytes:
         """Its head, for the host `name`; without one as HTTP/1.0 has it."""
         known = f"HTTP/1.1\r\nHost: {name}" if name else "HTTP/1.0\r\nConnection: keep-alive"
         lines = [f"{self.method} {self.path} {known}", f"User-Agent: {AGENT}"]
+        if self.client:
+            lines.append(f"X-Real-IP: {self.client}")
         if self.login:
             lines.append(f"Authorization: Basic {utf8.shown(base64.b64encode(self.login.encode()))}")
+        if self.word:
+            lines.append(f"X-Secreg-Probe: {self.word}")
         if self.body is not None:
             lines.append(f"Content-Length: {len(self.body)}")
             lines.append("Content-Type: application/octet-stream")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from secreg_host.apply import asking, probe
 from secreg_host.base import names
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.formats.listening import Listen
 from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
@@ -85,10 +85,10 @@ def problems(settings: Settings, known: Settings | None, conf: Path) -> tuple[Pr
     return (_away(settings, conf, said),) if said else ()
 
 
-def _away(settings: Settings, conf: Path, said: str) -> Problem:
+def _away(settings: Settings, conf: Path, said: str) -> Later:
     place = names.place(settings.registry_host, settings.registry_port)
     where = settings_module.place_of(conf, "REGISTRY_HOST")
-    return Problem(where, f"no registry answers at {place} (REGISTRY_HOST, REGISTRY_PORT): {said}", HINT)
+    return Later(where, f"no registry answers at {place} (REGISTRY_HOST, REGISTRY_PORT): {said}", HINT)
 
 
 def _elsewhere(settings: Settings) -> Callable[[], socket.socket]:

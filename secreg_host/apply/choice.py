@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 
 from secreg_host.apply import activate, backend, clientproof, faults, portconflicts, rehearsal, storeproof, upgrades
 from secreg_host.apply.activate import Stage
@@ -145,7 +146,7 @@ def _of_part(part: Part, problem: Problem) -> Problem:
     if not isinstance(part, CertificatePart) or problem.where in part.sources:
         return problem
     hint = f"bring another one; or see whether {problem.where} goes with this one"
-    return Problem(part.place, problem.what, hint)
+    return replace(problem, where=part.place, hint=hint)
 
 
 def _with(base: Parts, steps: Iterable[Step], parts: Parts) -> Parts:

@@ -1,6 +1,7 @@
 """Can people use the registry? Asked as a client does, by our own probe, a user that nobody else can be (liveusers.py).
 
     login    the front and the password check, at each public address, over TLS
+    queued   the queue between both
     reads    the registry behind them
     writes   its store: bytes written, read back and removed
     trusted  the certificate, as Go and OpenSSL verify it
@@ -18,6 +19,7 @@ import logging
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from secreg_host.apply import backend, probe, rehearsal, storeproof
 from secreg_host.apply.asking import Answer, Client, Request, connect_tcp, opened
@@ -25,13 +27,14 @@ from secreg_host.apply.probe import Expectation
 from secreg_host.base import waiting
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.users import PROBE
-from secreg_host.generation.assemble import NO_SLOT
+from secreg_host.generation.assemble import NO_SLOT, probe_word
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
+from secreg_host.services import sockets
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -62,6 +65,10 @@ class Late(str):
     """That an answer did not come in time: something hangs, or has too much to do."""
 
 
+class Unheard(str):
+    """That nobody listens where the front asks the queue."""
+
+
 def login(host: Host, generation: Generation, connect: Connect = connect_tcp) -> str:
     """What is wrong with logging in where `generation` serves: our probe must be let in by its password, and by no
     other one, at each address. The registry has no part in it.
@@ -74,6 +81,18 @@ def login(host: Host, generation: Generation, connect: Connect = connect_tcp) ->
 def checked(host: Host) -> str:
     """What is wrong with the password check itself, whatever the front does; `Nobody` and `Late` as of `login`."""
     return as_probe(host, lambda password: _check(host, password))
+
+
+def queued(host: Host) -> str:
+    """What keeps questions from the queue before the password check, which is asked as the front does; `Unheard`, and
+    `Nobody` and `Late` as of `login`."""
+    return as_probe(host, lambda password: unheard(host) or _queue(host, password))
+
+
+def unheard(host: Host) -> str:
+    """`Unheard` where nobody listens for the queue, else ""."""
+    path = processes.queue_socket(host)
+    return "" if sockets.leads(path) else Unheard(f"nobody listens at {path}")
 
 
 def entered(host: Host, generation: Generation, seconds: float, alive: Callable[[], str]) -> str:
@@ -201,12 +220,25 @@ def _check(host: Host, password: str) -> str:
     return "" if status == 204 else f"the password check answers a right password by HTTP {status}"
 
 
+def _queue(host: Host, password: str) -> str:
+    """What is wrong with the answer of the queue to our probe, which it knows by its name."""
+    asked = Request("/check", login=f"{PROBE}:{password}", client=PROBE)
+    try:
+        with contextlib.ExitStack() as links:
+            status = probe.entered(processes.queue_socket(host), "queue", links, SECONDS).ask(asked).status
+    except (TimeoutError, BlockingIOError):  # nobody takes it, or as many wait as may
+        return Late(f"the queue before the password check does not answer within {SECONDS:.0f} s")
+    except UNREACHED as error:
+        return f"the queue before the password check does not answer: {getattr(error, 'strerror', None) or error}"
+    return "" if status == 204 else f"the queue answers a right password by HTTP {status}"
+
+
 def _at_each(host: Host, generation: Generation, connect: Connect, password: str) -> str:
     for want in rehearsal.expectations(host, generation):
         where = probe.place(want.listen)
         try:
             with contextlib.ExitStack() as links:
-                wrong = _logged_in(came_in(want, connect, links), password)
+                wrong = _logged_in(came_in(want, connect, links), password, probe_word(generation))
         except TimeoutError:
             return Late(f"{where}: a login is not answered within {SECONDS:.0f} s")
         except UNREACHED as error:
@@ -216,8 +248,8 @@ def _at_each(host: Host, generation: Generation, connect: Connect, password: str
     return ""
 
 
-def _logged_in(client: Client, password: str) -> str:
-    status = client.ask(Request(LOGIN, login=f"{PROBE}:{password}")).status
+def _logged_in(client: Client, password: str, word: str) -> str:
+    status = client.ask(Request(LOGIN, login=f"{PROBE}:{password}", word=word)).status
     if status == 503:
         return "the password check does not answer (HTTP 503)"
     if status == 429:
@@ -225,7 +257,8 @@ def _logged_in(client: Client, password: str) -> str:
     if status != 204:
         return f"a right password is answered by HTTP {status}"
     for given, said in ((f"{PROBE}:{WRONG}", "a wrong password"), ("", "no password")):
-        status = client.ask(Request(LOGIN if given else probe.GUARDED[0], login=given)).status
+        asked = Request(LOGIN, login=given, word=word) if given else Request(probe.GUARDED[0])
+        status = client.ask(asked).status
         if 200 <= status < 300:
             return probe.Open(f"{said} is let in (HTTP {status})")
         if status != 401:
@@ -249,8 +282,9 @@ def _way(
 ) -> Callable[[Request], Answer]:
     """What asks the registry through the front, as our probe with `password`."""
     client = came_in(rehearsal.expectations(host, generation)[0], connect, links)
+    login, word = f"{PROBE}:{password}", probe_word(generation)
 
     def ask(request: Request) -> Answer:
-        return client.ask(Request(request.path, request.method, f"{PROBE}:{password}", request.body))
+        return client.ask(replace(request, login=login, word=word))
 
     return ask

@@ -1,4 +1,5 @@
-"""What is to blame when a registry does not start or can't store: its program, docker-registry.yml, and which line."""
+"""What is to blame when a registry does not start or can't store: its program, docker-registry.yml, and which line; and
+when a login is not answered."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from secreg_host.base.errors import Problem
+from secreg_host.base.errors import Later, Problem
 from secreg_host.formats import lastwords, registryconf
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host import registryprogram
 from secreg_host.host.host import Host
-from secreg_host.services import notstarted
+from secreg_host.services import notstarted, sockets
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -20,6 +21,24 @@ TELLING = re.compile(
     rf"level=(fatal|panic)|\bpanic:|\bfatal\b|\berror\b|\[emerg\]|{registryprogram.LINE.pattern}", re.IGNORECASE
 )
 LOGFMT_DETAIL, LOGFMT_MESSAGE = (re.compile(rf'{key}="((?:[^"\\]|\\.)*)"') for key in (r"\berr\.detail", r"\bmsg"))
+
+PASSWORD_CHECK = "secure-registry-auth"
+HANGS = "see what it does: systemctl status secure-registry-auth; if it hangs: systemctl restart secure-registry-auth"
+REOPEN = f"systemctl restart {sockets.QUEUE}"
+
+AWAY = re.compile(
+    r"connection (refused|reset)|no such host|i/o timeout|no route to host|network is unreachable|deadline exceeded"
+    r"|temporary failure in name resolution|server misbehaving",
+    re.IGNORECASE,
+)
+"""What a registry says (of Go's net) when what it needs, such as S3 or Redis, is away: it is tried again."""
+
+
+def of_login(late: str, unheard: str) -> Problem:
+    """Why a login is `late`; unheard: "", or that nobody listens for the queue, which would keep a flood apart."""
+    if unheard:
+        return Problem(sockets.QUEUE, f"{late}: {unheard}", REOPEN)
+    return Problem(PASSWORD_CHECK, late, HANGS)
 
 
 def reason(said: list[str]) -> str:
@@ -42,7 +61,8 @@ def of_start(host: Host, generation: Generation, said: list[str]) -> Problem:
         shown = lastwords.registry(told, data)
         what = f"{program} is not distribution's registry: it says no version, and when it is started: {shown}"
         return Problem(named, what, programs.HINT)
-    return registryprogram.explain(told, yml, data, program, version)
+    found = registryprogram.explain(told, yml, data, program, version)
+    return Later(found.where, found.what, found.hint) if AWAY.search(told) else found
 
 
 def of_end(name: str, said: list[str], yml: bytes) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from secreg_host.apply import blame
 from secreg_host.base import reading
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import registryconf
 from secreg_host.formats.listening import Listen, place
@@ -25,6 +25,8 @@ RESTART = "let it take its addresses anew, which cuts connections: systemctl res
 ANOTHER = "set PORT in secure-registry.conf to another one"
 """What helps where PORT says which port it is."""
 
+AGAIN = "it is tried again by itself"
+
 
 class Conflict(SecregError):
     """Why nginx can't listen on `listen`. where: the place by which it is to ("": not known); stop: what else than
@@ -36,17 +38,28 @@ class Conflict(SecregError):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The one that it is."""
-        return (Problem(self.where, self.message, self.hint),)
+        """The one that it is: what others do may be over at any time."""
+        return (Later(self.where, self.message, self.hint),)
 
     def placed(self, where: str, another: str) -> Conflict:
         """The same, of what stands at `where`; another: what to do there for another port."""
-        return Conflict(self.listen, self.message, another if self.stop else self.hint, self.stop, where)
+        return type(self)(self.listen, self.message, another if self.stop else self.hint, self.stop, where)
+
+
+class OwnWay(Conflict):
+    """The same, because of what our own nginx holds, which only a restart changes."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The one that it is."""
+        return (Problem(self.where, self.message, self.hint),)
 
 
 def placed(host: Host, generation: Generation, error: Conflict) -> Conflict:
     """`error` of what nginx is to have for `generation`, at the place that says so: PORT, a line of nginx.conf where
-    that was edited, or one of docker-registry.yml, of which the metrics are."""
+    that was edited, or one of docker-registry.yml, of which the metrics are; and that it is tried again."""
+    if error.stop:
+        error = Conflict(error.listen, error.message, error.hint, f"{error.stop}: {AGAIN}")
     disk, nginx = Snapshot(host.paths), generation.parts[NginxPart]
     if not any((error.listen.host, error.listen.port) == (one.host, one.port) for one in generation.listens):
         return error.placed(generation.parts[RegistryPart].at(registryconf.DEBUG_ADDRESS), "write another address")
@@ -79,7 +92,7 @@ def absent(listens: Iterable[Listen]) -> Conflict | None:
     for listen in listens:
         if ports.is_foreign(listen):
             said = f"this host has no address {listen.host}, on which it is to listen"
-            hint = "correct it, or wait for that address; this host's addresses: ip address"
+            hint = "correct it, or wait for that address (it is tried again by itself); those of this host: ip address"
             return Conflict(listen, said, hint)
     return None
 
@@ -89,7 +102,7 @@ def in_our_way(new: Iterable[Listen], held: Iterable[Listen]) -> Conflict | None
     if not (pair := ports.kept_from(new, held)):
         return None
     wanted, other = (place(listen) for listen in pair)
-    return Conflict(pair[0], f"nginx can't listen on {wanted} as long as it listens on {other}", RESTART)
+    return OwnWay(pair[0], f"nginx can't listen on {wanted} as long as it listens on {other}", RESTART)
 
 
 def _occupant(services: Services, listen: Listen, own: set[str]) -> str:

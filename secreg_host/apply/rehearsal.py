@@ -20,7 +20,7 @@ from pathlib import Path
 from secreg_host.apply import blame, namedfiles, probe
 from secreg_host.apply.asking import connect_unix
 from secreg_host.base import bugs, files, process, quoting, utf8, waiting
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import lastwords, listening, nginxconf, onsockets, serverblocks
 from secreg_host.generation import assemble
@@ -46,6 +46,11 @@ CERTIFICATE = re.compile(r'(?:cannot load certificate(?: key)? |(?:SSL|PEM|BIO)_
 """How nginx begins to tell that it can't use a certificate or a key (ngx_event_openssl.c)."""
 
 NOT_ALLOWED = "Permission denied"
+NO_ADDRESS = "Cannot assign requested address"
+UNKNOWN = "host not found in "
+OUTSIDE = re.compile(f"{NO_ADDRESS}|{UNKNOWN}")
+"""What nginx says that may be over without any edit: it is tried again."""
+
 PATH = re.compile(r'"(/[^"]+)"|(/\S+)')
 
 
@@ -113,7 +118,7 @@ def explain(stderr: str, staged: Path, generation: Generation) -> tuple[Problem,
         if blamed := namedfiles.blamed(nginx, text, pair.sources):
             where, directive, helps = blamed
             shown, hint = f"{directive}: {shown}", hint if NOT_ALLOWED in text else helps
-        found.append(Problem(where, shown, hint))
+        found.append((Later if OUTSIDE.search(text) else Problem)(where, shown, hint))
     if not found:
         said = (stderr.strip().splitlines() or ["nginx -t ended without a word"])[-1]
         found = [Problem(nginx.conf, lastwords.nginx(said), RUNS)]
@@ -140,8 +145,10 @@ def hint_for(text: str) -> str:
     """What to do about an error of nginx's, by its `text`."""
     if "bind() to unix:" in text:
         return "nginx does not run as root: name a socket in a directory that user secure-registry-nginx may write to"
-    if "Cannot assign requested address" in text:
-        return "correct the line 'listen'; or, once this host has the address: secure-registry reload"
+    if NO_ADDRESS in text:
+        return "correct the line 'listen', or wait for that address: it is tried again by itself"
+    if UNKNOWN in text:
+        return "correct the name, or wait until this host knows it (getent hosts NAME): it is tried again by itself"
     if NOT_ALLOWED in text:
         return "nginx does not run as root: put the file into /etc/secure-registry, from where it is copied for it"
     if CERTIFICATE.match(text):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from secreg_host.base import records
-from secreg_host.base.errors import Problem
+from secreg_host.base.errors import Later, Problem
 from secreg_host.base.paths import Paths
 from secreg_host.generation.generations import Generation
 from secreg_host.wanted.provision import Provisioned
@@ -23,12 +23,13 @@ LATEST = 1 << 33
 class Finding:
     """A problem of one part. kind: `rejected`, `waiting`, `unproven`, `warning`, `failed`: a whole apply, `away`: the
     registry does not answer, all else serves, or `pending`: a client of this host is told later, by itself. since: when
-    it was found first (seconds since the epoch)."""
+    it was found first (seconds since the epoch). later: it may be over without any edit, and is tried again."""
 
     kind: str
     part: str
     problem: Problem
     since: float = field(default=0.0, compare=False)
+    later: bool = field(default=False, compare=False)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -88,6 +89,11 @@ class Report:
         }
 
     @property
+    def later(self) -> tuple[Problem, ...]:
+        """What is tried again, after pauses that grow."""
+        return tuple(one.problem for one in self.findings if one.later or one.kind in ("away", "pending"))
+
+    @property
     def rejected(self) -> tuple[Finding, ...]:
         """What is held back, waited for or not proven."""
         return tuple(finding for finding in self.findings if finding.kind not in records.MILD)
@@ -122,8 +128,10 @@ def _first(group: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def findings(kind: str, part: str, problems: Iterable[Problem]) -> tuple[Finding, ...]:
-    """`problems` of `part` as findings of `kind`, one each."""
-    return tuple(Finding(kind, part, problem) for problem in problems)
+    """`problems` of `part` as findings of `kind`, one each, as they are when they were kept."""
+    return tuple(
+        Finding(kind, part, Problem(one.where, one.what, one.hint), later=isinstance(one, Later)) for one in problems
+    )
 
 
 def without(found: Iterable[Finding], others: Collection[Finding]) -> tuple[Finding, ...]:
@@ -148,8 +156,9 @@ def load(paths: Paths) -> Report:
     found = records.peek(paths.report, records.REPORT)
     try:
         items = tuple(
-            Finding(item["kind"], item["part"], Problem(**item["problem"]), float(item.get("since", 0)))
+            Finding(item["kind"], item["part"], Problem(**item["problem"]), float(item.get("since", 0)), later)
             for item in found.get("findings", [])
+            for later in (bool(item.get("later")),)
         )
         waiting = {str(part): float(since) for part, since in found.get("waiting", {}).items()}
         seen = found.get("fingerprint", ""), tuple(found.get("sources", ()))

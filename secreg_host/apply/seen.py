@@ -159,9 +159,9 @@ def _watched(host: Host, parts: Parts, known: Parts) -> tuple[str, ...]:
     dockerd is started, where something of it is ours."""
     registry = parts[RegistryPart]
     root = registry.root
-    images = [root] if root and (not host.by_systemd or sources.open_to_watchdog(Path(root))) else []
+    images = [root] if root and (not host.walled or sources.open_to_watchdog(Path(root))) else []
     settings = {some[SettingsPart].settings for some in (parts, known) if len(some)}
     run = sorted({program for one in settings for program in upgrades.programs(host, one)})
-    told = host.by_systemd and parts[SettingsPart].settings.docker_trust == "insecure"
-    docker = map(str, filter(sources.open_to_watchdog, dockerfiles.watched(host.paths))) if told else ()
+    told = parts[SettingsPart].settings.docker_trust == "insecure"
+    docker = map(str, filter(sources.open_to_watchdog, dockerfiles.followed(host))) if told else ()
     return (*parts[NginxPart].watched, *map(str, host.paths.nginx_modules(njs.NAME)), *run, *images, *docker)

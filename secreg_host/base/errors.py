@@ -49,7 +49,8 @@ class Note(Problem):
 
 
 class Later(Problem):
-    """Something that can't be done at the moment, and is tried again without anybody's doing."""
+    """Something that can't be done at the moment, for a reason outside of what is read (another process, a host, a
+    program that is not there yet), and is tried again without anybody's doing."""
 
 
 class SecregError(Exception):

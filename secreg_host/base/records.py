@@ -24,7 +24,7 @@ PROBLEM = {"where": TEXT, "what": TEXT, "hint": TEXT}
 REPORT: dict[Any, Shape] = {
     "generation": TEXT,
     "since": NUMBER,
-    "findings": [{"kind": TEXT, "part": TEXT, "problem": PROBLEM, "since": NUMBER}],
+    "findings": [{"kind": TEXT, "part": TEXT, "problem": PROBLEM, "since": NUMBER, "later": bool}],
     "waiting": {str: NUMBER},
     "fingerprint": TEXT,
     "sources": [TEXT],

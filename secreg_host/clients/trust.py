@@ -187,9 +187,4 @@ class Trust:
 
 def at(host: Host, current: Generation | None) -> Trust:
     """The clients of `host`, by what serves: `current`."""
-    manager = None
-    if host.by_systemd:
-        from secreg_host.base.systemd import Systemd
-
-        manager = Systemd()
-    return Trust(host, current, manager)
+    return Trust(host, current, host.manager())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -22,16 +21,14 @@ from secreg_host.command import backups, printing
 from secreg_host.command.instance import InForeground, Instance
 from secreg_host.formats import registryconf
 from secreg_host.generation import generations
-from secreg_host.generation.generations import Generation
 from secreg_host.images import imagesplace, marker
-from secreg_host.pki import ours
+from secreg_host.observe import look
 from secreg_host.upkeep import configuration, holding, listing, pulling, refill, unpacking, verify
 from secreg_host.upkeep.listing import Damaged
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.progress import Progress
 from secreg_host.upkeep.refill import Wanted
 from secreg_host.upkeep.unpacking import Item
-from secreg_host.wanted import authority, defaults
 from secreg_host.wanted.parts import registry
 
 ONLY = re.compile(r"(?P<repository>[^:]+)(?::(?P<tag>[^:]+))?")
@@ -230,7 +227,7 @@ def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:
     code = printing.serving(one.host)
     generation = generations.load(one.host, generations.current_name(one.host))
     if generation is not None and order.config:
-        printing.warnings(_moved(one, generation))
+        printing.warnings(look.moved(one.host, Snapshot(one.host.paths), generation.settings))
     if found.store is None or generation is None:
         return code == Exit.DONE
     image = pulling.image(place, Wanted(order.name, order.repository, order.tag))
@@ -241,15 +238,6 @@ def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:
         return False
     print(f"pulled {image.name} through the public port: {backups.bytes_of(image.size)}, each byte as it was")
     return code == Exit.DONE
-
-
-def _moved(one: Instance, generation: Generation) -> tuple[Problem, ...]:
-    """What clients need that know this host by another name or address than that of which the certificate is."""
-    paths, known, disk = one.host.paths, defaults.recorded(one.host), Snapshot(one.host.paths)
-    if known is None or not ours.is_our_certificate(disk, disk.content(paths.crt) or b""):
-        return ()
-    outside = functools.partial(authority.outside, disk)
-    return defaults.moved(paths.conf, generation.settings, known, outside)
 
 
 def later(about: dict[str, Any]) -> Problem | None:

@@ -13,7 +13,10 @@ from secreg_host.formats.users import DECOY
 MOST = 64
 """So many stand for all users: whose hashes differ in cost as theirs do."""
 
-KIND = re.compile(rb"\{\w+\}|\$(?:g?y|7)\$[^$]+|\$\w+\$(?:rounds=\d+\$|\d\d\$)?")
+KIND = re.compile(
+    rb"\{\w+\}|\$g?y\$[^$]+|\$7\$.{11}|\$sha1\$\d+|\$md5(?:,rounds=\d+)?|_.{4}"
+    rb"|\$\w+\$(?:rounds=\d+\$|\d\d\$)?"
+)
 RANDOM = 10
 """Characters at the end of a hash that are made up. Each scheme has more of its digest there (users.FORMS)."""
 
@@ -25,26 +28,41 @@ def is_one(name: bytes) -> bool:
 
 def like(value: bytes) -> bytes:
     """A hash of the same scheme, cost and length as `value`, of which nobody knows a password."""
-    begin, padding = value.rstrip(b"="), value[len(value.rstrip(b"=")) :]
-    while (made := begin[:-RANDOM] + secrets.token_hex(RANDOM // 2).encode() + padding) == value:
+    padding = value[len(value.rstrip(b"=")) :]
+    while (made := lasting(value) + secrets.token_hex(RANDOM // 2).encode() + padding) == value:
         pass
     return made
 
 
+def lasting(value: bytes) -> bytes:
+    """What hash `value` and each decoy for it have in common, which nobody knows who can't read the hashes."""
+    return value.rstrip(b"=")[:-RANDOM]
+
+
 def among(htpasswd: bytes) -> bytes:
     """The lines of `htpasswd` (USER:HASH), and before some of them a decoy for it: for each, or for `MOST` of them and
-    one of each kind. So its place costs no other time either."""
+    one of each kind. So its place costs no other time either. For which, their hashes say: who comes or goes changes
+    that for one other at the most."""
     lines = htpasswd.splitlines(keepends=True)
-    step = -(-len(lines) // MOST)
-    kinds: set[bytes] = set()
+    values = [line.rstrip().partition(b":")[2] for line in lines]
+    order = sorted(range(len(lines)), key=lambda number: _lot(values[number]))
+    chosen = set(order[:MOST])
+    kinds = {_kind(values[number]) for number in chosen}
+    for number in order[MOST:]:
+        if (kind := _kind(values[number])) not in kinds:
+            kinds.add(kind)
+            chosen.add(number)
     found = []
     for number, line in enumerate(lines):
-        value = line.rstrip().partition(b":")[2]
-        if number % step == 0 or _kind(value) not in kinds:
-            kinds.add(_kind(value))
-            found.append(b"%s-%d:%s\n" % (DECOY.encode(), number, like(value)))
+        if number in chosen:
+            found.append(b"%s-%d:%s\n" % (DECOY.encode(), number, like(values[number])))
         found.append(line)
     return b"".join(found)
+
+
+def _lot(value: bytes) -> bytes:
+    """What is as good as drawn by lot: of the digest, in which each character may be any."""
+    return value.rstrip(b"=")[-9:-1]
 
 
 def _kind(value: bytes) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from secreg_host.base.errors import bad_input
+from secreg_host.formats import hashcost
 from secreg_host.formats.users import Scheme
 
 
@@ -41,7 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         group.add_argument(flag, dest="scheme", action="store_const", const=scheme, help=about)
     group.add_argument("-p", dest="plain", action="store_true", help="plain text: refused")
     parser.add_argument("-C", dest="cost", type=int, metavar="COST", help="cost of bcrypt, 4 to 17")
-    parser.add_argument("-r", dest="rounds", type=int, metavar="ROUNDS", help="rounds of -2 and -5, 1000 to 999999999")
+    rounds = f"rounds of -2 and -5, 1000 to {hashcost.ROUNDS}"
+    parser.add_argument("-r", dest="rounds", type=int, metavar="ROUNDS", help=rounds)
 
 
 def chosen(args: argparse.Namespace) -> bool:
@@ -63,8 +65,9 @@ def choice_of(args: argparse.Namespace) -> HashChoice:
     if args.rounds is not None:
         if scheme not in (Scheme.SHA512, Scheme.SHA256):
             raise bad_input("-r", "it goes with -5 and -2 only", "add one of them; or use -C COST, which goes with -B")
-        if not 1000 <= args.rounds <= 999_999_999:
-            raise bad_input("-r", "the rounds are not from 1000 to 999999999", "write, for example: -5 -r 100000")
+        if not 1000 <= args.rounds <= hashcost.ROUNDS:
+            wrong = f"the rounds are not from 1000 to {hashcost.ROUNDS}"
+            raise bad_input("-r", wrong, "write, for example: -5 -r 100000")
         return HashChoice(scheme, args.rounds)
     return HashChoice(scheme)
 

@@ -1,7 +1,7 @@
 """htpasswd files: who may log in. Reading judges every line; a bad one is dropped, never guessed at.
 
 Source: htpasswd(1) of Apache, crypt(5), nginx's ngx_http_auth_basic_module. No message ever holds a hash or a password,
-or anything of a line that can't be used: it may be one.
+or anything of a line that can't be used, but a name before a hash: it may be one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from secreg_host.base import crypt, distro, quoting, utf8
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
+from secreg_host.formats import hashcost
 
 ROUNDS = 200_000
 """Rounds of sha256-crypt and sha512-crypt: what a check costs here is printed by `make bench`."""
@@ -32,7 +33,6 @@ PASSLIB_LIMIT = 4096
 """Characters of which passlib computes a hash at the most (PASSLIB_MAX_PASSWORD_SIZE)."""
 
 ALPHABET = r"[./0-9A-Za-z]"
-
 
 NO_TEXT = "it is not UTF-8 text"
 
@@ -146,13 +146,8 @@ def parse(data: bytes, where: str) -> tuple[tuple[User, ...], tuple[Problem, ...
             if bad <= TOLD:
                 problems.append(Problem(f"{where}:{number}", *user))
     if bad > TOLD:
-        problems.append(
-            Problem(
-                where,
-                f"{bad - TOLD} more lines can't be used",
-                "see whether it is the right file; each line is USER:HASH",
-            )
-        )
+        hint = "see whether it is the right file; each line is USER:HASH"
+        problems.append(Problem(where, f"{bad - TOLD} more lines can't be used", hint))
     if utf8.is_utf16(data):
         problems = [Problem(where, utf8.UTF_16, f"none of the users in it can log in; {utf8.HINT}")]
     return tuple(found.values()), tuple(problems)
@@ -176,6 +171,8 @@ def _user(line: bytes, number: int) -> User | tuple[str, str]:
         return "a password in plain text", again
     if scheme_of(value) is None:
         return "what stands behind the colon is not a hash that nginx knows", again
+    if cost := hashcost.too_much(value):
+        return f"user {name!r} can't log in: {cost}", f"hash anew: secure-registry htpasswd {quoting.shell(name)}"
     return User(name, value, number)
 
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from secreg_host.base import files, names, quoting, reading, templating, utf8
+from secreg_host.base import files, marks, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
 from secreg_host.formats import listening, users
 from secreg_host.generation import basicauth, direct, health, njs
@@ -32,6 +32,9 @@ GUARDED = "guarded.sock"
 
 DEBUG = "secure-registry/debug.conf"
 """The front's server for the registry's metrics: it has an address of the world's, and is not rehearsed."""
+
+PROBE = "probe"
+"""In a generation, for root alone: by which word its front knows our own probe (http.conf.j2)."""
 
 _WORD = "[a-z0-9]++(?:(?:[._]|__|-++)[a-z0-9]++)*"
 NAME = f"{_WORD}(?:/{_WORD})*"
@@ -67,6 +70,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
     bits = _bits(paths)
     front = {
         "bits": bits,
+        "word": (word := quoting.Quoted(marks.digest(b"probe ", bits.encode())[:32])),
         "auth_socket": socket,
         "queue_socket": processes.queue_socket(host),
         "upstream": upstream,
@@ -93,7 +97,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         loaded = njs.loaded_by(parts[NginxPart])
         if loaded or njs.can_load(parts[NginxPart]):
             front |= {"njs": module.path, "load_njs": not loaded}
-    rendered = _always(paths, front, parts[NginxPart])
+    rendered = _always(paths, front, parts[NginxPart]) | {PROBE: word.encode()}
     if front["debug"]:
         rendered[f"front/{DEBUG}"] = templating.render(paths.templates, "front/debug.conf.j2", **front)
         rendered["registry/environment"] = f"REGISTRY_HTTP_DEBUG_ADDR={front['debug_of_slot']}\n".encode()
@@ -153,6 +157,11 @@ def _bits(paths: Paths) -> quoting.Quoted:
     made = secrets.token_hex(16)
     files.write_own(paths.front_secret, f"{made}\n".encode())
     return quoting.Quoted(made)
+
+
+def probe_word(generation: Generation) -> str:
+    """By which word the front of `generation` knows our own probe; "": by none, a version before made it."""
+    return utf8.shown(generation.rendered.get(PROBE, b""))
 
 
 def generation_conf(generation: Generation) -> dict[str, bytes]:

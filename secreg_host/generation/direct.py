@@ -19,13 +19,13 @@ def tree(host: Host, part: RegistryPart, slot: str) -> str | None:
 
 def must_look(host: Host) -> bool:
     """Whether nginx itself must see to it that no link is followed: without views, but with walls between users."""
-    return not host.by_systemd and host.accounts.front != host.accounts.registry
+    return not views.used(host) and host.accounts.front != host.accounts.registry
 
 
 def unseen(host: Host, part: RegistryPart, slot: str) -> tuple[Problem, ...]:
     """A warning when the front has no view of the storage of `part`, though it should."""
     root = part.root
-    if root is None or not host.by_systemd or tree(host, part, slot) is None or views.shows(host, root, slot):
+    if root is None or not views.used(host) or tree(host, part, slot) is None or views.shows(host, root, slot):
         return ()
     what = f"nginx has no view of {root}: downloads take the slow way, through the registry"
     hint = f"journalctl -u secure-registry-images@{slot} -n 20; mount(8) and the kernel must know nosymfollow"

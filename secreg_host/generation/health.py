@@ -1,7 +1,7 @@
 """/healthz, by which a balancer knows whether to send clients here: who answers it, and what makes it say no.
 
-The front asks the password check and the registry each time. What it can't know, such as a store that nobody can write,
-whoever looks says by a file.
+The front asks the password check and the registry, once a second at the most. What it can't know, such as a store that
+nobody can write, whoever looks says by a file.
 """
 
 from __future__ import annotations

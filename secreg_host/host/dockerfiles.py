@@ -6,6 +6,7 @@ from pathlib import Path
 
 from secreg_host.base import records
 from secreg_host.base.paths import Paths
+from secreg_host.host.host import Host
 
 FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system")
 """Of units (systemd.unit(5)), below the root."""
@@ -22,6 +23,11 @@ def watched(paths: Paths) -> tuple[Path, ...]:
     units = [folder / name for folder in folders for name in ("docker.service", "docker.service.d/*.conf")]
     told = records.peek(paths.trust, {PLACES: [str]}).get(PLACES, [])
     return tuple(dict.fromkeys((*units, *(paths.root / name for name in USUAL), *map(Path, told))))
+
+
+def followed(host: Host) -> tuple[Path, ...]:
+    """Those that matter to the instance of `host`: none where no systemd runs it, for then dockerd is told nothing."""
+    return watched(host.paths) if host.by_systemd else ()
 
 
 def there(paths: Paths) -> tuple[Path, ...]:

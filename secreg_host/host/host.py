@@ -13,11 +13,15 @@ import struct
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from secreg_host.base import distant, distro, names, utf8
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import NET, PROC, SYSTEMD, Paths
 from secreg_host.base.process import Account, find_program
+
+if TYPE_CHECKING:
+    from secreg_host.base.systemd import Systemd
 
 NGINX_NAMES = ("nginx",)
 REGISTRY_NAMES = ("docker-registry", "registry")
@@ -51,8 +55,8 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Host:
-    """Where an instance lives: its paths, and who runs its processes; by_systemd: systemd, as units with walls around
-    them. Only then is there a systemd to be asked."""
+    """Where an instance lives: its paths, and who runs its processes; by_systemd: systemd, as units. What follows from
+    that is said in this room, and asked of it by all others."""
 
     paths: Paths
     accounts: Accounts
@@ -62,6 +66,25 @@ class Host:
     def is_system(self) -> bool:
         """Whether this is the machine's own instance, which systemd runs."""
         return self.paths.root == Path("/")
+
+    @property
+    def walled(self) -> bool:
+        """Whether there are walls around each of its processes: units have sandboxes."""
+        return self.by_systemd
+
+    @property
+    def observed(self) -> bool:
+        """Whether somebody looks at it again and again: an observer, which is a unit."""
+        return self.by_systemd
+
+    def manager(self) -> Systemd | None:
+        """systemd, where it runs the instance; None: there is nobody to be asked. Raises SecregError when it does not
+        answer."""
+        if not self.by_systemd:
+            return None
+        from secreg_host.base import systemd
+
+        return systemd.Systemd()
 
 
 def discover(paths: Paths) -> Host:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secreg_host.base.paths import PROC
+from secreg_host.host.host import Host
 
 NAMESPACES = ("mnt", "net")
 """What decides which files and which addresses there are (namespaces(7))."""
@@ -21,6 +22,11 @@ def inside(proc: Path = PROC) -> bool:
     except (OSError, KeyError, ValueError):
         return True
     return bool(all_rights & ~rights) or filtered > filtered_anyway
+
+
+def hides(host: Host) -> bool:
+    """Whether this process may not see all of the instance of `host`: its units are not where the process is."""
+    return host.by_systemd and inside()
 
 
 def _limits(process: Path) -> tuple[int, int]:

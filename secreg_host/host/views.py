@@ -62,9 +62,14 @@ def _place(paths: Paths, slot: str) -> str:
     return str(paths.images("new") / slot)
 
 
+def used(host: Host) -> bool:
+    """Whether the front of `host` sees images by views: systemd mounts them, and nobody else does."""
+    return host.by_systemd
+
+
 def place(host: Host, root: str, slot: str) -> Path:
     """Where the front finds what is in the directory `root`."""
-    return host.paths.images(slot) if host.by_systemd else Path(root)
+    return host.paths.images(slot) if used(host) else Path(root)
 
 
 def shows(host: Host, root: str, slot: str) -> bool:
@@ -87,7 +92,10 @@ def remove(paths: Paths) -> None:
             path.rmdir()
 
 
-def below(root: Path) -> Path | None:
-    """A file system that is mounted below the directory `root`, which a view does not show; None: there is none."""
+def hidden(host: Host, root: Path) -> Path | None:
+    """A file system that is mounted below the directory `root`, which the view of it does not show; None: there is none
+    of either."""
+    if not used(host):
+        return None
     inner = root.resolve()
     return next((point for point in map(Path, distant.mounts()) if inner in point.parents), None)

@@ -37,7 +37,7 @@ def at_home(place: str | None) -> bool:
 def refused(host: Host, root: str, place: str) -> tuple[str, str] | None:
     """Why images can't be in `place`, the directory `root` without links, and what to do; None: they can."""
     path, paths = Path(place), host.paths
-    if not host.by_systemd:
+    if not host.walled:
         return None
     if path in (Path("/"), *HOMES):
         return f"rootdirectory {root} is not a directory of images alone", ELSEWHERE

@@ -45,7 +45,7 @@ def _unfit(host: Host, root: Path) -> Wrong | None:
         if path.is_symlink():
             hint = f"move the images below {root}, or name the directory as rootdirectory that docker/registry/v2 is in"
             return Wrong("a link in the storage", f"nginx follows no link in the storage, as {path} is", hint)
-    if host.by_systemd and (inner := views.below(root)):
+    if inner := views.hidden(host, root):
         hint = f"name a directory on the file system that is mounted at {inner} as rootdirectory"
         return Wrong("a mount in the storage", f"nginx does not see what is mounted at {inner}", hint)
     return None
@@ -66,13 +66,13 @@ def _reads(host: Host, root: Path) -> bool:
     """Whether the front's user can read a sample of the images as they are now."""
     account = host.accounts.front
     sample = distant.ask(root, lambda: list(_samples(root)))
-    places = [(os.path.relpath(path, root) if host.by_systemd else str(path), right) for path, right in sample]
+    start = root if views.used(host) else None  # a view begins there, whoever may go through what is above
+    places = [(os.path.relpath(path, start) if start else str(path), right) for path, right in sample]
 
     def can_read() -> bool:
         return all(os.access(path, right) for path, right in places)
 
-    place = root if host.by_systemd else None  # a view begins there, whoever may go through what is above
-    return bool(distant.ask_as(account.name, account.uid, account.gid, can_read, place))
+    return bool(distant.ask_as(account.name, account.uid, account.gid, can_read, start))
 
 
 def _samples(root: Path) -> Iterator[tuple[Path, int]]:

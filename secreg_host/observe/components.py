@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from secreg_host.apply import backend, clientproof, probe, rehearsal
+from secreg_host.apply import backend, clientproof, faults, probe, rehearsal
 from secreg_host.apply import store as stores
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
@@ -20,11 +20,15 @@ from secreg_host.observe import state
 from secreg_host.observe.scene import OBSERVER, QUEUE, Scene
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.observe.store import store
-from secreg_host.services import units
+from secreg_host.services import sockets, units
+from secreg_host.wanted import defaults
 from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
 from secreg_host.watchdog import watch
 
 START = "systemctl start secure-registry"
+CHECKED = "are checked: a right one is let in, a wrong one is not"
+UNQUEUED = "a flood keeps others out, and the time that an answer takes tells names that there are"
+"""What it means where the front asks the password check itself."""
 
 
 def urls(generation: Generation, listen: Listen) -> list[str]:
@@ -68,17 +72,39 @@ def passwords(scene: Scene) -> State:
     helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
     if said := scene.stopped(unit):
         return state.down(Component.PASSWORDS, f"{said}: nobody can log in", helps)
-    return _judged(clientproof.checked(scene.host), helps)
+    wrong = clientproof.checked(scene.host)
+    if isinstance(wrong, clientproof.Late) and (aside := clientproof.unheard(scene.host)):
+        return _unqueued(scene, wrong, aside)  # a flood that nobody keeps from it
+    return _judged(wrong, helps)
 
 
 def logged_in(scene: Scene) -> State:
     """The password check as clients come to it, through a front that answers: a login with a right password, and with a
-    wrong one."""
+    wrong one; and whether that goes by the queue."""
     if said := scene.stopped(QUEUE):  # where it does not run, the next question starts it
         return state.down(Component.PASSWORDS, f"{said}: whoever logs in waits", f"systemctl restart {QUEUE}")
     unit = units.unit_of("auth")
     helps = f"systemctl restart {unit}; what it says: journalctl -u {unit} -n 20"
-    return _judged(clientproof.login(scene.host, scene.generation), helps)
+    wrong = clientproof.login(scene.host, scene.generation)
+    aside = clientproof.queued(scene.host)
+    told = isinstance(wrong, clientproof.Nobody | probe.Open)
+    if told or not aside or (isinstance(aside, clientproof.Late) and not wrong):
+        return _judged(wrong, helps)
+    return _unqueued(scene, wrong, aside)
+
+
+def _unqueued(scene: Scene, wrong: str, aside: str) -> State:
+    """The password check past the queue, `aside` of which questions go; wrong: with a login, which may be why."""
+    helps = f"systemctl restart {QUEUE}; what it says: journalctl -u {QUEUE} -n 20"
+    if isinstance(aside, clientproof.Unheard):
+        anew = f"secure-registry stop --root {scene.host.paths.root}; then start it as before"
+        helps = faults.REOPEN if scene.manager is not None else anew
+        aside = scene.stopped(sockets.QUEUE) or aside
+    if wrong:
+        return state.down(Component.PASSWORDS, f"{wrong}: {aside}", helps)
+    if scene.manager and scene.manager.properties(sockets.QUEUE, "LoadState")["LoadState"] == "masked":
+        return state.ok(Component.PASSWORDS, f"{CHECKED}; the queue is masked: {UNQUEUED}")
+    return state.warning(Component.PASSWORDS, f"are checked, but past the queue ({aside}): {UNQUEUED}", helps)
 
 
 def _judged(wrong: str, helps: str) -> State:
@@ -86,7 +112,7 @@ def _judged(wrong: str, helps: str) -> State:
         return state.ok(Component.PASSWORDS, "there is none to check")  # which the users say
     if wrong:
         return state.down(Component.PASSWORDS, wrong, helps)
-    return state.ok(Component.PASSWORDS, "are checked: a right one is let in, a wrong one is not")
+    return state.ok(Component.PASSWORDS, CHECKED)
 
 
 def registry(scene: Scene) -> State:
@@ -124,7 +150,7 @@ def certificate(scene: Scene) -> State:
         return state.down(Component.CERTIFICATE, f"it expired on {ends:%Y-%m-%d}: clients refuse it", renew)
     told = [one.problem for one in scene.report.warnings if one.part == CertificatePart.NAME]
     due = [one for one in told if one.what.startswith(EXPIRES)]
-    refused = [one for one in told if one.what.endswith(REFUSE)]
+    refused = [one for one in told if one.what.endswith(REFUSE) or one.what.startswith(defaults.CALLED)]
     if not due and not refused:
         return state.ok(Component.CERTIFICATE, said)
     said = "; ".join((said, *(one.what for one in refused)))

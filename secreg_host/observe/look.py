@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
 from secreg_host.base import files, waiting
-from secreg_host.base.errors import Exit, SecregError
+from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
@@ -20,7 +20,7 @@ from secreg_host.observe import components, kept, proof, scene, state
 from secreg_host.observe.kept import Kept
 from secreg_host.observe.proof import NONE, Proof
 from secreg_host.observe.state import Component, Condition, State
-from secreg_host.pki import ours
+from secreg_host.pki import chains, clientrules, ours
 from secreg_host.services import units
 from secreg_host.wanted import authority, defaults
 from secreg_host.wanted.parts import users as users_part
@@ -99,8 +99,10 @@ def look(host: Host, *, sandboxed: bool = False) -> Look:
         changing = bool(found.down or found.unknown or found.failed) and files.held(host.paths.lock)
         if not changing and (back.over or not _on_its_way(found)):
             break
-    trouble = found.down or found.missing or found.failed
-    return replace(found, retry=retries.load(host.paths) if trouble else None, sandboxed=sandboxed)
+    retry = retries.load(host.paths)
+    held = retry is not None and any(finding.problem in retry.what for finding in found.report.rejected)
+    trouble = found.down or found.missing or found.failed or held
+    return replace(found, retry=retry if trouble else None, sandboxed=sandboxed)
 
 
 def _on_its_way(found: Look) -> bool:
@@ -165,11 +167,8 @@ def _began(host: Host) -> float:
 
 def systemd_of(host: Host) -> Systemd | None:
     """systemd, where it runs the instance and answers."""
-    if host.by_systemd:
-        from secreg_host.base import systemd
-
-        with contextlib.suppress(SecregError):
-            return systemd.Systemd()
+    with contextlib.suppress(SecregError):
+        return host.manager()
     return None
 
 
@@ -196,9 +195,17 @@ def _with_own_looks(host: Host, report: Report, settings: Settings | None) -> Re
     with contextlib.suppress(SecregError):
         disk = Snapshot(host.paths)
         crt = disk.content(host.paths.crt) or b""
-        told = [*ours.warnings(disk, crt)]
-        if settings is not None and (known := defaults.recorded(host)) and ours.is_our_certificate(disk, crt):
-            told += defaults.moved(host.paths.conf, settings, known, functools.partial(authority.outside, disk))
+        told = [*ours.warnings(disk, crt), *(moved(host, disk, settings) if settings is not None else ())]
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
         return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, told)))
     return report
+
+
+def moved(host: Host, disk: Snapshot, settings: Settings) -> tuple[Problem, ...]:
+    """What clients need that know this host by another name or address than its certificate."""
+    crt, known = disk.content(host.paths.crt) or b"", defaults.recorded(host)
+    if known is None or not ours.is_our_certificate(disk, crt):
+        return ()
+    outside = functools.partial(authority.outside, disk)
+    covered = functools.partial(clientrules.covers, chains.peek(crt)[0])
+    return defaults.moved(host.paths.conf, settings, known, outside, covered)

@@ -1,6 +1,6 @@
 """The observer: looks every 20 seconds, says in the journal and to hooks what broke and what is well again, has ended
-what hangs, and asks for an apply where dockerd was started anew. It changes nothing else, and holds nothing that the
-next one would miss."""
+what hangs and sockets that were removed started anew, and asks for an apply where dockerd was. It changes nothing else,
+and holds nothing that the next one would miss."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from secreg_host.apply import hooks
-from secreg_host.base import journal, marks
+from secreg_host.base import journal, marks, waiting
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
+from secreg_host.base.waiting import Deadline
 from secreg_host.clients.docker import dockerproxies
 from secreg_host.host import host as hosts
 from secreg_host.observe import hung, look, scene, state, views
 from secreg_host.observe.hung import Hung
 from secreg_host.observe.look import Look
 from secreg_host.observe.state import State
+from secreg_host.services import sockets
 from secreg_host.watchdog import watch
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class Observer:
     tell: Callable[[str, State], None]
     ended: threading.Event = field(default_factory=threading.Event)
     hung: Hung = field(default_factory=Hung)
+    reopened: dict[str, Deadline] = field(default_factory=dict)
+    """Units of sockets that were started anew, and until when none of them is again."""
+
     last: tuple[State, ...] = ()
     """What the look before found."""
 
@@ -79,6 +84,8 @@ class Observer:
         self.told = state.merged(self.told, same)
         manager = look.systemd_of(found.host)
         self._free(found, manager)
+        with contextlib.suppress(SecregError):  # the next look finds it again
+            self._reopen(found.host.paths, manager)
         with contextlib.suppress(SecregError):  # the next look tells
             if manager is not None and dockerproxies.unheard(found.host.paths, manager):
                 log.debug("dockerd was started anew, with other proxies perhaps: an apply is asked for")
@@ -94,6 +101,15 @@ class Observer:
             with contextlib.suppress(SecregError):
                 if manager is not None:
                     hung.end(manager, hung.unit_of(hangs, found.generation))
+
+    def _reopen(self, paths: Paths, manager: Systemd | None) -> None:
+        """Have sockets made again that were removed, each once in a while."""
+        lost = [] if manager is None else sockets.lost(paths, manager)
+        for unit in lost:
+            if unit not in self.reopened or self.reopened[unit].over:
+                self.reopened[unit] = waiting.within(hung.AGAIN_SECONDS)
+                assert manager is not None
+                sockets.reopen(manager, unit)
 
 
 def facts(one: State) -> dict[str, str]:

@@ -14,7 +14,7 @@ from secreg_host.host import activity, processes
 from secreg_host.host.activity import Activity
 from secreg_host.host.host import Host
 from secreg_host.observe.state import Component
-from secreg_host.services import units
+from secreg_host.services import sockets, units
 from secreg_host.watchdog import watch
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Scene:
 def names(slot: str) -> list[str]:
     """The units of an instance whose registry is in `slot`."""
     ours = [units.unit_of(name) for name in ("nginx", "auth", f"registry@{slot}")]
-    return [*ours, watch.UNIT, watch.MAIN, OBSERVER]
+    return [*ours, watch.UNIT, watch.MAIN, OBSERVER, sockets.QUEUE]
 
 
 def of(

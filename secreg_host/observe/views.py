@@ -156,7 +156,7 @@ def check(look: Look) -> tuple[Nagios, str]:
 
 def asked(host: Host) -> Look:
     """A look for somebody who asks, kept. Raises SecregError when the state can't be read."""
-    found = looks.look(host, sandboxed=host.by_systemd and sandbox.inside())
+    found = looks.look(host, sandboxed=sandbox.hides(host))
     keep(found)
     return found
 
@@ -167,7 +167,7 @@ def keep(look: Look) -> None:
     paths = look.host.paths
     if look.sandboxed or look.taken < kept.load(paths).taken < time.time():
         return
-    health.tell(paths, away=look.away and look.host.by_systemd)
+    health.tell(paths, away=look.away and look.host.observed)
     code, line = check(look)
     kept.save(paths, look.kept, Told(look.taken, as_text(look), line, int(look.code), as_json(look)))
 

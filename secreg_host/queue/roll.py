@@ -1,7 +1,9 @@
 """The roll: which users there are, so that a name that nobody has takes as long to refuse as one that somebody has.
 
 Without that, whoever measures learns the names. In the place of a user who is not there, one of those is asked for
-whom nobody knows a password (formats/decoy.py), always the same for a name; the answer to that is no, whatever it is.
+whom nobody knows a password (formats/decoy.py); the answer to that is no, whatever it is. For a name it is always the
+same, after a restart, too: the one whose hash, as a key, gives the name the highest number. When users change, only
+those names have another one whose decoy has gone, or for which a new one is higher (rendezvous hashing).
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-import secrets
 from typing import NamedTuple
 
 from secreg_host.formats import decoy
@@ -41,24 +42,30 @@ def login(authorization: bytes) -> Login | None:
     return Login(user, password) if colon else None
 
 
+class Decoy(NamedTuple):
+    """A user that nobody is, and a key that stays as long as the user does whom it is like."""
+
+    name: bytes
+    key: bytes
+
+
 class Roll:
     """The users that count, looked at again whenever others do."""
 
     def __init__(self, live: LiveUsers) -> None:
         self.live = live
-        self.key = secrets.token_bytes(32)
         self.epoch = ""
         self.users: frozenset[bytes] = frozenset()
-        self.decoys: tuple[bytes, ...] = ()
+        self.decoys: tuple[Decoy, ...] = ()
 
     def _look(self) -> None:
         if (epoch := self.live.epoch) != self.epoch:
             try:
-                names = [line.partition(b":")[0] for line in self.live.lines()]
+                lines = [line.rstrip().partition(b":") for line in self.live.lines()]
             except OSError:  # nobody is let in, which the password check says itself; or it is tried again
-                epoch, names = "", []
-            self.epoch, self.users = epoch, frozenset(names)
-            self.decoys = tuple(name for name in names if decoy.is_one(name))
+                epoch, lines = "", []
+            self.epoch, self.users = epoch, frozenset(name for name, _, _ in lines)
+            self.decoys = tuple(Decoy(name, decoy.lasting(value)) for name, _, value in lines if decoy.is_one(name))
 
     def asked(self, authorization: bytes) -> Asked:
         """What to ask for a header: itself, or for a user that is not there, one by a decoy."""
@@ -66,6 +73,6 @@ class Roll:
         self._look()
         if said is None or not self.decoys or said.user in self.users:
             return Asked(authorization)
-        number = int.from_bytes(hmac.digest(self.key, said.user, "sha256")) % len(self.decoys)
-        instead = base64.b64encode(self.decoys[number] + b":" + said.password)
+        one = max(self.decoys, key=lambda one: hmac.digest(one.key, said.user, "sha256"))
+        instead = base64.b64encode(one.name + b":" + said.password)
         return Asked(b"Basic " + instead, decoy=True)

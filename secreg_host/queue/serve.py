@@ -39,6 +39,9 @@ BUSY_SECONDS = 1.0
 CHECK_SECONDS = 30.0
 """How long the password check may take for one."""
 
+FULL_SECONDS = 0.01
+"""Between two tries to reach a password check that has no room for one more connection."""
+
 LOOK_SECONDS = 5.0
 """Between two signs of life, and looks whether a newer version was installed."""
 
@@ -97,6 +100,7 @@ class Queue:
         return None if gone.done() else wire.BUSY
 
     def _rank(self, head: wire.Head) -> Rank:
+        """Its lane. Our own probe is a client that only the front names, by what nobody else has (http.conf.j2)."""
         if head.client == repr(PROBE.encode()):
             return Rank.KNOWN
         said = roll.login(head.authorization)
@@ -126,11 +130,28 @@ class Queue:
                 _answered(asker, code)
             self._go_on()
 
+    async def _connected(self) -> socket.socket:
+        """A connection to the password check, once there is room for one (asyncio takes EAGAIN for connected, and it is
+        not). Nothing tells when that is: it is tried again. Raises OSError."""
+        while True:
+            link = socket.socket(socket.AF_UNIX)
+            link.settimeout(0)
+            try:
+                link.connect(str(self.check))
+            except BlockingIOError:
+                link.close()
+                await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=FULL_SECONDS)
+            except BaseException:
+                link.close()
+                raise
+            else:
+                return link
+
     async def _answer(self, question: Question) -> int:
         """What the password check says of `question`. Raises OSError, EOFError, TimeoutError."""
         asked = self.roll.asked(question.ask)
         async with asyncio.timeout(CHECK_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(self.check)
+            reader, writer = await asyncio.open_unix_connection(sock=await self._connected())
             with contextlib.closing(writer):
                 writer.write(wire.question(asked.authorization))
                 code = wire.status(await reader.readuntil(wire.END))

@@ -17,7 +17,7 @@ from secreg_host.base.systemd import Systemd
 from secreg_host.host import host as hosts
 from secreg_host.host import processes, views
 from secreg_host.host.host import Host
-from secreg_host.services import nginxmaster, notstarted, unitlog, units
+from secreg_host.services import nginxmaster, notstarted, sockets, unitlog, units
 from secreg_host.services.services import TRIAL_SECONDS
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.settings import SettingsPart
@@ -102,7 +102,8 @@ class UnitServices:
 
     def complete(self) -> None:
         """While the main unit is up, start what it wants beside the processes (it watches, or looks) and does not run:
-        it was stopped, or came with a newer version. What is masked, or about to end, stays. Raises SecregError.
+        it was stopped, or came with a newer version. What is masked, or about to end, stays. A socket that was removed
+        is made again. Raises SecregError.
 
         While the main unit reloads, systemd starts them after that: this may be what it waits for.
         """
@@ -114,6 +115,8 @@ class UnitServices:
         for unit in (unit for unit in companions if not _runs(states[unit])):
             if self.systemd.properties(unit, "LoadState")["LoadState"] != "masked":
                 self.systemd.job("StartUnit", unit, mode="fail", wait=main == "active")
+        for unit in sockets.lost(self.host.paths, self.systemd):
+            sockets.reopen(self.systemd, unit, wait=main == "active")
 
     def start(self, name: str) -> None:
         unit = units.unit_of(name)

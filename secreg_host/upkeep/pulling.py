@@ -12,13 +12,14 @@ import http.client
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from secreg_host.apply import clientproof, rehearsal, storeproof
 from secreg_host.apply.asking import Client, Request, connect_tcp
 from secreg_host.base import deputies, marks
 from secreg_host.formats.users import PROBE
+from secreg_host.generation.assemble import probe_word
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.images.layout import Repository, Tree
@@ -74,7 +75,8 @@ def pull(host: Host, generation: Generation, images: Path, found: Image) -> str:
         try:
             with contextlib.ExitStack() as links:
                 client = clientproof.came_in(rehearsal.expectations(host, generation)[0], connect_tcp, links)
-                return next(filter(None, _fetched(client, found.part, password)), "")
+                ours = Request("", login=f"{PROBE}:{password}", word=probe_word(generation))
+                return next(filter(None, _fetched(client, found.part, ours)), "")
         except clientproof.UNREACHED as error:
             return f"no answer: {error}"
 
@@ -107,18 +109,18 @@ def _unlink() -> list[str]:
     return []
 
 
-def _fetched(client: Client, part: Part, password: str) -> Iterator[str]:
-    """What is wrong with each manifest and blob; "": it is as it should be."""
+def _fetched(client: Client, part: Part, ours: Request) -> Iterator[str]:
+    """What is wrong with each manifest and blob, asked for as `ours`; "": it is as it should be."""
     for digest, _ in part.revisions:
-        yield _wrong(client, f"/v2/{PROBE}/manifests/{digest}", digest, password)
+        yield _wrong(client, replace(ours, path=f"/v2/{PROBE}/manifests/{digest}"), digest)
     for digest in part.layers:
-        yield _wrong(client, f"/v2/{PROBE}/blobs/{digest}", digest, password)
+        yield _wrong(client, replace(ours, path=f"/v2/{PROBE}/blobs/{digest}"), digest)
 
 
-def _wrong(client: Client, path: str, digest: str, password: str) -> str:
+def _wrong(client: Client, request: Request, digest: str) -> str:
     link = client.reach()
     client.link = None
-    head = Request(path, login=f"{PROBE}:{password}").head(client.name)
+    head = request.head(client.name)
     link.sendall(head.removesuffix(b"\r\n") + f"Accept: {ACCEPT}\r\n\r\n".encode())
     response = http.client.HTTPResponse(link, method="GET")
     response.begin()

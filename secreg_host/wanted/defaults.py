@@ -43,6 +43,9 @@ DOMAIN: dict[Any, records.Shape] = {"domain": str}
 Outside = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
 """Which of some names and addresses may not be signed."""
 
+CALLED = "this host is called"
+"""How it begins when the host has a name that the certificate is not for."""
+
 
 def facts(host: Host) -> Facts:
     """The recorded facts; gathered and recorded when there are none yet."""
@@ -84,13 +87,16 @@ def signable(found: Facts, known: Facts | None, outside: Outside) -> tuple[Facts
     return kept, (*refused, *lost)
 
 
-def moved(conf: Path, settings: Settings, known: Facts, outside: Outside) -> tuple[Problem, ...]:
+def moved(
+    conf: Path, settings: Settings, known: Facts, outside: Outside, covered: Callable[[str], bool]
+) -> tuple[Problem, ...]:
     """Warnings when this host has another name, or lost an address, since what it has was `known`; not of the name
-    where others were set. outside: which of names and addresses the host's CA may not sign."""
+    where others were set. outside: which of names and addresses the host's CA may not sign; covered: whether the
+    certificate is for a name all the same."""
     found = []
     name, here = socket.gethostname(), hosts.addresses()
-    if not settings.server_names and name != known.hostname:
-        what = f"this host is called {name} now, and its certificate is for {known.hostname}"
+    if not settings.server_names and name != known.hostname and not covered(name):
+        what = f"{CALLED} {name} now, and its certificate is for {known.hostname}"
         other = " --new-ca, for its CA may not sign that (and every client must then trust the new one)"
         hint = f"secure-registry gencert{other if outside((name,), ()) else ''}"
         found.append(Problem(str(conf), what, f"{hint}; or set the name that clients use: SERVER_NAME"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from secreg_host.base import distant, process
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.base.process import find_program
 from secreg_host.host import host as hosts
 from secreg_host.host import registryprogram
@@ -48,15 +48,16 @@ def unusable(
     """By setting: programs that `settings`, of the file `conf`, name and that can't be run at all.
 
     known: settings that serve; refuses: why a program can't be run where nginx is (services.py), of which another one
-    is asked for its version there. Another registry is tried in a slot, which tells more.
+    is asked for its version there. Another registry is tried in a slot, which tells more. One that is missing is
+    tried again, for where it is to be is not watched; not one that can't be run, which may take its time each time.
     """
-    found = {}
+    found: dict[str, Problem] = {}
     for name in (NGINX, REGISTRY) if settings.own_registry else (NGINX,):
         if not (path := given(settings, name)):
             continue
         where = settings_module.place_of(conf, name)
         if not find_program(path):
-            found[name] = Problem(where, f"{name}: {_missing(path)}: {path}", HINT)
+            found[name] = Later(where, f"{name}: {_missing(path)}: {path}", HINT)
         elif name == NGINX and differs(settings, known, name) and (problem := refuses([path, "-v"])):
             found[name] = Problem(where, f"{name}: {problem.what}", problem.hint or HINT)
     return found
@@ -101,7 +102,8 @@ def blamed(conf: Path, name: str, settings: Settings, problems: Sequence[Problem
     said = f"{name}={path}" if path else f"without {name}"
     where = settings_module.place_of(conf, name)
     hints = [problem.hint if problem.where == where else GOES_ON for problem in problems]
-    return tuple(Problem(where, f"{said}: {one.what}", hint) for one, hint in zip(problems, hints, strict=True))
+    told = zip(problems, hints, strict=True)
+    return tuple(replace(one, where=where, what=f"{said}: {one.what}", hint=hint) for one, hint in told)
 
 
 def where(conf: Path, name: str, settings: Settings) -> str:

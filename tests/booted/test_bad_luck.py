@@ -173,6 +173,54 @@ def test_without_the_queue_one_logs_in(registry: Registry) -> None:
     registry.command("htpasswd", "-D", "alice")
 
 
+LISTENED = """import socket, sys
+for path in sys.argv[1:]:
+    socket.socket(socket.AF_UNIX).connect(path)
+"""
+
+
+@pytest.mark.promise("fair-turns", "observer", "status-asks")
+def test_sockets_where_nobody_gets_to_are_told_and_made_again(registry: Registry) -> None:
+    """Seen: `status` and --check said that all was well, and neither a reload nor the observer made them again: their
+    units were active. What somebody stopped is told, too, and left until a reload."""
+    registry.expected.append(r"upstream|connect\(\)|nobody gets to secure-registry-(queue|apply)\.socket")
+    machine, observer = registry.machine, "secure-registry-observer"
+    units = ("secure-registry-queue.socket", "secure-registry-apply.socket")
+    paths = ("/run/secure-registry/queue.sock", "/run/secure-registry/apply.sock")
+
+    def listened() -> bool:
+        return machine.run("python3", "-c", LISTENED, *paths, check=False).returncode == 0
+
+    def told() -> None:
+        found, check = registry.component("passwords"), registry.command("status", "--check")
+        assert (found["condition"], found["remedy"]) == ("warning", f"systemctl restart {units[0]}"), found
+        assert check.returncode == 1 and "past the queue" in check.stdout
+        assert registry.command("status").returncode == 0 and not listened()
+        still_serves(registry)
+
+    def well() -> None:
+        assert listened() and registry.component("passwords")["condition"] == "ok"
+        assert registry.command("status", "--check").returncode == 0
+        still_serves(registry)
+
+    well()
+    registry.systemctl("stop", observer)
+    machine.run("rm", *paths)
+    told()
+    assert registry.command("reload").returncode == 0
+    well()
+    registry.systemctl("stop", *units, "secure-registry-queue.service")
+    told()
+    assert registry.command("reload").returncode == 0
+    well()
+    registry.systemctl("stop", observer)
+    machine.run("rm", *paths)
+    told()
+    registry.systemctl("start", observer)
+    machine.wait_for("that they are made again", listened, 60)
+    well()
+
+
 def test_a_process_killed_during_an_apply_is_waited_for(registry: Registry) -> None:
     """What was saved serves, and nothing is held back, whenever it happens."""
     registry.expected.append(r"Main process exited|Failed with result|auth_request unexpected|upstream|connect\(\)")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.booted.chaos import SETTLED
-from tests.booted.registry import Registry
+from tests.booted.registry import ETC, Registry
 from tests.hosts.commands import CommandFailed
 from tests.hosts.machine import Machine
 
@@ -32,6 +32,7 @@ CASES = {
     "password check stopped": ("systemctl stop {auth}", "passwords", "down", TYPED),
     "password check hangs": ("systemctl kill -s STOP {auth}", "passwords", "down", TYPED),
     "queue hangs": ("systemctl kill -s STOP {queue}", "passwords", "down", TYPED),
+    "queue stopped": ("systemctl stop secure-registry-queue.socket {queue}", "passwords", "warning", TYPED),
     "registry stopped": ("systemctl stop {registry}", "registry", "down", TYPED),
     "registry hangs": ("systemctl kill -s STOP {registry}", "registry", "down", TYPED),
     "watchdog stopped": ("systemctl stop {watchdog}", "watchdog", "down", TYPED),
@@ -94,3 +95,59 @@ def test_each_is_named_with_what_helps(on_a_disk: Registry) -> None:
             machine.run("sh", "-c", "systemctl kill -s CONT 'secure-registry-*'; secure-registry reload", check=False)
     assert wrong == [], "\n".join(wrong)
     assert registry.command("status", "--check").returncode == 0
+
+
+SQUAT = "import socket, time; s = socket.create_server(('', 8500)); time.sleep(1000)"
+ADDRESS = "192.0.2.77"
+OTHERS = {
+    "a port that another process has": (
+        f'systemd-run --unit=squatter python3 -c "{SQUAT}"; sleep 1',
+        "echo PORT=8500 >> $E/secure-registry.conf",
+        "port 8500 (*:8500) is used by",
+        "systemctl stop squatter",
+    ),
+    "an address that the host does not have yet": (
+        "true",
+        f"sed -i 's/listen 8500 ssl;/&\\n        listen {ADDRESS}:8444 ssl;/' $E/nginx.conf",
+        ADDRESS,
+        f"ip addr add {ADDRESS}/24 dev eth0",
+    ),
+    "a program that is missing": (
+        "true",
+        "echo REGISTRY_BINARY=/opt/later/registry >> $E/secure-registry.conf",
+        "program not found",
+        "mkdir /opt/later; cp /usr/bin/docker-registry /opt/later/registry",
+    ),
+    "a host name that nobody knows": (
+        "true",
+        "sed -i 's/listen 8500 ssl;/&\\n        location \\/x { proxy_pass http:\\/\\/later.example; }/' $E/nginx.conf",
+        "getent hosts NAME",
+        "echo 127.0.0.9 later.example >> /etc/hosts",
+    ),
+}
+
+
+@pytest.mark.promise("others-in-the-way")
+def test_what_others_held_back_serves_by_itself(installed_host: Machine) -> None:
+    """Seen: the process that had the port was dead, status named it for ever, and only a reload cured it."""
+    registry = Registry(installed_host)
+    installed_host.run("systemctl", "enable", "--now", "secure-registry")
+
+    def status() -> tuple[int, str]:
+        done = registry.command("status")
+        return done.returncode, done.stdout
+
+    def says(said: str) -> bool:
+        return said in status()[1]
+
+    for what, (before, edit, said, over) in OTHERS.items():
+        installed_host.run("sh", "-ec", before)
+        installed_host.run("sh", "-ec", edit.replace("$E", ETC))
+        installed_host.wait_for(f"{what} is told", partial(says, said))
+        code, text = status()
+        assert code == 3 and "rejected" in text and "next try" in text, text
+        installed_host.run("sh", "-ec", over)
+        installed_host.wait_for(f"{what} is over", lambda: status()[0] == 0, 70)
+        assert "rejected" not in status()[1] and registry.command("status", "--check").returncode == 0
+    listening = installed_host.run("ss", "-Hltn").stdout
+    assert ":8500 " in listening and f"{ADDRESS}:8444 " in listening

@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,11 +22,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from secreg_host.apply import clientproof, storeproof
+from secreg_host.apply import asking, clientproof, storeproof
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import Account
 from secreg_host.formats.users import PROBE
-from secreg_host.generation import generations, health
+from secreg_host.generation import assemble, generations, health
 from secreg_host.generation.generations import Generation
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import processes
@@ -80,9 +81,14 @@ def stopped(instance: Instance, part: str) -> Iterator[None]:
 
 
 def ask_as_probe(
-    instance: Instance, path: str, method: str = "GET", password: str | None = None, source: str = "127.0.0.1"
+    instance: Instance,
+    path: str,
+    method: str = "GET",
+    password: str | None = None,
+    source: str = "127.0.0.1",
+    word: str | None = None,
 ) -> Answer:
-    """What our probe's password is worth to whoever has it, and comes from address `source`."""
+    """What our probe's password and its word are worth to whoever has both, and comes from address `source`."""
     given = LiveUsers(host_of(instance)).probe if password is None else password
     secret = base64.b64encode(f"{PROBE}:{given}".encode()).decode()
     plain = socket.create_connection(("127.0.0.1", instance.port), 10, (source, 0))
@@ -90,6 +96,8 @@ def ask_as_probe(
     link.sock = instance.context().wrap_socket(plain, server_hostname="localhost")
     link.putrequest(method, path, skip_accept_encoding=True)
     link.putheader("Authorization", f"Basic {secret}")
+    link.putheader("User-Agent", asking.AGENT)
+    link.putheader("X-Secreg-Probe", assemble.probe_word(serving_of(host_of(instance))) if word is None else word)
     link.putheader("Content-Length", "0")
     link.endheaders()
     answer = link.getresponse()
@@ -169,6 +177,20 @@ def test_what_the_probes_password_is_worth(serving: Instance) -> None:
         assert (path, serving.ask(path, "POST", user="docker").status) in [(path, 403), (path, 404)]
     assert serving.ask(f"/v2/{PROBE}-of-mine/blobs/uploads/", "POST", user="docker").status == 202
     shutil.rmtree(storage(serving) / f"docker/registry/v2/repositories/{PROBE}-of-mine")
+
+
+@pytest.mark.promise("probe", "nothing-hides-from-logs")
+@pytest.mark.parametrize("word", ["", "0" * 32])
+def test_without_its_word_nobody_is_the_probe(serving: Instance, word: str) -> None:
+    """By no password, the right one neither, and whatever he asks for is logged."""
+    logs = serving.root / "var/log/secure-registry"
+    for path in logs.glob("*.log"):
+        os.truncate(path, 0)
+    paths = ("/v2/", "/v2/_catalog?n=1", "/_secreg/login", f"/v2/{PROBE}/blobs/uploads/")
+    assert [ask_as_probe(serving, path, word=word).status for path in paths] == [401, 401, 404, 403]
+    assert ask_as_probe(serving, "/v2/", password="wrong", word=word).status == 401
+    serving.wait_for("the log", lambda: (logs / "access.log").read_text().count(PROBE) >= len(paths) + 1)
+    assert (logs / "failed-logins.log").read_text().count(f'127.0.0.1 wrong password for user "{PROBE}"') == 3
 
 
 @pytest.mark.promise("probe")
@@ -403,8 +425,11 @@ def test_healthz(serving: Instance) -> None:
     assert healthz(serving) == (503, b"away\n")
     health.tell(paths, away=False)
     for part in ("auth", "registry"):
+        assert healthz(serving) == (200, b"ok\n")
         with stopped(serving, part):
+            time.sleep(1)  # for so long it may tell what it has found
             assert healthz(serving) == (503, b"away\n")
+        time.sleep(1)
     assert healthz(serving) == (200, b"ok\n")
     serving.write(".htpasswd", "")
     serving.reload()
@@ -457,3 +482,35 @@ def test_a_catalogue_that_is_listed_meanwhile_is_whole(serving: Instance) -> Non
         for client in clients:
             client.join()
     assert found == {200}
+
+
+@pytest.mark.promise("probe", "guessing-holds-up-nobody")
+def test_a_flood_under_the_probes_name_keeps_it_from_nothing(serving: Instance) -> None:
+    """Seen: any local user, who shared its place in the queue, and was neither slowed nor logged. The last of this
+    module: that client is slowed for a while."""
+    log, ended, found = serving.root / "var/log/secure-registry/failed-logins.log", threading.Event(), list[int]()
+    os.truncate(log, 0)
+
+    def ask_on() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                found.append(ask_as_probe(serving, "/v2/", password=str(len(found)), word="").status)
+
+    threads = [threading.Thread(target=ask_on, daemon=True) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    try:
+        serving.wait_for("the flood", lambda: len(log.read_text().splitlines()) >= len(threads))
+        answered, begun = len(found), time.monotonic()
+        for _ in range(5):
+            assert asked(serving) == {}
+        serving.edit("nginx.conf", "keepalive_timeout", "# another\n    keepalive_timeout")
+        assert "unproven" not in (said := serving.reload()) and "too much" not in said, said
+        assert serving.run("status").returncode == 0
+        assert len(found) - answered <= 10 + 3 * (time.monotonic() - begun), "two a second"
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(60)
+    assert {*found} <= {401, 429}
+    assert f'127.0.0.1 wrong password for user "{PROBE}"' in log.read_text()

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import socket
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -169,6 +170,17 @@ class Both:
         bare, front = self.send(self.bare, request), self.send(self.front, request)
         self.judge(request, bare, front)
         return front
+
+    def compare_at_last(self, request: Request) -> None:
+        """The same, once the front has closed what it had open: that takes it a second."""
+        deadline = time.monotonic() + 3
+        while self.said(self.bare, request) != self.said(self.front, request) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.compare(request)
+
+    def said(self, link: http.client.HTTPConnection, request: Request) -> tuple[int, bytes]:
+        answer = self.send(link, request)
+        return answer.status, answer.body
 
     @staticmethod
     def without_chance(text: str) -> str:
@@ -465,18 +477,24 @@ def test_a_damaged_storage_is_the_registrys_to_judge(shared: Instance) -> None:
                 for method in ("GET", "HEAD"):
                     pair.compare(Request(method, f"/v2/damaged/{path}", accept))
             link.write_bytes(good)
-        for hexes, path in ((layer, f"blobs/sha256:{layer}"), (oci, "manifests/oci"), (oci, f"manifests/sha256:{oci}")):
+        config = images.blobs["config"].removeprefix("sha256:")  # nobody asked for it yet: the front has it not open
+        for hexes, path in (
+            (config, f"blobs/sha256:{config}"),
+            (oci, "manifests/oci"),
+            (oci, f"manifests/sha256:{oci}"),
+        ):
             data = pair.tree / f"blobs/sha256/{hexes[:2]}/{hexes}/data"
             good = data.read_bytes()
+            asked = Request("GET", f"/v2/damaged/{path}", accept)
             for mode in (0o000, 0o660):
                 data.chmod(mode)
-                pair.compare(Request("GET", f"/v2/damaged/{path}", accept))
+                pair.compare(asked)
             if path.startswith("manifests"):
                 for bad in (b"", b"{", b"[]", b"null", b'"x"', b"{}", b"\xff" + good, good[:-1]):
                     data.write_bytes(bad)
                     pair.compare(Request("GET", f"/v2/damaged/{path}", accept))
             data.unlink()
-            pair.compare(Request("GET", f"/v2/damaged/{path}", accept))
+            pair.compare_at_last(asked)
             data.write_bytes(good)
-            pair.compare(Request("GET", f"/v2/damaged/{path}", accept))
+            pair.compare(asked)
         pair.verdict()

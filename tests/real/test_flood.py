@@ -115,6 +115,24 @@ def test_without_the_queue_passwords_are_checked(serving: Instance) -> None:
     path.rename(away)
     try:
         answers: list[Answer] = [serving.ask("/v2/", user="alice", password=word) for word in ("right", "wrong")]
+        check = serving.run("status", "--check")
     finally:
         away.rename(path)
     assert [answer.status for answer in answers] == [200, 401]
+    assert f"past the queue (nobody listens at {path})" in check.stdout
+
+
+@pytest.mark.promise("costly-hashes")
+def test_a_hash_that_nobody_waits_for_holds_up_nobody(serving: Instance) -> None:
+    """Seen: minutes of a processor for each question, of names that nobody has, too: it could be their decoy."""
+    path = serving.etc / ".htpasswd"
+    eve = f"eve:$6$rounds=999999999$salt${'x' * 86}\n"
+    with path.open("a") as file:
+        file.write(eve)
+    said = serving.reload()
+    assert f"{path}:{path.read_text().splitlines().index(eve.strip()) + 1}" in said and "longer than a client" in said
+    before = checking_time(serving)
+    for name in ("eve", "no-such-user"):
+        assert serving.ask("/v2/", user=name, password="x").status == 401
+    assert serving.ask("/v2/", user="docker").status == 200
+    assert checking_time(serving) - before < 100 * 5, "ticks, of 10 ms"

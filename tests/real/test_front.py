@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
+import http.client
 import itertools
 import json
 import os
@@ -173,6 +175,24 @@ def test_a_deleted_blob_is_gone_whatever_nginx_caches(serving: Instance) -> None
     assert {serving.ask(url, user="docker").status for _ in range(9)} == {200}
     assert serving.ask(url, "DELETE", user="docker").status == 202
     assert {serving.ask(url, user="docker").status for _ in range(9)} == {404}
+
+
+def test_a_blob_whose_bytes_are_gone_is_gone_a_second_later(serving: Instance) -> None:
+    """And what frees space need not wait for longer."""
+    data = b"to be collected"
+    digest = upload(serving, "some/thing", data)
+    url = f"/v2/some/thing/blobs/{digest}"
+
+    def sent() -> bool:
+        with contextlib.suppress(http.client.IncompleteRead):  # the registry remembers that it had it
+            return serving.ask(url, user="docker").body == data
+        return False
+
+    assert all(sent() for _ in range(9))
+    value = digest.removeprefix("sha256:")
+    (serving.lib / "storage/docker/registry/v2/blobs/sha256" / value[:2] / value / "data").unlink()
+    serving.wait_for("its end", lambda: not sent(), 3)
+    assert not any(sent() for _ in range(9))
 
 
 def test_a_registry_that_wants_to_know_of_downloads_answers_them(serving: Instance) -> None:

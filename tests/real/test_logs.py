@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
+from secreg_host.apply import clientproof
 from tests.real.program import CHECKOUT, Instance, free_port
+from tests.real.test_clientproof import host_of, serving_of
 from tests.real.test_front import upload
 
 FAIL2BAN = CHECKOUT / "packaging/fail2ban"
@@ -180,9 +182,16 @@ def banned(instance: Instance) -> dict[str, int]:
     return {address: found.count(address) for address in found}
 
 
+def run_probe(instance: Instance) -> str:
+    """What our own probe says of logging in."""
+    host = host_of(instance)
+    return clientproof.login(host, serving_of(host))
+
+
 @pytest.mark.promise("fail2ban", "failed-logins", "failed-logins-are-not-forged")
 def test_failed_logins_are_told_with_the_clients_address(fresh: Instance) -> None:
-    """A line each that fail2ban reads, whatever a client claims; none for no password, a right one or our probe."""
+    """A line each that fail2ban reads, whatever a client claims, and whoever he says he is; none for no password, a
+    right one or our probe."""
     secure, trusting = free_port(), free_port()
     more = f"""
     server {{ listen {secure} ssl; server_name a; location / {{ proxy_pass http://secreg_registry; }} }}
@@ -203,14 +212,19 @@ def test_failed_logins_are_told_with_the_clients_address(fresh: Instance) -> Non
             answer = send(fresh, request(b"/v2/", basic(user), *CLAIMS), port, f"127.4.{number}.{1 + bool(port)}")
             assert answer.startswith(b"HTTP/1.1 401"), answer
     assert send(fresh, request(b"/v2/", basic(b"docker", secret), *CLAIMS)).startswith(b"HTTP/1.1 200")
-    send(fresh, request(b"/v2/", basic(b"secure-registry-probe"), *CLAIMS))
-    fresh.wait_for("all lines", lambda: len(log.read_text().splitlines()) == 2 * len(FORGED))
-    assert banned(fresh) == {f"127.4.{number}.{last}": 1 for number in range(len(FORGED)) for last in (1, 2)}
+    probes = (b"secure-registry-probe", b"Secure-Registry-Probe")
+    for number, user in enumerate(probes, 1):
+        send(fresh, request(b"/v2/", basic(user), *CLAIMS), None, f"127.4.200.{number}")
+    lines = 2 * len(FORGED) + len(probes)
+    fresh.wait_for("all lines", lambda: len(log.read_text().splitlines()) == lines)
+    expected = {f"127.4.{number}.{last}": 1 for number in (*range(len(FORGED)), 200) for last in (1, 2)}
+    assert banned(fresh) == expected
+    assert run_probe(fresh) == "" and len(log.read_text().splitlines()) == lines, "a wrong one of our probe's"
     assert 'wrong password for user "x"\n' in log.read_text() and secret.decode() not in log.read_text()
     # whom nginx.conf trusts to say it, is believed
     send(fresh, request(b"/v2/", basic(b"x"), b"X-Forwarded-For: 192.0.2.7"), trusting)
     send(fresh, request(b"/v2/", basic(b"x"), b"X-Forwarded-For: 192.0.2.8"), trusting, "127.4.99.1")
-    fresh.wait_for("the last lines", lambda: len(log.read_text().splitlines()) == 2 * len(FORGED) + 2)
+    fresh.wait_for("the last lines", lambda: len(log.read_text().splitlines()) == lines + 2)
     assert {address for address in banned(fresh) if not address.startswith("127.4.")} == {"192.0.2.7"}
     assert banned(fresh)["127.4.99.1"] == 1
 

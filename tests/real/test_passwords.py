@@ -332,6 +332,6 @@ def test_a_directory_that_somebody_else_made_is_not_used(instance: Instance) -> 
         instance.start()
         assert instance.ask("/v2/", user="docker").status == 200
         assert list(memory.iterdir()) == []
-        assert "proxy_cache_path" not in (instance.lib / "current/front/secure-registry/http.conf").read_text()
+        assert "secreg_auth:" not in (instance.lib / "current/front/secure-registry/http.conf").read_text()
     finally:
         shutil.rmtree(memory)

@@ -105,14 +105,22 @@ def test_what_is_open_is_not_reloaded_but_told(world: World) -> None:
     assert world.asked == []
 
 
+@pytest.mark.parametrize(
+    ("unheard", "helps"), [("", "secure-registry-auth"), ("nobody listens", "secure-registry-queue.socket")]
+)
 @pytest.mark.parametrize("unchanged", [True, False])
-def test_a_password_check_that_hangs_keeps_nothing_from_serving(world: World, unchanged: bool) -> None:
+def test_a_password_check_that_hangs_keeps_nothing_from_serving(
+    world: World, monkeypatch: pytest.MonkeyPatch, unchanged: bool, unheard: str, helps: str
+) -> None:
+    """Seen: in a flood, without the queue, the remedy was to restart the password check."""
+    monkeypatch.setattr(clientproof, "unheard", lambda _: unheard)
     old = world.serving(OLD)
     new = old if unchanged else world.staged(NEW)
     world.login = clientproof.Late("the password check does not answer within 10 s")
     serving, found = activate.activate(world.stage, new, old)
     assert (serving, world.names) == (new, (new.name,) * 3)
-    assert kinds(found) == [("unproven", "users")] and "systemctl" in found[0].problem.hint
+    assert kinds(found) == [("unproven", "users")] and found[0].problem.hint.endswith(f"systemctl restart {helps}")
+    assert unheard in found[0].problem.what
 
 
 def test_who_can_not_log_in_is_a_reason_to_go_back(world: World) -> None:

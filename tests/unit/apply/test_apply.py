@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import activate, apply, clientproof, seen, storeproof
+from secreg_host.apply import activate, apply, clientproof, portconflicts, seen, storeproof
 from secreg_host.apply import report as reports
+from secreg_host.apply.portconflicts import Conflict
 from secreg_host.apply.report import Report, findings
 from secreg_host.apply.seen import Seen
 from secreg_host.apply.wish import Wish
 from secreg_host.base import files, records
 from secreg_host.base.errors import BadInput, Exit, Problem, SecregError
 from secreg_host.base.records import Write
+from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
@@ -214,6 +216,31 @@ def test_a_registry_that_is_away_is_tried_again(etc: Etc, world: World) -> None:
     assert retries.load(world.host.paths) is not None and apply.exit_code(report) == Exit.DEGRADED
     world.mute.clear()
     assert etc.apply().findings == () and retries.load(world.host.paths) is None
+
+
+@pytest.mark.promise("tries-again")
+@pytest.mark.parametrize(
+    ("problem", "again"),
+    [
+        (Conflict(Listen("", 8500), "port 8500 is used by x", "another", "or stop that").problems[0], True),
+        (portconflicts.OwnWay(Listen("", 8500), "nginx can't listen on it", "restart").problems[0], False),
+        (Problem("nginx.conf:1", "unknown directive"), False),
+    ],
+)
+def test_what_others_are_in_the_way_of_is_tried_again(etc: Etc, world: World, problem: Problem, again: bool) -> None:
+    """Seen: a PORT that another process had: that ended, and nothing was tried, though status still named it."""
+    etc.apply(start=True)
+    etc.parts = NEW
+    world.bad = lambda _: (problem,)
+    report = etc.apply()
+    assert [(one.kind, one.later) for one in report.rejected] == [("rejected", again)]
+    assert reports.load(world.host.paths).record == report.record, "what was kept is what was found"
+    retry = retries.load(world.host.paths)
+    assert (retry is not None and [one.what for one in retry.what]) == (again and [problem.what])
+    world.live = False
+    assert etc.apply().later == report.later and retries.load(world.host.paths) == retry, "what does not run waits"
+    world.live, world.bad = True, lambda _: ()
+    assert etc.apply().changed and retries.load(world.host.paths) is None
 
 
 def test_what_is_rejected_serves_on_and_is_told_once(etc: Etc, world: World) -> None:

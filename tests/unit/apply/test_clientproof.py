@@ -17,8 +17,11 @@ from secreg_host.apply.probe import Expectation
 from secreg_host.base import marks
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.users import PROBE
+from secreg_host.generation import assemble
 from secreg_host.generation.liveusers import LiveUsers
+from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.queue import wire
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -29,11 +32,16 @@ Script = Callable[[str, str], int | bytes]
 """What is answered to a request line by whoever gave USER:PASSWORD: a status, bytes, or nothing at all (0)."""
 
 
+Look = Callable[[Host, Any, Callable[[Listen], socket.socket]], str]
+
+
 class Front:
-    """Answers by a script, with `more` header fields; asked: what was asked, and as whom."""
+    """Answers by a script, with `more` header fields; asked: what was asked, and as whom; words: which user said which
+    word."""
 
     def __init__(self, script: Script, more: str = "") -> None:
         self.script, self.asked, self.more = script, list[tuple[str, str]](), more
+        self.words = set[tuple[str, str]]()
 
     def connect(self, _: Listen) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -52,6 +60,7 @@ class Front:
                 what = line.decode().rpartition(" ")[0]
                 whom = base64.b64decode(head.get("Authorization", "").removeprefix("Basic ")).decode()
                 self.asked.append((what, whom))
+                self.words.add((whom.partition(":")[0], head.get("X-Secreg-Probe", "")))
                 answer = self.script(what, whom)
                 if not answer:
                     return
@@ -69,6 +78,7 @@ class Generation:
 
     def __init__(self, **given: Any) -> None:
         self.parts = Parts(RegistryPart(**{"root": "/srv/images"} | given))
+        self.rendered = {assemble.PROBE: b"word"}
 
 
 @pytest.fixture
@@ -107,6 +117,17 @@ def test_what_a_login_shows(live: LiveUsers, found: Mapping[str, int], said: str
     generation: Any = Generation()
     wrong = clientproof.login(live.host, generation, Front(right(live, found)).connect)
     assert (wrong, type(wrong)) == (said, kind)
+
+
+@pytest.mark.promise("probe")
+@pytest.mark.parametrize("look", [clientproof.login, clientproof.reads, clientproof.writes])
+def test_only_the_probe_says_its_word(live: LiveUsers, monkeypatch: pytest.MonkeyPatch, look: Look) -> None:
+    """Whatever it asks as itself, with a wrong password, too; nothing that it asks as nobody."""
+    monkeypatch.setattr(storeproof, "_tidy", lambda *_: None)
+    front, generation = Front(lambda what, whom: 202 if "POST" in what else right(live)(what, whom)), Generation()
+    any_generation: Any = generation
+    look(live.host, any_generation, front.connect)
+    assert front.words - {("", "")} == {(PROBE, "word")}
 
 
 def test_where_nobody_can_log_in_nobody_tries(live: LiveUsers) -> None:
@@ -302,3 +323,61 @@ def test_a_public_address_that_is_not_closed_is_judged_itself(
     want = Expectation(AT, "/x", None, "localhost", path)
     assert said in probe.once(want, Front(lambda what, _: script.get(what, status)).connect)
     assert asked == []
+
+
+@pytest.fixture
+def queue(host: Host) -> Iterator[socket.socket]:
+    """Where the front asks the queue; nobody takes what is asked yet."""
+    host.paths.run.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as found:
+        found.bind(str(processes.queue_socket(host)))
+        found.listen(1)
+        yield found
+
+
+@pytest.mark.promise("status-asks")
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (204, ""),
+        (503, "the queue answers a right password by HTTP 503"),
+        (0, "the queue before the password check does"),
+    ],
+)
+def test_what_the_queue_answers(live: LiveUsers, queue: socket.socket, status: int, said: str) -> None:
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        link, _ = queue.accept()
+        with link:
+            asked.append(link.recv(4096))
+            if status:
+                link.sendall(wire.answer(status))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    found = clientproof.queued(live.host)
+    thread.join(10)
+    assert found.startswith(said) and bool(found) == bool(said)
+    head = wire.read(asked[0])
+    assert head.client == repr(PROBE.encode()), "whom it lets stand before strangers"
+    assert base64.b64decode(head.authorization.removeprefix(b"Basic ")) == f"{PROBE}:{live.probe}".encode()
+
+
+def test_a_queue_that_hangs_is_late(live: LiveUsers, queue: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clientproof, "SECONDS", 0.1)
+    assert isinstance(clientproof.queued(live.host), clientproof.Late)
+    with contextlib.ExitStack() as links:
+        for _ in range(3):  # as many as may wait
+            link = links.enter_context(socket.socket(socket.AF_UNIX))
+            link.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                link.connect(str(processes.queue_socket(live.host)))
+        assert isinstance(clientproof.queued(live.host), clientproof.Late)
+
+
+def test_without_its_socket_nobody_asks_the_queue(live: LiveUsers, queue: socket.socket) -> None:
+    path = processes.queue_socket(live.host)
+    path.unlink()
+    found = clientproof.queued(live.host)
+    assert (found, type(found)) == (f"nobody listens at {path}", clientproof.Unheard)

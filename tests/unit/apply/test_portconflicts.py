@@ -118,7 +118,8 @@ def test_of_what_serves_by_now_nothing_is_known(world: World) -> None:
     ("said", "remedy"),
     [
         ("bind() to unix:/run/x.sock failed (13: Permission denied)", "name a socket in a directory that user"),
-        ("bind() to 10.9.9.9:80 failed (99: Cannot assign requested address)", "secure-registry reload"),
+        ("bind() to 10.9.9.9:80 failed (99: Cannot assign requested address)", "it is tried again by itself"),
+        ('host not found in upstream "s3.lan:80"', "(getent hosts NAME): it is tried again by itself"),
         ('open() "/root/x" failed (13: Permission denied)', "put the file into /etc/secure-registry"),
     ],
 )

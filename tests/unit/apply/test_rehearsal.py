@@ -12,7 +12,7 @@ import pytest
 
 from secreg_host.apply import choice, probe, rehearsal
 from secreg_host.base import process
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.base.process import Account
 from secreg_host.formats.listening import Listen
 from secreg_host.formats.serverblocks import Door
@@ -68,6 +68,20 @@ def test_a_certificate_s_fault_is_blamed_on_the_certificate(said: str) -> None:
     (problem,) = rehearsal.explain(f"nginx: [emerg] {said.format(STAGED)}", STAGED, GENERATION)
     assert problem.where == SAID[said] and problem.hint
     assert ("include secure-registry" in problem.hint) is False
+
+
+@pytest.mark.parametrize(
+    ("said", "later"),
+    [
+        ('host not found in upstream "later.example:80" in {0}/front/nginx.conf:7', True),
+        ("bind() to 192.0.2.7:443 failed (99: Cannot assign requested address)", True),
+        ('unknown directive "nonsense" in {0}/front/nginx.conf:7', False),
+    ],
+)
+def test_what_is_no_fault_of_the_file_is_tried_again(said: str, later: bool) -> None:
+    """Seen: a name that was known a minute later was held back until a reload."""
+    (problem,) = rehearsal.explain(f"nginx: [emerg] {said.format(STAGED)}", STAGED, GENERATION)
+    assert (isinstance(problem, Later), "tried again by itself" in problem.hint) == (later, later)
 
 
 CONF = """events { }

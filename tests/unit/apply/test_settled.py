@@ -14,7 +14,7 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.portconflicts import Conflict
 from secreg_host.apply.wish import Wish
 from secreg_host.base import files, records
-from secreg_host.base.errors import Exit, Problem, Refused, SecregError
+from secreg_host.base.errors import Exit, Later, Problem, Refused, SecregError
 from secreg_host.base.records import Ledger, Write
 from secreg_host.formats import users
 from secreg_host.formats.listening import Listen
@@ -85,7 +85,7 @@ def test_a_port_that_somebody_has_is_refused(stage: Stage, world: World) -> None
     with pytest.raises(Refused) as caught:
         adopt(stage, USERNAME="crazy", PASSWORD="fool", PORT="8443")
     where, hint = "environment variable PORT", "set PORT to another one; or stop that"
-    assert caught.value.problems == (Problem(where, said, hint),)
+    assert caught.value.problems == (Later(where, said, hint),)
     assert content(stage.host) == [CONF, USERS]
     assert adopt(stage, PORT="443") == ["secure-registry.conf"], "it serves there, whatever was held back"
     stage.host.paths.nginx_conf.write_text("# edited")

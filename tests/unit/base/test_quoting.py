@@ -179,7 +179,7 @@ LANGUAGES = {
 
 OURS = {
     "settings.port", "drain_seconds + 60", "loop.index", "exec_start", "assignment", "key.assignment", "name",
-    "no_password", "bits", "utf8", "bits | length * 4", '"%-2s" | format(name) | line', "command",
+    "no_password", "bits", "word", "utf8", "bits | length * 4", '"%-2s" | format(name) | line', "command",
     "number", "image", "index",
 }  # fmt: skip
 """Numbers, constants of our own, and what was quoted before."""

@@ -190,6 +190,12 @@ def test_opt(opt: str, choice: HashChoice) -> None:
     assert hashoptions.split_options(opt, "OPT") == choice
 
 
+def test_no_hash_is_made_that_nobody_can_get_in_by() -> None:
+    assert hashoptions.split_options("-5 -r 150000000", "OPT").cost == 150_000_000
+    with pytest.raises(BadInput, match="not from 1000 to 150000000"):
+        hashoptions.split_options("-5 -r 150000001", "OPT")
+
+
 def test_runs_at_the_same_time_lose_no_user_and_bring_none_back(tmp_path: Path) -> None:
     """Between reading and writing, another run waits: alice, once removed, is not written again by those who add."""
     path = tmp_path / ".htpasswd"

@@ -48,8 +48,24 @@ def test_what_the_registry_is_told_of_who_asks(world: World, own: bool, sent: st
     conf = one.rendered["front/secure-registry/registry.conf"].decode()
     (place,) = re.findall(rf"location @secreg_{bits}_registry {{(.*?)\n}}", conf, re.DOTALL)
     told = dict(re.findall(r"proxy_set_header (\S+) (.*?);", place))
-    assert (told["Authorization"], told[f"X-Secreg-{bits}"]) == (sent, '""')
+    assert (told["Authorization"], told[f"X-Secreg-{bits}"], told["X-Secreg-Probe"]) == (sent, '""', '""')
     assert f"if ($secreg_{bits}_passed != {bits}) {{\n        return 401;" in place
+
+
+@pytest.mark.promise("probe")
+def test_a_probe_is_known_by_a_word_that_gives_nothing_away(world: World) -> None:
+    """The same for each generation of a host, another one for each host; of a version without it there is none."""
+    one, two = (assemble.assemble(world.host, made.parts(made.registry(auth=own)), "a") for own in (False, True))
+    word, bits = assemble.probe_word(one), world.host.paths.front_secret.read_text().strip()
+    assert re.fullmatch("[0-9a-f]{32}", word) and word == assemble.probe_word(two)
+    assert bits not in word and f"\n    {word} 1;" in one.rendered["front/secure-registry/http.conf"].decode()
+    assert [path for path in one.files if word.encode() in one.files[path]] == [
+        "front/secure-registry/http.conf",
+        "probe",
+    ]
+    world.host.paths.front_secret.unlink()
+    assert assemble.probe_word(assemble.assemble(world.host, made.parts(made.registry()), "a")) != word
+    assert assemble.probe_word(replace(one, rendered={})) == ""
 
 
 def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:

@@ -57,6 +57,15 @@ def test_what_can_not_be_written(host: Host, tmp_path: Path, path: str, mode: in
     assert found[1].startswith(f"chown -hR {host.accounts.registry.name}: {tmp_path}; ")
 
 
+def test_what_went_meanwhile_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload's directory is removed when its blob is whole: between the listing and the look, too."""
+    monkeypatch.chdir(store(tmp_path))
+    listed = list(owners._sample())
+    monkeypatch.setattr(owners, "_sample", lambda: iter(listed))
+    (tmp_path / TREE / "blobs/sha256/ab/abcd/data").unlink()
+    assert owners._first_wrong() == ""
+
+
 def test_links_are_not_looked_behind(host: Host, tmp_path: Path) -> None:
     (store(tmp_path) / TREE / "repositories/link").symlink_to("/root/nowhere")
     assert owners.wrong(host, str(tmp_path)) is None
@@ -76,7 +85,7 @@ def test_where_nobody_can_write_is_nothing_to_tell(tmp_path: Path, monkeypatch: 
     """A sandbox sees home directories read-only."""
     (store(tmp_path) / TREE).chmod(0o555)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda _, rights: rights == os.F_OK)
     assert owners._first_wrong() == "docker"
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
     assert owners._first_wrong() == ""

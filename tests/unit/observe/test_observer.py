@@ -20,6 +20,7 @@ from secreg_host.observe.look import Look
 from secreg_host.observe.observer import Observer
 from secreg_host.observe.proof import NONE, Proof
 from secreg_host.observe.state import Component, State
+from secreg_host.services import sockets
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 
@@ -36,6 +37,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
     generation: Any = SimpleNamespace(slot="a", parts={})
     monkeypatch.setattr(views, "keep", lambda _: None)
     monkeypatch.setattr(look, "systemd_of", lambda _: None)
+    monkeypatch.setattr(sockets, "lost", lambda *_: [])
     monkeypatch.setattr(scene, "of", lambda *_: SimpleNamespace(activity=lambda _: None, manager=None))
 
     def told(*looks: tuple[State, ...] | None, pauses: list[float] | None = None) -> list[tuple[str, str]]:
@@ -92,6 +94,31 @@ def test_a_dockerd_that_was_started_anew_is_looked_at(
     monkeypatch.setattr(dockerproxies, "unheard", unheard)
     assert watched(WELL, WELL, WELL, WELL) == []
     assert jobs == [("StartUnit", "secure-registry-reload.service")]
+
+
+def test_sockets_that_were_removed_are_made_again_once_in_a_while(
+    watched: Callable[..., list[tuple[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: without the queue's, all was called well until a reload, and after it."""
+    found: Iterator[list[str] | SecregError] = iter([[], SecregError("nobody"), ["b"], ["a", "b"], ["a"]])
+    jobs: list[str] = []
+
+    def lost(*_: object) -> list[str]:
+        one = next(found)
+        if isinstance(one, SecregError):
+            raise one
+        return one
+
+    monkeypatch.setattr(look, "systemd_of", lambda _: SimpleNamespace())
+    monkeypatch.setattr(dockerproxies, "unheard", lambda *_: False)
+    monkeypatch.setattr(sockets, "lost", lost)
+    monkeypatch.setattr(sockets, "reopen", lambda _, unit: jobs.append(unit))
+    assert watched(WELL, WELL, WELL, WELL, WELL) == []
+    assert jobs == ["b", "a"]
+    found = iter([["a"], ["a"]])
+    monkeypatch.setattr(hung, "AGAIN_SECONDS", 0.0)
+    watched(WELL, WELL)
+    assert jobs == ["b", "a", "a", "a"]
 
 
 def test_hooks_are_told_which_component_and_what_helps() -> None:

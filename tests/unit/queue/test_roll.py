@@ -15,14 +15,14 @@ from secreg_host.host.host import Host
 from secreg_host.queue import roll
 from secreg_host.queue.roll import Asked, Login, Roll
 
-SHA = b"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n"
+SHA, OTHER = b"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n", b"{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n"
 
 
 @pytest.fixture
 def live(host: Host) -> LiveUsers:
     files.make_directory(host.paths.run, 0o755)
     found = LiveUsers(host)
-    found.write(b"alice:" + SHA + b"bob:" + SHA)
+    found.write(b"alice:" + SHA + b"bob:" + OTHER)
     return found
 
 
@@ -64,6 +64,32 @@ def test_a_name_that_nobody_has_is_asked_for_by_a_decoy(live: LiveUsers) -> None
     assert asked.decoy and instead is not None and decoy.is_one(instead.user) and instead.password == b"pass:word"
     assert {found.asked(basic(b"carol:pass:word")) for _ in range(30)} == {asked}, "the same one each time"
     assert len({found.asked(basic(b"%d:x" % number)).authorization for number in range(64)}) == 2
+
+
+def decoys(found: Roll) -> list[bytes]:
+    """Whose hash is asked for, by what it is like, for some names that nobody has."""
+    headers = [found.asked(basic(b"nobody-%d:x" % number)) for number in range(200)]
+    names = [said.user for asked in headers if asked.decoy and (said := roll.login(asked.authorization))]
+    likes = dict(found.decoys)
+    return [likes[name] for name in names]
+
+
+@pytest.mark.promise("names-take-the-same-time")
+def test_a_name_keeps_its_decoy(live: LiveUsers) -> None:
+    """At a restart, and when others come, go or have another password: else its time tells that nobody has it."""
+    lines = [b"u%d:$1$s%07d$%s\n" % (number, number, b"x" * 22) for number in range(20)]
+    live.write(b"".join(lines))
+    found = Roll(live)
+    before = decoys(found)
+    assert len(before) == 200 and len(set(before)) == 20, "each stands for some"
+    live.write(b"".join(lines))
+    assert decoys(Roll(live)) == decoys(found) == before
+    live.write(b"first:" + SHA + b"".join(lines))
+    new = decoy.lasting(SHA.strip())
+    assert {now for now, was in zip(decoys(found), before, strict=True) if now != was} == {new}
+    live.write(b"".join(lines[:7] + lines[8:]))
+    gone = decoy.lasting(lines[7].strip().partition(b":")[2])
+    assert {was for now, was in zip(decoys(found), before, strict=True) if now != was} == {gone}
 
 
 @pytest.mark.promise("names-take-the-same-time")

@@ -202,6 +202,34 @@ def test_a_check_that_is_away_is_told(one: Queue) -> None:
     assert Asker(one, "u1", RIGHT).answer() == 503
 
 
+def test_a_check_that_has_no_room_is_waited_for(one: Queue, live: LiveUsers, host: Host) -> None:
+    """Seen: it was told to be away when its backlog was full (EAGAIN), while passwords could be checked."""
+    files.make_directory(host.paths.auth_run, 0o755)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(processes.auth_socket(host)))
+        listener.listen(1)
+        with pytest.raises(BlockingIOError):
+            for _ in range(10):
+                link = stack.enter_context(socket.socket(socket.AF_UNIX))
+                link.setblocking(False)
+                link.connect(str(processes.auth_socket(host)))
+        asker = Asker(one, "u1", RIGHT)
+        asker.link.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            asker.link.recv(1, socket.MSG_PEEK)
+        asker.link.settimeout(SECONDS)
+        listener.settimeout(SECONDS)
+        said = b""
+        while b"Authorization" not in said:  # those that fill it say nothing
+            taken = stack.enter_context(listener.accept()[0])
+            taken.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                said = taken.recv(65536)
+        Held(taken, "u1", RIGHT).answer()
+        assert asker.answer() == 204
+
+
 @pytest.mark.promise("epochs")
 def test_users_that_change_meanwhile_are_asked_for_anew(one: Queue, live: LiveUsers, check: Check) -> None:
     first = Asker(one, "u1", RIGHT)

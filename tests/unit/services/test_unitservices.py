@@ -9,7 +9,7 @@ import pytest
 
 from secreg_host.base.systemd import Systemd
 from secreg_host.host.host import Host
-from secreg_host.services import units
+from secreg_host.services import sockets, units
 from secreg_host.services.unitservices import UnitServices
 
 UNIT = (Path(__file__).resolve().parents[3] / "units" / units.MAIN).read_text()
@@ -50,6 +50,14 @@ class Manager(Systemd):
         return True
 
 
+@pytest.fixture(autouse=True)
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Units of sockets where nobody gets to."""
+    found: list[str] = []
+    monkeypatch.setattr(sockets, "lost", lambda *_: found)
+    return found
+
+
 def started(host: Host, manager: Manager) -> list[str]:
     services = UnitServices(host)
     services.__dict__["systemd"] = manager
@@ -71,6 +79,19 @@ def test_what_does_not_run_is_started(host: Host, name: str) -> None:
 def test_a_reload_of_systemds_starts_it_too(host: Host) -> None:
     """Seen: it was `systemctl reload` that an upgrade's own reload waited for, and both left it to the other."""
     assert started(host, Manager({"observer.service": "loaded"}, main="reloading")) == ["observer.service"]
+
+
+@pytest.mark.parametrize("main", ["active", "reloading"])
+def test_a_socket_that_was_removed_is_made_again(
+    host: Host, lost: list[str], monkeypatch: pytest.MonkeyPatch, main: str
+) -> None:
+    """Seen: its unit was active, so a reload passed it over."""
+    lost.append(sockets.QUEUE)
+    asked: list[object] = []
+    monkeypatch.setattr(sockets, "reopen", lambda _, unit, **how: asked.append((unit, how)))
+    assert started(host, Manager({}, main=main)) == []
+    assert asked == [(sockets.QUEUE, {"wait": main == "active"})]
+    assert started(host, Manager({}, main="inactive")) == [] and len(asked) == 1
 
 
 @pytest.mark.promise("reload-completes")

@@ -85,11 +85,17 @@ def test_what_moved_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "new")
     monkeypatch.setattr(hosts, "addresses", lambda: ("10.0.0.6",))
     conf = Path("/conf")
-    name, address = defaults.moved(conf, Settings(), HERE, may_sign("new"))
+
+    def nothing(_: str) -> bool:
+        return False
+
+    name, address = defaults.moved(conf, Settings(), HERE, may_sign("new"), nothing)
     assert "called new now" in name.what and "gencert; or" in name.hint and "10.0.0.5" in address.what
-    name, _ = defaults.moved(conf, Settings(), HERE, may_sign("reg"))
+    name, _ = defaults.moved(conf, Settings(), HERE, may_sign("reg"), nothing)
     assert "gencert --new-ca" in name.hint, "no other would help"
-    assert defaults.moved(conf, Settings(server_names=("a",)), Facts("old", ("10.0.0.6",), True), may_sign()) == ()
+    here = Facts("old", ("10.0.0.6",), True)
+    assert defaults.moved(conf, Settings(server_names=("a",)), here, may_sign(), nothing) == ()
+    assert defaults.moved(conf, Settings(), here, may_sign(), lambda name: name == "new") == (), "it is for that, too"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from secreg_host.apply import activate, choice, portconflicts, rehearsal
 from secreg_host.apply.activate import Stage
 from secreg_host.base import distant
-from secreg_host.base.errors import BadInput, Problem, SecregError
+from secreg_host.base.errors import BadInput, Later, Problem, SecregError
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
@@ -129,6 +129,8 @@ def test_what_can_not_be_run_is_told_before_it_is_tried(
     def unusable(refused: str = "", known: Settings | None = None, **given: str) -> dict[str, tuple[str, str]]:
         settings = made.settings(**given).settings
         found = programs.unusable(conf, settings, known, lambda argv: Problem("", refused) if refused else None)
+        again = {isinstance(problem, Later) for problem in found.values()}
+        assert again <= {not refused}, "nothing tells when it is there; to try a bad one each time costs"
         return {name: (problem.where, problem.what) for name, problem in found.items()}
 
     assert unusable() == {}

@@ -13,7 +13,7 @@ import pytest
 from secreg_host.apply import activate, apply, backend, faults
 from secreg_host.apply.report import Report
 from secreg_host.apply.wish import Wish
-from secreg_host.base.errors import Problem, SecregError
+from secreg_host.base.errors import Later, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -224,3 +224,26 @@ def test_a_registry_elsewhere_is_asked_when_it_is_another_one(monkeypatch: pytes
     (problem,) = backend.problems(Settings(registry_host="127.0.0.1", registry_port=5002), known, conf)
     assert "127.0.0.1:5002" in problem.what and "refused" in problem.what
     assert backend.problems(known, None, conf)
+
+
+@pytest.mark.parametrize(
+    ("said", "later"),
+    [
+        ("panic: dial tcp 127.0.0.1:6379: connect: connection refused", True),
+        ("panic: lookup s3.lan on 10.0.0.1:53: no such host", True),
+        ('level=fatal msg="configuration error: yaml: line 3: mapping values are not allowed"', False),
+    ],
+)
+def test_a_new_registry_whose_back_end_is_away_is_tried_again(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, said: str, later: bool
+) -> None:
+    """And so is one elsewhere (REGISTRY_HOST)."""
+    monkeypatch.setattr(faults.hosts, "registry", lambda _: Path("/usr/bin/registry"))
+    monkeypatch.setattr(faults.registryprogram, "version", lambda *_: "2.8")
+    host: Any = SimpleNamespace(paths=paths, accounts=SimpleNamespace(registry=None))
+    known = Parts(made.settings(), RegistryPart(root=None, sources=("yml",)))
+    assert isinstance(faults.of_start(host, Generation(known, "a", {}, "one"), [said]), Later) == later
+    monkeypatch.setattr(backend.probe, "registry_wrong", lambda _: said)
+    elsewhere = made.settings(registry_host="127.0.0.1", registry_port=5002).settings
+    (problem,) = backend.problems(elsewhere, None, paths.conf)
+    assert isinstance(problem, Later)
