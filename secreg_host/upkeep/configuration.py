@@ -34,6 +34,7 @@ ANEW = {
     "rendered.sha256": "of units, which are rendered for the host",
     "njs.json": "how nginx's module for scripts is loaded here",
     "front.secret": "names within the front, of this host",
+    "destinations.json": "where backups of this host are made to",
     "reserve": "room that is kept",
     "templates": "a cache",
 }

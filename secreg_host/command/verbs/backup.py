@@ -12,7 +12,7 @@ from secreg_host.base.errors import Exit, bad_input
 from secreg_host.command import asking, backups
 from secreg_host.command.call import Call
 from secreg_host.host.host import Host
-from secreg_host.upkeep import create, listing, progress, prune, source, verify
+from secreg_host.upkeep import create, destinations, listing, progress, prune, source, verify
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.listing import Damaged
 from secreg_host.upkeep.place import Place
@@ -65,8 +65,10 @@ def _create(call: Call) -> int:
     host, args = call.host(), call.args
     images = None if args.config_only else source.images(host)
     _elsewhere(host, images, args.directory)
+    destinations.check(host.paths, args.directory)
     passphrase = asking.passphrase(twice=True) if args.encrypt else ""
     place = places.prepared(args.directory, insecure=args.insecure_destination, sealed=args.encrypt)
+    destinations.remember(host.paths, args.directory, place)
     shown = progress.to_terminal(wanted=not args.json)
     found = create.create(host, place, images, datetime.now(UTC), shown, passphrase)
     backups.made(found, place, as_json=args.json, sealed=args.encrypt)

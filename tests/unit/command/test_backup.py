@@ -128,6 +128,23 @@ def test_secrets_where_others_read(store: Store, root: Path, tmp_path: Path, cap
     assert typed(root, "create", str(tmp_path), "--insecure-destination") == 0
 
 
+@pytest.mark.promise("backup-of-a-disk-that-is-away")
+def test_the_mount_point_of_a_disk_that_is_away_is_not_filled(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there)) == 0
+    there.rename(tmp_path / "away")
+    there.mkdir(0o700)
+    assert typed(root, "create", str(there)) == 1
+    said = capsys.readouterr().err
+    assert "is their disk not mounted?" in said and list(there.iterdir()) == []
+    Path(said.rpartition("rm ")[2].strip()).unlink()
+    assert typed(root, "create", str(there)) == 0, "it is meant"
+    for path in (there, tmp_path / "away"):
+        assert typed(root, "create", str(path)) == 0
+
+
 def test_a_busy_directory_is_refused(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
     there = tmp_path / "there"
     assert typed(root, "create", str(there), "--config-only") == 0
