@@ -7,7 +7,9 @@ not in the pool yet. Last the list gets its name: what is in `backups` is whole,
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +31,9 @@ from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.listing import Writer
 from secreg_host.upkeep.place import PLAIN, SEALED, Place
 from secreg_host.upkeep.progress import Progress
+
+KEPT_FREE = 1 << 30
+"""Bytes of the disk of the images that a backup leaves free, or a twentieth of it, if that is less."""
 
 LOCK_SECONDS = 20.0
 """How long an apply is waited for, so that no file of /etc is taken with half of a change."""
@@ -178,12 +183,33 @@ def _copied(host: Host, place: Place, images: Path, first: Path, made: Made, pro
         made.new, made.new_size = made.new + 1, made.new_size + one.size
     if not made.new:
         return {}
+    _check_room(place, images, made.new_size)
     tree, account = Tree(Path()), host.accounts.registry
     with deputies.opening(account, images) as opened, progress.of(made.new_size, "copied") as tell:
         wanted = pool.wanting(place, listing.blobs(first))
         failed = dict(pool.copy(place, wanted, lambda digest: opened(tree.blob(digest)), tell))
     made.new -= len(failed)
     return failed
+
+
+def _check_room(place: Place, images: Path, size: int) -> None:
+    """Raise SecregError where there is no room for `size` bytes: before the disk is full of half a backup. On the disk
+    of the images some must stay free: on a full one, the registry destroys tags as it writes them."""
+    with files.explained(place.path):
+        found = os.statvfs(place.path)
+        free, all_of_it = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+        if size > free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place.path))
+    if size + min(KEPT_FREE, all_of_it // 20) > free and _is_one_disk(place.path, images):
+        what = f"{size} bytes are to be copied to {place.path}, the disk of the images, which has room for {free}"
+        raise SecregError(what, f"name a directory on another disk, or free some space (see: df -h {place.path})")
+
+
+def _is_one_disk(one: Path, other: Path) -> bool:
+    try:
+        return one.stat().st_dev == other.stat().st_dev
+    except OSError:
+        return False  # root may be nobody there
 
 
 def _name(place: Place, first: Path, made: Made, failed: dict[str, str]) -> None:

@@ -208,6 +208,32 @@ def test_a_restore_where_another_one_holds_the_port(registry: Registry) -> None:
     ]
 
 
+@pytest.mark.one_release(0)
+@pytest.mark.promise("restore-loses-nothing")
+def test_over_a_registry_that_runs(registry: Registry) -> None:
+    """What was edited and pushed since is renamed, and what was backed up serves; one repository comes back beside."""
+    machine = registry.machine
+    with Pushers(registry):
+        machine.wait_for("images", lambda: has_images(machine))
+    assert registry.command("backup", "create", THERE).returncode == 0
+    machine.run("secure-registry", "htpasswd", "-i", "mallory", input="secret-of-mallory\n")
+    machine.run("sh", "-c", f"echo '# edited' >> {ETC}/nginx.conf")
+    machine.run("rm", "-rf", f"{STORAGE}/docker/registry/v2/repositories/push/0")
+    refused = registry.command("restore", THERE)
+    assert refused.returncode == 2 and f"{ETC}/nginx.conf" in refused.stderr and "there are images" in refused.stderr
+    one = registry.command("restore", THERE, "--only", "push/0")
+    assert one.returncode == 0 and "each byte as it was" in one.stdout, one
+    assert registry.status_of("/v2/push/0/tags/list", "docker") == "200"
+    assert registry.status_of("/v2/", "mallory:secret-of-mallory") == "200", "all else is as it was"
+    done = registry.command("restore", THERE, "--force")
+    assert done.returncode == 0 and "all proven" in done.stdout, done
+    assert registry.status_of("/v2/", "mallory:secret-of-mallory") == "401"
+    assert "# edited" not in machine.read(f"{ETC}/nginx.conf")
+    aside = machine.run("sh", "-c", f"grep -l edited {ETC}.bak-*/nginx.conf; ls -d {STORAGE}/docker.*").stdout.split()
+    assert len(aside) == 2
+    assert registry.command("status").returncode == 0
+
+
 def has_images(machine: Machine) -> bool:
     """Whether some were pushed."""
     found = machine.run("sh", "-c", f"ls {STORAGE}/docker/registry/v2/repositories/push/*/_manifests/tags | wc -l")

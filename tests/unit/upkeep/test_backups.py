@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -292,6 +293,29 @@ def test_a_destination_that_fails_or_a_kill_leaves_older_backups_whole(
     made = back()
     assert not made.degraded and list(there.incoming.iterdir()) == []
     assert [one.whole for one in verdicts(there)] == [True] * len(there.names())
+
+
+def test_a_disk_without_room_is_not_filled(
+    store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Least of all that of the images: pushes to a full disk destroy tags."""
+    store.push("a", "one", "1")
+    size = sum(path.stat().st_size for path in store.tree.base.glob("blobs/*/*/*/data"))
+
+    def statvfs(_: object) -> SimpleNamespace:
+        return SimpleNamespace(f_frsize=1, f_blocks=100 * size, f_bavail=free)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    free = size - 1
+    with pytest.raises(SecregError, match="No space left on device"):
+        back()
+    free = size
+    with pytest.raises(SecregError, match="the disk of the images"):
+        back()
+    assert there.names() == [] and in_pool(there) == {}
+    free = size + 5 * size
+    back()
+    assert back().new == 0, "and nothing is needed where nothing is new"
 
 
 @pytest.mark.promise("backup-that-is-cut")
