@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -84,8 +85,20 @@ def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str
         found.store = _store(one, found.items)
     if found.store is not None and not order.repository:
         unfinished = found.store / f"{refill.UNFINISHED}{order.name}"
-        found.full = marker.look(str(found.store)).images and not unfinished.exists()
+        going_on = unfinished.exists()
+        found.full = marker.look(str(found.store)).images and not going_on
+        if not going_on:
+            _check_room(found.store, counted.size)
     return found
+
+
+def _check_room(store: Path, size: int) -> None:
+    """Raise SecregError where there is no room for so many bytes: before anything is stopped or moved."""
+    place = next(path for path in (store, *store.parents) if path.is_dir())
+    found = os.statvfs(place)
+    if size > found.f_bavail * found.f_frsize:
+        what = f"the images need {backups.bytes_of(size)}, and {place} has no room for that"
+        raise SecregError(what, f"free some space (see: df -h {place})")
 
 
 def _about(one: Instance, place: Place, name: str) -> dict[str, Any]:
@@ -158,9 +171,8 @@ def check(place: Place, order: Order, found: Plan) -> None:
 def restore(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> int:
     """Bring it back, prove it, and let it serve; the exit code. Raises SecregError where that can't be done."""
     paths = one.host.paths
-    aside = bool(order.config or found.full)
-    if aside and one.running():
-        print("stopping secure-registry")
+    if (order.config or found.full) and one.running():
+        print("stopping secure-registry; if this does not come to its end, type it again, or: secure-registry start")
         one.stop()
     if order.config:
         same = found.about.get("machine", "") == configuration.machine(paths) != ""
@@ -193,6 +205,7 @@ def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Pr
     with holding.shared(host.paths.space, "restore"):
         done = refill.refill(host, place, store, wanted, progress, clear=found.full)
         broken = refill.proof(host, place, store, wanted, progress)
+        refill.finish(host, store, wanted)
     if done.aside:
         print(f"the images that were there are in {store / done.aside}")
     for tag in done.kept:

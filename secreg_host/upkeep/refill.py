@@ -86,6 +86,17 @@ def refill(host: Host, place: Place, images: Path, wanted: Wanted, progress: Pro
     return made
 
 
+def finish(host: Host, images: Path, wanted: Wanted) -> None:
+    """Note that what was wanted is there, and proven. Until then it is gone on with where it is typed again."""
+
+    def work() -> list[str]:
+        Path(f"{UNFINISHED}{wanted.name}").unlink(missing_ok=True)
+        return []
+
+    with deputies.telling(host.accounts.registry, images, work) as lines:
+        list(lines)
+
+
 def _note(made: Refilled, line: str, tell: Callable[[int], None]) -> None:
     word, _, rest = line.partition(" ")
     if word == "copied":
@@ -122,8 +133,7 @@ def _refill(opened: Opened, wanted: Wanted, *, clear: bool) -> Iterator[str]:
     placing.check_room(tree, size)
     if clear and tree.base.exists():
         yield f"aside {placing.aside(tree, wanted.name)}"
-    unfinished = Path(f"{UNFINISHED}{wanted.name}")
-    unfinished.touch()
+    Path(f"{UNFINISHED}{wanted.name}").touch()
     failed: set[str] = set()
     for batch in placing.copied(tree, named(), lambda digest: opened(_blob(digest))):
         yield f"copied {batch.size}"
@@ -136,7 +146,6 @@ def _refill(opened: Opened, wanted: Wanted, *, clear: bool) -> Iterator[str]:
         yield from (f"kept {part.repository}:{tag}" for tag in kept)
         yield f"linked {len(part.tags) - len(kept)}"
     os.sync()
-    unfinished.unlink(missing_ok=True)
 
 
 def _blob(digest: str) -> str:

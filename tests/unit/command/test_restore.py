@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from secreg_host.base.paths import Paths
 from secreg_host.command import cli
 from secreg_host.images import survey
-from secreg_host.upkeep import sealing
+from secreg_host.upkeep import refill, sealing
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
@@ -179,6 +181,30 @@ def test_a_blob_that_the_backup_lost_is_named(store: Store, root: Path, tmp_path
     said = capsys.readouterr()
     assert f"other:1.0: {digest}" in said.err and "not all proven" in said.out
     assert {entry[2] for entry in store.entries() if entry[0] == "tag"}, "all else is there"
+
+
+def test_no_room_is_known_before_anything_is_touched(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away(root)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=10, f_frsize=1))
+    assert typed(root, str(tmp_path / "there")) == 1
+    assert "has no room for that" in capsys.readouterr().err and not Paths(root).etc.exists()
+
+
+def test_it_is_gone_on_with(store: Store, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was cut while all was proven."""
+    before, real = store.entries(), refill.proof
+    away(root)
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(refill, "proof", cut)
+    assert typed(root, str(tmp_path / "there")) == 130
+    monkeypatch.setattr(refill, "proof", real)
+    assert typed(root, str(tmp_path / "there")) == 0
+    assert store.entries() == before and [path.name for path in Paths(root).storage.iterdir()] == ["docker"]
 
 
 def test_an_empty_directory_of_backups(store: Store, root: Path, tmp_path: Path) -> None:

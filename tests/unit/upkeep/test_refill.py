@@ -47,6 +47,7 @@ def test_all_of_it_is_as_it_was(host: Host, store: Store, there: Place, back: Ba
     assert proven(host, there, other) == []
     modes = {path.stat().st_mode & 0o777 for path in other.tree.root.rglob("*") if path.is_file()}
     assert modes == {0o660}, "the front reads it, as a member of the group"
+    refill.finish(host, other.tree.root, Wanted(there.names()[-1]))
     assert [path.name for path in other.tree.root.iterdir()] == ["docker"]
     again = put(host, there, other)
     assert (again.size, again.tags, other.entries()) == (0, 2, store.entries())
