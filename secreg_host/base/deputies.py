@@ -24,6 +24,7 @@ from pathlib import Path
 
 from secreg_host.base import bugs, distant, utf8
 from secreg_host.base.errors import SecregError
+from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.base.process import Account
 
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -113,16 +114,21 @@ def _act(account: Account, place: Path, work: Work, theirs: socket.socket, kept:
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        begin = 0
-        for stays in sorted({theirs.fileno(), theirs.fileno() if kept is None else kept}):
-            os.closerange(begin, stays)
-            begin = stays + 1
-        os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+        _detach({theirs.fileno(), *(() if kept is None else (kept,))})
         with _failures(theirs):
             distant.become(account.name, account.uid, account.gid, place)
             work(theirs)
     finally:
         os._exit(0)
+
+
+def _detach(kept: set[int]) -> None:
+    """Let go of every descriptor but those that are `kept`. Their numbers stay taken, by what leads nowhere: what
+    libraries still write there (GLib, to an eventfd) must not get into a file that is opened next."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in [int(path.name) for path in DESCRIPTORS.iterdir()]:
+        if number not in (null, *kept):
+            os.dup2(null, number, inheritable=False)
 
 
 @contextlib.contextmanager

@@ -116,6 +116,25 @@ def test_one_may_open_for_another(tmp_path: Path) -> None:
             assert list(lines) == ["b'bytes'", "True", "True", "True", "True"]
 
 
+def test_what_libraries_still_write_gets_into_no_file(tmp_path: Path) -> None:
+    """GLib wrote to the number of an eventfd, which was that of a blob by then."""
+    reader, writer = os.pipe()
+
+    def work() -> Iterator[str]:
+        opened = [os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT) for number in range(20)]
+        for number in (0, 1, 2, reader, writer):
+            os.write(number, b"stray")
+        yield from map(str, opened)
+
+    with deputies.telling(ME, Path("/"), work) as lines:
+        numbers = set(map(int, lines))
+    os.close(writer)
+    assert os.read(reader, 10) == b"", "nor to where it led before"
+    os.close(reader)
+    assert {0, 1, 2, reader, writer}.isdisjoint(numbers)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b""}
+
+
 def test_threads_may_share_it(tmp_path: Path) -> None:
     for number in range(50):
         (tmp_path / str(number)).write_bytes(str(number).encode())
