@@ -25,11 +25,11 @@ from secreg_host.generation import generations
 from secreg_host.images import imagesplace, marker
 from secreg_host.observe import look
 from secreg_host.upkeep import configuration, holding, listing, pulling, refill, unpacking, verify
+from secreg_host.upkeep.archived import Item
 from secreg_host.upkeep.listing import Damaged
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.progress import Progress
 from secreg_host.upkeep.refill import Wanted
-from secreg_host.upkeep.unpacking import Item
 from secreg_host.wanted.parts import registry
 
 ONLY = re.compile(r"(?P<repository>[^:]+)(?::(?P<tag>[^:]+))?")

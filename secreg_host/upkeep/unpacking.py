@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import io
 import os
 import pwd
 import shutil
 import stat
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from secreg_host.base import files, reading
 from secreg_host.base.errors import BadInput, Note, Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.upkeep import hashing, listing, sealing
+from secreg_host.upkeep import archived, hashing, listing, sealing
+from secreg_host.upkeep.archived import Item, below
 from secreg_host.upkeep.configuration import ANEW, LINKED
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.pool import room
@@ -27,18 +27,6 @@ OF_THE_MACHINE = ("trust.json", "backups")
 """Of the program's state, what is about other programs' files, which only the same machine has."""
 
 STAGED = ".secure-registry.restore"
-
-
-@dataclass(frozen=True)
-class Item:
-    """A file, link (to `target`) or directory of the archive: mode, and names of its owner and group."""
-
-    name: str
-    kind: bytes
-    mode: int
-    owner: tuple[str, str]
-    data: bytes = b""
-    target: str = ""
 
 
 @dataclass
@@ -63,28 +51,12 @@ def read(place: Place, name: str, passphrase: Callable[[], str]) -> dict[str, It
             hint = f"see: secure-registry backup verify {place.path}; take another one with --at NAME"
             raise SecregError(f"{path} is not as it was written", hint)
         with os.fdopen(hashing.opened(str(path)), "rb") as file:
-            data = file.read()
+            data = file.read(archived.LARGEST + 1)
+    if len(data) > archived.LARGEST:
+        raise SecregError(f"{path} has more than {archived.LARGEST} bytes", "take another one with --at NAME")
     if sealing.is_sealed(data):
         data = sealing.opened(data, passphrase())
-    with tarfile.TarFile(fileobj=io.BytesIO(data)) as tar:
-        return {info.name: _item(tar, info) for info in tar if _is_good(info.name)}
-
-
-def _is_good(name: str) -> bool:
-    """Whether `name` stays where it belongs."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def _item(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Item:
-    file = tar.extractfile(info) if info.isreg() else None
-    data = file.read() if file is not None else b""
-    return Item(info.name, info.type, info.mode, (info.uname, info.gname), data, info.linkname)
-
-
-def below(items: Mapping[str, Item], folder: str) -> Iterator[Item]:
-    """The items below `folder`."""
-    return (item for name, item in items.items() if name.startswith(f"{folder}/"))
+    return archived.items(data)
 
 
 def in_the_way(paths: Paths, items: Mapping[str, Item]) -> list[Path]:
