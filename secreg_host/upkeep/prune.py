@@ -27,13 +27,19 @@ class Plan:
 
 
 def kept(names: Sequence[str], last: int, within: timedelta | None) -> tuple[str, ...]:
-    """Which of the backups `names`, the oldest first, stay: so many of the `last` ones, and those that are no older,
-    `within`, than the newest one, which stays always. The clock has no say. Pure."""
-    if not names:
-        return ()
-    newest = places.made_at(names[-1])
-    young = [name for name in names if within is not None and newest - places.made_at(name) <= within]
+    """Which of the backups `names`, the oldest first, stay: so many of the `last` ones, and those that are young. The
+    newest one stays always. The clock has no say. Pure."""
+    young = set() if within is None else _young(names, within)
     return tuple(name for name in names if name in names[-max(last, 1) :] or name in young)
+
+
+def _young(names: Sequence[str], within: timedelta) -> set[str]:
+    """Those of `names` that are no older, `within`, than the newest one. Where that is further than so from the one
+    before, it may have been made by a clock that was ahead: then those that are young beside that one stay, too."""
+    made = {name: places.made_at(name) for name in names}
+    times = sorted(set(made.values()))
+    ends = times[-2:] if len(times) > 1 and times[-1] - times[-2] > within else times[-1:]
+    return {name for name, time in made.items() if any(time >= end or end - time <= within for end in ends)}
 
 
 def plan(place: Place, last: int, within: timedelta | None) -> Plan:

@@ -442,14 +442,25 @@ def test_each_blob_is_read_once(two: tuple[Made, Made], there: Place, monkeypatc
 @pytest.mark.promise("backup-prune")
 @pytest.mark.parametrize(
     ("last", "within", "stay"),
-    [(1, None, "D"), (2, None, "CD"), (9, None, "ABCD"), (0, 24, "CD"), (0, 48, "BCD"), (3, 1, "BCD"), (0, 0, "D")],
+    [(1, None, "D"), (2, None, "CD"), (9, None, "ABCD"), (0, 24, "CD"), (0, 48, "BCD"), (3, 1, "BCD"), (0, 0, "CD")],
 )
 def test_which_backups_stay(last: int, within: int | None, stay: str) -> None:
     """Of four, a day apart each; ages are counted from the newest."""
     names = [f"{BEGIN + timedelta(days=day):{places.STAMP}}" for day in range(4)]
     found = prune.kept(names, last, None if within is None else timedelta(hours=within))
     assert found == tuple(name for name, letter in zip(names, "ABCD", strict=True) if letter in stay)
-    assert prune.kept([], last, None) == ()
+    assert prune.kept([], last, None) == prune.kept([], last, timedelta(days=1)) == ()
+
+
+@pytest.mark.promise("backup-prune")
+def test_a_clock_that_was_ahead_removes_nothing_that_is_young() -> None:
+    """One backup was made by it, and those after it have its time, as none is before another. Seen red: A to D went."""
+    names = [f"{BEGIN + timedelta(days=day):{places.STAMP}}" for day in (0, 10, 11, 12, 4000)]
+    names += [f"{names[-1]}-{number}" for number in (2, 3)]
+    assert prune.kept(names[:5], 1, timedelta(days=2)) == tuple(names[1:5])
+    assert prune.kept(names, 1, timedelta(days=2)) == tuple(names[1:])
+    later = f"{BEGIN + timedelta(days=4001):{places.STAMP}}"
+    assert prune.kept([*names, later], 1, timedelta(days=2)) == (*names[4:], later), "the clock came that far"
 
 
 @pytest.mark.promise("backup-prune")
