@@ -12,14 +12,14 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from secreg_host import __version__
-from secreg_host.base import deputies, files
+from secreg_host.base import deputies, files, quoting
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.host.host import Host
 from secreg_host.images.layout import Tree
@@ -28,7 +28,7 @@ from secreg_host.upkeep import configuration, holding, judging, listing, pool
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.configuration import Saved
 from secreg_host.upkeep.judging import Broken
-from secreg_host.upkeep.listing import Writer
+from secreg_host.upkeep.listing import Damaged, Writer
 from secreg_host.upkeep.place import PLAIN, SEALED, Place
 from secreg_host.upkeep.progress import Progress
 
@@ -88,7 +88,8 @@ def create(
     """
     with holding.held(place.lock, "backup create"), holding.shared(host.paths.space, "backup create"):
         places.sweep(place)
-        made = Made(places.next_name(place.names(), now))
+        before = place.names()
+        made = Made(places.next_name(before, now))
         about = {
             "name": made.name,
             "made": f"{now:%Y-%m-%dT%H:%M:%SZ}",
@@ -103,6 +104,7 @@ def create(
             made.problems = saved.problems
             entries = _entries(about, saved, surveyed(host, images) if images else ())
             _make(host, place, images, entries, made, progress)
+            made.problems += _emptied(place, before, made, images)
         except SecregError:
             place.check()  # if it went, that is why
             raise
@@ -117,6 +119,22 @@ def _make(
         _write(first, made.counting(entries))
     failed = _copied(host, place, images, first, made, progress) if images else {}
     _name(place, first, made, failed)
+
+
+def _emptied(place: Place, before: Sequence[str], made: Made, images: Path | None) -> tuple[Problem, ...]:
+    """That there were images in the last backup of images among those `before`, and that there are none now."""
+    if images is None or made.counts["repository"]:
+        return ()
+    for name in reversed(before):
+        with contextlib.suppress(Damaged, OSError):
+            if listing.about(place.lists / name).get("images") is None:
+                continue
+            if not listing.held(place.lists / name).images:
+                return ()
+            what = f"there are no images any more, and in backup {name} there are"
+            hint = f"see whether their disk is mounted: findmnt -T {quoting.shell(images)}; prune leaves {name} there"
+            return (Problem(str(images), what, hint),)
+    return ()
 
 
 def _configuration(host: Host, place: Place, about: Mapping[str, Any], passphrase: str) -> Saved:

@@ -11,19 +11,21 @@ Each link has a line `blob` somewhere in the list, and each of those is a file o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from secreg_host.base import files, marks, utf8
 from secreg_host.images.closure import Flaw
 from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.survey import NONE, Entry
 from secreg_host.upkeep import hashing
+from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.pool import Blob
 
 FIRST = "secure-registry-backup 1"
@@ -162,6 +164,30 @@ def about(path: Path) -> dict[str, Any]:
             return found
         break
     raise Damaged("it does not say what it is of")
+
+
+class Held(NamedTuple):
+    """What a backup is good for: whether there are images in it, and whether each was whole when it was made."""
+
+    images: bool
+    whole: bool
+
+
+def held(path: Path) -> Held:
+    """What is in the backup of the list `path`. Raises as `lines`."""
+    words = {entry[0] for entry in entries(path)}
+    return Held("blob" in words, "broken" not in words)
+
+
+def newest(place: Place, *, whole: bool = False) -> str:
+    """The newest backup of `place` with images; whole: of which none was broken. "": there is none. One whose list is
+    damaged is none."""
+    for name in reversed(place.names()):
+        with contextlib.suppress(Damaged, OSError):
+            found = held(place.lists / name)
+            if found.images and (found.whole or not whole):
+                return name
+    return ""
 
 
 @dataclass

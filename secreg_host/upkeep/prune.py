@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,11 +26,18 @@ class Plan:
     size: int = 0
 
 
-def kept(names: Sequence[str], last: int, within: timedelta | None) -> tuple[str, ...]:
+def kept(
+    names: Sequence[str], last: int, within: timedelta | None, always: Collection[str] = ()
+) -> tuple[str, ...]:
     """Which of the backups `names`, the oldest first, stay: so many of the `last` ones, and those that are young. The
-    newest one stays always. The clock has no say. Pure."""
+    newest one stays `always`, and so do those. The clock has no say. Pure."""
     young = set() if within is None else _young(names, within)
-    return tuple(name for name in names if name in names[-max(last, 1) :] or name in young)
+    return tuple(name for name in names if name in names[-max(last, 1) :] or name in young or name in always)
+
+
+def _always(place: Place) -> set[str]:
+    """Whatever came since, without images or with broken ones: the newest with images, and the newest whole one."""
+    return {listing.newest(place), listing.newest(place, whole=True)}
 
 
 def _young(names: Sequence[str], within: timedelta) -> set[str]:
@@ -44,7 +51,7 @@ def _young(names: Sequence[str], within: timedelta) -> set[str]:
 
 def plan(place: Place, last: int, within: timedelta | None) -> Plan:
     """What would stay and go. Raises SecregError."""
-    keep = kept(place.names(), last, within)
+    keep = kept(place.names(), last, within, _always(place))
     count, size = _free(place, keep, remove=False)
     return Plan(keep, tuple(name for name in place.names() if name not in keep), count, size)
 
@@ -55,7 +62,7 @@ def prune(place: Place, last: int, within: timedelta | None) -> Plan:
     with holding.held(place.lock, "backup prune"):
         places.sweep(place)
         names = place.names()
-        keep = kept(names, last, within)
+        keep = kept(names, last, within, _always(place))
         named = _named(place, keep)
         remove = tuple(name for name in names if name not in keep)
         with files.explained(place.lists, "remove"):

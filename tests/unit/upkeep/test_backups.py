@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
@@ -461,6 +462,28 @@ def test_a_clock_that_was_ahead_removes_nothing_that_is_young() -> None:
     assert prune.kept(names, 1, timedelta(days=2)) == tuple(names[1:])
     later = f"{BEGIN + timedelta(days=4001):{places.STAMP}}"
     assert prune.kept([*names, later], 1, timedelta(days=2)) == (*names[4:], later), "the clock came that far"
+
+
+@pytest.mark.promise("backup-prune")
+def test_the_newest_with_images_and_the_newest_whole_one_stay(store: Store, there: Place, back: Back) -> None:
+    """Seen red: after a week without the disk, --keep-last 1 removed every image."""
+    store.push("a", "one", "1")
+    back()
+    whole = back().name
+    store.push("a", "two", "2")
+    Path(store.tree.blob(digest_of(b"two"))).unlink()
+    back()
+    broken = back().name
+    shutil.rmtree(store.tree.base)
+    gone = back()
+    assert gone.degraded and broken in gone.problems[-1].what
+    again = back()
+    assert not again.degraded, "it is said once"
+    last = back(None)
+    assert not last.degraded
+    assert prune.plan(there, 1, None).keep == (whole, broken, last.name)
+    prune.prune(there, 1, None)
+    assert there.names() == [whole, broken, last.name] and digest_of(b"one") in in_pool(there)
 
 
 @pytest.mark.promise("backup-prune")
