@@ -78,6 +78,9 @@ def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str
         raise SecregError(counted.damaged[0], hint)
     if order.repository and not _has(place, order):
         raise bad_input("--only", "the backup has no such image", f"see what is in it: less {place.lists / order.name}")
+    if not (order.config or order.repository or counted.counts["blob"]):
+        hint = f"take one with images, with --at NAME: secure-registry backup list {place.path}"
+        raise bad_input("--images-only", f"backup {order.name} has no images", hint)
     if order.config:
         found.items = unpacking.read(place, order.name, passphrase)
         found.way = unpacking.in_the_way(one.host.paths, found.items)

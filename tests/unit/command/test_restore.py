@@ -110,6 +110,27 @@ def test_parts_of_it(store: Store, root: Path, tmp_path: Path, capsys: Capture) 
     assert paths.registry_yml.read_text() == YML % paths.storage
 
 
+@pytest.mark.promise("restores")
+def test_what_comes_back_has_images(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Seen red: a backup of the configuration alone, made later, came back as all there is."""
+    before, there = store.entries(), tmp_path / "there"
+    (full,) = (path.name for path in (there / "backups").iterdir())
+    assert cli.main(["backup", "create", str(there), "--config-only", "--root", str(root)], {}) == 0
+    (bare,) = ({path.name for path in (there / "backups").iterdir()} - {full})
+    assert typed(root, str(there), "--images-only", "--at", bare) == 2
+    assert f"{bare} has no images" in capsys.readouterr().err
+    away(root)
+    assert typed(root, str(there), "--dry-run", "--config-only") == 0
+    assert f"backup {bare} of" in capsys.readouterr().out
+    assert typed(root, str(there)) == 0
+    assert f"{bare} is newer, and has no images" in capsys.readouterr().out and store.entries() == before
+    (there / "backups" / full).unlink()
+    away(root)
+    assert typed(root, str(there)) == 2
+    assert "--config-only" in capsys.readouterr().err and not Paths(root).etc.exists()
+    assert typed(root, str(there), "--config-only") == 0
+
+
 @pytest.mark.promise("restore-loses-nothing")
 def test_nothing_of_somebody_is_touched_without_force(
     store: Store, root: Path, tmp_path: Path, capsys: Capture
