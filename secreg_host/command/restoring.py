@@ -24,7 +24,7 @@ from secreg_host.formats import registryconf
 from secreg_host.generation import generations
 from secreg_host.images import imagesplace, marker
 from secreg_host.observe import look
-from secreg_host.upkeep import configuration, holding, listing, pulling, refill, unpacking, verify
+from secreg_host.upkeep import configuration, holding, listing, pulling, refill, source, unpacking, verify
 from secreg_host.upkeep.archived import Item
 from secreg_host.upkeep.listing import Damaged
 from secreg_host.upkeep.place import Place
@@ -87,7 +87,7 @@ def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str
     if order.images and found.about.get("images") is not None:
         found.store = _store(one, found.items)
     if found.store is not None and not order.repository:
-        unfinished = found.store / f"{refill.UNFINISHED}{order.name}"
+        unfinished = found.store / f"{source.UNFINISHED}{order.name}"
         going_on = unfinished.exists()
         found.full = marker.look(str(found.store)).images and not going_on
         if not going_on:

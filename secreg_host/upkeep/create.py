@@ -24,7 +24,7 @@ from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.host.host import Host
 from secreg_host.images.layout import Tree
 from secreg_host.images.survey import NONE, Entry, Survey
-from secreg_host.upkeep import configuration, holding, judging, listing, pool
+from secreg_host.upkeep import configuration, holding, judging, listing, pool, source
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.configuration import Saved
 from secreg_host.upkeep.judging import Broken
@@ -87,6 +87,8 @@ def create(
     Raises SecregError where it can't be written, or the store can't be read; what was there before is whole then.
     """
     with holding.held(place.lock, "backup create"), holding.shared(host.paths.space, "backup create"):
+        if images is not None:
+            source.check_restored(host, images)
         places.sweep(place)
         before = place.names()
         made = Made(places.next_name(before, now))
@@ -118,6 +120,8 @@ def _make(
     with files.explained(place.path):
         _write(first, made.counting(entries))
     failed = _copied(host, place, images, first, made, progress) if images else {}
+    if images is not None:
+        source.check_restored(host, images)  # one may have begun meanwhile
     _name(place, first, made, failed)
 
 

@@ -25,8 +25,9 @@ SPACE_SECONDS = 60.0
 
 
 @contextlib.contextmanager
-def held(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock `path` for `doing` (such as "backup create"). Raises SecregError when somebody else does."""
+def held(path: Path, doing: str, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold the lock `path` for `doing` (such as "backup create"). Raises SecregError when somebody else does; kind:
+    LOCK_SH is not in the way of others of that kind."""
     with contextlib.ExitStack() as stack:
         with files.explained(path, "lock"):
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -34,7 +35,7 @@ def held(path: Path, doing: str) -> Iterator[None]:
         stack.callback(os.close, descriptor)
         said = json.dumps({"host": socket.gethostname(), "boot": _boot(), "pid": os.getpid(), "doing": doing})
         try:
-            if not waiting.until(lambda: _taken(descriptor), WAIT_SECONDS, 0.05):
+            if not waiting.until(lambda: _taken(descriptor, kind), WAIT_SECONDS, 0.05):
                 raise _busy(path, utf8.shown(os.pread(descriptor, 4096, 0)))
         except OSError as error:
             if error.errno not in NO_LOCKS:
@@ -45,6 +46,13 @@ def held(path: Path, doing: str) -> Iterator[None]:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, said.encode(), 0)
         yield
+
+
+def looking(path: Path, doing: str) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock `path` of a directory of backups with others who only read there: nothing is removed meanwhile.
+    Where nothing can be written, nobody is there who would."""
+    there = path if os.path.lexists(path) else path.parent
+    return held(path, doing, fcntl.LOCK_SH) if os.access(there, os.W_OK) else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -63,7 +71,7 @@ def shared(path: Path, doing: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _taken(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+def _taken(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

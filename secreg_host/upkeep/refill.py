@@ -24,12 +24,10 @@ from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.placing import Part
 from secreg_host.upkeep.pool import Blob, Open
 from secreg_host.upkeep.progress import Progress
+from secreg_host.upkeep.source import UNFINISHED
 
 ALLOWED = re.compile(r"backups/[0-9TZ-]+|blobs/(sha256|sha512)/[0-9a-f]{2}/[0-9a-f]+")
 """What of a directory of backups the registry's user is handed, file by file."""
-
-UNFINISHED = ".secure-registry-restore-"
-"""In the directory of images, with the name of the backup, as long as not all of it is there."""
 
 
 @dataclass(frozen=True)

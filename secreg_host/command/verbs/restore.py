@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from secreg_host.base import files
 from secreg_host.base.errors import Exit, SecregError, bad_input
 from secreg_host.command import asking, instance, printing, restoring
 from secreg_host.command.call import Call
 from secreg_host.command.restoring import Order
-from secreg_host.upkeep import listing, progress, verify
+from secreg_host.upkeep import holding, listing, progress, verify
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.place import Place
 
@@ -32,8 +33,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Bring it back, prove it, and let it serve."""
+    place = places.found(call.args.directory)
+    if call.args.dry_run:
+        return _run(call, place)
+    lock = call.host().paths.restoring
+    files.make_directory(lock.parent, 0o755)
+    with holding.looking(place.lock, "restore"), holding.held(lock, "restore"):
+        return _run(call, place)
+
+
+def _run(call: Call, place: Place) -> int:
     args = call.args
-    place = places.found(args.directory)
     repository, tag = restoring.of(args.only) if args.only is not None else ("", "")
     order = Order(
         name=_name(place, args.at, config_only=args.config_only),

@@ -15,7 +15,7 @@ import pytest
 from secreg_host.base.paths import Paths
 from secreg_host.command import cli
 from secreg_host.images import survey
-from secreg_host.upkeep import refill, sealing
+from secreg_host.upkeep import holding, refill, sealing, source
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
@@ -211,6 +211,36 @@ def test_no_room_is_known_before_anything_is_touched(
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=10, f_frsize=1))
     assert typed(root, str(tmp_path / "there")) == 1
     assert "has no room for that" in capsys.readouterr().err and not Paths(root).etc.exists()
+
+
+def test_one_at_a_time(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: two wrote the same files, and prune removed what was read."""
+    monkeypatch.setattr(holding, "WAIT_SECONDS", 0.05)
+    there, lock = tmp_path / "there", Paths(root).restoring
+    away(root)
+    lock.parent.mkdir(parents=True)
+    with holding.held(lock, "restore"):
+        assert typed(root, str(there)) == 1
+    with holding.held(there / "lock", "backup prune"):
+        assert typed(root, str(there)) == 1
+        assert typed(root, str(there), "--dry-run") == 0
+    assert capsys.readouterr().err.count("works in") == 2 and not Paths(root).etc.exists()
+
+
+@pytest.mark.promise("backups")
+def test_half_a_restore_is_not_backed_up(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Seen red: it was a backup like others."""
+    there = tmp_path / "there"
+    left = Paths(root).storage / f"{source.UNFINISHED}20261130T051500Z"
+    left.touch()
+    assert cli.main(["backup", "create", str(there), "--root", str(root)], {}) == 1
+    said = capsys.readouterr().err
+    assert "20261130T051500Z are not all restored yet" in said and f"rm {left}" in said
+    assert len(list((there / "backups").iterdir())) == 1
+    left.unlink()
+    assert cli.main(["backup", "create", str(there), "--root", str(root)], {}) == 0
 
 
 def test_it_is_gone_on_with(store: Store, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,6 +198,21 @@ def test_two_at_once_are_refused(lock: Path) -> None:
         pass
 
 
+def test_nothing_is_removed_while_a_backup_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And two may read at once. Seen red: prune ran beside a restore."""
+    monkeypatch.setattr(holding, "WAIT_SECONDS", 0.05)
+    lock = tmp_path / "lock"
+    with holding.looking(lock, "restore"), holding.looking(lock, "restore"):
+        with pytest.raises(SecregError, match="secure-registry restore"), holding.held(lock, "backup prune"):
+            pass
+    with holding.held(lock, "backup prune"):
+        with pytest.raises(SecregError, match="backup prune"), holding.looking(lock, "restore"):
+            pass
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with holding.looking(lock, "restore"):
+            pass  # a disk that is mounted read-only
+
+
 @pytest.mark.parametrize(
     ("changed", "taken"),
     [

@@ -12,7 +12,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
 from secreg_host.images.layout import Repository, Tree
-from secreg_host.upkeep import hashing, judging, placing, refill
+from secreg_host.upkeep import hashing, judging, placing, refill, source
 from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.refill import Refilled, Wanted
@@ -62,7 +62,7 @@ def test_a_run_that_is_killed_is_gone_on_with(
     monkeypatch.setattr(placing, "link", lambda *_, **__: os.kill(os.getpid(), 9))
     with pytest.raises(SecregError, match="was ended"):
         put(host, there, other)
-    assert (other.tree.root / f"{refill.UNFINISHED}{made.name}").exists() and other.entries() == []
+    assert (other.tree.root / f"{source.UNFINISHED}{made.name}").exists() and other.entries() == []
     monkeypatch.setattr(placing, "link", real)
     assert put(host, there, other).size == 0 and other.entries() == store.entries()
 
