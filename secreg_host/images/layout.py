@@ -97,7 +97,7 @@ class Tree:
                 raise
             wrong(error)
             return
-        if any(one.startswith(OWN) for one in found):
+        if name and any(one.startswith(OWN) for one in found):
             yield Repository(self, name)
         for one in found:
             inner = f"{name}/{one}".lstrip("/")

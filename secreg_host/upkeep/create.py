@@ -167,6 +167,8 @@ def surveyed(host: Host, images: Path) -> Iterator[Entry]:
         while True:
             try:
                 entry = next(found, None)
+            except Damaged as error:
+                raise SecregError(f"cannot read the images in {images}: {error}", "see what was put there") from error
             except OSError as error:
                 what = f"cannot read the images in {images}: {error.strerror} ({error.filename})"
                 raise SecregError(what, f"see what is there, as user {host.accounts.registry.name}: ls -l") from error

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from secreg_host.base import files, marks, utf8
+from secreg_host.base.errors import SecregError
 from secreg_host.images.closure import Flaw
 from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.survey import NONE, Entry
@@ -34,8 +35,11 @@ NUMBER = re.compile(r"-?[0-9]{1,20}")
 LINE_BYTES = 1 << 20
 
 
-class Damaged(Exception):
-    """A list that is not as it was written, and why."""
+class Damaged(SecregError):
+    """A list that is not as it was written, and why. Who knows which one it is says so."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "see which one: secure-registry backup verify DIR")
 
 
 def _is_name(text: str) -> bool:

@@ -53,6 +53,7 @@ def test_what_is_no_part_of_it_is_passed_over(tree: Tree, tmp_path: Path) -> Non
     repositories = tree.base / "repositories"
     (repositories / "file").write_text("")
     (repositories / "A/_manifests").mkdir(parents=True)
+    (repositories / "_x/_layers").mkdir(parents=True)  # seen red: a repository without a name
     (repositories / "-x/_layers").mkdir(parents=True)
     os.symlink(repositories / "a", repositories / "linked")
     Path(Repository(tree, "a").path, "_manifests/tags/other").symlink_to(tmp_path)

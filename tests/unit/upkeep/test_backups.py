@@ -20,6 +20,7 @@ import pytest
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
+from secreg_host.images import survey
 from secreg_host.images.layout import Repository
 from secreg_host.upkeep import create, hashing, listing, pool, prune, verify
 from secreg_host.upkeep import place as places
@@ -435,6 +436,18 @@ def test_each_blob_is_read_once(two: tuple[Made, Made], there: Place, monkeypatc
     monkeypatch.setattr(hashing, "_wrong", lambda one, *rest: (seen.append(one), real(one, *rest))[1])
     verdicts(there)
     assert len(seen) == len(set(seen)) == len(in_pool(there))
+
+
+def test_what_the_store_should_never_hold_is_no_bug(
+    store: Store, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: a traceback, for a directory repositories/_x."""
+    store.push("a", "one", "1")
+    (store.tree.base / "repositories/_x/_layers").mkdir(parents=True)
+    assert back().counts["repository"] == 1
+    monkeypatch.setattr(survey.Survey, "entries", lambda _: [("repository", "")])
+    with pytest.raises(SecregError, match="cannot read the images in .*: a line of it is none"):
+        back()
 
 
 # --- what prune removes ---
