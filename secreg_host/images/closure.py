@@ -39,7 +39,8 @@ def flaws(
             wrong[revision] = [(revision, f"its manifest can't be read: {error}")]
             continue
         lacking = [(one, "a blob of it is not there") for one in found.blobs if one not in layers]
-        lacking += [(one, "a manifest of it is not there") for one in found.children if one not in revisions]
+        away = (one for one in found.children if one not in revisions and one not in layers)  # of caches, they are blobs
+        lacking += [(one, "a manifest of it is not there") for one in away]
         if lacking:
             wrong[revision] = lacking
         if found.children:

@@ -98,6 +98,7 @@ def _needed(section: Section, tag: str, read: Read) -> tuple[set[str], set[str],
     known = {digest: found for digest in section.revisions if (found := _read(read, digest)) is not None}
     while todo:
         digest = todo.pop()
+        blobs.add(digest)  # that is what it is in an index of a cache
         if digest in revisions or digest not in section.revisions:
             continue
         revisions.add(digest)

@@ -165,6 +165,14 @@ def test_manifests_of_an_index_must_be_there_too(store: Store) -> None:
     assert index in {entry[1] for entry in of(store.entries(), "revision")}
 
 
+def test_a_cache_is_an_index_of_blobs(store: Store) -> None:
+    """As BuildKit pushes it (type=registry). Seen red: each was broken."""
+    store.manifest("a", {"manifests": [{"digest": store.layer("a", b"cached")}]}, "cache")
+    assert of(store.entries(), "broken") == []
+    Path(Repository(store.tree, "a").layer(digest_of(b"cached"))).unlink()
+    assert [entry[1] for entry in of(store.entries(), "broken")] == ["cache"]
+
+
 def test_what_is_no_manifest_is_named(store: Store) -> None:
     one = store.push("a", "one", "1")
     Path(store.tree.blob(one)).write_bytes(b"{}")

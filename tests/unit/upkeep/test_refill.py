@@ -120,6 +120,16 @@ def test_one_tag_with_what_belongs_to_it(host: Host, store: Store, there: Place,
     )
 
 
+def test_a_cache_alone(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
+    """Its index names blobs. Seen red: they stayed away."""
+    store.manifest("a", {"manifests": [{"digest": store.layer("a", b"cached")}]}, "cache")
+    store.push("a", "one", "1")
+    assert not back().degraded
+    put(host, there, other, repository="a", tag="cache")
+    assert proven(host, there, other, repository="a", tag="cache") == []
+    assert [entry[1] for entry in other.entries() if entry[0] == "layer"] == [digest_of(b"cached")]
+
+
 @pytest.mark.promise("restore-loses-nothing")
 def test_what_was_there_is_moved_aside(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
     store.push("a", "one", "1")
