@@ -211,10 +211,7 @@ def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Pr
         refill.finish(host, store, wanted)
     if done.aside:
         print(f"the images that were there are in {store / done.aside}")
-    for tag in done.kept:
-        printing.warnings(
-            [Problem(tag, "is another image here, and stays that", "to take that of the backup: --force")]
-        )
+    printing.warnings([_kept(tag, force=order.force) for tag in done.kept])
     broken = [flaw for flaw in broken if f"{flaw.repository}:{flaw.tag}" not in done.kept]
     printing.warnings(
         backups.problems(broken, "it is not as it should be", f"secure-registry backup verify {place.path}")
@@ -223,6 +220,12 @@ def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Pr
     repositories, tags = backups.numbered(done.repositories, "repositories"), backups.numbered(done.tags, "tags")
     print(f"images: {repositories}, {tags}, {size} copied; {'not all' if broken else 'all'} proven")
     return not broken and not done.kept
+
+
+def _kept(tag: str, *, force: bool) -> Problem:
+    if force:
+        return Problem(tag, "is not whole in the backup: it stays the image that it is here", "take another one: --at")
+    return Problem(tag, "is another image here, and stays that", "to take that of the backup: --force")
 
 
 def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from secreg_host.images import layout, manifests
+from secreg_host.images import closure, layout, manifests
 from secreg_host.images.layout import Malformed, Repository, Tree
 from secreg_host.images.manifests import Unreadable
 from secreg_host.upkeep import pool
@@ -142,9 +142,17 @@ def check_room(tree: Tree, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tree.root))
 
 
-def link(tree: Tree, part: Part, missing: Container[str], *, force: bool) -> Iterator[str]:
+def broken(part: Part, missing: Container[str], read: Read) -> set[str]:
+    """The tags of `part` that lead to what is not whole, without what is `missing`."""
+    revisions = {digest for digest, _ in part.revisions if digest not in missing}
+    layers = {digest for digest in part.layers if digest not in missing}
+    tags = {tag: digest for tag, digest, _ in part.tags}
+    return {flaw.tag for flaw in closure.flaws(tags, revisions, layers, read)}
+
+
+def link(tree: Tree, part: Part, missing: Container[str], *, force: bool, read: Read | None = None) -> Iterator[str]:
     """Link what `part` has, but what is `missing`; the tags that are another image there already, which stay unless
-    `force`."""
+    `force`. Even then none is moved to an image that is not whole, as far as manifests can be `read`."""
     one = Repository(tree, part.repository)
     for digest in part.layers:
         if digest not in missing:
@@ -152,11 +160,10 @@ def link(tree: Tree, part: Part, missing: Container[str], *, force: bool) -> Ite
     for digest, seconds in part.revisions:
         if digest not in missing:
             _write(one.revision(digest), digest, seconds)
-    kept = set()
-    for tag, digest, _ in part.tags:
-        if not force and _leads_elsewhere(one.current(tag), digest):
-            kept.add(tag)
-            yield tag
+    kept = {tag for tag, digest, _ in part.tags if _leads_elsewhere(one.current(tag), digest)}
+    if force:
+        kept &= broken(part, missing, read) if kept and read is not None else set()
+    yield from (tag for tag, _, _ in part.tags if tag in kept)
     for tag, digest, seconds in part.was:
         if digest not in missing:
             _write(one.once(tag, digest), digest, seconds)

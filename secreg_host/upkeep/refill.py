@@ -140,7 +140,7 @@ def _refill(opened: Opened, wanted: Wanted, *, clear: bool) -> Iterator[str]:
             yield f"failed {digest} {json.dumps(why)}"
     os.sync()  # bytes before links
     for part in parts(path, wanted, read, opened):
-        kept = list(placing.link(tree, part, failed, force=wanted.force))
+        kept = list(placing.link(tree, part, failed, force=wanted.force, read=read))
         yield from (f"kept {part.repository}:{tag}" for tag in kept)
         yield f"linked {len(part.tags) - len(kept)}"
     os.sync()

@@ -176,6 +176,20 @@ def test_what_is_damaged_in_the_backup_is_not_put_back(
     assert tags == {"1": one, "2": two}, "what is there of it is there"
 
 
+@pytest.mark.promise("restore-loses-nothing")
+def test_no_tag_is_moved_to_what_is_not_whole(
+    host: Host, store: Store, there: Place, back: Back, other: Store
+) -> None:
+    """Not even by force. Seen red."""
+    store.push("a", "one", "1")
+    two = store.push("a", "two", "2")
+    back()
+    Path(there.blob(digest_of(b"one"))).unlink()
+    mine = other.push("a", "mine", "1", "2")
+    assert put(host, there, other, repository="a", force=True).kept == ["a:1"]
+    assert {entry[1]: entry[2] for entry in other.entries() if entry[0] == "tag"} == {"1": mine, "2": two}
+
+
 @pytest.mark.promise("restore-proves")
 def test_what_became_of_it_is_proven(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
     store.push("a", "one", "1")
