@@ -39,7 +39,7 @@ def flaws(
             wrong[revision] = [(revision, f"its manifest can't be read: {error}")]
             continue
         lacking = [(one, "a blob of it is not there") for one in found.blobs if one not in layers]
-        away = (one for one in found.children if one not in revisions and one not in layers)  # of caches, they are blobs
+        away = [one for one in found.children if one not in revisions and one not in layers]  # blobs, of a cache
         lacking += [(one, "a manifest of it is not there") for one in away]
         if lacking:
             wrong[revision] = lacking

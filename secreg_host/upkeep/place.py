@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import distant, files, quoting, reading, records
+from secreg_host.base import distant, files, quoting, reading, records, temporary
 from secreg_host.base.errors import BadInput, SecregError, bad_input
 
 FORMAT = 1
@@ -36,7 +36,9 @@ BACKUP = re.compile(r"(?P<stamp>[0-9]{8}T[0-9]{6}Z)(?:-(?P<number>[0-9]{1,9}))?"
 
 PLAIN, SEALED = ".tar", ".sealed"
 STAMP = "%Y%m%dT%H%M%SZ"
-OURS = {MARKER, "lost+found"}
+NOBODYS = {"lost+found"}
+FOLDERS = ("blobs", "blobs/sha256", "blobs/sha512", "backups", "config", "incoming")
+MODE = ".mode-"
 UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES}
 """What file systems say that sync no directories (CIFS, some of FUSE)."""
 
@@ -181,32 +183,33 @@ def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
         _check_ours(path)
     if not (insecure or sealed):
         _check_private(path)
-    with files.explained(path):
-        for one in (
-            place.pool,
-            place.pool / "sha256",
-            place.pool / "sha512",
-            place.lists,
-            place.configs,
-            place.incoming,
-        ):
-            _make(one)
-        sync(path)
     if not reading.is_there(path / MARKER):
         said = {"format": FORMAT, "id": secrets.token_hex(16)}
         files.write(path / MARKER, json.dumps(said).encode() + b"\n", files.PRIVATE)
+    with files.explained(path):
+        for one in FOLDERS:
+            _make(path / one)
+        sync(path)
     return place
 
 
 def _is_taken(path: Path) -> bool:
-    """Whether something is there, and not an empty directory, or one in which only the marker is missing yet."""
+    """Whether something is there, and not an empty directory, or what a run left that was killed as it made one."""
     if not reading.is_there(path):
         return False
     if not reading.is_directory(path):
         return True
     with files.explained(path, "read"):
-        inside = distant.ask(path, lambda: {one.name for one in path.iterdir()})
-    return bool(inside - OURS) or MARKER in inside
+        return distant.ask(path, lambda: not all(_is_left(one, path) for one in path.iterdir()))
+
+
+def _is_left(one: Path, top: Path) -> bool:
+    """Whether `one` is nobody's below the directory `top`, which has no marker yet: nothing of a backup is there."""
+    if one.parent == top and (one.name in NOBODYS or one.name.startswith(MODE) or one.name.endswith(temporary.MARK)):
+        return True
+    if str(one.relative_to(top)) not in FOLDERS or one.is_symlink() or not one.is_dir():
+        return False
+    return all(_is_left(inner, top) for inner in one.iterdir())
 
 
 def _make(path: Path) -> None:
@@ -232,7 +235,7 @@ def _check_ours(path: Path) -> None:
 def _check_private(path: Path) -> None:
     """Raise BadInput where others can read what we write in directory `path`."""
     with files.explained(path):
-        descriptor, name = tempfile.mkstemp(prefix=".mode-", dir=path)
+        descriptor, name = tempfile.mkstemp(prefix=MODE, dir=path)
         try:
             seen = os.fstat(descriptor)
         finally:
@@ -258,7 +261,8 @@ def sweep(place: Place) -> None:
     """Remove what a run that was killed left, which may not have had the time to make names in the pool durable. Only
     who holds the lock may do that."""
     with files.explained(place.incoming, "remove"):
-        left = [path for path in place.incoming.iterdir() if path.is_file() and not path.is_symlink()]
+        found = place.incoming.iterdir() if place.incoming.exists() else ()
+        left = [path for path in found if path.is_file() and not path.is_symlink()]
         for folder in [*place.pool.glob("*/*"), *place.pool.iterdir()] if left else ():
             sync(folder)
         for path in left:
@@ -269,7 +273,8 @@ def blobs(place: Place) -> Iterator[tuple[str, Path]]:
     """The digests of which there are bytes in the pool, and where. What has another name is nobody's. Raises
     OSError."""
     for algorithm, length in (("sha256", 64), ("sha512", 128)):
-        for folder in sorted((place.pool / algorithm).iterdir()):
+        top = place.pool / algorithm
+        for folder in sorted(top.iterdir()) if top.exists() else ():
             if folder.is_symlink() or not folder.is_dir():
                 continue
             for path in sorted(folder.iterdir()):

@@ -46,10 +46,39 @@ def test_it_is_made_for_us_alone(made: Place) -> None:
 def test_an_empty_one_is_taken_and_one_in_which_a_run_was_killed(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
     tmp_path.chmod(0o700)
-    place.prepared(tmp_path, insecure=False)
+    made = place.prepared(tmp_path, insecure=False)
     (tmp_path / place.MARKER).unlink()
+    (tmp_path / ".mode-abc").touch()
+    assert place.prepared(tmp_path, insecure=False) == made, "seen red: nobody could use it any more"
+    (tmp_path / place.MARKER).unlink()
+    (made.lists / "20261130T051500Z").touch()
     with pytest.raises(BadInput, match="is no directory of backups"):
         place.prepared(tmp_path, insecure=False)
+
+
+def test_a_run_that_is_killed_as_it_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever that is, it is gone on with."""
+    real, calls = os.mkdir, iter(range(100))
+
+    def mkdir(path: Any, *args: Any, **more: Any) -> None:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        real(path, *args, **more)
+
+    for at in range(7):
+        there, calls = tmp_path / str(at), iter(range(100))
+        monkeypatch.setattr(os, "mkdir", mkdir)
+        with pytest.raises(KeyboardInterrupt):
+            place.prepared(there, insecure=False)
+        monkeypatch.undo()
+        assert place.prepared(there, insecure=False).names() == []
+
+
+def test_what_a_file_system_lost_of_it_stops_nobody(made: Place) -> None:
+    for path in (made.pool / "sha512", made.incoming):
+        path.rmdir()
+    place.sweep(made)
+    assert list(place.blobs(made)) == []
 
 
 @pytest.mark.promise("backup-of-somebody-elses")
