@@ -202,26 +202,37 @@ def _write(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def _copied(host: Host, place: Place, images: Path, first: Path, made: Made, progress: Progress) -> dict[str, str]:
-    """Copy what is not in the pool yet; which blobs could not be had, and why."""
+    """Copy what is not in the pool yet; which blobs could not be had, and why. One that alone is larger than the room
+    that there is, such as a file that is all holes, is left out, and keeps none of the others away."""
+    free, left_out = _room(place)[0], dict[str, str]()
     for one in pool.wanting(place, listing.blobs(first)):
-        made.new, made.new_size = made.new + 1, made.new_size + one.size
+        if one.size > free:
+            left_out[one.digest] = f"it has {one.size} bytes, and {place.path} has room for {free}"
+        else:
+            made.new, made.new_size = made.new + 1, made.new_size + one.size
     if not made.new:
-        return {}
+        return left_out
     _check_room(place, images, made.new_size)
     tree, account = Tree(Path()), host.accounts.registry
     with deputies.opening(account, images) as opened, progress.of(made.new_size, "copied") as tell:
-        wanted = pool.wanting(place, listing.blobs(first))
+        wanted = (one for one in pool.wanting(place, listing.blobs(first)) if one.digest not in left_out)
         failed = dict(pool.copy(place, wanted, lambda digest: opened(tree.blob(digest)), tell))
     made.new -= len(failed)
-    return failed
+    return left_out | failed
+
+
+def _room(place: Place) -> tuple[int, int]:
+    """For how many bytes there is room where the backups are, and how many that disk has at all. Raises SecregError."""
+    with files.explained(place.path):
+        found = os.statvfs(place.path)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
 def _check_room(place: Place, images: Path, size: int) -> None:
     """Raise SecregError where there is no room for `size` bytes: before the disk is full of half a backup. On the disk
     of the images some must stay free: on a full one, the registry destroys tags as it writes them."""
+    free, all_of_it = _room(place)
     with files.explained(place.path):
-        found = os.statvfs(place.path)
-        free, all_of_it = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         if size > free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place.path))
     if size + min(KEPT_FREE, all_of_it // 20) > free and _is_one_disk(place.path, images):

@@ -210,12 +210,14 @@ def _take(descriptor: int, one: Blob, opened: Open, buffer: memoryview, tell: Ca
                 return f"it can't be read: {error.strerror}"
             if not count:
                 break
+            size += count
+            tell(count)
+            if size > one.size:  # whoever has no end would fill the disk
+                return OTHER_SIZE
             piece = buffer[:count]
             digest.update(piece)
             while piece:
                 piece = piece[os.write(descriptor, piece) :]
-            size += count
-            tell(count)
     finally:
         os.close(source)
     if digest.hexdigest() != one.digest.partition(":")[2]:

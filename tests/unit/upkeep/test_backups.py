@@ -320,6 +320,21 @@ def test_a_disk_without_room_is_not_filled(
     assert back().new == 0, "and nothing is needed where nothing is new"
 
 
+def test_a_blob_that_fits_nowhere_keeps_no_other_one_away(
+    store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: nothing was backed up any more."""
+    store.push("a", "one", "1")
+    store.push("a", "two", "2")
+    os.truncate(store.tree.blob(digest_of(b"one")), 1 << 30)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=1, f_blocks=1 << 20, f_bavail=1 << 20))
+    made = back()
+    assert {(one.tag, one.digest) for one in made.broken} == {("1", digest_of(b"one"))}
+    assert made.broken[0].why == f"it has {1 << 30} bytes, and {there.path} has room for {1 << 20}"
+    assert digest_of(b"two") in in_pool(there) and digest_of(b"one") not in in_pool(there)
+    assert back().degraded, "also where it is all that is new"
+
+
 @pytest.mark.promise("backup-that-is-cut")
 def test_a_destination_that_vanishes(store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was below the mount point is not filled."""

@@ -78,6 +78,14 @@ def test_what_is_as_long_as_it_should_be_but_not_announced(there: Place, given: 
     assert copied(there, [odd], tmp_path) == [pool.Failed(odd.digest, pool.OTHER_SIZE)]
 
 
+def test_what_has_no_end_is_not_read_to_it(there: Place, given: list[Blob], tmp_path: Path) -> None:
+    """A file that is all holes. Seen red: all of it was read, and written to the backups."""
+    os.truncate(tmp_path / given[5].digest, 1 << 33)
+    seen: list[int] = []
+    found = pool.copy(there, [given[5]], lambda digest: os.open(tmp_path / digest, os.O_RDONLY), seen.append)
+    assert list(found) == [pool.Failed(given[5].digest, pool.OTHER_SIZE)] and sum(seen) <= pool.PIECE
+
+
 def test_long_digests(there: Place, tmp_path: Path) -> None:
     digest = f"sha512:{hashlib.sha512(b'x').hexdigest()}"
     (tmp_path / digest).write_bytes(b"x")
