@@ -51,13 +51,14 @@ class Order:
 @dataclass
 class Plan:
     """What an order comes to. items: of the configuration; way: what stands in its way; store: where images go (None:
-    none do); full: whether images are there that are not of this restore."""
+    none do); full: whether images are there that are not of this restore; away: that the disk for them is not there."""
 
     about: dict[str, Any]
     items: dict[str, Item] = field(default_factory=dict)
     way: list[Path] = field(default_factory=list)
     store: Path | None = None
     full: bool = False
+    away: str = ""
 
 
 def of(said: str) -> tuple[str, str]:
@@ -86,6 +87,7 @@ def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str
         found.way = unpacking.in_the_way(one.host.paths, found.items)
     if order.images and found.about.get("images") is not None:
         found.store = _store(one, found.items)
+        found.away = source.unmounted(one.host, found.store) if found.store is not None else ""
     if found.store is not None and not order.repository:
         unfinished = found.store / f"{source.UNFINISHED}{order.name}"
         going_on = unfinished.exists()
@@ -154,6 +156,8 @@ def told(one: Instance, order: Order, found: Plan) -> Iterator[str]:
         yield f"images: {what}, to {found.store}"
         if found.full:
             yield "  images are there already"
+        if found.away:
+            yield f"  {found.away}"
     elif order.images:
         yield "images: the backup has none"
 
@@ -167,6 +171,9 @@ def check(place: Place, order: Order, found: Plan) -> None:
             "one repository beside them: --only REPOSITORY; to move them aside (docker.NAME, there) and go on: --force"
         )
         problems.append(Problem(str(place.path), what, hint))
+    if found.away:
+        hint = "mount it, and type this again; to put images onto the disk below: --force"
+        problems.append(Problem(str(found.store), found.away, hint))
     if problems and not order.force:
         raise BadInput(problems)
 

@@ -41,6 +41,15 @@ def images(host: Host) -> Path:
     return Path(real)
 
 
+def unmounted(host: Host, images: Path) -> str:
+    """That nothing is mounted any more where the store that served was, if that was in `images`; "": all is well."""
+    generation = generations.load(host, generations.current_name(host))
+    part = generation.parts[RegistryPart] if generation else None
+    if part is None or part.root is None or imagesplace.resolved(part.root) != str(images):
+        return ""
+    return marker.unmounted(part.store, marker.look(str(images)))
+
+
 def check_restored(host: Host, images: Path) -> None:
     """Raise SecregError where a restore has not put back all images: a backup of them would pass for a whole one."""
 

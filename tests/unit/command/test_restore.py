@@ -213,6 +213,19 @@ def test_no_room_is_known_before_anything_is_touched(
     assert "has no room for that" in capsys.readouterr().err and not Paths(root).etc.exists()
 
 
+@pytest.mark.promise("restore-loses-nothing")
+def test_a_disk_that_is_not_mounted_is_not_filled_from_below(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: the mount point was."""
+    shutil.rmtree(store.tree.base)
+    monkeypatch.setattr(source, "unmounted", lambda *_: "nothing is mounted at /disk, where the images were")
+    assert typed(root, str(tmp_path / "there"), "--images-only") == 2
+    said = capsys.readouterr().err
+    assert "nothing is mounted at /disk" in said and "--force" in said and not store.tree.base.exists()
+    assert typed(root, str(tmp_path / "there"), "--images-only", "--force") == 0
+
+
 def test_one_at_a_time(
     store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

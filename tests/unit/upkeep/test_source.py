@@ -61,3 +61,17 @@ def test_a_disk_that_is_not_mounted_makes_no_empty_backup(
     assert "findmnt" in caught.value.hint
     (tmp_path / store.name).touch()
     assert source.images(host) == tmp_path
+
+
+def test_what_is_mounted_where_images_come_back(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where that is the store that served; one that is merely empty is what a restore is for."""
+    assert source.unmounted(host, tmp_path) == ""
+    base = marker.look(str(tmp_path)).base
+    serving(monkeypatch, root=str(tmp_path), store=Store("0" * 32, base))
+    assert source.unmounted(host, tmp_path) == ""
+    store = Store("0" * 32, f"{base.rstrip('/')}/disk")
+    serving(monkeypatch, root=str(tmp_path), store=store)
+    assert source.unmounted(host, tmp_path) == f"nothing is mounted at {store.base}, where the images were"
+    assert source.unmounted(host, tmp_path / "other") == ""
+    (tmp_path / store.name).touch()
+    assert source.unmounted(host, tmp_path) == ""
