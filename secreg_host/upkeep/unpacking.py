@@ -92,11 +92,25 @@ def _is_same(path: Path, item: Item | None, items: Mapping[str, Item]) -> bool:
 def put(paths: Paths, items: Mapping[str, Item], stamp: str, *, same_machine: bool) -> Put:
     """Put what is in the archive on this host; what stands there is moved beside, as NAME.bak-`stamp`. Raises
     SecregError where that can't be done; /etc is then as it was, or as it is to be."""
-    done, (etc, state) = Put(paths.root), _names(paths)
-    _state(paths, list(below(items, state)), stamp, done, same_machine=same_machine)
-    if _is_there(paths, items):
-        return done
-    staged = paths.etc.with_name(STAGED)
+    done = Put(paths.root)
+    try:
+        if not is_there(paths, items):
+            _swap(paths, _staged(paths, items, done), stamp, done)
+        _state(paths, list(below(items, _names(paths)[1])), stamp, done, same_machine=same_machine)
+    except SecregError as error:
+        if not done.aside:
+            raise
+        raise SecregError(error.message, f"{error.hint}; what was there is in {_all(done.aside)}") from error
+    return done
+
+
+def _all(found: list[Path]) -> str:
+    return ", ".join(map(str, found))
+
+
+def _staged(paths: Paths, items: Mapping[str, Item], done: Put) -> Path:
+    """All of /etc, beside its place."""
+    staged, etc = paths.etc.with_name(STAGED), _names(paths)[0]
     files.make_directory(paths.etc.parent, 0o755)
     with files.explained(staged):
         shutil.rmtree(staged, ignore_errors=True)
@@ -107,15 +121,19 @@ def put(paths: Paths, items: Mapping[str, Item], stamp: str, *, same_machine: bo
             staged.chmod(top.mode)
         for folder, _, _ in os.walk(staged):
             files.sync_directory(Path(folder))
+    return staged
+
+
+def _swap(paths: Paths, staged: Path, stamp: str, done: Put) -> None:
+    """Put what is `staged` in the place of /etc."""
     with files.explained(paths.etc, "replace"):
         if os.path.lexists(paths.etc):
             _make_way(paths.etc, stamp, done)
         staged.rename(paths.etc)
         files.sync_directory(paths.etc.parent)
-    return done
 
 
-def _is_there(paths: Paths, items: Mapping[str, Item]) -> bool:
+def is_there(paths: Paths, items: Mapping[str, Item]) -> bool:
     """Whether all of /etc is as in the archive already: a restore that was cut is gone on with."""
     found = {item: paths.root / item.name for item in below(items, _names(paths)[0])}
     if any(not os.path.lexists(path) or not _is_same(path, item, items) for item, path in found.items()):
@@ -146,12 +164,21 @@ def _state(paths: Paths, items: list[Item], stamp: str, done: Put, *, same_machi
             files.make_directory(path, 0o700)
         elif item.kind == tarfile.REGTYPE and reading.content(path) != item.data:
             if os.path.lexists(path):
-                files.make_directory(beside, 0o700)
-                with files.explained(path, "move away"):
-                    path.rename(beside / path.name)
+                _keep(path, beside / path.relative_to(paths.state))
                 done.aside += [beside] if beside not in done.aside else []
             files.write(path, item.data, item.mode & 0o700)
             done.count += 1
+
+
+def _keep(path: Path, beside: Path) -> None:
+    """Let what is at `path` be `beside`, too, until it is replaced, so that there is one at each moment; a directory is
+    moved there."""
+    files.make_directory(beside.parent, 0o700)
+    with files.explained(path, "move away"):
+        if path.is_dir() and not path.is_symlink():
+            path.rename(beside)
+        else:
+            os.link(path, beside, follow_symlinks=False)
 
 
 def _free(wanted: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host.base import reading
+from secreg_host.base import files, reading
 from secreg_host.base.errors import Note, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.host.host import Host
@@ -138,6 +138,46 @@ def test_an_archive_that_is_not_as_it_was_is_not_used(paths: Paths, there: Place
     there.config(name).unlink()
     with pytest.raises(SecregError):
         unpacking.read(there, name, nobody)
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_what_can_not_be_written_changes_nothing(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: the state, with the CA's key, was replaced before /etc was known to be writable."""
+    back(None)
+    (paths.state / "deep").mkdir()
+    paths.ca_key.write_text("MINE")
+    paths.conf.write_text("PORT=1\n")
+    before = tree(paths.etc), tree(paths.state)
+
+    def full(*_: object) -> None:
+        raise SecregError("no space", "free some")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "create", full)
+        with pytest.raises(SecregError, match="no space"):
+            put(paths, there)
+    assert (tree(paths.etc), tree(paths.state)) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write", full)
+        with pytest.raises(SecregError, match="no space") as caught:
+            put(paths, there)
+    assert f"secure-registry.bak-{STAMP}" in caught.value.hint and paths.ca_key.read_text() == "MINE"
+    assert put(paths, there).aside and paths.ca_key.read_text() == "KEY"
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_what_is_moved_aside_keeps_its_place(paths: Paths, there: Place, back: Back) -> None:
+    """Seen red: of two of one name, one was lost."""
+    for folder in ("a", "b"):
+        (paths.state / folder).mkdir()
+        (paths.state / folder / "record").write_text("old")
+    back(None)
+    for folder in ("a", "b"):
+        (paths.state / folder / "record").write_text(f"mine, {folder}")
+    (aside,) = put(paths, there).aside
+    assert tree(aside) == {"a/record": "mine, a", "b/record": "mine, b"}
 
 
 TOP = "etc/secure-registry"
