@@ -22,7 +22,7 @@ from secreg_host.command import backups, printing
 from secreg_host.command.instance import InForeground, Instance
 from secreg_host.formats import registryconf
 from secreg_host.generation import generations
-from secreg_host.images import imagesplace, marker
+from secreg_host.images import imagesplace, marker, readable
 from secreg_host.observe import look
 from secreg_host.upkeep import configuration, holding, listing, pulling, refill, source, unpacking, verify
 from secreg_host.upkeep.archived import Item
@@ -181,6 +181,7 @@ def check(place: Place, order: Order, found: Plan) -> None:
 def restore(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> int:
     """Bring it back, prove it, and let it serve; the exit code. Raises SecregError where that can't be done."""
     paths = one.host.paths
+    _check_possible(one, order, found)
     if (order.config or found.full) and one.running():
         print("stopping secure-registry; if this does not come to its end, type it again, or: secure-registry start")
         one.stop()
@@ -200,6 +201,19 @@ def restore(one: Instance, place: Place, order: Order, found: Plan, progress: Pr
     return Exit.DONE if good and served else Exit.DEGRADED
 
 
+def _check_possible(one: Instance, order: Order, found: Plan) -> None:
+    """Raise SecregError for what would fail once all is stopped and half of it replaced."""
+    if found.store is not None and (wrong := imagesplace.unwritable(one.host, str(found.store))):
+        raise SecregError(*wrong)
+    etc = one.host.paths.etc
+    moved = [etc] if order.config and not unpacking.is_there(one.host.paths, found.items) else []
+    moved += [found.store / Path(readable.TREE).parts[0]] if found.store is not None and found.full else []
+    for path in moved:
+        if os.path.ismount(path):
+            hint = f"unmount it for as long as this takes, or empty the disk: findmnt {quoting.shell(path)}"
+            raise SecregError(f"{path} is to be replaced, and something is mounted there", hint)
+
+
 def _clients() -> Note:
     what = "what was put into files of clients on the old machine is not put into those of this one"
     return Note("trust", what, "see which clients of this host trust it: secure-registry trust check")
@@ -209,15 +223,13 @@ def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Pr
     """Put images back and prove them; whether all is as it was."""
     host, store = one.host, found.store
     assert store is not None
-    if wrong := imagesplace.unwritable(host, str(store)):
-        raise SecregError(*wrong)
     wanted = Wanted(order.name, order.repository, order.tag, force=order.force)
     with holding.shared(host.paths.space, "restore"):
         done = refill.refill(host, place, store, wanted, progress, clear=found.full)
+        if done.aside:
+            print(f"the images that were there are in {store / done.aside}")
         broken = refill.proof(host, place, store, wanted, progress)
         refill.finish(host, store, wanted)
-    if done.aside:
-        print(f"the images that were there are in {store / done.aside}")
     printing.warnings([_kept(tag, force=order.force) for tag in done.kept])
     broken = [flaw for flaw in broken if f"{flaw.repository}:{flaw.tag}" not in done.kept]
     printing.warnings(

@@ -80,6 +80,7 @@ def refill(host: Host, place: Place, images: Path, wanted: Wanted, progress: Pro
             except OSError as error:
                 what = f"cannot write the images in {images}: {error.strerror} ({error.filename})"
                 hint = f"see: df -h {images}; ls -ld {images} (it writes as {host.accounts.registry.name})"
+                hint += f"; the images that were there are in {images / made.aside}" if made.aside else ""
                 raise SecregError(what, hint) from error
     return made
 

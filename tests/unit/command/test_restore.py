@@ -14,7 +14,7 @@ import pytest
 
 from secreg_host.base.paths import Paths
 from secreg_host.command import cli
-from secreg_host.images import survey
+from secreg_host.images import imagesplace, survey
 from secreg_host.upkeep import holding, refill, sealing, source
 from tests.stores import Store, digest_of
 
@@ -224,6 +224,26 @@ def test_a_disk_that_is_not_mounted_is_not_filled_from_below(
     said = capsys.readouterr().err
     assert "nothing is mounted at /disk" in said and "--force" in said and not store.tree.base.exists()
     assert typed(root, str(tmp_path / "there"), "--images-only", "--force") == 0
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_what_can_not_be_done_is_known_before_anything_is_replaced(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: the configuration was replaced by then, and the registry stopped."""
+    there, paths = str(tmp_path / "there"), Paths(root)
+    paths.registry_yml.write_text(f"# mine\n{YML % paths.storage}")
+    store.push("mine", "three", "1")
+    before = store.entries()
+    with monkeypatch.context() as patch:
+        patch.setattr(imagesplace, "unwritable", lambda *_: ("can't write there", "chown"))
+        assert typed(root, there, "--force") == 1
+    for mounted in (paths.etc, paths.storage / "docker"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os.path, "ismount", lambda path, mounted=mounted: Path(path) == mounted)
+            assert typed(root, there, "--force") == 1
+        assert f"{mounted} is to be replaced, and something is mounted there" in capsys.readouterr().err
+    assert store.entries() == before and paths.registry_yml.read_text().startswith("# mine")
 
 
 def test_one_at_a_time(
