@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from secreg_host.base import bugs, distant, utf8
+from secreg_host.base import bugs, distant, utf8, waiting
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import DESCRIPTORS
 from secreg_host.base.process import Account
@@ -145,15 +145,28 @@ def _failures(theirs: socket.socket) -> Iterator[None]:
         theirs.sendall(f"{FAILED}{json.dumps(said)}\n".encode())
 
 
+SOON = 0.5
+"""Seconds after which what was found is told with the next line, though it is little."""
+
+
 def _tell(theirs: socket.socket, work: Callable[[], Iterable[str]]) -> None:
-    held, size = [], 0
-    for line in work():
-        held.append(line)
-        size += len(line)
-        if size > PIECE:
-            theirs.sendall("".join(f"{one}\n" for one in held).encode())
-            held, size = [], 0
-    theirs.sendall("".join(f"{one}\n" for one in (*held, DONE)).encode())
+    held: list[str] = []
+    size, deadline = 0, waiting.within(SOON)
+    try:
+        for line in work():
+            held.append(line)
+            size += len(line)
+            if size > PIECE or deadline.over:
+                said, held, size, deadline = held, [], 0, waiting.within(SOON)
+                _say(theirs, said)
+    except Exception:
+        _say(theirs, held)  # what was done until then
+        raise
+    _say(theirs, [*held, DONE])
+
+
+def _say(theirs: socket.socket, lines: list[str]) -> None:
+    theirs.sendall("".join(f"{one}\n" for one in lines).encode())
 
 
 def _lines(ours: socket.socket) -> Iterator[str]:

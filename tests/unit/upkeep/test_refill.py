@@ -143,6 +143,24 @@ def test_what_was_there_is_moved_aside(host: Host, store: Store, there: Place, b
     assert other.entries() == before
 
 
+@pytest.mark.promise("restore-loses-nothing")
+def test_where_it_is_is_said_also_by_one_that_fails(
+    host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: that line was held until there were more."""
+    store.push("a", "one", "1")
+    name = back().name
+    other.push("mine", "x", "1")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "x")
+
+    monkeypatch.setattr(placing, "link", fail)
+    with pytest.raises(SecregError, match="Input/output error") as caught:
+        put(host, there, other, clear=True)
+    assert f"are in {other.tree.root}/docker.{name}" in caught.value.hint
+
+
 def test_no_room_is_known_before_anything_is_moved(
     host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
