@@ -14,6 +14,7 @@ registry/storage/paths.go.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -41,6 +42,9 @@ LINK_BYTES = 256
 
 OWN = "_"
 """How directories of a repository's own begin; no word of a name does."""
+
+LOST = "lost+found"
+"""What fsck(8) has at the top of a disk."""
 
 
 class Malformed(Exception):
@@ -86,12 +90,12 @@ class Tree:
 
     def repositories(self, wrong: Callable[[OSError], object] | None = None) -> Iterator[Repository]:
         """Every repository, in the order of names; one that holds others, too. wrong: is told of a directory that can't
-        be read; without it that is raised."""
+        be read, and of what is no repository by its name, or a link; without it the first is raised."""
         yield from self._below("", wrong)
 
     def _below(self, name: str, wrong: Callable[[OSError], object] | None) -> Iterator[Repository]:
         try:
-            found = _folders(self.base / "repositories" / name)
+            found, links = _inside(self.base / "repositories" / name)
         except OSError as error:
             if wrong is None:
                 raise
@@ -101,8 +105,18 @@ class Tree:
             yield Repository(self, name)
         for one in found:
             inner = f"{name}/{one}".lstrip("/")
-            if not one.startswith(OWN) and len(inner) <= LONGEST and NAME.fullmatch(inner):
+            if (name and one.startswith(OWN)) or one == LOST:
+                continue
+            if len(inner) <= LONGEST and NAME.fullmatch(inner):
                 yield from self._below(inner, wrong)
+            elif wrong is not None:
+                wrong(OSError(errno.EINVAL, "no repository is called so: it is left out", self._at(inner)))
+        for one in links:
+            if wrong is not None:
+                wrong(OSError(errno.ELOOP, "it is a link: what it leads to is left out", self._at(f"{name}/{one}")))
+
+    def _at(self, name: str) -> str:
+        return f"{self.root}/{TREE}/repositories/{name.lstrip('/')}"
 
 
 @dataclass(frozen=True)
@@ -229,6 +243,13 @@ def _links(folder: str) -> Iterator[str]:
 
 def _folders(path: Path | str) -> list[str]:
     """The names of the directories in `path`, in order; none where it is gone, or is no directory."""
+    return _inside(path)[0]
+
+
+def _inside(path: Path | str) -> tuple[list[str], list[str]]:
+    """The same, and the names of links."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    return []
+        found = list(entries)
+        folders = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+        return folders, sorted(entry.name for entry in found if entry.is_symlink())
+    return [], []

@@ -64,7 +64,9 @@ class Survey:
         """All that is there. What can't be read is broken."""
         again: dict[str, tuple[Look, Look]] = {}
         unread: list[Flaw] = []
-        for one in self.tree.repositories(lambda error: unread.append(_unread(error))):
+        there = list(self.tree.repositories(lambda error: unread.append(_unread(error))))
+        yield from (("broken", NONE, NONE, flaw.why) for flaw in unread)  # of no repository: before the first one
+        for one in there:
             if one.name == PROBE:
                 continue  # what is written and removed there by the program itself is nobody's
             look = self._look(one)
@@ -72,7 +74,6 @@ class Survey:
                 again[one.name] = look, look
             else:
                 yield from self._told(one.name, look, look)
-        yield from (("broken", NONE, NONE, flaw.why) for flaw in unread)
         for number, _ in enumerate(waiting.looks(SECONDS, PAUSE) if again else ()):
             for name, (first, before) in list(again.items()) if number else ():
                 look = self._look(Repository(self.tree, name))

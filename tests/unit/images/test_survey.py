@@ -229,3 +229,20 @@ def test_what_can_not_be_read_is_named(store: Store, monkeypatch: pytest.MonkeyP
         for path in ("_manifests/tags", "_manifests/revisions", "_layers")
     }
     assert of(found, "tag")[0][1] == "1" and len(of(found, "repository")) == 2
+
+
+@pytest.mark.promise("backup-names-what-is-broken")
+def test_what_is_no_repository_is_named_and_is_of_none(store: Store, tmp_path: Path) -> None:
+    """Seen red: it was left out in silence, and what could not be read was of the last repository."""
+    store.push("a", "one", "1")
+    top = store.tree.base / "repositories"
+    (tmp_path / "elsewhere").mkdir()
+    (top / "linked").symlink_to(tmp_path / "elsewhere")
+    for name in ("Upper/_manifests", "_x", "lost+found", "a/B/_layers"):
+        (top / name).mkdir(parents=True)
+    found = store.entries()
+    broken = of(found, "broken")
+    assert found[: len(broken)] == broken and {entry[1:3] for entry in broken} == {("-", "-")}
+    named = {entry[3].removeprefix(f"{top}/").partition(":")[0] for entry in broken}
+    assert named == {"a/B", "Upper", "_x", "linked"}
+    assert [entry[1] for entry in of(found, "repository")] == ["a"]
