@@ -17,8 +17,9 @@ from secreg_host.images.layout import DIGEST
 LARGEST = 4 * 1024 * 1024
 """Bytes of a manifest at the most (distribution, maxPayloadSize)."""
 
-FOREIGN = re.compile(r"application/vnd\.(docker\.image\.rootfs\.foreign|oci\.image\.layer\.nondistributable).*")
-"""Types of layers that registries need not have: clients fetch them from elsewhere."""
+FOREIGN = re.compile(r"application/vnd\.(docker\.image\.rootfs\.foreign|oci\.image\.layer\.).*")
+"""Types of layers that registries need not have where these have urls: clients fetch them from elsewhere (distribution,
+registry/storage/ocimanifesthandler.go)."""
 
 REFERRERS = re.compile(r"(sha256)-([0-9a-f]{64})(?:\.[a-z]+)?")
 """Tags of what refers to a manifest, where no referrers API is (OCI distribution-spec; cosign's .sig, .att, .sbom)."""
@@ -66,7 +67,7 @@ def read(data: bytes) -> Manifest:
         blobs=_unique([digest for digest, _ in config + layers if digest not in foreign] + oldest),
         children=_unique([digest for digest, _ in children]),
         foreign=_unique([digest for digest, _ in layers if digest in foreign]),
-        subject=_digest(subject.get("digest")) if isinstance(subject, dict) else "",
+        subject=_digest(subject.get("digest"), lax=True) if isinstance(subject, dict) else "",
     )
 
 
@@ -97,10 +98,13 @@ def _descriptor(one: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return _digest(one.get("digest")), one
 
 
-def _digest(said: object) -> str:
-    if not isinstance(said, str) or not DIGEST.fullmatch(said):
+def _digest(said: object, *, lax: bool = False) -> str:
+    """The digest that is `said`. Raises Unreadable for what is none; lax: that is ""."""
+    if isinstance(said, str) and DIGEST.fullmatch(said):
+        return said
+    if not lax:
         raise Unreadable("it names what is no digest")
-    return said
+    return ""
 
 
 def _unique(digests: list[str]) -> tuple[str, ...]:

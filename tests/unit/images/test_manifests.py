@@ -11,8 +11,9 @@ from secreg_host.images import manifests
 from secreg_host.images.manifests import Manifest, Unreadable
 
 A, B, C, D = ("sha256:" + character * 64 for character in "abcd")
-LAYER, FOREIGN = (
+LAYER, DOCKER, FOREIGN = (
     "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 )
 
@@ -41,6 +42,9 @@ def descriptor(digest: str, **more: object) -> dict[str, Any]:
             Manifest("", (A, C), foreign=(B,)),
         ),
         ({"layers": [descriptor(B, mediaType=FOREIGN)]}, Manifest("", (B,))),  # it is nowhere else
+        ({"layers": [descriptor(B, urls=["https://x"])]}, Manifest(foreign=(B,))),
+        ({"layers": [descriptor(B, mediaType=DOCKER, urls=["https://x"])]}, Manifest("", (B,))),
+        ({"layers": [descriptor(B)], "subject": {"digest": "x"}}, Manifest("", (B,))),  # seen red: all was unreadable
         ({"blobs": [descriptor(A)], "subject": descriptor(B)}, Manifest("", (A,), subject=B)),  # an artifact
         ({"fsLayers": [{"blobSum": A}, {"blobSum": B}, {"blobSum": A}]}, Manifest("", (A, B))),
     ],
@@ -64,7 +68,6 @@ def test_what_is_named(content: dict[str, Any], found: Manifest) -> None:
         b'{"layers": [{"digest": "sha256:00"}]}',
         b'{"layers": [{"digest": "../../etc/shadow"}]}',
         b'{"manifests": [{"digest": "md5:%s"}]}' % (b"0" * 32),
-        b'{"layers": [], "subject": {"digest": "x"}}',
         b" " * (manifests.LARGEST + 1),
     ],
     ids=lambda data: repr(data[:30]),
