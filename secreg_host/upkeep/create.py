@@ -109,8 +109,16 @@ def create(
             made.problems += _emptied(place, before, made, images)
         except SecregError:
             place.check()  # if it went, that is why
+            _forget(place, made.name)
             raise
     return made
+
+
+def _forget(place: Place, name: str) -> None:
+    """Remove the configuration of what became no backup: there are keys in it."""
+    with contextlib.suppress(OSError):
+        for suffix in (PLAIN, SEALED) if not os.path.lexists(place.lists / name) else ():
+            (place.configs / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def _make(
@@ -150,6 +158,7 @@ def _configuration(host: Host, place: Place, about: Mapping[str, Any], passphras
         except SecregError as error:
             busy = error.at(str(host.paths.etc))
         written = configuration.save(host.paths, about, place.incoming / "config", passphrase)
+    _forget(place, about["name"])  # that of a run that was killed, sealed or not
     with files.explained(place.configs):
         (place.incoming / "config").replace(place.configs / f"{about['name']}{SEALED if passphrase else PLAIN}")
         places.sync(place.configs)

@@ -98,6 +98,7 @@ def put(paths: Paths, items: Mapping[str, Item], stamp: str, *, same_machine: bo
             _swap(paths, _staged(paths, items, done), stamp, done)
         _state(paths, list(below(items, _names(paths)[1])), stamp, done, same_machine=same_machine)
     except SecregError as error:
+        shutil.rmtree(paths.etc.with_name(STAGED), ignore_errors=True)  # there are keys in it
         if not done.aside:
             raise
         raise SecregError(error.message, f"{error.hint}; what was there is in {_all(done.aside)}") from error

@@ -465,6 +465,25 @@ def test_what_the_store_should_never_hold_is_no_bug(
         back()
 
 
+def test_what_became_no_backup_leaves_no_keys(
+    store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: its configuration stayed, and one that was sealed came back for one that was not."""
+    stale = there.configs / f"{BEGIN:{places.STAMP}}.sealed"
+    stale.write_bytes(b"x")
+    store.push("a", "one", "1")
+    first = back()
+    assert there.config(first.name).suffix == ".tar" and not stale.exists()
+
+    def fail(*_: object) -> None:
+        raise SecregError("no")
+
+    monkeypatch.setattr(create, "_copied", fail)
+    with pytest.raises(SecregError, match="no"):
+        back()
+    assert [path.stem for path in there.configs.iterdir()] == [first.name]
+
+
 # --- what prune removes ---
 
 

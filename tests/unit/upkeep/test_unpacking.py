@@ -159,6 +159,7 @@ def test_what_can_not_be_written_changes_nothing(
         with pytest.raises(SecregError, match="no space"):
             put(paths, there)
     assert (tree(paths.etc), tree(paths.state)) == before
+    assert not paths.etc.with_name(unpacking.STAGED).exists(), "seen red: keys were left there"
     with monkeypatch.context() as patch:
         patch.setattr(files, "write", full)
         with pytest.raises(SecregError, match="no space") as caught:
