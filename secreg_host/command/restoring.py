@@ -229,6 +229,10 @@ def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Pr
         if done.aside:
             print(f"the images that were there are in {store / done.aside}")
         broken = refill.proof(host, place, store, wanted, progress)
+        anew = frozenset(one.digest for one in broken if one.digest not in ("", *done.failed) and not one.repository)
+        if anew:  # of its size, and with other bytes
+            done.size += refill.refill(host, place, store, wanted, progress, clear=False, anew=anew).size
+            broken = refill.proof(host, place, store, wanted, progress)
         refill.finish(host, store, wanted)
     printing.warnings([_kept(tag, force=order.force) for tag in done.kept])
     broken = [flaw for flaw in broken if f"{flaw.repository}:{flaw.tag}" not in done.kept]

@@ -126,13 +126,14 @@ def digests(part: Part) -> Iterator[str]:
     yield from part.layers
 
 
-def copied(tree: Tree, blobs: Iterable[Blob], opened: Open) -> Iterator[Batch]:
-    """Copy those of `blobs` that the store has not with their size. Raises OSError, and SecregError, where they can't
+def copied(tree: Tree, blobs: Iterable[Blob], opened: Open, anew: Container[str] = ()) -> Iterator[Batch]:
+    """Copy those of `blobs` that the store has not with their size, and those to be copied `anew`. Raises OSError, and SecregError, where they can't
     be written, and at once where there is no room for them."""
     store = Store(tree)
     for folder in ("blobs/sha256", "blobs/sha512", "repositories"):
         (tree.base / folder).mkdir(parents=True, exist_ok=True)
-    yield from pool.batches(store, (one for one in blobs if tree.size(one.digest) != one.size), opened)
+    wanted = (one for one in blobs if one.digest in anew or tree.size(one.digest) != one.size)
+    yield from pool.batches(store, wanted, opened)
 
 
 def check_room(tree: Tree, size: int) -> None:

@@ -62,14 +62,24 @@ def parts(path: Path | str, wanted: Wanted, read: Read, opened: Open) -> Iterato
                 yield found
 
 
-def refill(host: Host, place: Place, images: Path, wanted: Wanted, progress: Progress, *, clear: bool) -> Refilled:
+def refill(
+    host: Host,
+    place: Place,
+    images: Path,
+    wanted: Wanted,
+    progress: Progress,
+    *,
+    clear: bool,
+    anew: frozenset[str] = frozenset(),
+) -> Refilled:
     """Put what is `wanted` into the store in the directory `images`, as the registry's user; clear: what is there is
-    moved aside first. Raises SecregError where that can't be done."""
+    moved aside first; anew: blobs that are copied though they are there. Raises SecregError where that can't be
+    done."""
     made, account = Refilled(), Account("root", os.geteuid(), os.getegid())
     with deputies.opening(account, place.path, ALLOWED) as opened:
 
         def work() -> Iterator[str]:
-            return _refill(opened, wanted, clear=clear)
+            return _refill(opened, wanted, anew, clear=clear)
 
         with deputies.telling(host.accounts.registry, images, work, by=opened) as lines:
             try:
@@ -113,7 +123,7 @@ def _note(made: Refilled, line: str, tell: Callable[[int], None]) -> None:
         made.aside = rest
 
 
-def _refill(opened: Opened, wanted: Wanted, *, clear: bool) -> Iterator[str]:
+def _refill(opened: Opened, wanted: Wanted, anew: frozenset[str], *, clear: bool) -> Iterator[str]:
     """In the store's directory, as its user: what is done, line by line."""
     os.umask(placing.UMASK)
     tree, path = Tree(Path()), f"backups/{wanted.name}"
@@ -127,14 +137,14 @@ def _refill(opened: Opened, wanted: Wanted, *, clear: bool) -> Iterator[str]:
             if entry[0] == "blob" and (selected is None or entry[1] in selected):
                 yield Blob(entry[1], int(entry[2]))
 
-    size = sum(one.size for one in named() if clear or tree.size(one.digest) != one.size)
+    size = sum(one.size for one in named() if clear or one.digest in anew or tree.size(one.digest) != one.size)
     yield f"size {size}"
     placing.check_room(tree, size)
     if clear and tree.base.exists():
         yield f"aside {placing.aside(tree, wanted.name)}"
     Path(f"{UNFINISHED}{wanted.name}").touch()
     failed: set[str] = set()
-    for batch in placing.copied(tree, named(), lambda digest: opened(_blob(digest))):
+    for batch in placing.copied(tree, named(), lambda digest: opened(_blob(digest)), anew):
         yield f"copied {batch.size}"
         for digest, why in batch.failed:
             failed.add(digest)

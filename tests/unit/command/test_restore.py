@@ -246,6 +246,18 @@ def test_what_can_not_be_done_is_known_before_anything_is_replaced(
     assert store.entries() == before and paths.registry_yml.read_text().startswith("# mine")
 
 
+@pytest.mark.promise("restore-proves")
+def test_what_rotted_in_the_store_is_copied_anew(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """Seen red: it had its size, and was left as it was, however often one tried."""
+    before, rotten = store.entries(), Path(store.tree.blob(digest_of(b"two")))
+    rotten.write_bytes(b"tw0")
+    assert typed(root, str(tmp_path / "there"), "--only", "other") == 0
+    assert rotten.read_bytes() == b"two" and store.entries() == before
+    assert "all proven" in capsys.readouterr().out
+
+
 def test_one_at_a_time(
     store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
