@@ -45,9 +45,10 @@ UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EAC
 
 @dataclass(frozen=True)
 class Place:
-    """A directory of backups."""
+    """A directory of backups, and the id that its marker had ("": not known)."""
 
     path: Path
+    id: str = ""
 
     @property
     def pool(self) -> Path:
@@ -117,7 +118,8 @@ class Place:
 
     def check(self) -> None:
         """Raise SecregError if it is not there any more: it may have been on a disk that is not mounted now."""
-        if not reading.is_file(self.path / MARKER):
+        said = records.parsed(reading.peek(self.path / MARKER, reading.JSON))
+        if not isinstance(said, dict) or self.id not in ("", said.get("id")):
             raise SecregError(f"{self.path} is not there any more", f"see whether it is mounted: {_findmnt(self.path)}")
 
 
@@ -159,7 +161,7 @@ def found(path: Path) -> Place:
     if version != FORMAT:
         what = f"is of a format ({version}) that this version does not know"
         raise bad_input(str(path / MARKER), what, "use the version of secure-registry that made it, or a later one")
-    return Place(path)
+    return Place(path, str(said.get("id", "")) if isinstance(said, dict) else "")
 
 
 def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
@@ -184,7 +186,8 @@ def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
     if not (insecure or sealed):
         _check_private(path)
     if not reading.is_there(path / MARKER):
-        said = {"format": FORMAT, "id": secrets.token_hex(16)}
+        place = Place(path, secrets.token_hex(16))
+        said = {"format": FORMAT, "id": place.id}
         files.write(path / MARKER, json.dumps(said).encode() + b"\n", files.PRIVATE)
     with files.explained(path):
         for one in FOLDERS:

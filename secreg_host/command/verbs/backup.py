@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from secreg_host.base import reading
 from secreg_host.base.errors import Exit, bad_input
 from secreg_host.command import asking, backups
 from secreg_host.command.call import Call
@@ -67,11 +68,14 @@ def _create(call: Call) -> int:
     _elsewhere(host, images, args.directory)
     destinations.check(host.paths, args.directory)
     passphrase = asking.passphrase(twice=True) if args.encrypt else ""
+    new = not reading.is_there(args.directory / places.MARKER)
     place = places.prepared(args.directory, insecure=args.insecure_destination, sealed=args.encrypt)
     destinations.remember(host.paths, args.directory, place)
     shown = progress.to_terminal(wanted=not args.json)
     found = create.create(host, place, images, datetime.now(UTC), shown, passphrase)
     backups.made(found, place, as_json=args.json, sealed=args.encrypt)
+    if new and not args.json:
+        print(f"{place.path} is a new directory of backups: if there were some, see what is mounted there")
     return Exit.DEGRADED if found.degraded else Exit.DONE
 
 

@@ -41,7 +41,7 @@ def test_the_life_of_backups(store: Store, root: Path, tmp_path: Path, capsys: C
     assert typed(root, "create", there) == 0
     said = capsys.readouterr().out.splitlines()
     assert ": 1 repository, 2 tags, 1 manifest, 4 blobs (" in said[0] and "; new: 4 blobs (" in said[0]
-    assert said[1].startswith("keys and hashes of passwords are in it")
+    assert said[1].startswith("keys and hashes of passwords are in it") and "is a new directory of backups" in said[2]
     store.push("team/app", "two", "2.0")
     assert typed(root, "create", there, "--json") == 0
     made = json.loads(capsys.readouterr().out)

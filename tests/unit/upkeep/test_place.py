@@ -49,7 +49,7 @@ def test_an_empty_one_is_taken_and_one_in_which_a_run_was_killed(tmp_path: Path)
     made = place.prepared(tmp_path, insecure=False)
     (tmp_path / place.MARKER).unlink()
     (tmp_path / ".mode-abc").touch()
-    assert place.prepared(tmp_path, insecure=False) == made, "seen red: nobody could use it any more"
+    assert place.prepared(tmp_path, insecure=False).path == made.path, "seen red: nobody could use it any more"
     (tmp_path / place.MARKER).unlink()
     (made.lists / "20261130T051500Z").touch()
     with pytest.raises(BadInput, match="is no directory of backups"):
@@ -140,6 +140,10 @@ def test_a_disk_that_went_is_noticed(made: Place) -> None:
     made.path.mkdir()
     with pytest.raises(SecregError, match="is not there any more"):
         made.check()
+    another = place.prepared(made.path, insecure=False)
+    with pytest.raises(SecregError, match="is not there any more"):
+        made.check()  # seen red: another disk was as good
+    another.check()
 
 
 def test_a_directory_that_cannot_be_synced_is_no_reason_to_fail(
