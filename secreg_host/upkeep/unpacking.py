@@ -61,20 +61,33 @@ def read(place: Place, name: str, passphrase: Callable[[], str]) -> dict[str, It
 
 def in_the_way(paths: Paths, items: Mapping[str, Item]) -> list[Path]:
     """What stands on this host already and is other than in the archive: somebody's configuration, and keys."""
-    etc, state = _names(paths)
+    state = _names(paths)[1]
     found = []
     for path in sorted(paths.etc.rglob("*")) if paths.etc.is_dir() else ():
-        item = items.get(f"{etc}/{path.relative_to(paths.etc)}")
-        if not _is_same(path, item, items):
+        if not _is_same(path, _item_of(paths, path, items), items):
             found.append(path)
     kept = [item for item in below(items, state) if item.kind != tarfile.DIRTYPE]
     found += [path for item in kept if os.path.lexists(path := paths.root / item.name) and _matters(path, item)]
     return found
 
 
+def _item_of(paths: Paths, path: Path, items: Mapping[str, Item]) -> Item | None:
+    """What is at `path` of /etc in the archive: itself, or, where a link came back as a directory, what that held."""
+    name = str(path.relative_to(paths.root))
+    return items.get(name) or items.get(f"{LINKED}/{name}")
+
+
+def _content(path: Path) -> bytes | None:
+    """The bytes of the file at `path`; None: there is none, or one that is too large for a backup."""
+    try:
+        return reading.read(path, reading.OTHER)
+    except BadInput:
+        return None
+
+
 def _matters(path: Path, item: Item) -> bool:
     """Whether what is at `path` in the program's state is a secret, or what a secret belongs to, and another one."""
-    return path.name.startswith(("ca.", "http.secret")) and reading.content(path) != item.data
+    return path.name.startswith(("ca.", "http.secret")) and _content(path) != item.data
 
 
 def _is_same(path: Path, item: Item | None, items: Mapping[str, Item]) -> bool:
@@ -86,7 +99,7 @@ def _is_same(path: Path, item: Item | None, items: Mapping[str, Item]) -> bool:
         return item.kind == tarfile.SYMTYPE and str(path.readlink()) == item.target
     linked = items.get(f"{LINKED}/{item.name}")
     wanted = linked.data if linked is not None else item.data
-    return reading.is_file(path) and reading.content(path) == wanted
+    return reading.is_file(path) and _content(path) == wanted
 
 
 def put(paths: Paths, items: Mapping[str, Item], stamp: str, *, same_machine: bool) -> Put:
@@ -137,9 +150,9 @@ def _swap(paths: Paths, staged: Path, stamp: str, done: Put) -> None:
 def is_there(paths: Paths, items: Mapping[str, Item]) -> bool:
     """Whether all of /etc is as in the archive already: a restore that was cut is gone on with."""
     found = {item: paths.root / item.name for item in below(items, _names(paths)[0])}
-    if any(not os.path.lexists(path) or not _is_same(path, item, items) for item, path in found.items()):
+    if any(not os.path.lexists(path) or (one.kind == tarfile.REGTYPE and path.is_dir()) for one, path in found.items()):
         return False
-    return len(found) == sum(1 for _ in paths.etc.rglob("*"))
+    return all(_is_same(path, _item_of(paths, path, items), items) for path in paths.etc.rglob("*"))
 
 
 def _make_way(path: Path, stamp: str, done: Put) -> None:
@@ -163,7 +176,7 @@ def _state(paths: Paths, items: list[Item], stamp: str, done: Put, *, same_machi
             continue
         if item.kind == tarfile.DIRTYPE:
             files.make_directory(path, 0o700)
-        elif item.kind == tarfile.REGTYPE and reading.content(path) != item.data:
+        elif item.kind == tarfile.REGTYPE and _content(path) != item.data:
             if os.path.lexists(path):
                 _keep(path, beside / path.relative_to(paths.state))
                 done.aside += [beside] if beside not in done.aside else []

@@ -106,6 +106,16 @@ def test_links(paths: Paths, there: Place, back: Back, tmp_path: Path) -> None:
     shutil.rmtree(paths.etc)
     put(paths, there)
     assert tree(paths.etc / "directory") == {"crt": "CRT", "key": "KEY"}
+    assert put(paths, there).aside == [], "seen red: what came back as a directory was in the way of going on"
+    assert unpacking.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
+
+
+def test_what_is_large_is_compared_too(paths: Paths, there: Place, back: Back) -> None:
+    """Seen red: a file of more than 4 MB was always in the way."""
+    (paths.etc / "crl.pem").write_bytes(bytes(5 << 20))
+    back(None)
+    assert unpacking.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
+    assert put(paths, there).aside == []
 
 
 @pytest.mark.promise("restore-loses-nothing")
