@@ -129,9 +129,12 @@ def order(name: str) -> tuple[str, int]:
     return (found["stamp"], int(found["number"] or 1)) if found else (name, 0)
 
 
-def made_at(name: str) -> datetime:
-    """When backup `name` was made. Raises ValueError."""
-    return datetime.strptime(name.partition("-")[0], STAMP).replace(tzinfo=UTC)
+def made_at(name: str) -> datetime | None:
+    """When backup `name` was made; None: that is no date, so it is not we who called it so."""
+    try:
+        return datetime.strptime(name.partition("-")[0], STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def next_name(names: list[str], now: datetime) -> str:

@@ -127,8 +127,8 @@ def digests(part: Part) -> Iterator[str]:
 
 
 def copied(tree: Tree, blobs: Iterable[Blob], opened: Open, anew: Container[str] = ()) -> Iterator[Batch]:
-    """Copy those of `blobs` that the store has not with their size, and those to be copied `anew`. Raises OSError, and SecregError, where they can't
-    be written, and at once where there is no room for them."""
+    """Copy those of `blobs` that the store has not with their size, and those to be copied `anew`. Raises OSError, and
+    SecregError, where they can't be written, and at once where there is no room for them."""
     store = Store(tree)
     for folder in ("blobs/sha256", "blobs/sha512", "repositories"):
         (tree.base / folder).mkdir(parents=True, exist_ok=True)

@@ -42,11 +42,13 @@ def _always(place: Place) -> set[str]:
 
 def _young(names: Sequence[str], within: timedelta) -> set[str]:
     """Those of `names` that are no older, `within`, than the newest one. Where that is further than so from the one
-    before, it may have been made by a clock that was ahead: then those that are young beside that one stay, too."""
-    made = {name: places.made_at(name) for name in names}
+    before, it may have been made by a clock that was ahead: then those that are young beside that one stay, too,
+    as does what nobody knows the age of."""
+    made = {name: time for name in names if (time := places.made_at(name)) is not None}
     times = sorted(set(made.values()))
     ends = times[-2:] if len(times) > 1 and times[-1] - times[-2] > within else times[-1:]
-    return {name for name, time in made.items() if any(time >= end or end - time <= within for end in ends)}
+    young = {name for name, time in made.items() if any(time >= end or end - time <= within for end in ends)}
+    return young | (set(names) - made.keys())
 
 
 def plan(place: Place, last: int, within: timedelta | None) -> Plan:

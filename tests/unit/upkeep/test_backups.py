@@ -508,6 +508,8 @@ def test_a_clock_that_was_ahead_removes_nothing_that_is_young() -> None:
     assert prune.kept(names[:5], 1, timedelta(days=2)) == tuple(names[1:5])
     assert prune.kept(names, 1, timedelta(days=2)) == tuple(names[1:])
     later = f"{BEGIN + timedelta(days=4001):{places.STAMP}}"
+    odd = ["20261399T999999Z", *names]
+    assert prune.kept(odd, 1, timedelta(days=2)) == (odd[0], *names[1:]), "seen red: a traceback"
     assert prune.kept([*names, later], 1, timedelta(days=2)) == (*names[4:], later), "the clock came that far"
 
 
