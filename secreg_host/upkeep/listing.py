@@ -33,6 +33,7 @@ FIRST = "secure-registry-backup 1"
 END = re.compile(r"end ([0-9]+) (sha256:[0-9a-f]{64})")
 NUMBER = re.compile(r"-?[0-9]{1,20}")
 LINE_BYTES = 1 << 20
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Damaged(SecregError):
@@ -92,8 +93,13 @@ def entry_of(line: str) -> Entry:
     ):
         raise Damaged(f"a line of it is none: {word[:20]}")
     if word == "broken":
-        values[2] = str(json.loads(values[2]))
+        values[2] = plain(str(json.loads(values[2])))
     return (word, *values)
+
+
+def plain(text: str) -> str:
+    """`text` of a list, which anybody may have written, for a terminal: nothing in it steers that."""
+    return CONTROL.sub("?", text)
 
 
 class Writer:
@@ -165,7 +171,7 @@ def about(path: Path) -> dict[str, Any]:
     for entry in entries(path):
         found = json.loads(entry[1]) if entry[0] == "about" else None
         if isinstance(found, dict):
-            return found
+            return {plain(key): plain(said) if isinstance(said, str) else said for key, said in found.items()}
         break
     raise Damaged("it does not say what it is of")
 

@@ -109,3 +109,12 @@ def test_no_link_is_followed(path: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     with pytest.raises(OSError, match="symbolic"):
         list(listing.entries(tmp_path / "link"))
+
+
+def test_nothing_in_a_list_steers_a_terminal(tmp_path: Path) -> None:
+    writer = listing.Writer(tmp_path / "list")
+    writer.add(("about", '{"host": "\\u001b[2Jx", "images": null}'))
+    writer.add(("broken", "-", "-", "\x1b[2Jy\n"))
+    writer.finish()
+    assert listing.about(tmp_path / "list") == {"host": "?[2Jx", "images": None}
+    assert list(listing.entries(tmp_path / "list"))[1] == ("broken", "-", "-", "?[2Jy?")
