@@ -235,7 +235,11 @@ def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Pr
             broken = refill.proof(host, place, store, wanted, progress)
         refill.finish(host, store, wanted)
     printing.warnings([_kept(tag, force=order.force) for tag in done.kept])
-    broken = [flaw for flaw in broken if f"{flaw.repository}:{flaw.tag}" not in done.kept]
+    broken = [
+        flaw._replace(why=done.failed.get(flaw.digest, flaw.why))
+        for flaw in broken
+        if f"{flaw.repository}:{flaw.tag}" not in done.kept
+    ]
     printing.warnings(
         backups.problems(broken, "it is not as it should be", f"secure-registry backup verify {place.path}")
     )

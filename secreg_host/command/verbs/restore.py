@@ -59,9 +59,9 @@ def _run(call: Call, place: Place) -> int:
         print(line)
     if later := restoring.later(found.about):
         printing.warnings([later])
+    restoring.check(place, order, found)
     if args.dry_run:
         return Exit.DONE
-    restoring.check(place, order, found)
     return restoring.restore(one, place, order, found, progress.to_terminal())
 
 

@@ -142,6 +142,8 @@ def test_nothing_of_somebody_is_touched_without_force(
     for words in ((), ("--images-only",), ("--config-only",)):
         assert typed(root, there, *words) == 2
     assert capsys.readouterr().err.count("--force") == 4
+    assert typed(root, there, "--dry-run") == 2 and typed(root, there, "--dry-run", "--force") == 0
+    assert "images are there already" in capsys.readouterr().out
     assert store.entries() == before and paths.registry_yml.read_text().startswith("# mine")
     assert typed(root, there, "--force") == 0
     said = capsys.readouterr().out
