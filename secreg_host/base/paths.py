@@ -183,11 +183,6 @@ class Paths:
         return self.run / "space"
 
     @property
-    def restoring(self) -> Path:
-        """Lock: held by the one who brings a backup back."""
-        return self.run / "restore"
-
-    @property
     def retry(self) -> Path:
         """What failed and is tried again. Its directory is the watchdog's, and goes with it."""
         return self.run / "retry" / "retry.json"

@@ -93,7 +93,7 @@ def entry_of(line: str) -> Entry:
     ):
         raise Damaged(f"a line of it is none: {word[:20]}")
     if word == "broken":
-        values[2] = plain(str(json.loads(values[2])))
+        values[2] = str(json.loads(values[2]))
     return (word, *values)
 
 

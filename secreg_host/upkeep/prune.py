@@ -26,9 +26,7 @@ class Plan:
     size: int = 0
 
 
-def kept(
-    names: Sequence[str], last: int, within: timedelta | None, always: Collection[str] = ()
-) -> tuple[str, ...]:
+def kept(names: Sequence[str], last: int, within: timedelta | None, always: Collection[str] = ()) -> tuple[str, ...]:
     """Which of the backups `names`, the oldest first, stay: so many of the `last` ones, and those that are young. The
     newest one stays `always`, and so do those. The clock has no say. Pure."""
     young = set() if within is None else _young(names, within)

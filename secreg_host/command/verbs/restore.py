@@ -16,6 +16,9 @@ from secreg_host.upkeep.place import Place
 
 ABOUT = "bring a backup back, on this host or another one, and prove it"
 
+LOCK = "restore"
+"""Beside the other locks of an instance: held by the one who brings a backup back."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its options to `parser`."""
@@ -36,7 +39,7 @@ def run(call: Call) -> int:
     place = places.found(call.args.directory)
     if call.args.dry_run:
         return _run(call, place)
-    lock = call.host().paths.restoring
+    lock = call.host().paths.run / LOCK
     files.make_directory(lock.parent, 0o755)
     with holding.looking(place.lock, "restore"), holding.held(lock, "restore"):
         return _run(call, place)

@@ -116,7 +116,7 @@ def test_what_comes_back_has_images(store: Store, root: Path, tmp_path: Path, ca
     before, there = store.entries(), tmp_path / "there"
     (full,) = (path.name for path in (there / "backups").iterdir())
     assert cli.main(["backup", "create", str(there), "--config-only", "--root", str(root)], {}) == 0
-    (bare,) = ({path.name for path in (there / "backups").iterdir()} - {full})
+    (bare,) = {path.name for path in (there / "backups").iterdir()} - {full}
     assert typed(root, str(there), "--images-only", "--at", bare) == 2
     assert f"{bare} has no images" in capsys.readouterr().err
     away(root)
@@ -249,9 +249,7 @@ def test_what_can_not_be_done_is_known_before_anything_is_replaced(
 
 
 @pytest.mark.promise("restore-proves")
-def test_what_rotted_in_the_store_is_copied_anew(
-    store: Store, root: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_what_rotted_in_the_store_is_copied_anew(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
     """Seen red: it had its size, and was left as it was, however often one tried."""
     before, rotten = store.entries(), Path(store.tree.blob(digest_of(b"two")))
     rotten.write_bytes(b"tw0")
@@ -265,7 +263,7 @@ def test_one_at_a_time(
 ) -> None:
     """Seen red: two wrote the same files, and prune removed what was read."""
     monkeypatch.setattr(holding, "WAIT_SECONDS", 0.05)
-    there, lock = tmp_path / "there", Paths(root).restoring
+    there, lock = tmp_path / "there", Paths(root).run / "restore"
     away(root)
     lock.parent.mkdir(parents=True)
     with holding.held(lock, "restore"):

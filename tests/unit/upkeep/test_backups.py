@@ -453,9 +453,7 @@ def test_each_blob_is_read_once(two: tuple[Made, Made], there: Place, monkeypatc
     assert len(seen) == len(set(seen)) == len(in_pool(there))
 
 
-def test_what_the_store_should_never_hold_is_no_bug(
-    store: Store, back: Back, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_store_should_never_hold_is_no_bug(store: Store, back: Back, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen red: a traceback, for a directory repositories/_x."""
     store.push("a", "one", "1")
     (store.tree.base / "repositories/_x/_layers").mkdir(parents=True)

@@ -9,6 +9,7 @@ import pytest
 from secreg_host.images.closure import Flaw
 from secreg_host.images.survey import Entry
 from secreg_host.upkeep import listing
+from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.listing import Damaged, Writer
 
 A, B = ("sha256:" + letter * 64 for letter in "ab")
@@ -114,7 +115,6 @@ def test_no_link_is_followed(path: Path, tmp_path: Path) -> None:
 def test_nothing_in_a_list_steers_a_terminal(tmp_path: Path) -> None:
     writer = listing.Writer(tmp_path / "list")
     writer.add(("about", '{"host": "\\u001b[2Jx", "images": null}'))
-    writer.add(("broken", "-", "-", "\x1b[2Jy\n"))
     writer.finish()
     assert listing.about(tmp_path / "list") == {"host": "?[2Jx", "images": None}
-    assert list(listing.entries(tmp_path / "list"))[1] == ("broken", "-", "-", "?[2Jy?")
+    assert str(Broken("a", "1", A, "\x1b[2Jy\n")) == f"a:1: {A}: ?[2Jy?"

@@ -195,9 +195,7 @@ def test_what_is_damaged_in_the_backup_is_not_put_back(
 
 
 @pytest.mark.promise("restore-loses-nothing")
-def test_no_tag_is_moved_to_what_is_not_whole(
-    host: Host, store: Store, there: Place, back: Back, other: Store
-) -> None:
+def test_no_tag_is_moved_to_what_is_not_whole(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
     """Not even by force. Seen red."""
     store.push("a", "one", "1")
     two = store.push("a", "two", "2")
