@@ -127,7 +127,7 @@ class Registry:
 
     def until(self, message: str) -> list[str]:
         """What the journal has before the line `message`, of whatever level, and that line."""
-        said = [f"{entry.get('SYSLOG_IDENTIFIER', '')}: {entry['MESSAGE']}" for entry in self.machine.journal()]
+        said = [f"{entry.get('SYSLOG_IDENTIFIER', '')}: {entry.get('MESSAGE', '')}" for entry in self.machine.journal()]
         at = next((number for number, line in enumerate(said) if line.endswith(message)), len(said))
         return said[max(0, at - BEFORE) : at + 1]
 
