@@ -22,7 +22,7 @@ RPM_PACKAGES     = rpm checkpolicy semodule-utils $(PAGES_PACKAGES)
 LINT_PACKAGES    = $(RUNTIME_PACKAGES) apache2-utils python3-venv shellcheck systemd
 TEST_PACKAGES    = $(LINT_PACKAGES) $(BUILD_PACKAGES) $(RPM_PACKAGES) lintian rpmlint createrepo-c git openssl curl fail2ban fish logrotate \
                    man-db mandoc nftables skopeo systemd-container mmdebstrap util-linux procps iproute2 iptables strace testssl.sh wrk zsh bash-completion
-BENCH_PACKAGES   = $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js
+BENCH_PACKAGES   = $(TEST_PACKAGES) caddy python3-matplotlib libnginx-mod-http-js rsync
 
 # Packages that are missing are installed; a machine that has them all is left alone.
 missing = $(shell comm -23 <(printf '%s\n' $(1) | sort -u) \

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench import costs, flood, front, hosts, http2, plot, results, table, verbs
+from bench import backups, costs, flood, front, hosts, http2, plot, results, table, verbs
 from tests.hosts import tree
 
-PARTS = ("front", "http2", "flood", "hosts", "watchdog", "verbs")
+PARTS = ("front", "http2", "flood", "hosts", "watchdog", "verbs", "backups")
 
 
 def main() -> int:
@@ -42,6 +42,8 @@ def main() -> int:
             figures = flood.measure(say, quick=args.quick)
         elif part == "verbs":
             figures = verbs.measure()
+        elif part == "backups":
+            figures = backups.measure(say, quick=args.quick)
         else:
             deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
             releases = args.release or list(tree.RELEASES)

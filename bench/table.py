@@ -102,6 +102,8 @@ def _measured(results: Results) -> list[list[str]]:
     measured = []
     if "front" in results:
         measured += [(one, results["front"]["figures"].get(one.key, {})) for one in FRONT]
+    if "backups" in results:
+        measured += [(one, results["backups"]["figures"].get(one.key, {})) for one in targets.BACKUPS]
     if "flood" in results:
         measured += [(one, _ours(results["flood"], one)) for one in targets.FLOOD]
     return [
@@ -147,6 +149,17 @@ def flood(results: Results) -> str:
         for one in targets.FLOOD
     ]
     return markdown(["", "reached", "wanted"], rows) + "\n\n" + targets.FLOOD_LEGEND.format(**found["size"])
+
+
+def backups(results: Results) -> str:
+    """Backups beside the tools, and the legend."""
+    figures = results["backups"]["figures"]
+    names = {targets.OURS: PEERS[targets.OURS], **targets.TOOLS}
+    rows = [
+        [f"{one.title} ({one.unit})", *(figure(figures[one.key].get(name)) for name in names)]
+        for one in targets.BACKUPS
+    ]
+    return markdown(["", *names.values()], rows) + "\n\n" + targets.BACKUPS_LEGEND
 
 
 def _ours(found: dict[str, Any], measure: Measure) -> dict[str, float]:
@@ -219,6 +232,8 @@ def report(results: Results) -> str:
         parts += ["## On booted hosts", _where(results["hosts"]), host(results)]
     if "watchdog" in results:
         parts += ["## What it costs to watch", _where(results["watchdog"]), watching(results)]
+    if "backups" in results:
+        parts += ["## Backups", _where(results["backups"]), backups(results)]
     parts += ["## Targets", verdicts(results)]
     if (before := records.earlier(results)) is not None:
         parts += [f"## Worse than {before[0]}", worsened(results, *before)]
@@ -256,5 +271,7 @@ def readme(results: Results) -> str:
         parts += [f"On booted hosts ({facts.describe(results['hosts']['machine'])}):", host(results)]
     if "watchdog" in results:
         parts += ["What it costs to watch, after a change went through:", watching(results)]
+    if "backups" in results:
+        parts += [f"Backups ({facts.describe(results['backups']['machine'])}):", backups(results)]
     parts.append("All of it, with targets and what was met: [bench/results](bench/results/results.md).")
     return "\n\n".join(parts)

@@ -75,18 +75,18 @@ def login(host: Host, generation: Generation, connect: Connect = connect_tcp) ->
 
     `probe.Open` when a wrong password is let in, `Nobody` when nobody can log in, `Late` when no answer comes in time.
     """
-    return _as_probe(host, lambda password: _check(host, password) or _at_each(host, generation, connect, password))
+    return as_probe(host, lambda password: _check(host, password) or _at_each(host, generation, connect, password))
 
 
 def checked(host: Host) -> str:
     """What is wrong with the password check itself, whatever the front does; `Nobody` and `Late` as of `login`."""
-    return _as_probe(host, lambda password: _check(host, password))
+    return as_probe(host, lambda password: _check(host, password))
 
 
 def queued(host: Host) -> str:
     """What keeps questions from the queue before the password check, which is asked as the front does; `Unheard`, and
     `Nobody` and `Late` as of `login`."""
-    return _as_probe(host, lambda password: unheard(host) or _queue(host, password))
+    return as_probe(host, lambda password: unheard(host) or _queue(host, password))
 
 
 def unheard(host: Host) -> str:
@@ -142,7 +142,7 @@ def reads(host: Host, generation: Generation, connect: Connect = connect_tcp) ->
         except UNREACHED as error:
             return storeproof.Unreached(f"the registry does not answer: {error}")
 
-    wrong = _as_probe(host, asked)
+    wrong = as_probe(host, asked)
     if isinstance(wrong, Nobody):
         said = backend.wrong(host, generation)
         return f"the registry does not answer: {said}" if said else ""
@@ -172,7 +172,7 @@ def writes(host: Host, generation: Generation, connect: Connect = connect_tcp) -
         except UNREACHED as error:
             return storeproof.Unreached(f"the registry does not answer: {error}")
 
-    wrong = _as_probe(host, asked)
+    wrong = as_probe(host, asked)
     if isinstance(wrong, Nobody):
         return storeproof.wrong(host, images, storeproof.behind(processes.socket_of(host, generation.slot)))
     return wrong
@@ -193,7 +193,7 @@ def trusted(host: Host, generation: Generation) -> str:
     return said
 
 
-def _as_probe(host: Host, ask: Callable[[str], str]) -> str:
+def as_probe(host: Host, ask: Callable[[str], str]) -> str:
     """What `ask` says of the password of our own probe; once more if that is another one by then."""
     live = LiveUsers(host)
     for _ in range(LOOKS):
@@ -238,7 +238,7 @@ def _at_each(host: Host, generation: Generation, connect: Connect, password: str
         where = probe.place(want.listen)
         try:
             with contextlib.ExitStack() as links:
-                wrong = _logged_in(_came_in(want, connect, links), password, probe_word(generation))
+                wrong = _logged_in(came_in(want, connect, links), password, probe_word(generation))
         except TimeoutError:
             return Late(f"{where}: a login is not answered within {SECONDS:.0f} s")
         except UNREACHED as error:
@@ -266,7 +266,7 @@ def _logged_in(client: Client, password: str, word: str) -> str:
     return ""
 
 
-def _came_in(want: Expectation, connect: Connect, links: contextlib.ExitStack) -> Client:
+def came_in(want: Expectation, connect: Connect, links: contextlib.ExitStack) -> Client:
     """A client of the address `want`, or of the front's own socket if that is closed to this host, or limited. Raises
     OSError when somebody else may be there: no password is sent then."""
     client = Client(want.listen, want.server_name, connect, links, seconds=SECONDS)
@@ -281,7 +281,7 @@ def _way(
     host: Host, generation: Generation, connect: Connect, password: str, links: contextlib.ExitStack
 ) -> Callable[[Request], Answer]:
     """What asks the registry through the front, as our probe with `password`."""
-    client = _came_in(rehearsal.expectations(host, generation)[0], connect, links)
+    client = came_in(rehearsal.expectations(host, generation)[0], connect, links)
     login, word = f"{PROBE}:{password}", probe_word(generation)
 
     def ask(request: Request) -> Answer:

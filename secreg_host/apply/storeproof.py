@@ -45,7 +45,7 @@ def failed(what: str, answer: Answer) -> str:
 def wrong(host: Host, images: str, ask: Ask) -> str:
     """What fails, of the registry that answers `ask` and stores in the directory `images`; "": nothing, or it takes no
     uploads anyway (read-only, a proxy, with passwords of its own), so that this can't be told."""
-    with _alone(host):
+    with alone(host):
         content = b"secure-registry writes, reads and removes this: " + secrets.token_hex(32).encode() + b"\n"
         begun, said = _tried(ask, content)
         if begun:
@@ -90,7 +90,7 @@ def _tried(ask: Ask, content: bytes) -> tuple[bool, str]:
 
 
 @contextlib.contextmanager
-def _alone(host: Host) -> Iterator[None]:
+def alone(host: Host) -> Iterator[None]:
     """One at a time, as far as that can be had: two would take each other's bytes away."""
     with contextlib.ExitStack() as held:
         with contextlib.suppress(SecregError):

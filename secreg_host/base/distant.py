@@ -200,19 +200,24 @@ def ask_as(name: str, uid: int, gid: int, work: Callable[[], T], place: Path | N
     everybody else asks for himself."""
 
     def as_user() -> T:
-        if place is not None:
-            os.chdir(place)
-        if os.geteuid() == 0:
-            try:
-                os.initgroups(name, gid)
-            except OSError:
-                os.setgroups([gid])
-            os.setgid(gid)
-            os.setuid(uid)
+        become(name, uid, gid, place)
         return work()
 
     done, value = pickle.loads(_in_fork(as_user, WAIT_SECONDS) or pickle.dumps((False, None)))
     return value if done else None
+
+
+def become(name: str, uid: int, gid: int, place: Path | None = None) -> None:
+    """Be the user `name` from now on, in the directory `place`, as `ask_as` says; for forks. Raises OSError."""
+    if place is not None:
+        os.chdir(place)
+    if os.geteuid() == 0:
+        try:
+            os.initgroups(name, gid)
+        except OSError:
+            os.setgroups([gid])
+        os.setgid(gid)
+        os.setuid(uid)
 
 
 def _in_fork(work: Callable[[], T], wait: float) -> bytes | None:

@@ -26,6 +26,12 @@ def digest(*pieces: bytes) -> str:
     return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
+def hashing(algorithm: str = "sha256") -> hashlib._Hash:
+    """What makes a digest of `algorithm` piece by piece, of what is too large to be held at once. (Other threads go on
+    while a piece of more than 2 KB is digested.)"""
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
 def mark(path: Path | str, link: Link | None = None) -> str:
     """What changes whenever the file at `path` does, or a link on the way to it, or whether it is there."""
     try:

@@ -23,8 +23,8 @@ HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 NOT_KEPT = (Path("/tmp"), Path("/var/tmp"), Path("/dev"), Path("/proc"), Path("/sys"))
 """Where a service has files of its own, by PrivateTmp= and PrivateDevices=, or nobody has any."""
 
-PROC, NET = Path("/proc"), Path("/sys/class/net")
-"""What the kernel says of processes and of itself (proc(5))."""
+PROC, NET, BOOT_ID = Path("/proc"), Path("/sys/class/net"), Path("/proc/sys/kernel/random/boot_id")
+"""What the kernel says of processes and of itself (proc(5)); what is another one with each boot (random(4))."""
 
 PROCESSES_SHOWN = (PROC, Path("/dev/fd"))
 """Where a process can be led to its own descriptors and to other processes' files."""
@@ -123,8 +123,7 @@ class Paths:
 
     @property
     def proven(self) -> Path:
-        """Link to the generation that was proven last: where a change that was cut short goes back to."""
-        return self.lib / "proven"
+        return self.lib / "proven"  # link to the generation that was proven last, to which a cut change goes back
 
     def slot(self, slot: str) -> Path:
         """Link to the directory with the docker-registry.yml that the registry of `slot` runs with."""
@@ -132,8 +131,7 @@ class Paths:
 
     @property
     def state(self) -> Path:
-        """Files of the program's own that only root reads: CA key, http.secret, records."""
-        return self.lib / "state"
+        return self.lib / "state"  # of the program's own, for root alone: CA key, http.secret, records
 
     @property
     def ca_key(self) -> Path:
@@ -145,8 +143,7 @@ class Paths:
 
     @property
     def front_secret(self) -> Path:
-        """Random bits in the names of what lies behind the front's password check."""
-        return self.state / "front.secret"
+        return self.state / "front.secret"  # random bits in the names of what lies behind the password check
 
     @property
     def written(self) -> Path:
@@ -155,13 +152,11 @@ class Paths:
 
     @property
     def rendered(self) -> Path:
-        """Digests of the units that the program wrote, as sha256sum(1) prints them: the package's scripts read it."""
-        return self.state / "rendered.sha256"
+        return self.state / "rendered.sha256"  # of the units that the program wrote; the package's scripts read it
 
     @property
     def pending(self) -> Path:
-        """Redo log of a change to several files of /etc that a crash may have cut in two."""
-        return self.state / "pending"
+        return self.state / "pending"  # redo log of a change to several files of /etc that a crash may have cut in two
 
     @property
     def report(self) -> Path:
@@ -181,6 +176,11 @@ class Paths:
     @property
     def lock(self) -> Path:
         return self.run / "lock"
+
+    @property
+    def space(self) -> Path:
+        """Lock: held by many who read images (a backup), or by one who frees space in their store."""
+        return self.run / "space"
 
     @property
     def retry(self) -> Path:

@@ -52,7 +52,21 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=helptext.DEBUG)
 
 
-VERBS = ("start", "setup", "stop", "restart", "reload", "status", "gencert", "htpasswd", "trust", "uninstall", "help")
+VERBS = (
+    "start",
+    "setup",
+    "stop",
+    "restart",
+    "reload",
+    "status",
+    "gencert",
+    "htpasswd",
+    "trust",
+    "backup",
+    "restore",
+    "uninstall",
+    "help",
+)
 """What people type, as the help lists it: modules of `verbs`."""
 
 HIDDEN = ("apply",)

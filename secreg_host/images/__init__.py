@@ -1,1 +1,1 @@
-"""The registry's store: where images are."""
+"""The registry's store: where images are, and what is in it."""

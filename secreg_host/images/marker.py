@@ -99,9 +99,15 @@ def lost(before: Store, here: Here) -> str:
     is there, and for images that somebody put there; not for those that a disk hides when it is mounted upon them."""
     if not before.name or before.id in here.ids:
         return ""
-    if Path(here.base) in Path(before.base).parents:
-        return f"nothing is mounted at {before.base}, where the images were"
-    return "" if here.images else "it is empty, and not the store that served before"
+    nothing = "" if here.images else "it is empty, and not the store that served before"
+    return unmounted(before, here) or nothing
+
+
+def unmounted(before: Store, here: Here) -> str:
+    """That the disk with the store of `before` is not mounted where what is `here` is; "": it is, or that was none."""
+    if not before.name or before.id in here.ids or Path(here.base) not in Path(before.base).parents:
+        return ""
+    return f"nothing is mounted at {before.base}, where the images were"
 
 
 def settle(host: Host, place: str, before: Store, here: Here, *, write: bool) -> Store:

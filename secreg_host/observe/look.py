@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from secreg_host.apply import report as reports
 from secreg_host.apply.report import Report, findings
 from secreg_host.base import files, waiting
-from secreg_host.base.errors import Exit, SecregError
+from secreg_host.base.errors import Exit, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
@@ -195,11 +195,17 @@ def _with_own_looks(host: Host, report: Report, settings: Settings | None) -> Re
     with contextlib.suppress(SecregError):
         disk = Snapshot(host.paths)
         crt = disk.content(host.paths.crt) or b""
-        told = [*ours.warnings(disk, crt)]
-        if settings is not None and (known := defaults.recorded(host)) and ours.is_our_certificate(disk, crt):
-            outside = functools.partial(authority.outside, disk)
-            covered = functools.partial(clientrules.covers, chains.peek(crt)[0])
-            told += defaults.moved(host.paths.conf, settings, known, outside, covered)
+        told = [*ours.warnings(disk, crt), *(moved(host, disk, settings) if settings is not None else ())]
         others = [finding for finding in report.findings if finding.problem.where != str(host.paths.ca_key)]
         return replace(report, findings=(*others, *findings("warning", CertificatePart.NAME, told)))
     return report
+
+
+def moved(host: Host, disk: Snapshot, settings: Settings) -> tuple[Problem, ...]:
+    """What clients need that know this host by another name or address than its certificate."""
+    crt, known = disk.content(host.paths.crt) or b"", defaults.recorded(host)
+    if known is None or not ours.is_our_certificate(disk, crt):
+        return ()
+    outside = functools.partial(authority.outside, disk)
+    covered = functools.partial(clientrules.covers, chains.peek(crt)[0])
+    return defaults.moved(host.paths.conf, settings, known, outside, covered)

@@ -34,6 +34,12 @@ def some_results() -> results.Results:
     watching = {"bookworm": {OURS: cost, watch.OLD: cost | {"instances": 3}}, "machine": MACHINE}
     found = {"front": front, "http2": http2, "hosts": {"password": {}, "bookworm": host, "machine": MACHINE}}
     begun = {verb: {OURS: 84.0, watch.OLD: 80.0} for verb in verbs.VERBS}
+    backed = {
+        "first": {"ours": 400.0, "rsync": 500.0},
+        "verify": {"ours": 900.0, "sha256sum": 450.0},
+        "again": {"ours": 5.5},
+    }
+    found["backups"] = {"figures": backed, "machine": MACHINE}
     return found | {"watchdog": watching, "verbs": begun | {"machine": MACHINE}}
 
 
@@ -81,6 +87,15 @@ def test_what_it_costs_to_watch_is_told_of_both_versions() -> None:
     for text in (table.report(some_results()), table.readme(some_results())):
         assert "| the watchdog | secure-registry, bookworm | version 0.1, bookworm |" in text
         assert "| instances of inotify | 1 | 3 |" in text and "| memory of its own (MB) | 9.87 | 9.87 |" in text
+
+
+def test_backups_are_beside_the_tools() -> None:
+    for text in (table.report(some_results()), table.readme(some_results())):
+        assert "| first backup, which hashes (MB/s) | 400 | 500 | - |" in text
+    text = table.verdicts(some_results())
+    assert "| first backup, which hashes | ≥ 0.7 times `rsync -a` | 0.80 times | yes |" in text
+    assert "| proving it | ≥ 0.8 times `xargs -P2 sha256sum` | 2.00 times | yes |" in text
+    assert "| backup with nothing new, 50,000 blobs | ≤ 5 s | 5.5 s | **no** |" in text
 
 
 def test_a_part_that_was_not_measured_is_left_out() -> None:

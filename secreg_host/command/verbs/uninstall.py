@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from secreg_host.base.errors import Exit
-from secreg_host.command import instance, removal
+from secreg_host.command import asking, instance, removal
 from secreg_host.command.call import Call
 
 ABOUT = "stop it and remove the units that were written for this host"
@@ -18,24 +17,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask, which it does on a terminal only")
 
 
-def _agreed(question: str) -> bool:
-    """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
-    says no."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    try:
-        answer = input(f"{question} [y/N] ")
-    except (EOFError, UnicodeError):
-        print()
-        return False
-    return answer.strip().lower() in ("y", "yes")
-
-
 def run(call: Call) -> int:
     """Stop everything and remove the rendered units; with --purge also configuration and data, never images."""
     paths = call.paths
     loses = f"and remove {paths.etc}, its CA's key and all users; images stay" if call.args.purge else "and its units"
-    if not (call.args.yes or _agreed(f"Stop the registry {loses}?")):
+    if not (call.args.yes or asking.agreed(f"Stop the registry {loses}?")):
         print("nothing was changed")
         return Exit.FAILED
     removal.uninstall(instance.of(call), print, purge=call.args.purge)

@@ -70,7 +70,12 @@ def verbs(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
         if isinstance(action, argparse._SubParsersAction):
             for name, one in action.choices.items():
                 inner = list(verbs(one))
-                yield from ([name, *words] for words in inner or [[]])
+                yield from ([name, *words] for words in inner or [needed(one)])
+
+
+def needed(parser: argparse.ArgumentParser) -> list[str]:
+    """The arguments that must be there."""
+    return [str(action.metavar) for action in parser._actions if action.required and not action.option_strings]
 
 
 VERBS = list(verbs(cli.build_parser()))

@@ -1,0 +1,90 @@
+"""Backups beside `rsync -a` and `sha256sum` on the same tree: how fast the first one is, the next one, and the proof.
+
+All begin with what they read in memory, and end with what they wrote on disk (`sync -f`; a backup syncs by itself).
+They take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.stores import Store
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+IMAGES, LAYER = 250, 2_700_000
+"""Images of three layers of so many bytes: 2 GB in some 1,300 files, as registries have them."""
+
+MANY = 10_000
+"""Images of tiny layers, of which nothing is new: 50,000 blobs."""
+
+ROUNDS = 3
+YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
+
+
+def fill(place: Path, images: int, layer: int) -> int:
+    """A store with so many images; how many bytes its blobs have."""
+    store, size = Store(place), 0
+    for number in range(images):
+        name = f"group{number % 50}/app{number % 2000}"
+        parts = [{"digest": store.layer(name, os.urandom(each))} for each in (500, layer, layer, layer)]
+        store.manifest(name, {"config": parts[0], "layers": parts[1:]}, f"v{number}")
+        size += 500 + 3 * layer
+    return size
+
+
+def ours(root: Path, *words: str) -> None:
+    """A command of this version's, of the instance below `root`."""
+    argv = [sys.executable, "-m", "tests.accounts", "backup", *words, "--root", str(root)]
+    subprocess.run(argv, check=True, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+
+
+def shell(line: str) -> None:
+    subprocess.run(["sh", "-c", line], check=True, stdout=subprocess.DEVNULL)
+
+
+def seconds(act: Callable[[], None]) -> float:
+    begin = time.perf_counter()
+    act()
+    return time.perf_counter() - begin
+
+
+def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any]:
+    """MB/s of first backups and of proofs, seconds of a backup of which nothing is new; beside the tools."""
+    with tempfile.TemporaryDirectory(prefix="secreg-bench-", dir="/var/tmp") as directory:
+        top = Path(directory)
+        large, root = top / "large", top / "root"
+        say("a store of 2 GB")
+        size = fill(large, IMAGES // 20 if quick else IMAGES, LAYER) / 1e6
+        (root / "etc/secure-registry").mkdir(parents=True)
+        yml = root / "etc/secure-registry/docker-registry.yml"
+        yml.write_text(YML % large)
+        hashed = f"find {top}/ours/blobs -type f -print0 | xargs -0 -P2 -n 50 sha256sum"
+        took: dict[str, list[float]] = {name: [] for name in ("first", "rsync", "verify", "sha256sum")}
+        for _ in range(1 if quick else ROUNDS):
+            shutil.rmtree(top / "ours", ignore_errors=True)
+            shutil.rmtree(top / "rsync", ignore_errors=True)
+            took["rsync"].append(seconds(lambda: shell(f"rsync -a {large}/ {top}/rsync && sync -f {top}/rsync")))
+            took["first"].append(seconds(lambda: ours(root, "create", str(top / "ours"))))
+            took["sha256sum"].append(seconds(lambda: shell(hashed)))
+            took["verify"].append(seconds(lambda: ours(root, "verify", str(top / "ours"))))
+        say("a store of 50,000 blobs")
+        many = top / "many"
+        fill(many, MANY // 20 if quick else MANY, 100)
+        yml.write_text(YML % many)
+        again = [seconds(lambda: ours(root, "create", str(top / "again"))) for _ in range(1 + ROUNDS)][1:]
+    rate = {name: size / statistics.median(values) for name, values in took.items()}
+    figures = {
+        "first": {"ours": rate["first"], "rsync": rate["rsync"]},
+        "verify": {"ours": rate["verify"], "sha256sum": rate["sha256sum"]},
+        "again": {"ours": statistics.median(again)},
+    }
+    return {"figures": figures}

@@ -1,0 +1,111 @@
+"""What a manifest names: every digest that must be there for it to be whole.
+
+Read are image manifests and indexes of OCI and Docker (OCI image-spec, manifest.md and image-index.md; distribution,
+manifest/schema2 and manifestlist), artifacts, and those of Docker's first schema, which name layers only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secreg_host.images.layout import DIGEST
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes of a manifest at the most (distribution, maxPayloadSize)."""
+
+FOREIGN = re.compile(r"application/vnd\.(docker\.image\.rootfs\.foreign|oci\.image\.layer\.).*")
+"""Types of layers that registries need not have where these have urls: clients fetch them from elsewhere (distribution,
+registry/storage/ocimanifesthandler.go)."""
+
+REFERRERS = re.compile(r"(sha256)-([0-9a-f]{64})(?:\.[a-z]+)?")
+"""Tags of what refers to a manifest, where no referrers API is (OCI distribution-spec; cosign's .sig, .att, .sbom)."""
+
+
+class Unreadable(Exception):
+    """Bytes that are no manifest, and why."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest names.
+
+    blobs: config and layers that a registry has; children: manifests of an index; foreign: layers that it need not
+    have; subject: the manifest that it is about ("": none), which need not be there.
+    """
+
+    media_type: str = ""
+    blobs: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    subject: str = ""
+
+
+def read(data: bytes) -> Manifest:
+    """The manifest in `data`. Raises Unreadable."""
+    if len(data) > LARGEST:
+        raise Unreadable(f"it has more than {LARGEST} bytes")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Unreadable("it is no JSON") from None
+    if not isinstance(content, dict):
+        raise Unreadable("it is no object")
+    layers = list(_descriptors(content, "layers")) + list(_descriptors(content, "blobs"))
+    config = [_descriptor(content["config"])] if isinstance(content.get("config"), dict) else []
+    children = list(_descriptors(content, "manifests"))
+    oldest = [_digest(one.get("blobSum")) for one in _objects(content, "fsLayers")]
+    if not (layers or config or children or oldest or {"layers", "manifests", "blobs"} & content.keys()):
+        raise Unreadable("it names neither layers nor manifests")
+    foreign = {digest for digest, one in layers if _is_foreign(one)}
+    subject = content.get("subject")
+    return Manifest(
+        media_type=str(content.get("mediaType") or ""),
+        blobs=_unique([digest for digest, _ in config + layers if digest not in foreign] + oldest),
+        children=_unique([digest for digest, _ in children]),
+        foreign=_unique([digest for digest, _ in layers if digest in foreign]),
+        subject=_digest(subject.get("digest"), lax=True) if isinstance(subject, dict) else "",
+    )
+
+
+def referred(tag: str) -> str:
+    """The digest of the manifest to which what is tagged `tag` refers; "": it is a tag like others."""
+    found = REFERRERS.fullmatch(tag)
+    return f"{found[1]}:{found[2]}" if found else ""
+
+
+def _is_foreign(descriptor: Mapping[str, Any]) -> bool:
+    kind, urls = descriptor.get("mediaType"), descriptor.get("urls")
+    return isinstance(kind, str) and bool(FOREIGN.fullmatch(kind)) and isinstance(urls, list) and bool(urls)
+
+
+def _objects(content: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    found = content.get(key)
+    for one in found if isinstance(found, list) else []:
+        if not isinstance(one, dict):
+            raise Unreadable(f"what stands in {key} is no object")
+        yield one
+
+
+def _descriptors(content: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return (_descriptor(one) for one in _objects(content, key))
+
+
+def _descriptor(one: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    return _digest(one.get("digest")), one
+
+
+def _digest(said: object, *, lax: bool = False) -> str:
+    """The digest that is `said`. Raises Unreadable for what is none; lax: that is ""."""
+    if isinstance(said, str) and DIGEST.fullmatch(said):
+        return said
+    if not lax:
+        raise Unreadable("it names what is no digest")
+    return ""
+
+
+def _unique(digests: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(digests))

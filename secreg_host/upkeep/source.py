@@ -1,0 +1,63 @@
+"""Where the images are that are backed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from secreg_host.base import deputies, quoting, reading
+from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.base.snapshot import Snapshot
+from secreg_host.generation import generations
+from secreg_host.host.host import Host
+from secreg_host.images import imagesplace, marker
+from secreg_host.upkeep.place import BACKUP
+from secreg_host.wanted.parts import registry
+from secreg_host.wanted.parts.registry import RegistryPart
+
+UNFINISHED = ".secure-registry-restore-"
+"""In the directory of images, with the name of the backup, as long as a restore has not put back all of it."""
+
+
+def images(host: Host) -> Path:
+    """The directory of images, without links: of what serves, or, where nothing ever did, of docker-registry.yml.
+
+    Raises BadInput where they are on no file system of this host, SecregError where they are away: what is there
+    instead, the mount point of a disk, say, would make a backup without images.
+    """
+    generation = generations.load(host, generations.current_name(host))
+    part = generation.parts[RegistryPart] if generation else registry.parse(Snapshot(host.paths))
+    root = part.root
+    if root is None:
+        what = "the images are on no file system of this host: they can't be backed up from here"
+        raise bad_input(
+            str(host.paths.registry_yml), what, "back up the rest: add --config-only; images where they are"
+        )
+    real = imagesplace.resolved(root)
+    if not reading.is_directory(Path(real)):
+        raise SecregError(f"the images are not in {root}: there is no such directory", "see docker-registry.yml")
+    if lost := marker.lost(part.store, marker.look(real)):
+        hint = f"mount it, or bring them back (findmnt -T {quoting.shell(real)}); or add --config-only"
+        raise SecregError(f"the images are not in {root}: {lost}", hint)
+    return Path(real)
+
+
+def unmounted(host: Host, images: Path) -> str:
+    """That nothing is mounted any more where the store that served was, if that was in `images`; "": all is well."""
+    generation = generations.load(host, generations.current_name(host))
+    part = generation.parts[RegistryPart] if generation else None
+    if part is None or part.root is None or imagesplace.resolved(part.root) != str(images):
+        return ""
+    return marker.unmounted(part.store, marker.look(str(images)))
+
+
+def check_restored(host: Host, images: Path) -> None:
+    """Raise SecregError where a restore has not put back all images: a backup of them would pass for a whole one."""
+
+    def work() -> list[str]:
+        names = (path.name for path in Path().glob(f"{UNFINISHED}*"))
+        return [name for name in names if BACKUP.fullmatch(name.removeprefix(UNFINISHED))]
+
+    with deputies.telling(host.accounts.registry, images, work) as lines:
+        for name in lines:
+            hint = "type that restore again; if it is to stay as it is: rm " + quoting.shell(images / name)
+            raise SecregError(f"the images of backup {name.removeprefix(UNFINISHED)} are not all restored yet", hint)

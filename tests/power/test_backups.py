@@ -1,0 +1,115 @@
+"""Power cuts at each moment of a backup, and of pruning: a backup that has its name is whole, with all its blobs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base.paths import Paths
+from secreg_host.upkeep import listing
+from tests.power import cuts, scenes, trace
+from tests.power.cuts import Tree
+from tests.power.disk import Disk
+from tests.stores import Store
+
+SEED = int(os.environ.get("SECREG_POWER_SEED", "1"))
+MIXES = int(os.environ.get("SECREG_POWER_MIXES", "2"))
+THERE = "srv/backup"
+YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
+
+pytestmark = pytest.mark.real
+
+
+def typed(root: Path, *words: str) -> Callable[[Path], list[str]]:
+    return lambda _: list(scenes.program("backup", *words)(root))
+
+
+def run(root: Path, *words: str) -> list[trace.Change]:
+    """What `secure-registry backup` changes."""
+    done, ended = trace.run(typed(root, *words)(root), root, scenes.environment(), "")
+    assert ended.returncode == 0, ended.stderr
+    return list(done)
+
+
+@pytest.fixture
+def store(root: Path) -> Store:
+    """A store with an image, of which there is a backup, and another image."""
+    paths = Paths(root)
+    paths.etc.mkdir(parents=True)
+    paths.state.mkdir(parents=True)
+    paths.registry_yml.write_text(YML % paths.storage)
+    paths.ca_key.write_text("KEY")
+    paths.storage.mkdir(parents=True)
+    made = Store(paths.storage)
+    made.push("a", "one", "1")
+    run(root, "create", str(root / THERE))
+    made.push("b", "two", "1", "2")
+    return made
+
+
+def lists(tree: Tree) -> dict[str, bytes]:
+    """The lists of the backups that have their names in `tree`."""
+    below = f"{THERE}/backups/"
+    return {path: data for path, (kind, data, _) in tree.items() if path.startswith(below) and kind == "file"}
+
+
+def wrong(tree: Tree, tmp: Path) -> Iterator[str]:
+    """What is not whole of the backups in `tree`."""
+    for path, data in lists(tree).items():
+        tmp.write_bytes(data)
+        try:
+            found = list(listing.entries(tmp))
+        except listing.Damaged as error:
+            yield f"{path}: {error}"
+            continue
+        name = path.rpartition("/")[2]
+        for word, *values in found:
+            if word == "config" and digest(tree, f"{THERE}/config/{name}.tar") != values[1]:
+                yield f"{path}: its configuration"
+            if word == "blob" and digest(tree, f"{THERE}/blobs/sha256/{values[0][7:9]}/{values[0][7:]}") != values[0]:
+                yield f"{path}: blob {values[0]}"
+
+
+def digest(tree: Tree, path: str) -> str:
+    return f"sha256:{hashlib.sha256(tree[path][1]).hexdigest()}" if path in tree else ""
+
+
+def cut(root: Path, tmp_path: Path, *words: str) -> tuple[list[Tree], Tree]:
+    """All states that a cut of a command leaves, of which each is judged; and what it is afterwards."""
+    disk = Disk(root, scenes.MEMORY)
+    done = run(root, *words)
+    after = cuts.read(root, scenes.MEMORY)
+    every = list(cuts.cuts(disk, done, SEED, MIXES))
+    assert cuts.unlike(cuts.tree(disk), after) == [], "the model is not what the kernel did"
+    said = (
+        f"{what} (after {done[one.after].short}: {one.said})"
+        for one in every
+        for what in wrong(one.tree, tmp_path / "list")
+    )
+    assert list(itertools.islice(said, 20)) == []
+    print(f"{words[0]}: seed {SEED}, {len(done)} changes, {len(every)} states")
+    return [one.tree for one in every], after
+
+
+@pytest.mark.promise("backup-that-is-cut")
+def test_a_backup_that_has_its_name_is_whole(store: Store, root: Path, tmp_path: Path) -> None:
+    before = lists(cuts.read(root, scenes.MEMORY))
+    states, after = cut(root, tmp_path, "create", str(root / THERE))
+    assert len(before) == 1 and len(lists(after)) == 2
+    assert all(before.items() <= lists(state).items() for state in states), "older ones stay"
+    assert {len(lists(state)) for state in states} == {1, 2}
+
+
+@pytest.mark.promise("backup-that-is-cut", "backup-prune")
+def test_what_is_pruned_leaves_whole_backups(store: Store, root: Path, tmp_path: Path) -> None:
+    one = next(iter(lists(cuts.read(root, scenes.MEMORY))))
+    store.delete("a", store.push("a", "one"))
+    run(root, "create", str(root / THERE))
+    states, after = cut(root, tmp_path, "prune", str(root / THERE), "--keep-last", "1")
+    assert len(lists(after)) == 1 and one not in lists(after)
+    assert all(lists(after).items() <= lists(state).items() for state in states)

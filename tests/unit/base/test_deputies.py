@@ -1,0 +1,172 @@
+"""Forks that are another user: what they tell and open, and what becomes of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base import deputies
+from secreg_host.base.errors import SecregError
+from secreg_host.base.process import Account
+
+ME = Account("me", os.geteuid(), os.getegid())
+NOBODY = Account("nobody", 65534, 65534)
+
+
+def test_lines_are_told_in_the_place(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with deputies.telling(ME, tmp_path, lambda: map(str, Path().iterdir())) as lines:
+        assert list(lines) == ["a"]
+    with deputies.telling(ME, tmp_path, lambda: (str(number) for number in range(50_000))) as lines:
+        assert list(lines) == [str(number) for number in range(50_000)]
+
+
+def test_what_went_wrong_is_raised(tmp_path: Path) -> None:
+    def broken() -> Iterator[str]:
+        yield "one"
+        raise ZeroDivisionError
+
+    def told() -> Iterator[str]:
+        yield "one"
+        raise SecregError("what", "do")
+
+    with deputies.telling(ME, tmp_path, told) as lines, pytest.raises(SecregError, match="what") as caught:
+        list(lines)
+    assert caught.value.hint == "do"
+    with (
+        deputies.telling(ME, tmp_path / "gone", lambda: ["x"]) as lines,
+        pytest.raises(FileNotFoundError, match="gone"),
+    ):
+        list(lines)
+    with deputies.telling(ME, tmp_path, broken) as lines, pytest.raises(SecregError, match="(?s)a bug.*ZeroDivision"):
+        list(lines)
+    with deputies.telling(ME, tmp_path, lambda: os.kill(os.getpid(), 9) or []) as lines:  # type: ignore[func-returns-value]
+        with pytest.raises(SecregError, match="was ended"):
+            list(lines)
+
+
+def test_who_does_not_listen_any_more_leaves_nobody_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    real = os.fork
+    monkeypatch.setattr(os, "fork", lambda: made.append(real()) or made[-1])
+    with deputies.telling(ME, tmp_path, lambda: iter(lambda: "x", "y")) as lines:
+        assert next(lines) == "x"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(made[0], os.WNOHANG)
+
+
+def test_what_is_opened_is_handed_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    wrong = {
+        "link": errno.EINVAL,
+        "pipe": errno.EINVAL,
+        "gone": errno.ENOENT,
+        ".": errno.EINVAL,
+        "file/x": errno.ENOTDIR,
+    }
+    with deputies.opening(ME, tmp_path) as opened:
+        for path, number in wrong.items():
+            with pytest.raises(OSError) as caught:
+                opened(path)
+            assert (caught.value.errno, caught.value.filename) == (number, path)
+        descriptor = opened("file")
+        assert os.read(descriptor, 10) == b"bytes"
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+
+
+def test_one_that_was_ended_is_no_file_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    made: list[int] = []
+    real = os.fork
+    monkeypatch.setattr(os, "fork", lambda: made.append(real()) or made[-1])
+    with deputies.opening(ME, tmp_path) as opened:
+        os.kill(made[0], 9)
+        for _ in range(2):
+            with pytest.raises(SecregError, match="was ended"):
+                opened("file")
+    with deputies.opening(ME, tmp_path / "gone") as opened, pytest.raises(SecregError, match="was ended"):
+        opened("file")
+
+
+def test_one_may_open_for_another(tmp_path: Path) -> None:
+    """What is asked by somebody else is nothing but what it is there for."""
+    (tmp_path / "file").write_bytes(b"bytes")
+    (tmp_path / "secret").write_bytes(b"bytes")
+    with deputies.opening(ME, tmp_path, re.compile("fil.")) as opened:
+
+        def work() -> Iterator[str]:
+            yield str(os.read(opened("file"), 10))
+            for path in ("secret", "./file", "file/../secret", "file\n"):
+                try:
+                    opened(path)
+                except PermissionError as error:
+                    yield str(error.filename == path)
+
+        account = NOBODY if os.geteuid() == 0 else ME
+        with deputies.telling(account, Path("/"), work, by=opened) as lines:
+            assert list(lines) == ["b'bytes'", "True", "True", "True", "True"]
+
+
+def test_what_libraries_still_write_gets_into_no_file(tmp_path: Path) -> None:
+    """GLib wrote to the number of an eventfd, which was that of a blob by then."""
+    reader, writer = os.pipe()
+
+    def work() -> Iterator[str]:
+        opened = [os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT) for number in range(20)]
+        for number in (0, 1, 2, reader, writer):
+            os.write(number, b"stray")
+        yield from map(str, opened)
+
+    with deputies.telling(ME, Path("/"), work) as lines:
+        numbers = set(map(int, lines))
+    os.close(writer)
+    assert os.read(reader, 10) == b"", "nor to where it led before"
+    os.close(reader)
+    assert {0, 1, 2, reader, writer}.isdisjoint(numbers)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b""}
+
+
+def test_threads_may_share_it(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / str(number)).write_bytes(str(number).encode())
+    found: set[tuple[int, int]] = set()
+
+    def read(part: int) -> None:
+        for number in range(part, 50, 4):
+            descriptor = opened(str(number))
+            found.add((number, int(os.read(descriptor, 10))))
+            os.close(descriptor)
+
+    with deputies.opening(ME, tmp_path) as opened:
+        threads = [threading.Thread(target=read, args=(part,)) for part in range(4)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    assert found == {(number, number) for number in range(50)}
+
+
+def test_root_is_the_other_user(tmp_path: Path) -> None:
+    """And goes where that one is not let in: below /root, say."""
+    account = NOBODY if os.geteuid() == 0 else ME
+    place = tmp_path / "closed/open"
+    place.mkdir(parents=True)
+    (place / "secret").write_text("x")
+    if os.geteuid() == 0:
+        (place / "secret").chmod(0o600)
+        (tmp_path / "closed").chmod(0o700)
+    with deputies.telling(
+        account, place, lambda: [f"{os.geteuid()} {os.getgroups()}", *map(str, Path().iterdir())]
+    ) as lines:
+        said, name = lines
+    assert said.startswith(f"{account.uid} ") and name == "secret" and " 0" not in said
+    if os.geteuid() == 0:
+        with deputies.opening(account, place) as opened, pytest.raises(PermissionError):
+            opened("secret")

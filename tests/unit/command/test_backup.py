@@ -1,0 +1,177 @@
+"""What is typed of backups, what is answered, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base.paths import Paths
+from secreg_host.command import cli
+from secreg_host.images import survey
+from secreg_host.upkeep import holding
+from tests.stores import Store, digest_of
+
+YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def store(root: Path, monkeypatch: pytest.MonkeyPatch, service_users: None) -> Store:
+    """The store of an instance below `root`, with an image."""
+    monkeypatch.setattr(survey, "PAUSE", 0.001)
+    monkeypatch.setattr(holding, "WAIT_SECONDS", 0.05)
+    paths = Paths(root)
+    paths.etc.mkdir(parents=True)
+    paths.registry_yml.write_text(YML % paths.storage)
+    paths.storage.mkdir(parents=True)
+    made = Store(paths.storage)
+    made.push("team/app", "one", "1.0", "latest")
+    return made
+
+
+def typed(root: Path, *words: str) -> int:
+    return cli.main(["backup", *words, "--root", str(root)], {})
+
+
+def test_the_life_of_backups(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = str(tmp_path / "there")
+    assert typed(root, "create", there) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert ": 1 repository, 2 tags, 1 manifest, 4 blobs (" in said[0] and "; new: 4 blobs (" in said[0]
+    assert said[1].startswith("keys and hashes of passwords are in it") and "is a new directory of backups" in said[2]
+    store.push("team/app", "two", "2.0")
+    assert typed(root, "create", there, "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["tags"], made["blobs"], made["new_blobs"], made["broken"]) == (3, 6, 2, [])
+    assert typed(root, "list", there, "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["tags"], one["damaged"], one["images"]) for one in listed] == [
+        (2, [], str(store.tree.root)),
+        (3, [], str(store.tree.root)),
+    ]
+    assert typed(root, "verify", there, "--at", made["name"]) == 0
+    assert capsys.readouterr().out.startswith(f"{made['name']}: proven: 1 repository, 3 tags")
+    assert typed(root, "prune", there, "--keep-last", "1", "--dry-run") == 0
+    assert f"to be removed: {listed[0]['name']}" in capsys.readouterr().out
+    assert typed(root, "prune", there, "--keep-last", "1", "--keep-within", "0h", "--dry-run") == 0
+    assert "to be freed: 0 blobs (0 B); to be kept: " in capsys.readouterr().out
+    assert typed(root, "prune", there, "--keep-last", "1") == 0
+    assert capsys.readouterr().out == f"removed: {listed[0]['name']}\nfreed: 0 blobs (0 B); kept: 1 backup\n"
+    assert typed(root, "list", there) == 0
+    assert capsys.readouterr().out.startswith(f"{made['name']}  of ")
+
+
+def test_what_is_broken_is_degraded(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = str(tmp_path / "there")
+    Path(store.tree.blob(digest_of(b"one"))).unlink()
+    assert typed(root, "create", there) == 3
+    said = capsys.readouterr()
+    assert f"team/app:1.0: {digest_of(b'one')}" in said.err and "backup 2" in said.out
+    assert typed(root, "verify", there) == 3
+    assert "so it was when it was backed up" in capsys.readouterr().out
+
+
+def test_what_became_of_a_backup_is_named(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there)) == 0
+    blob = there / f"blobs/sha256/{digest_of(b'one')[7:9]}/{digest_of(b'one')[7:]}"
+    blob.write_bytes(b"onf")
+    capsys.readouterr()
+    assert typed(root, "verify", str(there)) == 3
+    said = capsys.readouterr().out
+    assert f"team/app:latest: {digest_of(b'one')}: its bytes are others than its digest says" in said
+    assert typed(root, "verify", str(there), "--json") == 3
+    (found,) = json.loads(capsys.readouterr().out)
+    assert [(one["tag"], one["digest"]) for one in found["broken"]] == [
+        ("1.0", digest_of(b"one")),
+        ("latest", digest_of(b"one")),
+    ]
+    (listed,) = (there / "backups").iterdir()
+    listed.write_bytes(listed.read_bytes()[:-9])
+    assert typed(root, "list", str(there)) == 3
+    assert "it is cut short" in capsys.readouterr().out
+    assert typed(root, "verify", str(there)) == 3
+    assert f"its list {listed}: it is cut short" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["prune", "{there}"], "--keep-last N or --keep-within"),
+        (["prune", "{there}", "--keep-within", "30"], "write a number and h, d, w or y"),
+        (["prune", "{there}", "--keep-last", "-1"], "--keep-last N"),
+        (["verify", "{there}", "--at", "20200101T000000Z"], "there is no backup"),
+        (["list", "{there}/gone"], "is no directory of backups"),
+        (["verify", "/"], "is no directory of backups"),
+        (["create", "{root}/etc/secure-registry/backups"], "which is backed up"),
+        (["create", "{root}/var/lib/secure-registry/storage/backups"], "which is backed up"),
+        (["create", "{root}"], "is no directory of backups"),
+    ],
+)
+def test_what_can_not_be_done(
+    words: list[str], said: str, store: Store, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert typed(root, "create", str(tmp_path / "there")) == 0
+    before = sorted(tmp_path.rglob("*"))
+    assert typed(root, *(word.format(there=tmp_path / "there", root=root) for word in words)) == 2
+    assert said in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.promise("backup-refuses-where-others-read")
+def test_secrets_where_others_read(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    tmp_path.chmod(0o777)
+    assert typed(root, "create", str(tmp_path)) == 2
+    assert "--insecure-destination" in capsys.readouterr().err
+    assert typed(root, "create", str(tmp_path), "--insecure-destination") == 0
+
+
+@pytest.mark.promise("backup-of-a-disk-that-is-away")
+def test_the_mount_point_of_a_disk_that_is_away_is_not_filled(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there)) == 0
+    there.rename(tmp_path / "away")
+    there.mkdir(0o700)
+    assert typed(root, "create", str(there)) == 1
+    said = capsys.readouterr().err
+    assert "is their disk not mounted?" in said and list(there.iterdir()) == []
+    Path(said.rpartition("rm ")[2].strip()).unlink()
+    assert typed(root, "create", str(there)) == 0, "it is meant"
+    for path in (there, tmp_path / "away"):
+        assert typed(root, "create", str(path)) == 0
+
+
+def test_a_busy_directory_is_refused(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there), "--config-only") == 0
+    assert "no images" in capsys.readouterr().out
+    with holding.held(there / "lock", "backup create"):
+        assert typed(root, "create", str(there)) == 1
+        assert typed(root, "prune", str(there), "--keep-last", "1") == 1
+        assert capsys.readouterr().err.count("works in") == 2
+        assert typed(root, "verify", str(there)) == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
+def test_prune_asks_at_a_terminal(
+    answer: str, code: int, store: Store, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    for _ in range(2):
+        assert typed(root, "create", str(there)) == 0
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: answer.strip())
+    assert typed(root, "prune", str(there), "--keep-last", "1") == code
+    assert len(list((there / "backups").iterdir())) == (1 if code == 0 else 2)
+
+
+def test_verify_of_nothing(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert typed(root, "create", str(tmp_path / "there"), "--config-only") == 0
+    next((tmp_path / "there/backups").iterdir()).unlink()
+    assert typed(root, "verify", str(tmp_path / "there")) == 3
+    assert "no backup yet" in capsys.readouterr().err

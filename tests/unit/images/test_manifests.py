@@ -1,0 +1,92 @@
+"""What manifests name: all that must be there for an image to be whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from secreg_host.images import manifests
+from secreg_host.images.manifests import Manifest, Unreadable
+
+A, B, C, D = ("sha256:" + character * 64 for character in "abcd")
+LAYER, DOCKER, FOREIGN = (
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+)
+
+
+def descriptor(digest: str, **more: object) -> dict[str, Any]:
+    return {"digest": digest, "size": 1, "mediaType": LAYER, **more}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (
+            {"mediaType": "m", "config": descriptor(A), "layers": [descriptor(B), descriptor(B), descriptor(C)]},
+            Manifest("m", (A, B, C)),
+        ),
+        ({"config": descriptor(A), "layers": []}, Manifest("", (A,))),
+        ({"manifests": [descriptor(B), descriptor(A)]}, Manifest(children=(B, A))),
+        ({"manifests": []}, Manifest()),
+        (
+            {"config": descriptor(A), "layers": [descriptor(B)], "subject": descriptor(D)},
+            Manifest("", (A, B), subject=D),
+        ),
+        ({"manifests": [descriptor(B)], "subject": descriptor(D)}, Manifest(children=(B,), subject=D)),
+        (
+            {"config": descriptor(A), "layers": [descriptor(B, mediaType=FOREIGN, urls=["https://x"]), descriptor(C)]},
+            Manifest("", (A, C), foreign=(B,)),
+        ),
+        ({"layers": [descriptor(B, mediaType=FOREIGN)]}, Manifest("", (B,))),  # it is nowhere else
+        ({"layers": [descriptor(B, urls=["https://x"])]}, Manifest(foreign=(B,))),
+        ({"layers": [descriptor(B, mediaType=DOCKER, urls=["https://x"])]}, Manifest("", (B,))),
+        ({"layers": [descriptor(B)], "subject": {"digest": "x"}}, Manifest("", (B,))),  # seen red: all was unreadable
+        ({"blobs": [descriptor(A)], "subject": descriptor(B)}, Manifest("", (A,), subject=B)),  # an artifact
+        ({"fsLayers": [{"blobSum": A}, {"blobSum": B}, {"blobSum": A}]}, Manifest("", (A, B))),
+    ],
+)
+def test_what_is_named(content: dict[str, Any], found: Manifest) -> None:
+    assert manifests.read(json.dumps(content).encode()) == found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"layers":',
+        b"\xff{}",
+        b"[" * 100_000,
+        b'{"layers": ["x"]}',
+        b'{"layers": [{}]}',
+        b'{"layers": [{"digest": 7}]}',
+        b'{"layers": [{"digest": "sha256:00"}]}',
+        b'{"layers": [{"digest": "../../etc/shadow"}]}',
+        b'{"manifests": [{"digest": "md5:%s"}]}' % (b"0" * 32),
+        b" " * (manifests.LARGEST + 1),
+    ],
+    ids=lambda data: repr(data[:30]),
+)
+def test_what_is_no_manifest(data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        manifests.read(data)
+
+
+@pytest.mark.parametrize(
+    ("tag", "digest"),
+    [
+        (A.replace(":", "-"), A),
+        (f"{A.replace(':', '-')}.sig", A),
+        (f"{A.replace(':', '-')}.att", A),
+        ("sha256-abc", ""),
+        (f"x{A.replace(':', '-')}", ""),
+        ("latest", ""),
+    ],
+)
+def test_what_a_tag_refers_to(tag: str, digest: str) -> None:
+    assert manifests.referred(tag) == digest

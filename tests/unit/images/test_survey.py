@@ -1,0 +1,248 @@
+"""What a survey tells of a store that registry and clients change meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from secreg_host.images import survey
+from secreg_host.images.layout import Repository
+from secreg_host.images.survey import Entry
+from tests.stores import Store, digest_of
+
+Tell = Callable[[], None]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(survey, "PAUSE", 0.001)
+    return Store(tmp_path)
+
+
+def of(found: list[Entry], *words: str) -> list[Entry]:
+    return [entry for entry in found if entry[0] in words]
+
+
+def before(monkeypatch: pytest.MonkeyPatch, phase: str, *acts: Tell) -> None:
+    """Let each of `acts` happen once, just before a survey reads what Repository.`phase` tells."""
+    real = getattr(Repository, phase)
+    pending = list(acts)
+
+    def told(self: Repository, *args: str) -> Iterator[str]:
+        if pending:
+            pending.pop(0)()
+        yield from real(self, *args)
+
+    monkeypatch.setattr(Repository, phase, told)
+
+
+def test_what_is_there_is_told_and_each_blob_once(store: Store) -> None:
+    one, two = store.push("a", "one", "1", "latest"), store.push("b/c", "two", "1")
+    untagged = store.push("a", "three")
+    found = store.entries()
+    assert of(found, "repository", "tag") == [
+        ("repository", "a"),
+        ("tag", "1", one, "1000"),
+        ("tag", "latest", one, "1000"),
+        ("repository", "b/c"),
+        ("tag", "1", two, "1000"),
+    ]
+    assert ("was", "latest", one, "1000") in found
+    assert {entry[1] for entry in of(found, "revision")} == {one, two, untagged}
+    blobs = [entry[1] for entry in of(found, "blob")]
+    assert len(blobs) == len(set(blobs)) == 8, "three manifests, three layers, the one that all have, a configuration"
+    assert ("blob", digest_of(b"shared"), "6") in found
+    assert of(found, "broken", "gone") == []
+
+
+def test_each_link_has_its_blob(store: Store) -> None:
+    for number in range(3):
+        store.push(f"r{number}", str(number), "1")
+    linked: set[str] = set()
+    for entry in store.entries():
+        if entry[0] in ("layer", "revision"):
+            linked.add(entry[1])
+        assert entry[0] != "blob" or entry[1] in linked, "bytes are looked at after the link"
+    assert linked == {entry[1] for entry in of(store.entries(), "blob")}
+
+
+@pytest.mark.promise("backup-while-it-runs")
+def test_a_tag_that_is_moved_meanwhile_is_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = store.push("a", "one", "1")
+    moved: list[str] = []
+
+    def move() -> None:
+        moved.append(store.push("a", "two", "1"))
+        store.delete("a", old)
+
+    before(monkeypatch, "revisions", move)
+    found = store.entries()
+    assert of(found, "tag") == [("tag", "1", moved[0], "1000")]
+    assert of(found, "broken", "gone") == [] and old not in {entry[1] for entry in of(found, "revision")}
+
+
+@pytest.mark.promise("backup-while-it-runs")
+def test_a_tag_that_is_deleted_meanwhile_is_left_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.push("a", "two", "2")
+    old = store.push("a", "one", "1")
+    before(monkeypatch, "revisions", lambda: store.delete("a", old))
+    found = store.entries()
+    assert [entry[1] for entry in of(found, "tag")] == ["2"]
+    assert of(found, "gone", "broken") == [("gone", "1")]
+
+
+def test_it_is_looked_at_until_nothing_is_on_the_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = store.push("a", "one", "1"), store.push("a", "two", "2")
+    store.push("a", "three", "3")
+    before(monkeypatch, "revisions", lambda: store.delete("a", one), lambda: store.delete("a", two))
+    found = store.entries()
+    assert [entry[1] for entry in of(found, "tag")] == ["3"]
+    assert of(found, "gone", "broken") == [("gone", "1"), ("gone", "2")]
+
+
+def test_a_link_that_leads_elsewhere_is_none(store: Store) -> None:
+    store.push("a", "one", "1")
+    store.link(Repository(store.tree, "a").layer(digest_of(b"one")), digest_of(b"shared"))
+    found = store.entries()
+    assert {entry[1:3] for entry in of(found, "broken")} == {("-", digest_of(b"one")), ("1", digest_of(b"one"))}
+    assert "another digest than its place says" in of(found, "broken")[0][3]
+
+
+def test_a_blob_that_is_deleted_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = store.push("a", "one", "1")
+
+    def delete() -> None:
+        store.delete("a", old)
+        Path(Repository(store.tree, "a").layer(digest_of(b"one"))).unlink()
+
+    before(monkeypatch, "layers", delete)
+    found = store.entries()
+    assert of(found, "tag", "revision", "broken") == [] and of(found, "gone") == [("gone", "1")]
+    assert digest_of(b"one") not in {entry[1] for entry in found if len(entry) > 1}
+
+
+@pytest.mark.promise("backup-while-it-runs")
+def test_a_link_that_is_just_being_written_is_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = store.push("a", "one", "1")
+    link = Repository(store.tree, "a").current("1")
+    Path(link).write_text("")
+    before(monkeypatch, "layers", lambda: (store.link(link, one), None)[1])
+    found = store.entries()
+    assert of(found, "tag") == [("tag", "1", one, "1000")] and of(found, "broken") == []
+
+
+@pytest.mark.promise("backup-names-what-is-broken")
+def test_what_stays_broken_is_named_and_the_rest_is_told(store: Store) -> None:
+    one = store.push("a", "one", "1", "good")
+    two = store.push("a", "two", "2")
+    other = store.push("b", "other", "1")
+    Path(Repository(store.tree, "a").current("1")).write_text("")
+    Path(store.tree.blob(digest_of(b"two"))).unlink()
+    found = store.entries()
+    assert [entry[1:3] for entry in of(found, "broken")] == [
+        ("1", "-"),
+        ("-", digest_of(b"two")),
+        ("2", digest_of(b"two")),
+    ]
+    assert of(found, "broken")[0][3].endswith("it is empty: a push was cut short, or the disk was full")
+    assert of(found, "tag") == [("tag", "1", other, "1000"), ("tag", "2", two, "1000"), ("tag", "good", one, "1000")]
+    assert digest_of(b"two") not in {entry[1] for entry in of(found, "layer", "blob")}
+    assert of(found, "gone") == []
+
+
+def test_manifests_of_an_index_must_be_there_too(store: Store) -> None:
+    child = store.push("a", "one")
+    index = store.manifest("a", {"manifests": [{"digest": child}]}, "1")
+    assert of(store.entries(), "broken") == []
+    store.delete("a", child)
+    assert of(store.entries(), "broken") == [("broken", "1", child, "a manifest of it is not there")]
+    store.push("a", "one")
+    Path(Repository(store.tree, "a").layer(digest_of(b"one"))).unlink()
+    assert of(store.entries(), "broken") == [("broken", "1", digest_of(b"one"), "a blob of it is not there")]
+    assert index in {entry[1] for entry in of(store.entries(), "revision")}
+
+
+def test_a_cache_is_an_index_of_blobs(store: Store) -> None:
+    """As BuildKit pushes it (type=registry). Seen red: each was broken."""
+    store.manifest("a", {"manifests": [{"digest": store.layer("a", b"cached")}]}, "cache")
+    assert of(store.entries(), "broken") == []
+    Path(Repository(store.tree, "a").layer(digest_of(b"cached"))).unlink()
+    assert [entry[1] for entry in of(store.entries(), "broken")] == ["cache"]
+
+
+def test_what_is_no_manifest_is_named(store: Store) -> None:
+    one = store.push("a", "one", "1")
+    Path(store.tree.blob(one)).write_bytes(b"{}")
+    (broken,) = of(store.entries(), "broken")
+    assert broken[:3] == ("broken", "1", one) and "can't be read: it names neither" in broken[3]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_what_a_registry_that_was_taken_over_planted(store: Store, tmp_path: Path, kind: str) -> None:
+    """Nothing waits, and nothing of others' is read."""
+    store.push("a", "one", "1")
+    secret = tmp_path / "secret"
+    secret.write_text(digest_of(b"shared"))
+    plants: dict[str, Callable[[Path], None]] = {
+        "link": lambda path: path.symlink_to(secret),
+        "pipe": os.mkfifo,
+        "directory": Path.mkdir,
+    }
+    for path in (Path(Repository(store.tree, "a").current("1")), Path(store.tree.blob(digest_of(b"one")))):
+        path.unlink()
+        plants[kind](path)
+    found = store.entries()
+    assert {entry[1:3] for entry in of(found, "broken")} == {("1", "-"), ("-", digest_of(b"one"))}
+    assert of(found, "tag") == []
+
+
+def test_what_the_program_tries_itself_is_left_out(store: Store) -> None:
+    store.push("secure-registry-probe", "one", "1")
+    store.push("a/secure-registry-probe", "two", "1")
+    assert [entry[1] for entry in of(store.entries(), "repository")] == ["a/secure-registry-probe"]
+
+
+def test_names_at_the_limits(store: Store) -> None:
+    name, tag = "/".join(["a" * 50] * 5), "t" * 128
+    store.push(name, "one", tag)
+    assert len(name) <= 255 and of(store.entries(), "repository") == [("repository", name)]
+    assert [entry[1] for entry in of(store.entries(), "tag")] == [tag]
+
+
+def test_what_can_not_be_read_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.push("a", "one", "1")
+    store.push("b", "two", "1")
+    real = os.scandir
+
+    def scandir(path: Path) -> object:
+        if "repositories/a" in str(path) and not str(path).endswith("repositories/a"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = store.entries()
+    assert {entry[3] for entry in of(found, "broken")} == {
+        f"{Repository(store.tree, 'a').path}/{path}: Permission denied"
+        for path in ("_manifests/tags", "_manifests/revisions", "_layers")
+    }
+    assert of(found, "tag")[0][1] == "1" and len(of(found, "repository")) == 2
+
+
+@pytest.mark.promise("backup-names-what-is-broken")
+def test_what_is_no_repository_is_named_and_is_of_none(store: Store, tmp_path: Path) -> None:
+    """Seen red: it was left out in silence, and what could not be read was of the last repository."""
+    store.push("a", "one", "1")
+    top = store.tree.base / "repositories"
+    (tmp_path / "elsewhere").mkdir()
+    (top / "linked").symlink_to(tmp_path / "elsewhere")
+    for name in ("Upper/_manifests", "_x", "lost+found", "a/B/_layers"):
+        (top / name).mkdir(parents=True)
+    found = store.entries()
+    broken = of(found, "broken")
+    assert found[: len(broken)] == broken and {entry[1:3] for entry in broken} == {("-", "-")}
+    named = {entry[3].removeprefix(f"{top}/").partition(":")[0] for entry in broken}
+    assert named == {"a/B", "Upper", "_x", "linked"}
+    assert [entry[1] for entry in of(found, "repository")] == ["a"]

@@ -1,0 +1,68 @@
+"""How far it is, is told at a terminal, and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import ClassVar
+
+import pytest
+
+from secreg_host.upkeep import progress
+from secreg_host.upkeep.pool import ignored
+
+
+class Bar:
+    """In the place of tqdm's."""
+
+    made: ClassVar[list[Bar]] = []
+
+    def __init__(self, **given: object) -> None:
+        self.given, self.seen, self.closed = given, 0, False
+        self.made.append(self)
+
+    def update(self, count: int) -> None:
+        self.seen += count
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def tqdm(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
+    module = ModuleType("tqdm")
+    module.tqdm = Bar  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tqdm", module)
+    monkeypatch.setattr(Bar, "made", [])
+    return Bar.made
+
+
+def at(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: terminal))
+
+
+def test_at_a_terminal(tqdm: list[Bar], monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, True)
+    with progress.to_terminal().of(10, "copied") as tell:
+        tell(3)
+        tell(4)
+    assert [(bar.seen, bar.closed, bar.given["total"], bar.given["desc"]) for bar in tqdm] == [(7, True, 10, "copied")]
+    assert Bar.monitor_interval == 0, "no thread besides, for processes are forked"  # type: ignore[attr-defined]
+
+
+def test_nowhere_else(tqdm: list[Bar], monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, wanted in ((False, True), (True, False)):
+        at(monkeypatch, terminal)
+        with progress.to_terminal(wanted=wanted).of(10, "copied") as tell:
+            assert tell is ignored
+    assert tqdm == []
+
+
+def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    at(monkeypatch, True)
+    with progress.to_terminal().of(10, "copied") as tell:
+        assert tell is ignored

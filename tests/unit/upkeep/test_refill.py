@@ -1,0 +1,238 @@
+"""Images of a backup back in a store, and what is proven of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from secreg_host.base.errors import SecregError
+from secreg_host.base.process import Account
+from secreg_host.host.host import Host
+from secreg_host.images.layout import Repository, Tree
+from secreg_host.upkeep import hashing, judging, placing, refill, source
+from secreg_host.upkeep.judging import Broken
+from secreg_host.upkeep.place import Place
+from secreg_host.upkeep.refill import Refilled, Wanted
+from tests.stores import Store, digest_of
+from tests.unit.upkeep.conftest import SILENT, Back
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Store:
+    """Another store, which is empty."""
+    (tmp_path / "other").mkdir()
+    return Store(tmp_path / "other")
+
+
+def put(host: Host, there: Place, other: Store, *, clear: bool = False, **wanted: object) -> Refilled:
+    return refill.refill(host, there, other.tree.root, Wanted(there.names()[-1], **wanted), SILENT, clear=clear)  # type: ignore[arg-type]
+
+
+def proven(host: Host, there: Place, other: Store, **wanted: str) -> list[Broken]:
+    return refill.proof(host, there, other.tree.root, Wanted(there.names()[-1], **wanted), SILENT)  # type: ignore[arg-type]
+
+
+@pytest.mark.promise("restores")
+def test_all_of_it_is_as_it_was(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
+    store.push("a", "one", "1", "latest")
+    store.push("a", "two", "latest")
+    store.push("b/c", "three")
+    back()
+    done = put(host, there, other)
+    assert (done.repositories, done.tags, done.failed, done.kept, done.aside) == (2, 2, {}, [], "")
+    assert other.entries() == store.entries(), "with the history of tags, and all dates"
+    assert proven(host, there, other) == []
+    modes = {path.stat().st_mode & 0o777 for path in other.tree.root.rglob("*") if path.is_file()}
+    assert modes == {0o660}, "the front reads it, as a member of the group"
+    refill.finish(host, other.tree.root, Wanted(there.names()[-1]))
+    assert [path.name for path in other.tree.root.iterdir()] == ["docker"]
+    again = put(host, there, other)
+    assert (again.size, again.tags, other.entries()) == (0, 2, store.entries())
+
+
+def test_a_run_that_is_killed_is_gone_on_with(
+    host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.push("a", "one", "1")
+    made = back()
+    real = placing.link
+    monkeypatch.setattr(placing, "link", lambda *_, **__: os.kill(os.getpid(), 9))
+    with pytest.raises(SecregError, match="was ended"):
+        put(host, there, other)
+    assert (other.tree.root / f"{source.UNFINISHED}{made.name}").exists() and other.entries() == []
+    monkeypatch.setattr(placing, "link", real)
+    assert put(host, there, other).size == 0 and other.entries() == store.entries()
+
+
+def test_tags_come_last_and_blobs_first(
+    host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a registry that runs serves what is whole."""
+    store.push("a", "one", "1")
+    store.push("a", "two", "1")
+    back()
+    path, wanted = there.lists / there.names()[-1], Wanted(there.names()[-1])
+    (part,) = refill.parts(path, wanted, judging.reader(there), hashing.opened)
+    written: list[str] = []
+    monkeypatch.setattr(placing, "_write", lambda path, *_: written.append(path))
+    assert list(placing.link(other.tree, part, (), force=False)) == []
+    kinds = [next(kind for kind in ("_layers", "revisions", "index", "current") if kind in path) for path in written]
+    assert kinds == ["_layers"] * 4 + ["revisions"] * 2 + ["index"] * 2 + ["current"]
+
+
+def test_one_repository_into_a_store_that_is_used(
+    host: Host, store: Store, there: Place, back: Back, other: Store
+) -> None:
+    one = store.push("a", "one", "1", "2")
+    store.push("b", "two", "1")
+    back()
+    mine = other.push("a", "mine", "2", "3")
+    done = put(host, there, other, repository="a")
+    assert (done.repositories, done.tags, done.kept) == (1, 1, ["a:2"])
+    tags = {entry[1]: entry[2] for entry in other.entries() if entry[0] == "tag"}
+    assert tags == {"1": one, "2": mine, "3": mine}
+    assert [found.tag for found in proven(host, there, other, repository="a")] == ["2"]
+    assert put(host, there, other, repository="a", force=True).kept == []
+    assert proven(host, there, other, repository="a") == []
+    assert not Path(other.tree.blob(digest_of(b"two"))).exists()
+
+
+def test_one_tag_with_what_belongs_to_it(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
+    child = store.push("a", "child")
+    index = store.manifest("a", {"manifests": [{"digest": child}]}, "1")
+    signature = store.push("a", "signature", f"{index.replace(':', '-')}.sig")
+    about = store.manifest("a", {"layers": [{"digest": store.layer("a", b"sbom")}], "subject": {"digest": child}})
+    other_one = store.push("a", "other", "2")
+    back()
+    put(host, there, other, repository="a", tag="1")
+    found = other.entries()
+    assert {entry[1] for entry in found if entry[0] == "revision"} == {child, index, signature, about}
+    assert {entry[1] for entry in found if entry[0] == "tag"} == {"1", f"{index.replace(':', '-')}.sig"}
+    assert {digest_of(b"child"), digest_of(b"sbom"), digest_of(b"signature")} <= {
+        entry[1] for entry in found if entry[0] == "layer"
+    }
+    assert (
+        other_one not in {entry[1] for entry in found if len(entry) > 1}
+        and proven(host, there, other, repository="a", tag="1") == []
+    )
+
+
+def test_a_cache_alone(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
+    """Its index names blobs. Seen red: they stayed away."""
+    store.manifest("a", {"manifests": [{"digest": store.layer("a", b"cached")}]}, "cache")
+    store.push("a", "one", "1")
+    assert not back().degraded
+    put(host, there, other, repository="a", tag="cache")
+    assert proven(host, there, other, repository="a", tag="cache") == []
+    assert [entry[1] for entry in other.entries() if entry[0] == "layer"] == [digest_of(b"cached")]
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_what_was_there_is_moved_aside(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
+    store.push("a", "one", "1")
+    name = back().name
+    other.push("mine", "x", "1")
+    before = other.entries()
+    assert put(host, there, other, clear=True).aside == f"docker.{name}"
+    assert other.entries() == store.entries()
+    (other.tree.root / "docker").rename(other.tree.root / "gone")
+    (other.tree.root / f"docker.{name}").rename(other.tree.root / "docker")
+    assert other.entries() == before
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_where_it_is_is_said_also_by_one_that_fails(
+    host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: that line was held until there were more."""
+    store.push("a", "one", "1")
+    name = back().name
+    other.push("mine", "x", "1")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "x")
+
+    monkeypatch.setattr(placing, "link", fail)
+    with pytest.raises(SecregError, match="Input/output error") as caught:
+        put(host, there, other, clear=True)
+    assert f"are in {other.tree.root}/docker.{name}" in caught.value.hint
+
+
+def test_no_room_is_known_before_anything_is_moved(
+    host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.push("a", "one", "1")
+    back()
+    other.push("mine", "x", "1")
+    before = other.entries()
+
+    def no_room(tree: Tree, size: int) -> None:
+        assert size > 0
+        raise OSError(28, "No space left on device", str(tree.root))
+
+    monkeypatch.setattr(placing, "check_room", no_room)
+    with pytest.raises(SecregError, match="No space left on device"):
+        put(host, there, other, clear=True)
+    assert other.entries() == before
+
+
+def test_what_is_damaged_in_the_backup_is_not_put_back(
+    host: Host, store: Store, there: Place, back: Back, other: Store
+) -> None:
+    two = store.push("a", "two", "2")
+    one = store.push("a", "one", "1")
+    back()
+    Path(there.blob(digest_of(b"one"))).write_bytes(b"eno")
+    done = put(host, there, other)
+    assert not Path(Repository(other.tree, "a").layer(digest_of(b"one"))).exists()
+    assert list(done.failed) == [digest_of(b"one")] and not Path(other.tree.blob(digest_of(b"one"))).exists()
+    assert {(found.tag, found.digest) for found in proven(host, there, other)} >= {("1", digest_of(b"one"))}
+    tags = {entry[1]: entry[2] for entry in other.entries() if entry[0] == "tag"}
+    assert tags == {"1": one, "2": two}, "what is there of it is there"
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_no_tag_is_moved_to_what_is_not_whole(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
+    """Not even by force. Seen red."""
+    store.push("a", "one", "1")
+    two = store.push("a", "two", "2")
+    back()
+    Path(there.blob(digest_of(b"one"))).unlink()
+    mine = other.push("a", "mine", "1", "2")
+    assert put(host, there, other, repository="a", force=True).kept == ["a:1"]
+    assert {entry[1]: entry[2] for entry in other.entries() if entry[0] == "tag"} == {"1": mine, "2": two}
+
+
+@pytest.mark.promise("restore-proves")
+def test_what_became_of_it_is_proven(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
+    store.push("a", "one", "1")
+    store.push("b", "two", "1")
+    back()
+    put(host, there, other)
+    Path(other.tree.blob(digest_of(b"one"))).write_bytes(b"eno")
+    Path(Repository(other.tree, "b").layer(digest_of(b"two"))).unlink()
+    found = {(one.repository, one.tag, one.digest) for one in proven(host, there, other)}
+    assert found == {("", "", digest_of(b"one")), ("b", "1", digest_of(b"two")), ("b", "", digest_of(b"two"))}
+
+
+def test_it_is_the_registrys_and_nothing_else_is_handed_out(
+    host: Host, store: Store, there: Place, back: Back, other: Store
+) -> None:
+    if os.geteuid() != 0:
+        return
+    store.push("a", "one", "1")
+    back()
+    for path in (other.tree.root, *other.tree.root.parents):
+        if path != Path("/") and path != Path("/tmp"):
+            path.chmod(path.stat().st_mode | 0o055)
+    os.chown(other.tree.root, 65534, 65534)
+    accounts = replace(host.accounts, registry=Account("nobody", 65534, 65534))
+    found = replace(host, accounts=accounts)
+    put(found, there, other)
+    assert {path.stat().st_uid for path in other.tree.root.rglob("*")} == {65534}
+    assert proven(found, there, other) == []
+    for name in ("config/x.tar", "secure-registry-backup", "backups/../config", "blobs/sha256/aa/../../../lock"):
+        assert not refill.ALLOWED.fullmatch(name)
