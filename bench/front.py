@@ -239,9 +239,11 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any
             say(trial.__name__)
             found |= rounds(trial, among, count)
         say("this version, the one before and the limit")
-        for name, of in compared(trials, among, 1 if quick else INSTANCES).items():
+        paired = compared(trials, among, 1 if quick else INSTANCES)
+        for name, of in paired.items():
             found[name] |= of
         say("growth")
         grown = growth(ours, storage, many, seconds)
     medians = {name: {peer: statistics.median(seen) for peer, seen in of.items()} for name, of in found.items()}
-    return {"figures": medians, "rounds": found, "growth": grown}
+    pairs = {measure.key: measure.pairs(paired[measure.key]) for measure in targets.FRONT if measure.key in paired}
+    return {"figures": medians, "rounds": found, "pairs": pairs, "growth": grown}

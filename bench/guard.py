@@ -39,9 +39,9 @@ def worse(now: dict[str, Any], before: dict[str, Any]) -> list[Worse]:
         return []
     found = []
     for measure in FRONT:
-        figures, earlier = (record["front"]["figures"].get(measure.key, {}) for record in (now, before))
+        (figures, pairs), (earlier, before_pairs) = (measure.seen(record["front"]) for record in (now, before))
         for peer in PEERS:
-            is_now, was = measure.ratio(figures, peer), measure.ratio(earlier, peer)
+            is_now, was = measure.ratio(figures, peer, pairs), measure.ratio(earlier, peer, before_pairs)
             if peer != OURS and is_now and was and is_now < was * (1 - MUCH):
                 found.append(Worse(measure.title, PEERS[peer], was, is_now))
     return found

@@ -10,7 +10,7 @@ from bench import costs, facts, guard, hosts, targets, verbs, watch
 from bench import results as records
 from bench.results import PLOT, RECORD, Results
 from bench.saves import BARE, OURS
-from bench.targets import FRONT, GROWTH, PEERS, Measure
+from bench.targets import FRONT, GROWTH, PEERS, Measure, Values
 
 SAVED_MEDIAN, SAVED_WORST = 0.4, 1.0
 OVER_FLOOR = 4.0
@@ -39,16 +39,15 @@ def figure(value: float | None) -> str:
 
 def front(results: Results) -> str:
     """Every measure, each peer."""
-    figures = results["front"]["figures"]
-    rows = [_row(measure, figures.get(measure.key, {})) for measure in FRONT]
+    rows = [_row(measure, *measure.seen(results["front"])) for measure in FRONT]
     return markdown(["", *PEERS.values()], rows)
 
 
-def _row(measure: Measure, values: dict[str, float]) -> list[str]:
+def _row(measure: Measure, values: Values, pairs: Values) -> list[str]:
     """Ours, then the others, with how many times better ours is."""
     cells = []
     for peer in PEERS:
-        ratio = measure.ratio(values, peer) if peer != targets.OURS else None
+        ratio = measure.ratio(values, peer, pairs) if peer != targets.OURS else None
         cells.append(figure(values.get(peer)) + (f" ({times(ratio)})" if ratio else ""))
     return [f"{measure.title} ({measure.unit})", *cells]
 
@@ -99,17 +98,17 @@ def verdicts(results: Results) -> str:
 
 def _measured(results: Results) -> list[list[str]]:
     """The rows of what has a Measure."""
-    measured = []
+    measured: list[tuple[Measure, Values, Values]] = []
     if "front" in results:
-        measured += [(one, results["front"]["figures"].get(one.key, {})) for one in FRONT]
+        measured += [(one, *one.seen(results["front"])) for one in FRONT]
     if "backups" in results:
-        measured += [(one, results["backups"]["figures"].get(one.key, {})) for one in targets.BACKUPS]
+        measured += [(one, *one.seen(results["backups"])) for one in targets.BACKUPS]
     if "flood" in results:
-        measured += [(one, _ours(results["flood"], one)) for one in targets.FLOOD]
+        measured += [(one, _ours(results["flood"], one), targets.NONE) for one in targets.FLOOD]
     return [
         [one.title, verdict.wanted, verdict.reached, _yes(met=verdict.met)]
-        for one, values in measured
-        for verdict in one.verdicts(values)
+        for one, values, pairs in measured
+        for verdict in one.verdicts(values, pairs)
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 OURS = "ours"
@@ -23,7 +24,9 @@ PAIRED = (AS_BEFORE, BLOB_LIMIT, MANIFEST_LIMIT)
 """Targets where a few percent count."""
 
 Values = Mapping[str, float]
-"""One measure's figure of each peer."""
+"""One measure's figure of each peer; or what ours is beside each, in times."""
+
+NONE: Values = {}
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,32 @@ class Measure:
     bound: float | None = None
     plotted: bool = True
 
-    def ratio(self, values: Values, peer: str) -> float | None:
-        """How many times better ours is than `peer`; None where that is not a number."""
+    def ratio(self, values: Values, peer: str, pairs: Values = NONE) -> float | None:
+        """How many times better ours is than `peer`, as `pairs` has it, or else by its figure and ours in `values`;
+        None where that is not a number."""
+        if peer in pairs:
+            return pairs[peer]
         ours, its = values.get(OURS), values.get(peer)
         if not ours or not its:
             return None
         return ours / its if self.more_is_better else its / ours
 
-    def verdicts(self, values: Values) -> list[Verdict]:
-        """Each target, what was reached, and whether that is enough."""
+    def seen(self, part: Mapping[str, Mapping[str, Values]]) -> tuple[Values, Values]:
+        """Its figures, and what ours is beside those that were run in turn, in the record of a `part` of the bench."""
+        return part["figures"].get(self.key, NONE), part.get("pairs", {}).get(self.key, NONE)
+
+    def pairs(self, turns: Mapping[str, Sequence[float]]) -> Values:
+        """How many times better ours is than each peer by the median of neighbours' ratios: `turns` has each peer's
+        figures, in order. A machine that is now fast and now slow is so for neighbours alike."""
+        each = [dict(zip(turns, turn, strict=True)) for turn in zip(*turns.values(), strict=True)]
+        found = {peer: [self.ratio(values, peer) for values in each] for peer in turns if peer != OURS}
+        return {peer: statistics.median(map(float, filter(None, seen))) for peer, seen in found.items() if all(seen)}
+
+    def verdicts(self, values: Values, pairs: Values = NONE) -> list[Verdict]:
+        """Each target, what was reached (as `ratio` has it), and whether that is enough."""
         found = []
         for peer, wanted in self.factors:
-            reached = self.ratio(values, peer)
+            reached = self.ratio(values, peer, pairs)
             if reached is not None:
                 text = f"≥ {wanted:,g} times {(PEERS | TOOLS)[peer]}"
                 found.append(
@@ -112,8 +129,9 @@ Blobs and manifests of 10 KB: 16 connections; the blob of 400 MB: one. CPU time 
 pull is of an image of ten layers of 1 MB, over a new connection. The flood: 16 connections that send wrong passwords \
 without a pause; the client that has logged in asks for the small blob over 4 connections from the same address, the \
 first logins come from another one. What is held against version 0.1 or the limit is the median over several instances \
-of each, run one after the other. Memory is without programs' files. The limit is a bare \
-nginx that sends the same bytes with the same TLS, without passwords, links, a log or a registry."""
+of each, run one after the other, and the median of what neighbours are beside each other. Memory is without programs' \
+files. The limit is a bare nginx that sends the same bytes with the same TLS, without passwords, links, a log or a \
+registry."""
 
 FLOOD = (
     Measure("hash", "a first login, nobody else there", "ms"),

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 TITLE = b"nginx: worker process\0"
 """What a worker calls itself from when it takes connections until it is told to finish."""
 
+BEGIN_SECONDS = 5.0
+"""How long a master that has just been started may take until it looks for signals."""
+
 HANDOVER_SECONDS = 0.5
 """How long new workers are waited for; from then on it is all left to the master."""
 
@@ -73,9 +76,13 @@ def reload(master: int, ours: Callable[[int], bool]) -> None:
     """Let nginx read its configuration again; what its workers have begun they finish. Does nothing if it has died,
     or `master` is not `ours`.
 
+    A master that has read its configuration and has no workers yet loses the signal: it looks whether there was one
+    only after the next. So its workers are waited for.
+
     By itself the master has old and new workers take connections side by side for a tenth of a second, of which the
     old ones get nearly all. So they are told to finish when the new ones are there.
     """
+    waiting.until(lambda: children(master) or not ours(master), BEGIN_SECONDS, LOOK_SECONDS)
     old = workers(master)
     send(master, signal.SIGHUP, ours)
     if old and _relieved(master, old):

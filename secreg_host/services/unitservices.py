@@ -24,6 +24,8 @@ from secreg_host.wanted.parts.settings import SettingsPart
 
 RENEW_SECONDS = 10.0
 BEGUN = "InactiveExitTimestamp"
+STARTING = ("activating", "start")
+"""What a unit does until its process is ready."""
 
 
 class Start(NamedTuple):
@@ -136,14 +138,13 @@ class UnitServices:
                 starting.unlink(missing_ok=True)
 
     def reload(self, name: str) -> bool:
-        """By the signal itself: a job of systemd's takes its time, and goes to the old master of a renewed nginx. Asks
-        nothing of D-Bus while there is a master."""
+        """By the signal itself: a job of systemd's takes its time, goes to the old master of a renewed nginx, and comes
+        to a new one too early (nginxmaster.reload). Asks nothing of D-Bus while there is a master."""
         if self._told(name):
             return True
-        if self.systemd.active(units.unit_of(name)) == ("activating", "start"):  # with what was there before?
-            self.systemd.job("ReloadUnit", units.unit_of(name))
-            return True
-        return self._told(name)  # one that came up between the two looks has what was there before
+        # one that is coming up, or came up between two looks, has what was there before
+        waiting.until(lambda: self.systemd.active(units.unit_of(name)) != STARTING, RENEW_SECONDS)
+        return self._told(name)
 
     def _told(self, name: str) -> bool:
         if master := self._master(name):

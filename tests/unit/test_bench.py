@@ -53,6 +53,20 @@ def test_a_ratio_says_how_many_times_better_ours_is() -> None:
     assert measure("upload").ratio({"original": 3.0}, "original") is None
 
 
+def test_those_run_in_turn_are_judged_by_the_median_of_neighbours() -> None:
+    turns = {"ours": [1.0, 2.0, 1.0], "old": [1.0, 2.0, 2.0], "limit": [2.0, 4.0, 2.0]}
+    pairs = measure("large").pairs(turns)
+    assert pairs == {"old": 1.0, "limit": 0.5}
+    values = {"ours": 0.9, "old": 1.0}
+    assert [one.met for one in measure("large").verdicts(values)] == [False]
+    assert [one.met for one in measure("large").verdicts(values, pairs)] == [True]
+    assert measure("upload").pairs({"ours": [1.0, 2.0], "old": [2.0, 4.0]}) == {"old": 2.0}
+    found = some_results()
+    found["front"]["pairs"] = {"small": {"caddy": 41.0}}
+    assert "| blob of 10 KB | ≥ 40 times Caddy | 41.0 times | yes |" in table.report(found)
+    assert " 1,000 (41x) |" in table.report(found)
+
+
 @pytest.mark.parametrize(
     ("key", "met"),
     [("small", [True, False, True]), ("large", [True, False]), ("spooled", [True]), ("flood_p99", [False])],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,30 @@ def test_only_a_process_of_ours_gets_a_signal(got: list[int], ours: bool) -> Non
     """Whoever took over nginx may write any number into its pid file."""
     nginxmaster.send(os.getpid(), signal.SIGUSR1, lambda pid: ours and pid == os.getpid())
     assert got == ([signal.SIGUSR1] if ours else [])
+
+
+MASTER = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGHUP, lambda *_: print("early", flush=True))
+print("ready", flush=True)
+time.sleep(0.3)
+signal.signal(signal.SIGHUP, lambda *_: print("in time", flush=True))
+worker = subprocess.Popen(["sleep", "60"])
+signal.pause()
+worker.kill()
+"""
+
+
+@pytest.mark.real
+@pytest.mark.promise("back-to-proven")
+def test_a_master_is_told_when_it_looks_for_signals() -> None:
+    """nginx sets up its handlers, then reads on, and sees what they noted only after the next signal."""
+    with subprocess.Popen([sys.executable, "-c", MASTER], stdout=subprocess.PIPE, text=True) as master:
+        assert master.stdout is not None and master.stdout.readline() == "ready\n"
+        nginxmaster.reload(master.pid, lambda _: True)
+        said = master.stdout.readline()
+        master.send_signal(signal.SIGHUP)
+    assert said == "in time\n"
 
 
 def test_a_pid_file_is_a_file(tmp_path: Path) -> None:
