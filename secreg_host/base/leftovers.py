@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 
-from secreg_host.base import temporary
+from secreg_host.base import files, temporary
 from secreg_host.base.paths import Paths
 
 STRAY_SECONDS = 60.0
@@ -23,9 +24,20 @@ def sweep(paths: Paths) -> None:
         temporary.sweep(directory, ours=True)
     for directory in (paths.etc, paths.units):
         temporary.sweep(directory)
+    _sweep_restore(paths)
     for directory in (paths.rehearsal, paths.run / "njs"):
         shutil.rmtree(directory, ignore_errors=True)
     for path in (paths.state / "templates").glob("*.tmp"):  # jinja2's
         with contextlib.suppress(OSError):
             if path.lstat().st_mtime < time.time() - STRAY_SECONDS:
                 path.unlink()
+
+
+def _sweep_restore(paths: Paths) -> None:
+    """What a restore left: its secrets go. Where it was killed between two renames, /etc is put in its place."""
+    if paths.restored.is_dir() and not os.path.lexists(paths.etc):
+        with contextlib.suppress(OSError):
+            paths.restored.rename(paths.etc)
+            files.sync_directory(paths.etc.parent)
+    for directory in (paths.restoring, paths.restored, paths.state_restoring):
+        shutil.rmtree(directory, ignore_errors=True)

@@ -66,6 +66,8 @@ def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> N
 
 
 def _purge(paths: Paths, tell: Callable[[str], object]) -> None:
+    for path in (paths.restoring, paths.restored):
+        clear(path)
     for path in (paths.etc, paths.log):
         left = clear(path)
         tell(f"removed {path}" if not left else f"kept {left[0]}: something is mounted there, or it can't be removed")

@@ -35,6 +35,7 @@ ANEW = {
     "njs.json": "how nginx's module for scripts is loaded here",
     "front.secret": "names within the front, of this host",
     "destinations.json": "where backups of this host are made to",
+    "restore.json": "a restore that was cut",
     "reserve": "room that is kept",
     "templates": "a cache",
 }

@@ -14,7 +14,7 @@ from secreg_host.base import files, reading
 from secreg_host.base.errors import Note, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.host.host import Host
-from secreg_host.upkeep import archived, unpacking
+from secreg_host.upkeep import archived, present, unpacking
 from secreg_host.upkeep.place import Place
 from tests.stores import Store
 from tests.unit.upkeep.conftest import Back
@@ -45,6 +45,11 @@ def tree(path: Path) -> dict[str, str]:
     }
 
 
+def left(paths: Paths) -> list[Path]:
+    """What of secrets is beside."""
+    return [path for path in (paths.restoring, paths.restored, paths.state_restoring) if path.exists()]
+
+
 def away(paths: Paths) -> None:
     """The host is destroyed."""
     shutil.rmtree(paths.etc)
@@ -72,7 +77,7 @@ def test_it_is_as_it_was(paths: Paths, there: Place, back: Back) -> None:
         for path in (paths.htpasswd, paths.etc / "hooks.d/mail", paths.http_secret, paths.state)
     ]
     assert modes == [0o640, 0o755, 0o600, 0o700]
-    assert not paths.etc.with_name(unpacking.STAGED).exists()
+    assert left(paths) == []
     again = put(paths, there, same_machine=True)
     assert (again.aside, again.count, tree(paths.etc)) == ([], 0, before[0]), "it is gone on with"
 
@@ -107,14 +112,14 @@ def test_links(paths: Paths, there: Place, back: Back, tmp_path: Path) -> None:
     put(paths, there)
     assert tree(paths.etc / "directory") == {"crt": "CRT", "key": "KEY"}
     assert put(paths, there).aside == [], "seen red: what came back as a directory was in the way of going on"
-    assert unpacking.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
+    assert present.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
 
 
 def test_what_is_large_is_compared_too(paths: Paths, there: Place, back: Back) -> None:
     """Seen red: a file of more than 4 MB was always in the way."""
     (paths.etc / "crl.pem").write_bytes(bytes(5 << 20))
     back(None)
-    assert unpacking.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
+    assert present.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
     assert put(paths, there).aside == []
 
 
@@ -122,13 +127,13 @@ def test_what_is_large_is_compared_too(paths: Paths, there: Place, back: Back) -
 def test_nothing_of_somebody_is_replaced_in_silence(paths: Paths, there: Place, back: Back) -> None:
     back(None)
     items = unpacking.read(there, there.names()[-1], nobody)
-    assert unpacking.in_the_way(paths, items) == []
+    assert present.in_the_way(paths, items) == []
     paths.conf.write_text("PORT=1\n")
     (paths.etc / "mine").write_text("x")
     paths.ca_key.write_text("MINE")
     (paths.state / "report.json").write_text("{}")
-    assert unpacking.in_the_way(paths, items) == [paths.etc / "mine", paths.conf, paths.ca_key]
-    assert "--force" in unpacking.refuse(there, unpacking.in_the_way(paths, items)).hint
+    assert present.in_the_way(paths, items) == [paths.etc / "mine", paths.conf, paths.ca_key]
+    assert "--force" in present.refuse(there, present.in_the_way(paths, items)).hint
     before = tree(paths.etc)
     done = put(paths, there)
     aside = paths.etc.with_name(f"secure-registry.bak-{STAMP}")
@@ -169,7 +174,7 @@ def test_what_can_not_be_written_changes_nothing(
         with pytest.raises(SecregError, match="no space"):
             put(paths, there)
     assert (tree(paths.etc), tree(paths.state)) == before
-    assert not paths.etc.with_name(unpacking.STAGED).exists(), "seen red: keys were left there"
+    assert left(paths) == [], "seen red: keys were left there"
     with monkeypatch.context() as patch:
         patch.setattr(files, "write", full)
         with pytest.raises(SecregError, match="no space") as caught:
