@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from secreg_host.base import files, reading
+from secreg_host.base import files, leftovers, reading
 from secreg_host.base.errors import Note, SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.command import removal
 from secreg_host.host.host import Host
-from secreg_host.upkeep import archived, present, unpacking
+from secreg_host.upkeep import archived, listing, present, unpacking
 from secreg_host.upkeep.place import Place
-from tests.stores import Store
+from tests.stores import Store, digest_of
 from tests.unit.upkeep.conftest import Back
 
 STAMP = "20261130-051500"
@@ -166,21 +168,131 @@ def test_what_can_not_be_written_changes_nothing(
     paths.conf.write_text("PORT=1\n")
     before = tree(paths.etc), tree(paths.state)
 
-    def full(*_: object) -> None:
-        raise SecregError("no space", "free some")
+    real, written = files.create, list[Path]()
+
+    def full(path: Path, *args: Any, **more: Any) -> None:
+        if len(written) == allowed:
+            raise SecregError("no space", "free some")
+        written.append(path)
+        real(path, *args, **more)
+
+    allowed = -1
+    while True:
+        allowed += 1
+        written.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "create", full)
+            try:
+                done = put(paths, there)
+                break
+            except SecregError:
+                assert (tree(paths.etc), tree(paths.state)) == before
+        assert left(paths) == [], "seen red: keys were left there"
+    assert allowed == 4 and done.aside and paths.ca_key.read_text() == "KEY"
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_there_is_a_way_back(paths: Paths, there: Place, back: Back) -> None:
+    """The commands that are told where something fails afterwards."""
+    back(None)
+    paths.ca_key.write_text("MINE")
+    paths.conf.write_text("PORT=1\n")
+    before = tree(paths.etc), tree(paths.state)
+    done = put(paths, there)
+    assert len(done.back) == len(done.aside) == 2 and paths.ca_key.read_text() == "KEY"
+    for command in done.back:
+        assert os.system(command) == 0
+    assert (tree(paths.etc), tree(paths.state)) == before
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_one_that_can_not_be_put_in_its_place_is_not(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: /etc was away then."""
+    back(None)
+    paths.conf.write_text("PORT=1\n")
+    before, real = tree(paths.etc), Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path == paths.restored:
+            raise OSError(16, "Device or resource busy", str(path))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(SecregError, match="busy"):
+        put(paths, there)
+    assert tree(paths.etc) == before and left(paths) == []
+    assert not list(paths.etc.parent.glob("*.bak-*"))
+
+
+class Killed(BaseException):
+    """The process is."""
+
+
+@pytest.mark.promise("restore-loses-nothing", "killed-runs")
+@pytest.mark.parametrize("at", ["restoring", "restored", "secure-registry"])
+def test_what_a_killed_one_left_is_swept(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """By the next apply. Seen red: keys and hashes stayed in /etc, and between both renames there was no /etc."""
+    back(None)
+    paths.conf.write_text("PORT=1\n")
+    before, real, place = tree(paths.etc), Path.rename, {"secure-registry": paths.etc}
+
+    def rename(path: Path, target: Path) -> Path:
+        if at == "restoring" and path == paths.restoring:
+            raise Killed
+        done = real(path, target)
+        if path == place.get(at, getattr(paths, at, None)) or (at == "restored" and path == paths.restoring):
+            raise Killed
+        return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "create", full)
-        with pytest.raises(SecregError, match="no space"):
+        patch.setattr(Path, "rename", rename)
+        patch.setattr(unpacking.Staged, "drop", lambda _: None)
+        with pytest.raises(Killed):
             put(paths, there)
-    assert (tree(paths.etc), tree(paths.state)) == before
-    assert left(paths) == [], "seen red: keys were left there"
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "write", full)
-        with pytest.raises(SecregError, match="no space") as caught:
-            put(paths, there)
-    assert f"secure-registry.bak-{STAMP}" in caught.value.hint and paths.ca_key.read_text() == "MINE"
-    assert put(paths, there).aside and paths.ca_key.read_text() == "KEY"
+    assert left(paths) != []
+    leftovers.sweep(paths)
+    assert left(paths) == []
+    assert tree(paths.etc) == (before if at != "secure-registry" else before | {"secure-registry.conf": "PORT=8443\n"})
+
+
+def test_purge_leaves_no_secrets_beside(paths: Paths, back: Back) -> None:
+    for path in (paths.restoring, paths.restored, paths.state_restoring):
+        path.mkdir()
+        (path / "key").write_text("KEY")
+    removal._purge(paths, lambda _: None)
+    assert left(paths) == []
+
+
+@pytest.mark.promise("backup-is-sealed")
+def test_what_is_beside_the_one_that_is_meant_is_no_trap(
+    paths: Paths, there: Place, back: Back, tmp_path: Path
+) -> None:
+    """Seen red: a NAME.sealed that was left was taken for NAME.tar."""
+    name = back(None).name
+    (there.configs / f"{name}.sealed").write_bytes(b"stale")
+    assert unpacking.read(there, name, nobody)
+    with pytest.raises(SecregError, match="is not sealed"):
+        unpacking.read(there, name, nobody, sealed=True)
+
+
+def test_the_configuration_of_another_backup_is_not_used(paths: Paths, there: Place, back: Back) -> None:
+    """Whoever can write there may put an older one, that is sealed as it should be, in its place."""
+    first, second = back(None).name, back(None).name
+    shutil.copy(there.config(first), there.config(second))
+    old, new = (
+        next(one for one in listing.entries(there.lists / name) if one[0] == "config") for name in (first, second)
+    )
+    path = there.lists / second
+    body = path.read_bytes().replace(" ".join(new).encode(), " ".join(old).encode())
+    lines = body.splitlines(keepends=True)[:-1]
+    end = f"end {len(lines)} {digest_of(b''.join(lines))}\n".encode()
+    path.write_bytes(b"".join(lines) + end)
+    with pytest.raises(SecregError, match="that of another one"):
+        unpacking.read(there, second, nobody)
 
 
 @pytest.mark.promise("restore-loses-nothing")
