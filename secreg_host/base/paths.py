@@ -95,16 +95,6 @@ class Paths:
         return self.etc / ".htpasswd"
 
     @property
-    def restoring(self) -> Path:
-        """What is to take the place of `etc` with all in it, while it is written."""
-        return self.etc.with_name(f".{self.etc.name}.restore")
-
-    @property
-    def restored(self) -> Path:
-        """The same once it is whole, until it has that place."""
-        return self.etc.with_name(f".{self.etc.name}.restored")
-
-    @property
     def hooks(self) -> Path:
         return self.etc / "hooks.d"
 
@@ -142,11 +132,6 @@ class Paths:
     @property
     def state(self) -> Path:
         return self.lib / "state"  # of the program's own, for root alone: CA key, http.secret, records
-
-    @property
-    def state_restoring(self) -> Path:
-        """What is to be in `state`, while it is written."""
-        return self.lib / ".restore"
 
     @property
     def ca_key(self) -> Path:

@@ -55,10 +55,10 @@ class Aside:
         if not (self.back or self.stopped):
             return
         yield "to go back to what was there:" if self.back else "nothing was replaced; to let it serve again:"
-        by_systemd = not isinstance(one, InForeground)
-        for command in (*(["secure-registry stop"] if by_systemd and self.back else []), *self.back):
+        units = not isinstance(one, InForeground)
+        for command in (*(["secure-registry stop"] if units and self.back else []), *self.back):
             yield f"  {command}"
-        yield "  secure-registry start" + ("" if by_systemd else " --foreground, as before")
+        yield "  secure-registry start" + ("" if units else " --foreground, as before")
 
 
 def restore(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> int:

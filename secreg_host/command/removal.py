@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from secreg_host.base import distant, masking
+from secreg_host.base import distant, leftovers, masking
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import foreground
@@ -66,7 +66,7 @@ def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> N
 
 
 def _purge(paths: Paths, tell: Callable[[str], object]) -> None:
-    for path in (paths.restoring, paths.restored):
+    for path in leftovers.restoring(paths):
         clear(path)
     for path in (paths.etc, paths.log):
         left = clear(path)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from secreg_host.base import files, quoting, reading, records
+from secreg_host.base import files, leftovers, quoting, reading, records
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.upkeep import archived, hashing, listing, present, sealing
@@ -107,7 +107,7 @@ class Staged:
 
     def drop(self) -> None:
         """Remove what was written and is not in its place: there are keys in it."""
-        for path in (self.paths.restoring, self.paths.restored, self.paths.state_restoring):
+        for path in leftovers.restoring(self.paths):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -135,7 +135,7 @@ def staged(paths: Paths, items: Mapping[str, Item], *, same_machine: bool) -> It
 
 def _stage(paths: Paths, items: Mapping[str, Item], done: Put) -> None:
     """Write all of /etc beside its place."""
-    to, etc = paths.restoring, present.names(paths)[0]
+    to, etc = leftovers.restoring(paths).etc, present.names(paths)[0]
     files.make_directory(paths.etc.parent, 0o755)
     with files.explained(to):
         files.make_directory(to, 0o700)
@@ -154,7 +154,7 @@ def _stage_state(paths: Paths, items: list[Item], left_out: list[str], state: di
         if path.relative_to(paths.state).parts[0] in left_out or item.kind != tarfile.REGTYPE:
             continue
         if present.content(path) != item.data:
-            new = paths.state_restoring / str(len(state))
+            new = leftovers.restoring(paths).state / str(len(state))
             files.make_directory(new.parent, 0o700)
             files.create(new, item.data, item.mode & 0o700)
             state[path] = new
@@ -162,11 +162,12 @@ def _stage_state(paths: Paths, items: list[Item], left_out: list[str], state: di
 
 def _swap(paths: Paths, stamp: str, done: Put) -> None:
     """Put /etc in its place, which is between two renames that of nothing."""
+    beside = leftovers.restoring(paths)
     with files.explained(paths.etc, "replace"):
-        paths.restoring.rename(paths.restored)
+        beside.etc.rename(beside.whole)
         aside = _make_way(paths.etc, stamp, done)
         try:
-            paths.restored.rename(paths.etc)
+            beside.whole.rename(paths.etc)
         except OSError:
             if aside is not None:
                 aside.rename(paths.etc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import random
@@ -107,7 +108,7 @@ def test_what_serves_serves_until_all_is_proven(both: Both, monkeypatch: pytest.
 def test_what_is_locked_stops_nothing(both: Both, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """Seen red: the lock of an apply was waited for once all was stopped."""
     running, real = Running(monkeypatch), files.lock
-    monkeypatch.setattr(files, "lock", lambda path, doing, wait=60.0, **more: real(path, doing, 0.1, **more))
+    monkeypatch.setattr(files, "lock", functools.partial(real, wait=0.1))
     with real(both.paths.lock, "apply"):
         assert both.typed("--force") == 1
     assert running.runs and both.seen() == both.old and "waited" in capsys.readouterr().err
