@@ -145,7 +145,7 @@ def test_the_way_back_is_told(
     def fail(*_: object) -> Any:
         raise SecregError("it can't be", "no")
 
-    Running(monkeypatch, fail if fails == "stop" else lambda: None)
+    Running(monkeypatch, *([fail] if fails == "stop" else []))
     if fails == "images":
         monkeypatch.setattr(site, "place", fail)
     elif fails == "start":
