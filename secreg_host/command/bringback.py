@@ -108,7 +108,8 @@ def _check_still(one: Instance, order: Order, found: Plan) -> None:
     full = found.site is not None and not found.there.placed and marker.look(str(found.store)).images
     if not order.force and (way or full):
         new = ", ".join(map(str, [*way[:3], *([found.store] if full else [])]))
-        raise BadInput([Problem(str(one.host.paths.root), f"it has something of its own now: {new}", "--force")])
+        hint = "to move that aside, too, and go on: --force"
+        raise BadInput([Problem(str(one.host.paths.root), f"it has something of its own now: {new}", hint)])
 
 
 def _built(one: Instance, place: Place, found: Plan, wanted: Wanted, progress: Progress) -> bool:
