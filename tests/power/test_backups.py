@@ -202,3 +202,22 @@ def test_a_restore_over_images_leaves_the_old_or_the_new(both: Path) -> None:
     assert list(itertools.islice(said, 20)) == []
     assert {f"{STORAGE}/docker" in one.tree for one in every} == {True, False}
     print(f"restore: seed {SEED}, {len(done)} changes, {len(every)} states")
+
+
+@pytest.mark.promise("restore-loses-nothing", "restores")
+def test_a_restore_on_a_fresh_host_leaves_all_or_nothing(both: Path) -> None:
+    """What is served, and what is read of /etc, is never half of it. Seen red: half of the images were."""
+    for path in (both / "etc", both / "var"):
+        shutil.rmtree(path)
+    disk = Disk(both, scenes.MEMORY)
+    done, ended = trace.run(scenes.program("restore", str(both / THERE))(both), both, scenes.environment(), "")
+    assert ended.returncode == 0, ended.stderr
+    after = bare(cuts.read(both, scenes.MEMORY))
+    every = [bare(one.tree) for one in cuts.cuts(disk, done, SEED, MIXES)]
+    assert bare(cuts.tree(disk)) == after, "the model is not what the kernel did"
+    seen = set()
+    for tree in every:
+        images, yml = within(tree, f"{STORAGE}/docker"), tree.get(YML_AT)
+        assert images in ({}, within(after, f"{STORAGE}/docker")) and yml in (None, after[YML_AT])
+        seen.add((bool(images), bool(yml)))
+    assert {(False, False), (True, True)} <= seen and after[YML_AT][1].startswith(b"# new")
