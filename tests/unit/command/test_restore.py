@@ -327,6 +327,8 @@ def test_only_what_is_sealed(
         there = str(tmp_path / "sealed")
         assert cli.main(["backup", "create", there, "--encrypt", "--root", str(root)], {}) == 0
     away(root)
+    for path in (tmp_path / "sealed/config").iterdir():
+        path.with_suffix(".tar").write_bytes(b"stale")
     say(monkeypatch, "correct horse\n")
     assert typed(root, there, "--encrypted") == 0 and Paths(root).ca_key.read_text() == "KEY"
 
