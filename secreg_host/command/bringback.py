@@ -165,7 +165,8 @@ def _replaced(one: Instance, order: Order, found: Plan, aside: Aside) -> None:
         _check_still(one, order, found)
         stack.enter_context(aside.told(one))
         if one.running():
-            print("stopping secure-registry", flush=True)
+            again = "if this does not come to its end, type it again, or: secure-registry start"
+            print(f"stopping secure-registry; {again}", flush=True)
             aside.stopped = True
             one.stop()
         if staged is not None:
