@@ -17,10 +17,11 @@ from secreg_host.wanted.parts.registry import RegistryPart
 
 
 def holds_images(path: Path) -> bool:
-    """Whether there are images in the directory `path`, at any depth (distribution's layout: docker/registry/v2)."""
-    if path.name == "docker" and (path / "registry/v2").is_dir():
+    """Whether there are images in the directory `path`, at any depth (distribution's layout: docker/registry/v2), those
+    that a restore moved aside among them."""
+    if path.name.startswith("docker") and (path / "registry/v2").is_dir():
         return True
-    return any(found.is_dir() for found in path.rglob("docker/registry/v2"))
+    return any(found.is_dir() for found in path.rglob("docker*/registry/v2"))
 
 
 def _untrust(host: Host) -> tuple[Problem, ...]:

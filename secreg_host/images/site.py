@@ -179,10 +179,9 @@ def _placed(folder: str, name: str) -> str:
             with contextlib.suppress(SecregError):  # the next apply does it, too
                 files.write(Path(one), marker.TEXT, files.PUBLIC)
     files.sync_directory(Path())
-    if aside and not any(names for _, _, names in os.walk(aside)):
-        shutil.rmtree(aside)  # a registry that never stored anything
-        return ""
-    return aside
+    if aside and not Path(aside).is_symlink() and not any(names for _, _, names in os.walk(aside)):
+        shutil.rmtree(aside, ignore_errors=True)  # a registry that never stored anything
+    return aside if os.path.lexists(aside) else ""
 
 
 def _free(wanted: str) -> str:
