@@ -162,6 +162,27 @@ def test_the_way_back_is_told(
     assert both.seen() == both.old
 
 
+@pytest.mark.promise("restore-loses-nothing")
+@pytest.mark.parametrize("force", [False, True])
+def test_one_that_was_cut_when_all_was_in_its_place(both: Both, monkeypatch: pytest.MonkeyPatch, force: bool) -> None:
+    """It is gone on with; --force moves aside whatever is there, be it of this restore or not."""
+    for path in (both.paths.etc, both.paths.lib):
+        shutil.rmtree(path)
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site, "done", cut)
+        assert both.typed() == 130
+    assert both.seen() == both.new
+    assert both.typed(*(["--force"] if force else [])) == 0 and both.seen() == both.new
+    names = sorted(path.name.partition("20")[0] for path in both.paths.storage.iterdir())
+    assert names == (["docker", "docker."] if force else ["docker"])
+    assert not (both.paths.storage / "docker" / site.MARK).exists()
+    assert both.typed() == 2, "these are somebody's images now"
+
+
 def counted(both: Both, at: int, counter: Synchronized[int]) -> None:
     """In a process of its own: be killed with all its forks at the call `at` of those that change something."""
     os.setsid()
