@@ -235,6 +235,10 @@ def test_over_a_registry_that_runs(registry: Registry) -> None:
     aside = machine.run("sh", "-c", f"grep -l edited {ETC}.bak-*/nginx.conf; ls -d {STORAGE}/docker.*").stdout.split()
     assert len(aside) == 2
     assert registry.command("status").returncode == 0
+    cut_between_two_renames(machine)
+    assert has_images(machine) and registry.login().returncode == 0
+    assert len(machine.run("sh", "-c", f"ls -d {STORAGE}/.secure-registry-store-*").stdout.split()) == 1
+    assert registry.command("status").returncode == 0
 
 
 def killed_while_it_serves(registry: Registry) -> None:
@@ -251,6 +255,18 @@ def killed_while_it_serves(registry: Registry) -> None:
     assert machine.run("ls", f"{STORAGE}/docker/registry/v2/repositories/push").stdout == before
     assert machine.run("sh", "-c", f"ls -d {STORAGE}/docker.*.new").stdout
     registry.expected += [r"^cut\.service", r"^holder\.service"]
+
+
+def cut_between_two_renames(machine: Machine) -> None:
+    """What a restore leaves that was cut just then (tests/unit/images/test_site), and a start."""
+    name, key = "20260101T000000Z", "a" * 32
+    said = {"id": key, "name": name, "images": STORAGE, "list": "", "moving": True}
+    machine.run("secure-registry", "stop")
+    machine.run("rm", *machine.run("sh", "-c", f"ls {STORAGE}/.secure-registry-store-*").stdout.split())
+    machine.run("mv", f"{STORAGE}/docker", f"{STORAGE}/docker.{name}.new")
+    machine.write(f"{STORAGE}/docker.{name}.new/.secure-registry-restore", key)
+    machine.write("/var/lib/secure-registry/state/restore.json", json.dumps(said))
+    machine.run("secure-registry", "start")
 
 
 def has_images(machine: Machine) -> bool:
