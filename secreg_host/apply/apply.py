@@ -31,6 +31,7 @@ from secreg_host.base.errors import Exit, Problem, Refused, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
+from secreg_host.images import site
 from secreg_host.wanted import sources
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.nginx import NginxPart
@@ -235,6 +236,7 @@ def _counted_as_seen(seen: Seen, users: Users, every: tuple[Finding, ...]) -> st
 def _redo(host: Host) -> tuple[Finding, ...]:
     """Finish what a crash cut in two; if that can't be done now, a later run will."""
     leftovers.sweep(host.paths)
+    site.finish(host)
     try:
         records.redo(host.paths)
     except SecregError as error:

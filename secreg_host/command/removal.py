@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from secreg_host.base import distant, masking
+from secreg_host.base import distant, leftovers, masking
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import foreground
@@ -17,10 +17,11 @@ from secreg_host.wanted.parts.registry import RegistryPart
 
 
 def holds_images(path: Path) -> bool:
-    """Whether there are images in the directory `path`, at any depth (distribution's layout: docker/registry/v2)."""
-    if path.name == "docker" and (path / "registry/v2").is_dir():
+    """Whether there are images in the directory `path`, at any depth (distribution's layout: docker/registry/v2), those
+    that a restore moved aside among them."""
+    if path.name.startswith("docker") and (path / "registry/v2").is_dir():
         return True
-    return any(found.is_dir() for found in path.rglob("docker/registry/v2"))
+    return any(found.is_dir() for found in path.rglob("docker*/registry/v2"))
 
 
 def _untrust(host: Host) -> tuple[Problem, ...]:
@@ -66,6 +67,8 @@ def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> N
 
 
 def _purge(paths: Paths, tell: Callable[[str], object]) -> None:
+    for path in leftovers.restoring(paths):
+        clear(path)
     for path in (paths.etc, paths.log):
         left = clear(path)
         tell(f"removed {path}" if not left else f"kept {left[0]}: something is mounted there, or it can't be removed")

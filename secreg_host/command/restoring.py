@@ -1,4 +1,4 @@
-"""Bringing a backup back: what it would be, doing it, and proving it, step by step."""
+"""What bringing a backup back would be, and whether it can be done; bringback does it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from secreg_host import __version__
-from secreg_host.apply import apply
-from secreg_host.apply.activate import Stage
-from secreg_host.apply.wish import Wish
-from secreg_host.base import files, quoting
-from secreg_host.base.errors import BadInput, Exit, Note, Problem, SecregError, bad_input
+from secreg_host.base import files, quoting, reading
+from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.command import backups, printing
-from secreg_host.command.instance import InForeground, Instance
+from secreg_host.command import backups
+from secreg_host.command.instance import Instance
 from secreg_host.formats import registryconf
-from secreg_host.generation import generations
-from secreg_host.images import imagesplace, marker, readable
-from secreg_host.observe import look
-from secreg_host.upkeep import configuration, holding, listing, pulling, refill, source, unpacking, verify
+from secreg_host.images import imagesplace, marker, site
+from secreg_host.images.site import Found, Site
+from secreg_host.upkeep import configuration, hashing, listing, present, source, unpacking, verify
+from secreg_host.upkeep import place as places
 from secreg_host.upkeep.archived import Item
 from secreg_host.upkeep.listing import Damaged
 from secreg_host.upkeep.place import Place
-from secreg_host.upkeep.progress import Progress
-from secreg_host.upkeep.refill import Wanted
+from secreg_host.upkeep.pool import room
 from secreg_host.wanted.parts import registry
 
 ONLY = re.compile(r"(?P<repository>[^:]+)(?::(?P<tag>[^:]+))?")
@@ -38,7 +33,7 @@ ONLY = re.compile(r"(?P<repository>[^:]+)(?::(?P<tag>[^:]+))?")
 @dataclass(frozen=True)
 class Order:
     """What is to be brought back of backup `name`: configuration, images (of them only a `repository`, or a `tag` of
-    it); force: over what is there, which is moved aside."""
+    it); force: over what is there, which is moved aside; sealed: by no configuration that is not."""
 
     name: str
     config: bool = True
@@ -46,17 +41,21 @@ class Order:
     repository: str = ""
     tag: str = ""
     force: bool = False
+    sealed: bool = False
 
 
 @dataclass
 class Plan:
     """What an order comes to. items: of the configuration; way: what stands in its way; store: where images go (None:
-    none do); full: whether images are there that are not of this restore; away: that the disk for them is not there."""
+    none do); site: where all of them are put together; there: what is there of that by now; full: whether images are in
+    its place that are not of this restore; away: that the disk for them is not there."""
 
     about: dict[str, Any]
     items: dict[str, Item] = field(default_factory=dict)
     way: list[Path] = field(default_factory=list)
     store: Path | None = None
+    site: Site | None = None
+    there: Found = field(default_factory=Found)
     full: bool = False
     away: str = ""
 
@@ -83,18 +82,41 @@ def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str
         hint = f"take one with images, with --at NAME: secure-registry backup list {place.path}"
         raise bad_input("--images-only", f"backup {order.name} has no images", hint)
     if order.config:
-        found.items = unpacking.read(place, order.name, passphrase)
-        found.way = unpacking.in_the_way(one.host.paths, found.items)
+        found.items = unpacking.read(place, order.name, passphrase, sealed=order.sealed)
+        found.way = present.in_the_way(one.host.paths, found.items)
     if order.images and found.about.get("images") is not None:
         found.store = _store(one, found.items)
         found.away = source.unmounted(one.host, found.store) if found.store is not None else ""
     if found.store is not None and not order.repository:
-        unfinished = found.store / f"{source.UNFINISHED}{order.name}"
-        going_on = unfinished.exists()
-        found.full = marker.look(str(found.store)).images and not going_on
-        if not going_on:
+        _build(one, place, order, found)
+        if not (found.there.begun or found.there.placed):
             _check_room(found.store, counted.size)
     return found
+
+
+def _build(one: Instance, place: Place, order: Order, found: Plan) -> None:
+    """Where the images of `found` are put together, and what is there."""
+    assert found.store is not None
+    with files.explained(place.lists / order.name, "read"):
+        digest = hashing.hashed(hashing.opened(str(place.lists / order.name)), "sha256", room())[1]
+    found.site = site.known(one.host.paths, order.name, found.store, digest)
+    found.there = site.look(one.host, found.site)
+    if order.force:  # what serves by now may be another one again
+        found.there = replace(found.there, placed=False)
+    found.full = marker.look(str(found.store)).images and not found.there.placed
+
+
+def trusted(place: Place) -> None:
+    """Raise BadInput where others can put something into the directory of backups."""
+    for path in (place.path, *(place.path / one for one in places.FOLDERS)):
+        status = reading.status(path)
+        if status is not None and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
+            quoted = quoting.shell(place.path)
+            hint = (
+                f"see that all in it is what you put there: chown -R {os.geteuid()}: {quoted}; chmod -R go-w {quoted}"
+            )
+            what = "others can write there: what comes back, users and keys, may be theirs"
+            raise bad_input(str(path), what, f"{hint}; or, if nobody else gets there, say --insecure-destination")
 
 
 def _check_room(store: Path, size: int) -> None:
@@ -156,6 +178,10 @@ def told(one: Instance, order: Order, found: Plan) -> Iterator[str]:
         yield f"images: {what}, to {found.store}"
         if found.full:
             yield "  images are there already"
+        if found.there.begun:
+            yield "  it was begun, and is gone on with"
+        for name in found.there.others:
+            yield f"  given up, and in nobody's way but that of room: {found.store / name}"
         if found.away:
             yield f"  {found.away}"
     elif order.images:
@@ -164,7 +190,7 @@ def told(one: Instance, order: Order, found: Plan) -> Iterator[str]:
 
 def check(place: Place, order: Order, found: Plan) -> None:
     """Raise BadInput where something of somebody's is in the way."""
-    problems = list(unpacking.refuse(place, found.way).problems) if found.way else []
+    problems = list(present.refuse(place, found.way).problems) if found.way else []
     if found.full:
         what = f"there are images in {found.store}"
         hint = (
@@ -176,114 +202,6 @@ def check(place: Place, order: Order, found: Plan) -> None:
         problems.append(Problem(str(found.store), found.away, hint))
     if problems and not order.force:
         raise BadInput(problems)
-
-
-def restore(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> int:
-    """Bring it back, prove it, and let it serve; the exit code. Raises SecregError where that can't be done."""
-    paths = one.host.paths
-    _check_possible(one, order, found)
-    if (order.config or found.full) and one.running():
-        print("stopping secure-registry; if this does not come to its end, type it again, or: secure-registry start")
-        one.stop()
-    if order.config:
-        same = found.about.get("machine", "") == configuration.machine(paths) != ""
-        stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        with files.lock(paths.lock, "restore"):
-            done = unpacking.put(paths, found.items, stamp, same_machine=same)
-        print(f"configuration: {backups.numbered(done.count, 'files')}")
-        for path in done.aside:
-            print(f"what was there is in {path}")
-        printing.warnings(done.notes)
-        if not same:
-            printing.warnings([_clients()])
-    good = _images(one, place, order, found, progress) if found.store is not None else True
-    served = _serve(one, place, order, found) if not order.repository or one.running() else True
-    return Exit.DONE if good and served else Exit.DEGRADED
-
-
-def _check_possible(one: Instance, order: Order, found: Plan) -> None:
-    """Raise SecregError for what would fail once all is stopped and half of it replaced."""
-    if found.store is not None and (wrong := imagesplace.unwritable(one.host, str(found.store))):
-        raise SecregError(*wrong)
-    etc = one.host.paths.etc
-    moved = [etc] if order.config and not unpacking.is_there(one.host.paths, found.items) else []
-    moved += [found.store / Path(readable.TREE).parts[0]] if found.store is not None and found.full else []
-    for path in moved:
-        if os.path.ismount(path):
-            hint = f"unmount it for as long as this takes, or empty the disk: findmnt {quoting.shell(path)}"
-            raise SecregError(f"{path} is to be replaced, and something is mounted there", hint)
-
-
-def _clients() -> Note:
-    what = "what was put into files of clients on the old machine is not put into those of this one"
-    return Note("trust", what, "see which clients of this host trust it: secure-registry trust check")
-
-
-def _images(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> bool:
-    """Put images back and prove them; whether all is as it was."""
-    host, store = one.host, found.store
-    assert store is not None
-    wanted = Wanted(order.name, order.repository, order.tag, force=order.force)
-    with holding.shared(host.paths.space, "restore"):
-        done = refill.refill(host, place, store, wanted, progress, clear=found.full)
-        if done.aside:
-            print(f"the images that were there are in {store / done.aside}")
-        broken = refill.proof(host, place, store, wanted, progress)
-        anew = frozenset(one.digest for one in broken if one.digest not in ("", *done.failed) and not one.repository)
-        if anew:  # of its size, and with other bytes
-            done.size += refill.refill(host, place, store, wanted, progress, clear=False, anew=anew).size
-            broken = refill.proof(host, place, store, wanted, progress)
-        refill.finish(host, store, wanted)
-    printing.warnings([_kept(tag, force=order.force) for tag in done.kept])
-    broken = [
-        flaw._replace(why=done.failed.get(flaw.digest, flaw.why))
-        for flaw in broken
-        if f"{flaw.repository}:{flaw.tag}" not in done.kept
-    ]
-    printing.warnings(
-        backups.problems(broken, "it is not as it should be", f"secure-registry backup verify {place.path}")
-    )
-    size = backups.bytes_of(done.size)
-    repositories, tags = backups.numbered(done.repositories, "repositories"), backups.numbered(done.tags, "tags")
-    print(f"images: {repositories}, {tags}, {size} copied; {'not all' if broken else 'all'} proven")
-    return not broken and not done.kept
-
-
-def _kept(tag: str, *, force: bool) -> Problem:
-    if force:
-        return Problem(tag, "is not whole in the backup: it stays the image that it is here", "take another one: --at")
-    return Problem(tag, "is another image here, and stays that", "to take that of the backup: --force")
-
-
-def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:
-    """Let it serve, and pull an image as a client; whether that came."""
-    if isinstance(one, InForeground):
-        if one.running():
-            one.start()
-        else:
-            print("start it as before: secure-registry start --foreground")
-        return True
-    if order.config or not one.running():
-        wish = Wish("restore", {}, create=True, new_store=True)
-        report = apply.apply(Stage(one.host, one.services), wish, one.follow)
-        printing.findings(report.findings)
-        one.start()
-        if one.enable():
-            print("secure-registry starts with the host from now on")
-    code = printing.serving(one.host)
-    generation = generations.load(one.host, generations.current_name(one.host))
-    if generation is not None and order.config:
-        printing.warnings(look.moved(one.host, Snapshot(one.host.paths), generation.settings))
-    if found.store is None or generation is None:
-        return code == Exit.DONE
-    image = pulling.image(place, Wanted(order.name, order.repository, order.tag))
-    if image is None:
-        return code == Exit.DONE
-    if wrong := pulling.pull(one.host, generation, found.store, image):
-        printing.warnings([Problem(image.name, f"can't be pulled: {wrong}", "secure-registry status")])
-        return False
-    print(f"pulled {image.name} through the public port: {backups.bytes_of(image.size)}, each byte as it was")
-    return code == Exit.DONE
 
 
 def later(about: dict[str, Any]) -> Problem | None:

@@ -57,19 +57,20 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class Tree:
-    """The store below `root`, the rootdirectory of docker-registry.yml."""
+    """The store below `root`, the rootdirectory of docker-registry.yml; within: where, if it does not serve yet."""
 
     root: Path
+    within: str = TREE
 
     @property
     def base(self) -> Path:
         """What holds blobs and repositories."""
-        return self.root / TREE
+        return self.root / self.within
 
     def blob(self, digest: str) -> str:
         """Where the bytes of `digest` are: as text, for there are many."""
         algorithm, _, value = digest.partition(":")
-        return f"{self.root}/{TREE}/blobs/{algorithm}/{value[:2]}/{value}/data"
+        return f"{self.root}/{self.within}/blobs/{algorithm}/{value[:2]}/{value}/data"
 
     def size(self, digest: str) -> int | None:
         """How many bytes of `digest` there are; None: it is not there, or no regular file."""
@@ -116,7 +117,11 @@ class Tree:
                 wrong(OSError(errno.ELOOP, "it is a link: what it leads to is left out", self._at(f"{name}/{one}")))
 
     def _at(self, name: str) -> str:
-        return f"{self.root}/{TREE}/repositories/{name.lstrip('/')}"
+        return f"{self.root}/{self.within}/repositories/{name.lstrip('/')}"
+
+
+HERE = Tree(Path())
+"""The store in the working directory."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class Repository:
     @property
     def path(self) -> str:
         """Its directory."""
-        return f"{self.tree.root}/{TREE}/repositories/{self.name}"
+        return f"{self.tree.root}/{self.tree.within}/repositories/{self.name}"
 
     @property
     def _tags(self) -> str:

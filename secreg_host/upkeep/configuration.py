@@ -35,6 +35,7 @@ ANEW = {
     "njs.json": "how nginx's module for scripts is loaded here",
     "front.secret": "names within the front, of this host",
     "destinations.json": "where backups of this host are made to",
+    "restore.json": "a restore that was cut",
     "reserve": "room that is kept",
     "templates": "a cache",
 }
@@ -152,12 +153,13 @@ class Archive:
         self._write(info, data)
 
     def _write(self, info: tarfile.TarInfo, data: bytes) -> None:
+        """An entry and its bytes, not by way of a file, on which TarFile.addfile of later Pythons (3.13) insists."""
         info.size = len(data)
-        self.tar.addfile(info)
-        if data:
-            assert self.tar.fileobj is not None
-            self.tar.fileobj.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
-            self.tar.offset += len(data) + -len(data) % tarfile.BLOCKSIZE
+        assert self.tar.fileobj is not None
+        whole = info.tobuf(self.tar.format, self.tar.encoding, self.tar.errors)
+        whole += data + bytes(-len(data) % tarfile.BLOCKSIZE)
+        self.tar.fileobj.write(whole)
+        self.tar.offset += len(whole)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from secreg_host import __version__
 from secreg_host.base import deputies, files, quoting
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.host.host import Host
-from secreg_host.images.layout import Tree
+from secreg_host.images.layout import HERE, Tree
 from secreg_host.images.survey import NONE, Entry, Survey
 from secreg_host.upkeep import configuration, holding, judging, listing, pool, source
 from secreg_host.upkeep import place as places
@@ -165,11 +165,11 @@ def _configuration(host: Host, place: Place, about: Mapping[str, Any], passphras
     return Saved(written.size, written.digest, (*busy, *written.problems))
 
 
-def surveyed(host: Host, images: Path) -> Iterator[Entry]:
+def surveyed(host: Host, images: Path, tree: Tree = HERE) -> Iterator[Entry]:
     """What is in the store, as its owner sees it. Raises SecregError where nothing of it can be read."""
 
     def lines() -> Iterable[str]:
-        return (listing.line_of(_placed(entry, images)) for entry in Survey(Tree(Path())).entries())
+        return (listing.line_of(_placed(entry, images)) for entry in Survey(tree).entries())
 
     with deputies.telling(host.accounts.registry, images, lines) as told:
         found = map(listing.entry_of, told)

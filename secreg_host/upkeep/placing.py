@@ -21,9 +21,6 @@ from secreg_host.upkeep.judging import Read
 from secreg_host.upkeep.listing import Section
 from secreg_host.upkeep.pool import Batch, Blob, Open
 
-UMASK = 0o007
-"""Of the registry's unit: the front, a member of its group, may read."""
-
 NEW = ".secreg.new"
 
 
@@ -191,14 +188,3 @@ def _write(path: str, digest: str, seconds: int | None = None) -> None:
     if seconds is not None:
         os.utime(new, (seconds, seconds))
     new.replace(path)
-
-
-def aside(tree: Tree, name: str) -> str:
-    """Move the images that are there beside, as `name` or with a number; returns its name."""
-    top = tree.base.relative_to(tree.root).parts[0]
-    found, number = f"{top}.{name}", 1
-    while os.path.lexists(tree.root / found):
-        number += 1
-        found = f"{top}.{name}-{number}"
-    (tree.root / top).rename(tree.root / found)
-    return found

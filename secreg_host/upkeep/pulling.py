@@ -22,7 +22,8 @@ from secreg_host.formats.users import PROBE
 from secreg_host.generation.assemble import probe_word
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
-from secreg_host.images.layout import Repository, Tree
+from secreg_host.images import site
+from secreg_host.images.layout import HERE, Repository
 from secreg_host.upkeep import hashing, judging, listing, placing, refill
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.placing import Part
@@ -98,14 +99,14 @@ def _linked(host: Host, images: Path, part: Part) -> Iterator[None]:
 
 
 def _link(part: Part) -> list[str]:
-    os.umask(placing.UMASK)
+    os.umask(site.UMASK)
     own = part._replace(repository=PROBE, tags=(), was=())
-    return list(placing.link(Tree(Path()), own, (), force=True))
+    return list(placing.link(HERE, own, (), force=True))
 
 
 def _unlink() -> list[str]:
     for name in ("_layers", "_manifests"):
-        shutil.rmtree(f"{Repository(Tree(Path()), PROBE).path}/{name}", ignore_errors=True)
+        shutil.rmtree(f"{Repository(HERE, PROBE).path}/{name}", ignore_errors=True)
     return []
 
 

@@ -14,8 +14,8 @@ from secreg_host.base.deputies import Opened
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
-from secreg_host.images import manifests
-from secreg_host.images.layout import Tree
+from secreg_host.images import manifests, site
+from secreg_host.images.layout import HERE, Tree
 from secreg_host.images.manifests import Manifest, Unreadable
 from secreg_host.upkeep import create, hashing, judging, listing, placing
 from secreg_host.upkeep.judging import Broken, Read
@@ -24,7 +24,6 @@ from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.placing import Part
 from secreg_host.upkeep.pool import Blob, Open
 from secreg_host.upkeep.progress import Progress
-from secreg_host.upkeep.source import UNFINISHED
 
 ALLOWED = re.compile(r"backups/[0-9TZ-]+|blobs/(sha256|sha512)/[0-9a-f]{2}/[0-9a-f]+")
 """What of a directory of backups the registry's user is handed, file by file."""
@@ -43,14 +42,13 @@ class Wanted:
 @dataclass
 class Refilled:
     """What was put back: how many repositories and tags; failed: blobs that could not be, and why; kept: tags that are
-    another image in the store, and stay that; aside: where what was there before is now."""
+    another image in the store, and stay that."""
 
     repositories: int = 0
     tags: int = 0
     size: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
-    aside: str = ""
 
 
 def parts(path: Path | str, wanted: Wanted, read: Read, opened: Open) -> Iterator[Part]:
@@ -68,18 +66,16 @@ def refill(
     images: Path,
     wanted: Wanted,
     progress: Progress,
-    *,
-    clear: bool,
+    tree: Tree = HERE,
     anew: frozenset[str] = frozenset(),
 ) -> Refilled:
-    """Put what is `wanted` into the store in the directory `images`, as the registry's user; clear: what is there is
-    moved aside first; anew: blobs that are copied though they are there. Raises SecregError where that can't be
-    done."""
+    """Put what is `wanted` into the store `tree` in the directory `images`, as the registry's user; anew: blobs that
+    are copied though they are there. Raises SecregError where that can't be done."""
     made, account = Refilled(), Account("root", os.geteuid(), os.getegid())
     with deputies.opening(account, place.path, ALLOWED) as opened:
 
         def work() -> Iterator[str]:
-            return _refill(opened, wanted, anew, clear=clear)
+            return _refill(opened, tree, wanted, anew)
 
         with deputies.telling(host.accounts.registry, images, work, by=opened) as lines:
             try:
@@ -90,20 +86,8 @@ def refill(
             except OSError as error:
                 what = f"cannot write the images in {images}: {error.strerror} ({error.filename})"
                 hint = f"see: df -h {images}; ls -ld {images} (it writes as {host.accounts.registry.name})"
-                hint += f"; the images that were there are in {images / made.aside}" if made.aside else ""
                 raise SecregError(what, hint) from error
     return made
-
-
-def finish(host: Host, images: Path, wanted: Wanted) -> None:
-    """Note that what was wanted is there, and proven. Until then it is gone on with where it is typed again."""
-
-    def work() -> list[str]:
-        Path(f"{UNFINISHED}{wanted.name}").unlink(missing_ok=True)
-        return []
-
-    with deputies.telling(host.accounts.registry, images, work) as lines:
-        list(lines)
 
 
 def _note(made: Refilled, line: str, tell: Callable[[int], None]) -> None:
@@ -119,14 +103,12 @@ def _note(made: Refilled, line: str, tell: Callable[[int], None]) -> None:
     elif word == "linked":
         made.repositories += 1
         made.tags += int(rest)
-    elif word == "aside":
-        made.aside = rest
 
 
-def _refill(opened: Opened, wanted: Wanted, anew: frozenset[str], *, clear: bool) -> Iterator[str]:
+def _refill(opened: Opened, tree: Tree, wanted: Wanted, anew: frozenset[str]) -> Iterator[str]:
     """In the store's directory, as its user: what is done, line by line."""
-    os.umask(placing.UMASK)
-    tree, path = Tree(Path()), f"backups/{wanted.name}"
+    os.umask(site.UMASK)
+    path = f"backups/{wanted.name}"
     read = judging.remembered(_reader(opened))
     selected: set[str] | None = None
     if wanted.repository:
@@ -137,12 +119,9 @@ def _refill(opened: Opened, wanted: Wanted, anew: frozenset[str], *, clear: bool
             if entry[0] == "blob" and (selected is None or entry[1] in selected):
                 yield Blob(entry[1], int(entry[2]))
 
-    size = sum(one.size for one in named() if clear or one.digest in anew or tree.size(one.digest) != one.size)
+    size = sum(one.size for one in named() if one.digest in anew or tree.size(one.digest) != one.size)
     yield f"size {size}"
     placing.check_room(tree, size)
-    if clear and tree.base.exists():
-        yield f"aside {placing.aside(tree, wanted.name)}"
-    Path(f"{UNFINISHED}{wanted.name}").touch()
     failed: set[str] = set()
     for batch in placing.copied(tree, named(), lambda digest: opened(_blob(digest)), anew):
         yield f"copied {batch.size}"
@@ -174,10 +153,12 @@ def _reader(opened: Opened) -> Read:
     return read
 
 
-def proof(host: Host, place: Place, images: Path, wanted: Wanted, progress: Progress) -> list[Broken]:
+def proof(
+    host: Host, place: Place, images: Path, wanted: Wanted, progress: Progress, tree: Tree = HERE
+) -> list[Broken]:
     """What is not in the store as it is in the backup: every blob is hashed, every image is looked at, as the
     registry's user sees it. What was broken when it was backed up is among it."""
-    tree, path = Tree(Path()), place.lists / wanted.name
+    path = place.lists / wanted.name
     read = judging.remembered(judging.reader(place))
     expected: dict[str, Part] = {}
     needed: set[str] = set()
@@ -190,7 +171,7 @@ def proof(host: Host, place: Place, images: Path, wanted: Wanted, progress: Prog
         with progress.of(sum(one.size for one in found), "proven") as tell:
             failed = hashing.check(found, lambda digest: opened(tree.blob(digest)), tell)
             wrong += [Broken("", "", digest, why) for digest, why in failed]
-    for section in listing.sections(create.surveyed(host, images)):
+    for section in listing.sections(create.surveyed(host, images, tree)):
         if section.name in expected:
             wrong += _differs(section, expected.pop(section.name), wanted)
     return wrong + [Broken(name, "", "", "it is not in the store") for name in expected]

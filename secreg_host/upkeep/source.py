@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from secreg_host.base import deputies, quoting, reading
+from secreg_host.base import quoting, reading
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.generation import generations
 from secreg_host.host.host import Host
-from secreg_host.images import imagesplace, marker
-from secreg_host.upkeep.place import BACKUP
+from secreg_host.images import imagesplace, marker, site
 from secreg_host.wanted.parts import registry
 from secreg_host.wanted.parts.registry import RegistryPart
-
-UNFINISHED = ".secure-registry-restore-"
-"""In the directory of images, with the name of the backup, as long as a restore has not put back all of it."""
 
 
 def images(host: Host) -> Path:
@@ -51,13 +47,9 @@ def unmounted(host: Host, images: Path) -> str:
 
 
 def check_restored(host: Host, images: Path) -> None:
-    """Raise SecregError where a restore has not put back all images: a backup of them would pass for a whole one."""
-
-    def work() -> list[str]:
-        names = (path.name for path in Path().glob(f"{UNFINISHED}*"))
-        return [name for name in names if BACKUP.fullmatch(name.removeprefix(UNFINISHED))]
-
-    with deputies.telling(host.accounts.registry, images, work) as lines:
-        for name in lines:
-            hint = "type that restore again; if it is to stay as it is: rm " + quoting.shell(images / name)
-            raise SecregError(f"the images of backup {name.removeprefix(UNFINISHED)} are not all restored yet", hint)
+    """Raise SecregError where there are no images, for a restore that was cut has put them together beside: a backup
+    of none would pass for a whole one."""
+    if name := site.unplaced(host, images):
+        beside = quoting.shell(site.Site(name, images, "").path)
+        hint = f"type that restore again; if nobody needs them: rm -rf {beside}"
+        raise SecregError(f"the images of backup {name} are not all restored yet", hint)

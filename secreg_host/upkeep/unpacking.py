@@ -1,5 +1,13 @@
-"""The configuration of a backup back on a host: read and proven as a whole, then put in the place of what is there at
-once. What was there is renamed, never removed."""
+"""The configuration of a backup back on a host: read and proven as a whole, written beside, then put in the place of
+what is there at once. What was there is renamed, never removed.
+
+    /etc/.secure-registry.restore       what is being written, for root alone
+    /etc/.secure-registry.restored      all of it, which is to be /etc/secure-registry at once
+    /var/lib/secure-registry/.restore   what is to be in the program's state
+
+The next apply removes what a run left that was killed (leftovers), or, where it was killed just then and there is no
+/etc/secure-registry, puts that in its place.
+"""
 
 from __future__ import annotations
 
@@ -8,180 +16,194 @@ import grp
 import os
 import pwd
 import shutil
-import stat
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from secreg_host.base import files, reading
-from secreg_host.base.errors import BadInput, Note, Problem, SecregError
+from secreg_host.base import files, leftovers, quoting, reading, records
+from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.upkeep import archived, hashing, listing, sealing
+from secreg_host.upkeep import archived, hashing, listing, present, sealing
 from secreg_host.upkeep.archived import Item, below
-from secreg_host.upkeep.configuration import ANEW, LINKED
-from secreg_host.upkeep.place import Place
+from secreg_host.upkeep.configuration import ABOUT, ANEW, LINKED
+from secreg_host.upkeep.place import PLAIN, SEALED, Place
 from secreg_host.upkeep.pool import room
 
 OF_THE_MACHINE = ("trust.json", "backups")
 """Of the program's state, what is about other programs' files, which only the same machine has."""
 
-STAGED = ".secure-registry.restore"
-
 
 @dataclass
 class Put:
-    """What was put back below `root`: how many files; aside: where what was there before is now; notes: what is not as
-    it was."""
+    """What was put back below `root`: how many files; aside: where what was there before is now; back: the commands
+    that go back to that; notes: what is not as it was."""
 
     root: Path
     count: int = 0
     aside: list[Path] = field(default_factory=list)
+    back: list[str] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
 
 
-def read(place: Place, name: str, passphrase: Callable[[], str]) -> dict[str, Item]:
-    """What is in the configuration of backup `name`; passphrase: asks for that by which it may be sealed. Raises
-    SecregError if it is not as it was written, or sealed by another one."""
-    path = place.config(name)
-    said = next((entry for entry in listing.entries(place.lists / name) if entry[0] == "config"), None)
-    with files.explained(path, "read"):
-        seen = hashing.hashed(hashing.opened(str(path)), "sha256", room())
-        if said is None or seen != (int(said[1]), said[2]):
-            hint = f"see: secure-registry backup verify {place.path}; take another one with --at NAME"
-            raise SecregError(f"{path} is not as it was written", hint)
-        with os.fdopen(hashing.opened(str(path)), "rb") as file:
-            data = file.read(archived.LARGEST + 1)
-    if len(data) > archived.LARGEST:
-        raise SecregError(f"{path} has more than {archived.LARGEST} bytes", "take another one with --at NAME")
+def read(place: Place, name: str, passphrase: Callable[[], str], *, sealed: bool = False) -> dict[str, Item]:
+    """What is in the configuration of backup `name`; passphrase: asks for that by which it may be sealed, as it must
+    be, if `sealed`. Raises SecregError if it is not as it was written, is that of another backup, or sealed by another
+    passphrase."""
+    data = _read(place, name)
     if sealing.is_sealed(data):
         data = sealing.opened(data, passphrase())
-    return archived.items(data)
+    elif sealed:
+        hint = "take one with --at NAME that is; see who can write there, for somebody may have put this one there"
+        raise SecregError(f"the configuration of backup {name} is not sealed", hint)
+    items = archived.items(data)
+    said = records.parsed(items[ABOUT].data) if ABOUT in items else None
+    if isinstance(said, dict) and said.get("name", name) != name:
+        hint = (
+            f"it was put there by somebody; take another one with --at NAME: secure-registry backup list {place.path}"
+        )
+        raise SecregError(f"the configuration of backup {name} is that of another one", hint)
+    return items
 
 
-def in_the_way(paths: Paths, items: Mapping[str, Item]) -> list[Path]:
-    """What stands on this host already and is other than in the archive: somebody's configuration, and keys."""
-    state = _names(paths)[1]
-    found = []
-    for path in sorted(paths.etc.rglob("*")) if paths.etc.is_dir() else ():
-        if not _is_same(path, _item_of(paths, path, items), items):
-            found.append(path)
-    kept = [item for item in below(items, state) if item.kind != tarfile.DIRTYPE]
-    found += [path for item in kept if os.path.lexists(path := paths.root / item.name) and _matters(path, item)]
-    return found
+def _read(place: Place, name: str) -> bytes:
+    """The file that the list of the backup means: another one beside it may be left of one that never was."""
+    said = next((entry for entry in listing.entries(place.lists / name) if entry[0] == "config"), None)
+    found = [place.configs / f"{name}{suffix}" for suffix in (PLAIN, SEALED)]
+    there = [path for path in found if os.path.lexists(path)] or found[:1]
+    for path in there:
+        with files.explained(path, "read"):
+            seen = hashing.hashed(hashing.opened(str(path)), "sha256", room())
+            if said is None or seen != (int(said[1]), said[2]):
+                continue
+            with os.fdopen(hashing.opened(str(path)), "rb") as file:
+                data = file.read(archived.LARGEST + 1)
+        if len(data) > archived.LARGEST:
+            raise SecregError(f"{path} has more than {archived.LARGEST} bytes", "take another one with --at NAME")
+        return data
+    hint = f"see: secure-registry backup verify {place.path}; take another one with --at NAME"
+    raise SecregError(f"{there[0]} is not as it was written", hint)
 
 
-def _item_of(paths: Paths, path: Path, items: Mapping[str, Item]) -> Item | None:
-    """What is at `path` of /etc in the archive: itself, or, where a link came back as a directory, what that held."""
-    name = str(path.relative_to(paths.root))
-    return items.get(name) or items.get(f"{LINKED}/{name}")
+@dataclass
+class Staged:
+    """A configuration that is written beside, with all that takes room or may be refused. etc: whether there is an /etc
+    to be put in its place; state: what is to be at which path of the program's state; done: what became of it."""
 
+    paths: Paths
+    etc: bool
+    state: dict[Path, Path]
+    done: Put
 
-def _content(path: Path) -> bytes | None:
-    """The bytes of the file at `path`; None: there is none, or one that is too large for a backup."""
-    try:
-        return reading.read(path, reading.OTHER)
-    except BadInput:
-        return None
+    def put(self, stamp: str) -> Put:
+        """Put it in the place of what is there, which is moved beside, as NAME.bak-`stamp`. Raises SecregError."""
+        if self.etc:
+            _swap(self.paths, stamp, self.done)
+        beside = _free(self.paths.state.with_name(f"{self.paths.state.name}.bak-{stamp}"))
+        for path, new in self.state.items():
+            _replace(self.paths, path, new, beside, self.done)
+        self.drop()
+        return self.done
 
-
-def _matters(path: Path, item: Item) -> bool:
-    """Whether what is at `path` in the program's state is a secret, or what a secret belongs to, and another one."""
-    return path.name.startswith(("ca.", "http.secret")) and _content(path) != item.data
-
-
-def _is_same(path: Path, item: Item | None, items: Mapping[str, Item]) -> bool:
-    if stat.S_ISDIR(path.lstat().st_mode):
-        return True
-    if item is None:
-        return False
-    if path.is_symlink():
-        return item.kind == tarfile.SYMTYPE and str(path.readlink()) == item.target
-    linked = items.get(f"{LINKED}/{item.name}")
-    wanted = linked.data if linked is not None else item.data
-    return reading.is_file(path) and _content(path) == wanted
+    def drop(self) -> None:
+        """Remove what was written and is not in its place: there are keys in it."""
+        for path in leftovers.restoring(self.paths):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def put(paths: Paths, items: Mapping[str, Item], stamp: str, *, same_machine: bool) -> Put:
-    """Put what is in the archive on this host; what stands there is moved beside, as NAME.bak-`stamp`. Raises
-    SecregError where that can't be done; /etc is then as it was, or as it is to be."""
-    done = Put(paths.root)
+    """Put what is in the archive on this host, at once."""
+    with staged(paths, items, same_machine=same_machine) as found:
+        return found.put(stamp)
+
+
+@contextlib.contextmanager
+def staged(paths: Paths, items: Mapping[str, Item], *, same_machine: bool) -> Iterator[Staged]:
+    """What is in the archive, beside what is on this host, until the block ends. For whoever holds the instance's lock.
+    Raises SecregError where it can't be written; nothing was changed then."""
+    found = Staged(paths, not present.is_there(paths, items), {}, Put(paths.root))
+    found.drop()
     try:
-        if not is_there(paths, items):
-            _swap(paths, _staged(paths, items, done), stamp, done)
-        _state(paths, list(below(items, _names(paths)[1])), stamp, done, same_machine=same_machine)
-    except SecregError as error:
-        shutil.rmtree(paths.etc.with_name(STAGED), ignore_errors=True)  # there are keys in it
-        if not done.aside:
-            raise
-        raise SecregError(error.message, f"{error.hint}; what was there is in {_all(done.aside)}") from error
-    return done
+        if found.etc:
+            _stage(paths, items, found.done)
+        left_out = [*ANEW, *(() if same_machine else OF_THE_MACHINE)]
+        _stage_state(paths, [*below(items, present.names(paths)[1])], left_out, found.state)
+        yield found
+    finally:
+        found.drop()
 
 
-def _all(found: list[Path]) -> str:
-    return ", ".join(map(str, found))
-
-
-def _staged(paths: Paths, items: Mapping[str, Item], done: Put) -> Path:
-    """All of /etc, beside its place."""
-    staged, etc = paths.etc.with_name(STAGED), _names(paths)[0]
+def _stage(paths: Paths, items: Mapping[str, Item], done: Put) -> None:
+    """Write all of /etc beside its place."""
+    to, etc = leftovers.restoring(paths).etc, present.names(paths)[0]
     files.make_directory(paths.etc.parent, 0o755)
-    with files.explained(staged):
-        shutil.rmtree(staged, ignore_errors=True)
-        files.make_directory(staged, 0o755)
+    with files.explained(to):
+        files.make_directory(to, 0o700)
         for item in sorted(below(items, etc), key=lambda item: item.name):
-            _write(staged / item.name.removeprefix(f"{etc}/"), item, items, done)
-        if (top := items.get(etc)) is not None:
-            staged.chmod(top.mode)
-        for folder, _, _ in os.walk(staged):
+            _write(to / item.name.removeprefix(f"{etc}/"), item, items, done)
+        top = items.get(etc)
+        to.chmod(top.mode if top is not None else 0o755)
+        for folder, _, _ in os.walk(to):
             files.sync_directory(Path(folder))
-    return staged
 
 
-def _swap(paths: Paths, staged: Path, stamp: str, done: Put) -> None:
-    """Put what is `staged` in the place of /etc."""
+def _stage_state(paths: Paths, items: list[Item], left_out: list[str], state: dict[Path, Path]) -> None:
+    """Write what the program remembered beside its state, where that is other, or not there."""
+    for item in sorted(items, key=lambda item: item.name):
+        path = paths.root / item.name
+        if path.relative_to(paths.state).parts[0] in left_out or item.kind != tarfile.REGTYPE:
+            continue
+        if present.content(path) != item.data:
+            new = leftovers.restoring(paths).state / str(len(state))
+            files.make_directory(new.parent, 0o700)
+            files.create(new, item.data, item.mode & 0o700)
+            state[path] = new
+
+
+def _swap(paths: Paths, stamp: str, done: Put) -> None:
+    """Put /etc in its place, which is between two renames that of nothing."""
+    beside = leftovers.restoring(paths)
     with files.explained(paths.etc, "replace"):
-        if os.path.lexists(paths.etc):
-            _make_way(paths.etc, stamp, done)
-        staged.rename(paths.etc)
+        beside.etc.rename(beside.whole)
+        aside = _make_way(paths.etc, stamp, done)
+        try:
+            beside.whole.rename(paths.etc)
+        except OSError:
+            if aside is not None:
+                aside.rename(paths.etc)
+                done.aside.remove(aside)
+            raise
+        if aside is not None:
+            now, was, new = map(quoting.shell, (paths.etc, aside, _free(paths.etc.with_name(f"{paths.etc.name}.new"))))
+            done.back.append(f"mv -T {now} {new} && mv -T {was} {now}")
         files.sync_directory(paths.etc.parent)
 
 
-def is_there(paths: Paths, items: Mapping[str, Item]) -> bool:
-    """Whether all of /etc is as in the archive already: a restore that was cut is gone on with."""
-    found = {item: paths.root / item.name for item in below(items, _names(paths)[0])}
-    if any(not os.path.lexists(path) or (one.kind == tarfile.REGTYPE and path.is_dir()) for one, path in found.items()):
-        return False
-    return all(_is_same(path, _item_of(paths, path, items), items) for path in paths.etc.rglob("*"))
+def _replace(paths: Paths, path: Path, new: Path, beside: Path, done: Put) -> None:
+    """Put `new` at `path` of the state; what is there is kept `beside`."""
+    files.make_directory(path.parent, 0o700)
+    if os.path.lexists(path):
+        _keep(path, beside / path.relative_to(paths.state))
+        if beside not in done.aside:
+            done.aside.append(beside)
+            done.back.append(f"cp -a {quoting.shell(beside)}/. {quoting.shell(paths.state)}/")
+    with files.explained(path, "replace"):
+        new.rename(path)
+        files.sync_directory(path.parent)
+    done.count += 1
 
 
-def _make_way(path: Path, stamp: str, done: Put) -> None:
-    """Move `path` beside; an empty directory goes."""
+def _make_way(path: Path, stamp: str, done: Put) -> Path | None:
+    """Move `path` beside; where it is then. An empty directory goes."""
+    if not os.path.lexists(path):
+        return None
     if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
         path.rmdir()
-        return
+        return None
     aside = _free(path.with_name(f"{path.name}.bak-{stamp}"))
     path.rename(aside)
     done.aside.append(aside)
-
-
-def _state(paths: Paths, items: list[Item], stamp: str, done: Put, *, same_machine: bool) -> None:
-    """Put what the program remembered into its state; what is other there goes beside."""
-    files.make_directory(paths.state, 0o700)
-    beside = _free(paths.state.with_name(f"{paths.state.name}.bak-{stamp}"))
-    left_out = [*ANEW, *(() if same_machine else OF_THE_MACHINE)]
-    for item in sorted(items, key=lambda item: item.name):
-        path = paths.root / item.name
-        if path.relative_to(paths.state).parts[0] in left_out:
-            continue
-        if item.kind == tarfile.DIRTYPE:
-            files.make_directory(path, 0o700)
-        elif item.kind == tarfile.REGTYPE and _content(path) != item.data:
-            if os.path.lexists(path):
-                _keep(path, beside / path.relative_to(paths.state))
-                done.aside += [beside] if beside not in done.aside else []
-            files.write(path, item.data, item.mode & 0o700)
-            done.count += 1
+    return aside
 
 
 def _keep(path: Path, beside: Path) -> None:
@@ -193,6 +215,7 @@ def _keep(path: Path, beside: Path) -> None:
             path.rename(beside)
         else:
             os.link(path, beside, follow_symlinks=False)
+        files.sync_directory(beside.parent)
 
 
 def _free(wanted: Path) -> Path:
@@ -251,15 +274,3 @@ def _owner(item: Item) -> tuple[int, int]:
     with contextlib.suppress(KeyError):
         gid = grp.getgrnam(item.owner[1]).gr_gid
     return uid, gid
-
-
-def _names(paths: Paths) -> tuple[str, str]:
-    """How paths below /etc and of the program's state begin in an archive."""
-    return str(paths.etc.relative_to(paths.root)), str(paths.state.relative_to(paths.root))
-
-
-def refuse(place: Place, found: list[Path]) -> BadInput:
-    """That there is somebody's configuration on this host."""
-    shown = ", ".join(map(str, found[:3])) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-    what = f"this host has a configuration of its own: {shown}"
-    return BadInput([Problem(str(place.path), what, "to move that aside (NAME.bak-DATE) and go on: --force")])

@@ -225,13 +225,48 @@ def test_over_a_registry_that_runs(registry: Registry) -> None:
     assert one.returncode == 0 and "each byte as it was" in one.stdout, one
     assert registry.status_of("/v2/push/0/tags/list", "docker") == "200"
     assert registry.status_of("/v2/", "mallory:secret-of-mallory") == "200", "all else is as it was"
+    killed_while_it_serves(registry)
     done = registry.command("restore", THERE, "--force")
     assert done.returncode == 0 and "all proven" in done.stdout, done
+    assert "0 B copied" in done.stdout, "it went on with what was beside"
+    assert not machine.run("sh", "-c", f"ls -d {STORAGE}/docker.*.new /etc/.secure-registry*", check=False).stdout
     assert registry.status_of("/v2/", "mallory:secret-of-mallory") == "401"
     assert "# edited" not in machine.read(f"{ETC}/nginx.conf")
     aside = machine.run("sh", "-c", f"grep -l edited {ETC}.bak-*/nginx.conf; ls -d {STORAGE}/docker.*").stdout.split()
     assert len(aside) == 2
     assert registry.command("status").returncode == 0
+    cut_between_two_renames(machine)
+    assert has_images(machine) and registry.login().returncode == 0
+    assert len(machine.run("sh", "-c", f"ls -d {STORAGE}/.secure-registry-store-*").stdout.split()) == 1
+    assert registry.command("status").returncode == 0
+
+
+def killed_while_it_serves(registry: Registry) -> None:
+    """A restore that is killed once all is beside, and waits for an apply: what serves goes on, untouched."""
+    machine = registry.machine
+    before = machine.run("ls", f"{STORAGE}/docker/registry/v2/repositories/push").stdout
+    machine.run("systemd-run", "--quiet", "--unit=holder", "flock", "/run/secure-registry/lock", "sleep", "120")
+    machine.run("systemd-run", "--quiet", "--unit=cut", "secure-registry", "restore", THERE, "--force")
+    machine.wait_for("what is beside", lambda: "all proven" in machine.run("journalctl", "--unit=cut").stdout)
+    assert registry.status_of("/v2/", "mallory:secret-of-mallory") == "200"
+    machine.run("systemctl", "kill", "--signal=KILL", "cut")
+    machine.run("systemctl", "stop", "holder")
+    assert registry.status_of("/v2/", "mallory:secret-of-mallory") == "200"
+    assert machine.run("ls", f"{STORAGE}/docker/registry/v2/repositories/push").stdout == before
+    assert machine.run("sh", "-c", f"ls -d {STORAGE}/docker.*.new").stdout
+    registry.expected += [r"^cut\.service", r"^holder\.service"]
+
+
+def cut_between_two_renames(machine: Machine) -> None:
+    """What a restore leaves that was cut just then (tests/unit/images/test_site), and a start."""
+    name, key = "20260101T000000Z", "a" * 32
+    said = {"id": key, "name": name, "images": STORAGE, "list": "", "moving": True}
+    machine.run("secure-registry", "stop")
+    machine.run("rm", *machine.run("sh", "-c", f"ls {STORAGE}/.secure-registry-store-*").stdout.split())
+    machine.run("mv", f"{STORAGE}/docker", f"{STORAGE}/docker.{name}.new")
+    machine.write(f"{STORAGE}/docker.{name}.new/.secure-registry-restore", key)
+    machine.write("/var/lib/secure-registry/state/restore.json", json.dumps(said))
+    machine.run("secure-registry", "start")
 
 
 def has_images(machine: Machine) -> bool:

@@ -151,7 +151,14 @@ class Reader:
         if path.is_absolute():
             return path
         found = DESCRIPTOR.fullmatch(at)
-        return (Path(os.fsdecode(_unhexed(found[2]))) if found and found[2] else self.here[process]) / path
+        return (Path(os.fsdecode(_unhexed(found[2]))) if found and found[2] else self._here(process)) / path
+
+    def _here(self, process: str) -> Path:
+        """Where `process` is: a thread that has said nothing yet, where the one is that was made last before it."""
+        if process not in self.here:
+            made = max((int(one) for one in self.here if int(one) < int(process)), default=0)
+            self.here[process] = self.here[str(made)]
+        return self.here[process]
 
     def _key(self, process: str, descriptor: str) -> tuple[str, int]:
         number = int(descriptor.partition("<")[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secreg_host.base import files
 from secreg_host.base.errors import Exit, SecregError, bad_input
-from secreg_host.command import asking, instance, printing, restoring
+from secreg_host.command import asking, bringback, instance, printing, restoring
 from secreg_host.command.call import Call
 from secreg_host.command.restoring import Order
 from secreg_host.upkeep import holding, listing, progress, verify
@@ -32,11 +32,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="over a configuration or images that are there; these are renamed"
     )
+    parser.add_argument(
+        "--encrypted", action="store_true", help="refuse a configuration that is not sealed by a passphrase"
+    )
+    parser.add_argument(
+        "--insecure-destination", action="store_true", help="even from a directory in which others could write"
+    )
 
 
 def run(call: Call) -> int:
     """Bring it back, prove it, and let it serve."""
     place = places.found(call.args.directory)
+    if not call.args.insecure_destination:
+        restoring.trusted(place)
     if call.args.dry_run:
         return _run(call, place)
     lock = call.host().paths.run / LOCK
@@ -55,7 +63,11 @@ def _run(call: Call, place: Place) -> int:
         repository=repository,
         tag=tag,
         force=args.force,
+        sealed=args.encrypted,
     )
+    if order.sealed and not order.config:
+        what = "nothing is sealed but the configuration, which is not brought back"
+        raise bad_input("--encrypted", what, "leave it out, or bring the configuration back, too")
     one = instance.of(call)
     found = restoring.plan(one, place, order, lambda: asking.passphrase(twice=False))
     for line in restoring.told(one, order, found):
@@ -65,7 +77,7 @@ def _run(call: Call, place: Place) -> int:
     restoring.check(place, order, found)
     if args.dry_run:
         return Exit.DONE
-    return restoring.restore(one, place, order, found, progress.to_terminal())
+    return bringback.restore(one, place, order, found, progress.to_terminal())
 
 
 def _name(place: Place, given: str | None, *, config_only: bool) -> str:

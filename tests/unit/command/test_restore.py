@@ -278,14 +278,16 @@ def test_one_at_a_time(
 def test_half_a_restore_is_not_backed_up(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
     """Seen red: it was a backup like others."""
     there = tmp_path / "there"
-    left = Paths(root).storage / f"{source.UNFINISHED}20261130T051500Z"
-    left.touch()
+    storage = Paths(root).storage
+    left = storage / "docker.20261130T051500Z.new"
+    left.mkdir()
+    (storage / "docker").rename(left / "docker")
     assert cli.main(["backup", "create", str(there), "--root", str(root)], {}) == 1
     said = capsys.readouterr().err
-    assert "20261130T051500Z are not all restored yet" in said and f"rm {left}" in said
+    assert "20261130T051500Z are not all restored yet" in said and f"rm -rf {left}" in said
     assert len(list((there / "backups").iterdir())) == 1
-    left.unlink()
-    assert cli.main(["backup", "create", str(there), "--root", str(root)], {}) == 0
+    (left / "docker").rename(storage / "docker")
+    assert cli.main(["backup", "create", str(there), "--root", str(root)], {}) == 0, "what serves is whole"
 
 
 def test_it_is_gone_on_with(store: Store, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,3 +308,52 @@ def test_it_is_gone_on_with(store: Store, root: Path, tmp_path: Path, monkeypatc
 def test_an_empty_directory_of_backups(store: Store, root: Path, tmp_path: Path) -> None:
     next((tmp_path / "there/backups").iterdir()).unlink()
     assert typed(root, str(tmp_path / "there")) == 1
+
+
+@pytest.mark.promise("backup-is-sealed")
+def test_only_what_is_sealed(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: who can write there could have put a plain one in the place of the sealed one."""
+    there = str(tmp_path / "there")
+    away(root)
+    assert typed(root, there, "--encrypted") == 1
+    assert "is not sealed" in capsys.readouterr().err and not Paths(root).etc.exists()
+    assert typed(root, there, "--encrypted", "--images-only") == 2
+    monkeypatch.setattr(sealing, "COST", 2)
+    assert typed(root, there) == 0
+    for _ in range(2):
+        say(monkeypatch, "correct horse\n")
+        there = str(tmp_path / "sealed")
+        assert cli.main(["backup", "create", there, "--encrypt", "--root", str(root)], {}) == 0
+    away(root)
+    for path in (tmp_path / "sealed/config").iterdir():
+        path.with_suffix(".tar").write_bytes(b"stale")
+    say(monkeypatch, "correct horse\n")
+    assert typed(root, there, "--encrypted") == 0 and Paths(root).ca_key.read_text() == "KEY"
+
+
+@pytest.mark.promise("backup-refuses-where-others-read")
+@pytest.mark.parametrize("place", [".", "backups", "config", "blobs/sha256"])
+def test_what_others_can_write_to_is_not_trusted(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, place: str
+) -> None:
+    """Seen red: their users and keys would have come back."""
+    there = tmp_path / "there"
+    away(root)
+    (there / place).chmod(0o770)
+    for words in ((), ("--dry-run",), ("--only", "other")):
+        assert typed(root, str(there), *words) == 2
+        said = capsys.readouterr().err
+        assert "others can write there" in said and "--insecure-destination" in said
+    assert not Paths(root).etc.exists()
+    assert typed(root, str(there), "--insecure-destination") == 0
+
+
+def test_a_place_that_images_can_not_have_is_refused_before(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away(root)
+    monkeypatch.setattr(imagesplace, "refused", lambda *_: ("it is hidden from the registry", "elsewhere"))
+    assert typed(root, str(tmp_path / "there")) == 1
+    assert "it is hidden" in capsys.readouterr().err and not Paths(root).etc.exists()

@@ -105,3 +105,13 @@ def test_names_that_are_no_text(filled: Host, tmp_path: Path) -> None:
     (filled.paths.etc / odd).write_text("x")
     _, found = saved(filled, tmp_path)
     assert found[f"{ETC}/{odd}"][1] == b"x"
+
+
+def test_later_pythons_want_a_file(filled: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen red on trixie, on a booted host: no backup was made at all."""
+
+    def addfile(_: object, info: tarfile.TarInfo, file: object = None) -> None:
+        raise ValueError("fileobj not provided for non zero-size regular file")
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", addfile)
+    assert saved(filled, tmp_path)[1][f"{ETC}/secure-registry.conf"][1] == b"PORT=8443\n"

@@ -12,7 +12,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
 from secreg_host.images.layout import Repository, Tree
-from secreg_host.upkeep import hashing, judging, placing, refill, source
+from secreg_host.upkeep import hashing, judging, placing, refill
 from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.refill import Refilled, Wanted
@@ -27,8 +27,8 @@ def other(tmp_path: Path) -> Store:
     return Store(tmp_path / "other")
 
 
-def put(host: Host, there: Place, other: Store, *, clear: bool = False, **wanted: object) -> Refilled:
-    return refill.refill(host, there, other.tree.root, Wanted(there.names()[-1], **wanted), SILENT, clear=clear)  # type: ignore[arg-type]
+def put(host: Host, there: Place, other: Store, **wanted: object) -> Refilled:
+    return refill.refill(host, there, other.tree.root, Wanted(there.names()[-1], **wanted), SILENT)  # type: ignore[arg-type]
 
 
 def proven(host: Host, there: Place, other: Store, **wanted: str) -> list[Broken]:
@@ -42,12 +42,11 @@ def test_all_of_it_is_as_it_was(host: Host, store: Store, there: Place, back: Ba
     store.push("b/c", "three")
     back()
     done = put(host, there, other)
-    assert (done.repositories, done.tags, done.failed, done.kept, done.aside) == (2, 2, {}, [], "")
+    assert (done.repositories, done.tags, done.failed, done.kept) == (2, 2, {}, [])
     assert other.entries() == store.entries(), "with the history of tags, and all dates"
     assert proven(host, there, other) == []
     modes = {path.stat().st_mode & 0o777 for path in other.tree.root.rglob("*") if path.is_file()}
     assert modes == {0o660}, "the front reads it, as a member of the group"
-    refill.finish(host, other.tree.root, Wanted(there.names()[-1]))
     assert [path.name for path in other.tree.root.iterdir()] == ["docker"]
     again = put(host, there, other)
     assert (again.size, again.tags, other.entries()) == (0, 2, store.entries())
@@ -57,12 +56,12 @@ def test_a_run_that_is_killed_is_gone_on_with(
     host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.push("a", "one", "1")
-    made = back()
+    back()
     real = placing.link
     monkeypatch.setattr(placing, "link", lambda *_, **__: os.kill(os.getpid(), 9))
     with pytest.raises(SecregError, match="was ended"):
         put(host, there, other)
-    assert (other.tree.root / f"{source.UNFINISHED}{made.name}").exists() and other.entries() == []
+    assert other.entries() == []
     monkeypatch.setattr(placing, "link", real)
     assert put(host, there, other).size == 0 and other.entries() == store.entries()
 
@@ -130,38 +129,7 @@ def test_a_cache_alone(host: Host, store: Store, there: Place, back: Back, other
     assert [entry[1] for entry in other.entries() if entry[0] == "layer"] == [digest_of(b"cached")]
 
 
-@pytest.mark.promise("restore-loses-nothing")
-def test_what_was_there_is_moved_aside(host: Host, store: Store, there: Place, back: Back, other: Store) -> None:
-    store.push("a", "one", "1")
-    name = back().name
-    other.push("mine", "x", "1")
-    before = other.entries()
-    assert put(host, there, other, clear=True).aside == f"docker.{name}"
-    assert other.entries() == store.entries()
-    (other.tree.root / "docker").rename(other.tree.root / "gone")
-    (other.tree.root / f"docker.{name}").rename(other.tree.root / "docker")
-    assert other.entries() == before
-
-
-@pytest.mark.promise("restore-loses-nothing")
-def test_where_it_is_is_said_also_by_one_that_fails(
-    host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Seen red: that line was held until there were more."""
-    store.push("a", "one", "1")
-    name = back().name
-    other.push("mine", "x", "1")
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(5, "Input/output error", "x")
-
-    monkeypatch.setattr(placing, "link", fail)
-    with pytest.raises(SecregError, match="Input/output error") as caught:
-        put(host, there, other, clear=True)
-    assert f"are in {other.tree.root}/docker.{name}" in caught.value.hint
-
-
-def test_no_room_is_known_before_anything_is_moved(
+def test_no_room_is_known_before_anything_is_written(
     host: Host, store: Store, there: Place, back: Back, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.push("a", "one", "1")
@@ -175,7 +143,7 @@ def test_no_room_is_known_before_anything_is_moved(
 
     monkeypatch.setattr(placing, "check_room", no_room)
     with pytest.raises(SecregError, match="No space left on device"):
-        put(host, there, other, clear=True)
+        put(host, there, other)
     assert other.entries() == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from secreg_host.base import files, reading
+from secreg_host.base import files, leftovers, reading
 from secreg_host.base.errors import Note, SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.command import removal
 from secreg_host.host.host import Host
-from secreg_host.upkeep import archived, unpacking
+from secreg_host.upkeep import archived, listing, present, unpacking
 from secreg_host.upkeep.place import Place
-from tests.stores import Store
+from tests.stores import Store, digest_of
 from tests.unit.upkeep.conftest import Back
 
 STAMP = "20261130-051500"
@@ -43,6 +45,11 @@ def tree(path: Path) -> dict[str, str]:
         for one in path.rglob("*")
         if one.is_symlink() or one.is_file()
     }
+
+
+def left(paths: Paths) -> list[Path]:
+    """What of secrets is beside."""
+    return [path for path in leftovers.restoring(paths) if path.exists()]
 
 
 def away(paths: Paths) -> None:
@@ -72,7 +79,7 @@ def test_it_is_as_it_was(paths: Paths, there: Place, back: Back) -> None:
         for path in (paths.htpasswd, paths.etc / "hooks.d/mail", paths.http_secret, paths.state)
     ]
     assert modes == [0o640, 0o755, 0o600, 0o700]
-    assert not paths.etc.with_name(unpacking.STAGED).exists()
+    assert left(paths) == []
     again = put(paths, there, same_machine=True)
     assert (again.aside, again.count, tree(paths.etc)) == ([], 0, before[0]), "it is gone on with"
 
@@ -107,14 +114,14 @@ def test_links(paths: Paths, there: Place, back: Back, tmp_path: Path) -> None:
     put(paths, there)
     assert tree(paths.etc / "directory") == {"crt": "CRT", "key": "KEY"}
     assert put(paths, there).aside == [], "seen red: what came back as a directory was in the way of going on"
-    assert unpacking.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
+    assert present.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
 
 
 def test_what_is_large_is_compared_too(paths: Paths, there: Place, back: Back) -> None:
     """Seen red: a file of more than 4 MB was always in the way."""
     (paths.etc / "crl.pem").write_bytes(bytes(5 << 20))
     back(None)
-    assert unpacking.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
+    assert present.in_the_way(paths, unpacking.read(there, there.names()[-1], nobody)) == []
     assert put(paths, there).aside == []
 
 
@@ -122,13 +129,13 @@ def test_what_is_large_is_compared_too(paths: Paths, there: Place, back: Back) -
 def test_nothing_of_somebody_is_replaced_in_silence(paths: Paths, there: Place, back: Back) -> None:
     back(None)
     items = unpacking.read(there, there.names()[-1], nobody)
-    assert unpacking.in_the_way(paths, items) == []
+    assert present.in_the_way(paths, items) == []
     paths.conf.write_text("PORT=1\n")
     (paths.etc / "mine").write_text("x")
     paths.ca_key.write_text("MINE")
     (paths.state / "report.json").write_text("{}")
-    assert unpacking.in_the_way(paths, items) == [paths.etc / "mine", paths.conf, paths.ca_key]
-    assert "--force" in unpacking.refuse(there, unpacking.in_the_way(paths, items)).hint
+    assert present.in_the_way(paths, items) == [paths.etc / "mine", paths.conf, paths.ca_key]
+    assert "--force" in present.refuse(there, present.in_the_way(paths, items)).hint
     before = tree(paths.etc)
     done = put(paths, there)
     aside = paths.etc.with_name(f"secure-registry.bak-{STAMP}")
@@ -161,21 +168,128 @@ def test_what_can_not_be_written_changes_nothing(
     paths.conf.write_text("PORT=1\n")
     before = tree(paths.etc), tree(paths.state)
 
-    def full(*_: object) -> None:
-        raise SecregError("no space", "free some")
+    real, written = files.create, list[Path]()
+
+    def full(path: Path, *args: Any, **more: Any) -> None:
+        if len(written) == allowed:
+            raise SecregError("no space", "free some")
+        written.append(path)
+        real(path, *args, **more)
+
+    allowed = -1
+    while True:
+        allowed += 1
+        written.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "create", full)
+            try:
+                done = put(paths, there)
+                break
+            except SecregError:
+                assert (tree(paths.etc), tree(paths.state)) == before
+        assert left(paths) == [], "seen red: keys were left there"
+    assert allowed == 4 and done.aside and paths.ca_key.read_text() == "KEY"
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_there_is_a_way_back(paths: Paths, there: Place, back: Back) -> None:
+    """The commands that are told where something fails afterwards."""
+    back(None)
+    paths.ca_key.write_text("MINE")
+    paths.conf.write_text("PORT=1\n")
+    before = tree(paths.etc), tree(paths.state)
+    done = put(paths, there)
+    assert len(done.back) == len(done.aside) == 2 and paths.ca_key.read_text() == "KEY"
+    for command in done.back:
+        assert os.system(command) == 0
+    assert (tree(paths.etc), tree(paths.state)) == before
+
+
+@pytest.mark.promise("restore-loses-nothing")
+def test_one_that_can_not_be_put_in_its_place_is_not(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: /etc was away then."""
+    back(None)
+    paths.conf.write_text("PORT=1\n")
+    before, real = tree(paths.etc), Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path == leftovers.restoring(paths).whole:
+            raise OSError(16, "Device or resource busy", str(path))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(SecregError, match="busy"):
+        put(paths, there)
+    assert tree(paths.etc) == before and left(paths) == []
+    assert not list(paths.etc.parent.glob("*.bak-*"))
+
+
+class Killed(BaseException):
+    """The process is."""
+
+
+@pytest.mark.promise("restore-loses-nothing", "killed-runs")
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_what_a_killed_one_left_is_swept(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """By the next apply. Seen red: keys and hashes stayed in /etc, and between both renames there was no /etc."""
+    back(None)
+    paths.conf.write_text("PORT=1\n")
+    before, real, calls = tree(paths.etc), Path.rename, iter(range(9))
+
+    def rename(path: Path, target: Path) -> Path:
+        if next(calls) == at:
+            raise Killed
+        return real(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "create", full)
-        with pytest.raises(SecregError, match="no space"):
+        patch.setattr(Path, "rename", rename)
+        patch.setattr(unpacking.Staged, "drop", lambda _: None)
+        with pytest.raises(Killed):
             put(paths, there)
-    assert (tree(paths.etc), tree(paths.state)) == before
-    assert not paths.etc.with_name(unpacking.STAGED).exists(), "seen red: keys were left there"
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "write", full)
-        with pytest.raises(SecregError, match="no space") as caught:
-            put(paths, there)
-    assert f"secure-registry.bak-{STAMP}" in caught.value.hint and paths.ca_key.read_text() == "MINE"
-    assert put(paths, there).aside and paths.ca_key.read_text() == "KEY"
+    assert left(paths) != []
+    leftovers.sweep(paths)
+    assert left(paths) == []
+    assert tree(paths.etc) == (before if at < 2 else before | {"secure-registry.conf": "PORT=8443\n"})
+
+
+def test_purge_leaves_no_secrets_beside(paths: Paths, back: Back) -> None:
+    for path in leftovers.restoring(paths):
+        path.mkdir()
+        (path / "key").write_text("KEY")
+    removal._purge(paths, lambda _: None)
+    assert left(paths) == []
+
+
+@pytest.mark.promise("backup-is-sealed")
+def test_what_is_beside_the_one_that_is_meant_is_no_trap(
+    paths: Paths, there: Place, back: Back, tmp_path: Path
+) -> None:
+    """Seen red: a NAME.sealed that was left was taken for NAME.tar."""
+    name = back(None).name
+    (there.configs / f"{name}.sealed").write_bytes(b"stale")
+    assert unpacking.read(there, name, nobody)
+    with pytest.raises(SecregError, match="is not sealed"):
+        unpacking.read(there, name, nobody, sealed=True)
+
+
+def test_the_configuration_of_another_backup_is_not_used(paths: Paths, there: Place, back: Back) -> None:
+    """Whoever can write there may put an older one, that is sealed as it should be, in its place."""
+    first, second = back(None).name, back(None).name
+    shutil.copy(there.config(first), there.config(second))
+    old, new = (
+        next(one for one in listing.entries(there.lists / name) if one[0] == "config") for name in (first, second)
+    )
+    path = there.lists / second
+    body = path.read_bytes().replace(" ".join(new).encode(), " ".join(old).encode())
+    lines = body.splitlines(keepends=True)[:-1]
+    end = f"end {len(lines)} {digest_of(b''.join(lines))}\n".encode()
+    path.write_bytes(b"".join(lines) + end)
+    with pytest.raises(SecregError, match="that of another one"):
+        unpacking.read(there, second, nobody)
 
 
 @pytest.mark.promise("restore-loses-nothing")
