@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from secreg_host.apply import report as reports
+from secreg_host.apply.report import Report
+from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.command import cli
+from secreg_host.generation import generations
 from secreg_host.images import survey
 from secreg_host.upkeep import holding
+from secreg_host.wanted import sources
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
@@ -175,3 +181,33 @@ def test_verify_of_nothing(store: Store, root: Path, tmp_path: Path, capsys: Cap
     next((tmp_path / "there/backups").iterdir()).unlink()
     assert typed(root, "verify", str(tmp_path / "there")) == 3
     assert "no backup yet" in capsys.readouterr().err
+
+
+@pytest.fixture
+def applied(root: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """An instance that was applied: what is in /etc serves."""
+    paths = Paths(root)
+    paths.state.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(generations, "current_name", lambda host: "generation")
+    report = Report(fingerprint=sources.fingerprint(paths, ()))
+    reports.save(paths, report)
+    return paths
+
+
+@pytest.mark.promise("backup-of-held-back-edits")
+def test_what_is_held_back_is_told(store: Store, applied: Paths, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = str(tmp_path / "there")
+    assert typed(root, "create", there) == 0
+    assert capsys.readouterr().err == "", "all that is in it serves"
+    bad = Problem(f"{applied.nginx_conf}:3", "unknown directive", "mend it")
+    reports.save(applied, replace(reports.load(applied), findings=reports.findings("rejected", "nginx", [bad])))
+    assert typed(root, "create", there) == 3
+    said = capsys.readouterr()
+    assert f"{applied.nginx_conf}:3: is in the backup as it is now, and does not serve" in said.err
+    assert ": 1 repository" in said.out, "it is made nevertheless"
+
+
+def test_what_nobody_tried_is_told(store: Store, applied: Paths, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    applied.conf.write_text("PORT=8443\n")
+    assert typed(root, "create", str(tmp_path / "there")) == 0
+    assert "was edited since it was applied last" in capsys.readouterr().err
