@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from secreg_host.base import utf8
 from secreg_host.images.layout import DIGEST
 
 LARGEST = 4 * 1024 * 1024
@@ -50,7 +51,7 @@ def read(data: bytes) -> Manifest:
     if len(data) > LARGEST:
         raise Unreadable(f"it has more than {LARGEST} bytes")
     try:
-        content = json.loads(data.decode(errors="replace"), parse_int=float)  # as lax as the registry, which took it
+        content = json.loads(utf8.shown(data), parse_int=float)  # as lax as the registry, which took it
     except (ValueError, RecursionError):
         raise Unreadable("it is no JSON") from None
     if not isinstance(content, dict):

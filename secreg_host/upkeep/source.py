@@ -45,8 +45,8 @@ def images(host: Host) -> Path:
 
 
 def told(data: bytes, where: str, about: Mapping[str, Any]) -> str | None:
-    """The directory of images by the docker-registry.yml of a backup, whose bytes are `data`: one that can't be read did
-    not serve, and what did is what the backup is `about`. None: they are on no file system."""
+    """The directory of images by the docker-registry.yml of a backup, whose bytes are `data`: one that can't be read
+    did not serve, and what did is what the backup is `about`. None: they are on no file system."""
     try:
         root = registryconf.parse(data, where).root
     except SecregError:
