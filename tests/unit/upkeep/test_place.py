@@ -176,6 +176,13 @@ def test_each_name_is_behind_those_before(names: list[str], name: str) -> None:
     assert sorted([*names, name], key=place.order)[-1] == name
 
 
+def test_a_name_behind_which_nothing_is_hides_no_backup() -> None:
+    """Seen red: the next one was called what nobody takes for a backup."""
+    with pytest.raises(BadInput, match="no name of a backup comes after"):
+        place.next_name(["99999999T999999Z-999999999"], NOW)
+    assert place.next_name(["20261399T999999Z"], NOW) == "20261399T999999Z-2"
+
+
 def test_backups_are_listed_by_age(made: Place) -> None:
     names = ["20250101T000000Z", "20250101T000000Z-2", "20250101T000000Z-10", "20260101T000000Z"]
     for name in (*names[::-1], "x", ".20250101T000000Z.new"):
