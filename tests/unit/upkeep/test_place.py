@@ -118,6 +118,18 @@ def test_where_others_can_write_is_no_place_for_secrets(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise("backup-refuses-where-others-read")
+@pytest.mark.parametrize("folder", place.FOLDERS)
+def test_where_others_can_write_below_it(made: Place, folder: str) -> None:
+    """Seen red: the directory itself was looked at alone."""
+    path = made.path / folder
+    path.chmod(0o777)
+    with pytest.raises(BadInput, match="no place for keys"):
+        place.prepared(made.path, insecure=False)
+    path.chmod(0o700)
+    assert place.prepared(made.path, insecure=False) == made
+
+
+@pytest.mark.promise("backup-refuses-where-others-read")
 def test_where_modes_do_not_hold_is_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CIFS and FAT say 0755 of whatever was made."""
     real = os.fstat
