@@ -187,8 +187,8 @@ def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
         if not reading.is_there(path):
             files.make_directory(path, 0o700)
         place = Place(path)
-    for one in (path, *(path / folder for folder in FOLDERS)) if not insecure else ():
-        _check_ours(one)
+    for each in (path, *(path / folder for folder in FOLDERS)) if not insecure else ():
+        _check_ours(each)
     if not (insecure or sealed):
         _check_private(path)
     if not reading.is_there(path / MARKER):
