@@ -18,7 +18,7 @@ def agreed(question: str) -> bool:
         return True
     shown = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
     if shown is None:
-        raise bad_input("terminal", "nobody would see what is asked: the output goes elsewhere", "say --yes")
+        raise bad_input("terminal", "nobody would see what is asked: the output goes elsewhere", "add --yes")
     try:
         print(f"{question} [y/N] ", end="", file=shown, flush=True)
         answer = input()

@@ -189,7 +189,7 @@ def test_prune_asks_though_its_output_goes_elsewhere(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr("builtins.input", answer.strip)
     assert typed(root, "prune", str(there), "--keep-last", "1") == 2
-    assert "say --yes" in capsys.readouterr().err and len(list((there / "backups").iterdir())) == 2
+    assert "add --yes" in capsys.readouterr().err and len(list((there / "backups").iterdir())) == 2
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     typed(root, "prune", str(there), "--keep-last", "1")
     assert "Remove 1 of 2 backups" in capsys.readouterr().err
