@@ -79,7 +79,7 @@ def memory(root: Path, *words: str) -> tuple[float, float]:
     return time.perf_counter() - begin, int(done.stdout) * 1024 / 1e6
 
 
-def many(top: Path, root: Path, yml: Path, count: int) -> dict[str, dict[str, float]]:
+def measure_sparse(top: Path, root: Path, yml: Path, count: int) -> dict[str, dict[str, float]]:
     """What it costs to look at so many blobs, of which none is new, and to prove them."""
     sparse, there = top / "sparse", top / "there"
     sparse.mkdir()
@@ -133,7 +133,7 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any
         yml.write_text(YML % many)
         again = [seconds(lambda: ours(root, "create", str(top / "again"))) for _ in range(1 + ROUNDS)][1:]
         say("a store of 200,000 sparse blobs")
-        lots = many(top, root, yml, SPARSE // 20 if quick else SPARSE)
+        lots = measure_sparse(top, root, yml, SPARSE // 20 if quick else SPARSE)
     rate = {name: size / statistics.median(values) for name, values in took.items()}
     figures = {
         "first": {"ours": rate["first"], "rsync": rate["rsync"]},
