@@ -19,7 +19,9 @@ from tests.stores import Store
 from tests.unit.upkeep.conftest import SILENT
 
 NAME = "20261130T051500Z"
-FEW, MANY = 300, 900
+FEW, MANY = 300, 1500
+NOISE = 40_000
+"""Bytes that Python has for itself, now and then."""
 
 
 @pytest.fixture
@@ -123,5 +125,5 @@ def test_memory_is_bounded(sparse: Callable[[int], Store], there: Place) -> None
         for act, work in everything(sparse(count), there, f"{NAME}-{count}").items():
             work()  # what is remembered between calls is no growth
             grown[act] += sign * peak(work)
-    most = {"survey": 200, "wanting": 20, "read": 20, "verify": 500, "prune": 200}
-    assert {act: size for act, size in grown.items() if size > most[act] * (MANY - FEW)} == {}
+    most = {"survey": 150, "wanting": 0, "read": 0, "verify": 400, "prune": 150}
+    assert {act: size for act, size in grown.items() if size > most[act] * (MANY - FEW) + NOISE} == {}
