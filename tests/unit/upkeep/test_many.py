@@ -18,7 +18,7 @@ from secreg_host.upkeep.place import Place
 from tests.stores import Store
 
 NAME = "20261130T051500Z"
-FEW, MANY = 300, 1500
+FEW, MANY = 100, 700
 NOISE = 40_000
 """Bytes that Python has for itself, now and then."""
 
