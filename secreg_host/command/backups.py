@@ -18,6 +18,7 @@ from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.prune import Plan
 from secreg_host.upkeep.verify import Verdict
 from secreg_host.wanted import sources
+from secreg_host.wanted.parts import users
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
 COUNTED = {"repository": "repositories", "tag": "tags", "revision": "manifests", "blob": "blobs"}
@@ -75,13 +76,13 @@ def unserved(host: Host) -> tuple[Problem, ...]:
     report = reports.load(host.paths)
     if not generations.current_name(host):
         return ()
-    found = [finding for finding in report.findings if finding.kind in ("rejected", "waiting")]
+    held = [one for one in report.findings if one.kind in ("rejected", "waiting") and one.part != users.NAME]
     hint = "mend it (what is wrong: secure-registry status), and back up again"
     told: dict[str, Problem] = {}
-    for one in found:
+    for one in held:
         where = one.problem.where or one.part
         told[where] = Problem(where, "is in the backup as it is now, and does not serve: it is held back", hint)
-    if not found and report.fingerprint and sources.fingerprint(host.paths, report.sources) != report.fingerprint:
+    if not held and report.fingerprint and sources.fingerprint(host.paths, report.sources) != report.fingerprint:
         what = "something was edited since it was applied last: it is in the backup, and nobody tried it"
         told[""] = Note(str(host.paths.etc), what, "apply it: secure-registry reload")
     return tuple(told.values())
