@@ -231,6 +231,20 @@ def test_a_cache_is_an_index_of_blobs(store: Store) -> None:
     assert [entry[1] for entry in of(store.entries(), "broken")] == ["cache"]
 
 
+def test_what_a_registry_need_not_have_is_not_missed(store: Store) -> None:
+    """A layer that is elsewhere (urls), and a subject that is not there, or is none; signatures by sha512."""
+    config, layer = store.layer("a", b"{}"), store.layer("a", b"layer")
+    away = {"digest": digest_of(b"away"), "urls": ["https://x"]}
+    away["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    subjects: list[object] = [{"digest": digest_of(b"gone")}, {"digest": "none"}, "none", None]
+    for number, subject in enumerate(subjects):
+        content = {"config": {"digest": config}, "layers": [{"digest": layer}, away], "subject": subject}
+        store.manifest("a", content, str(number), f"sha512-{number:064}")
+    found = store.entries()
+    assert of(found, "broken", "gone") == [] and len(of(found, "tag")) == 2 * len(subjects)
+    assert digest_of(b"away") not in {entry[1] for entry in found if len(entry) > 1}
+
+
 def test_what_is_no_manifest_is_named(store: Store) -> None:
     one = store.push("a", "one", "1")
     Path(store.tree.blob(one)).write_bytes(b"{}")
