@@ -155,7 +155,7 @@ def backups(results: Results) -> str:
     figures = results["backups"]["figures"]
     names = {targets.OURS: PEERS[targets.OURS], **targets.TOOLS}
     rows = [
-        [f"{one.title} ({one.unit})", *(figure(figures[one.key].get(name)) for name in names)]
+        [f"{one.title} ({one.unit})", *(figure(figures.get(one.key, {}).get(name)) for name in names)]
         for one in targets.BACKUPS
     ]
     return markdown(["", *names.values()], rows) + "\n\n" + targets.BACKUPS_LEGEND

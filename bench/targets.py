@@ -162,6 +162,9 @@ BACKUPS = (
     Measure("first", "first backup, which hashes", "MB/s", more_is_better=True, factors=(("rsync", 0.7),)),
     Measure("verify", "proving it", "MB/s", more_is_better=True, factors=(("sha256sum", 0.8),)),
     Measure("again", "backup with nothing new, 50,000 blobs", "s", bound=5),
+    Measure("many", "… 200,000 blobs that are holes", "s", bound=30),
+    Measure("many_memory", "… its memory", "MB", bound=100),
+    Measure("many_proof_memory", "memory of proving these", "MB", bound=250),
 )
 BACKUPS_LEGEND = """\
 2 GB in 1,300 files, in memory when it begins, and on disk when it ends; the tools on the same tree, in turn."""

@@ -12,13 +12,18 @@ LINE = 4096
 
 def agreed(question: str) -> bool:
     """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
-    says no."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    says no. The question is on standard error where the answers of the command go elsewhere (`| tee`). Raises BadInput
+    where somebody is there, and sees neither."""
+    if not sys.stdin.isatty():
         return True
+    shown = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
+    if shown is None:
+        raise bad_input("terminal", "nobody would see what is asked: the output goes elsewhere", "add --yes")
     try:
-        answer = input(f"{question} [y/N] ")
+        print(f"{question} [y/N] ", end="", file=shown, flush=True)
+        answer = input()
     except (EOFError, UnicodeError):
-        print()
+        print(file=shown)
         return False
     return answer.strip().lower() in ("y", "yes")
 

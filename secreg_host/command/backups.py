@@ -7,13 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from secreg_host.base.errors import Problem
+from secreg_host.apply import report as reports
+from secreg_host.base.errors import Note, Problem
 from secreg_host.command import printing
+from secreg_host.generation import generations
+from secreg_host.host.host import Host
 from secreg_host.upkeep.create import Made
 from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.prune import Plan
 from secreg_host.upkeep.verify import Verdict
+from secreg_host.wanted import sources
+from secreg_host.wanted.parts import users
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
 COUNTED = {"repository": "repositories", "tag": "tags", "revision": "manifests", "blob": "blobs"}
@@ -64,6 +69,23 @@ def made(found: Made, place: Place, *, as_json: bool, sealed: bool) -> None:
         print("keys and hashes of passwords are sealed: without the passphrase nobody can bring them back")
     else:
         print(f"keys and hashes of passwords are in it: keep {place.path} as you keep them")
+
+
+def unserved(host: Host) -> tuple[Problem, ...]:
+    """What is in the backup of /etc and does not serve, by the last apply: another host has no good version of it."""
+    report = reports.load(host.paths)
+    if not generations.current_name(host):
+        return ()
+    held = [one for one in report.findings if one.kind in ("rejected", "waiting") and one.part != users.NAME]
+    hint = "mend it (what is wrong: secure-registry status), and back up again"
+    told: dict[str, Problem] = {}
+    for one in held:
+        where = one.problem.where or one.part
+        told[where] = Problem(where, "is in the backup as it is now, and does not serve: it is held back", hint)
+    if not held and report.fingerprint and sources.fingerprint(host.paths, report.sources) != report.fingerprint:
+        what = "something was edited since it was applied last: it is in the backup, and nobody tried it"
+        told[""] = Note(str(host.paths.etc), what, "apply it: secure-registry reload")
+    return tuple(told.values())
 
 
 def listed(found: Sequence[Verdict], about: dict[str, dict[str, Any]], *, as_json: bool) -> None:

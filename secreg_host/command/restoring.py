@@ -16,7 +16,6 @@ from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import backups
 from secreg_host.command.instance import Instance
-from secreg_host.formats import registryconf
 from secreg_host.images import imagesplace, marker, site
 from secreg_host.images.site import Found, Site
 from secreg_host.upkeep import configuration, hashing, listing, present, source, unpacking, verify
@@ -85,7 +84,7 @@ def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str
         found.items = unpacking.read(place, order.name, passphrase, sealed=order.sealed)
         found.way = present.in_the_way(one.host.paths, found.items)
     if order.images and found.about.get("images") is not None:
-        found.store = _store(one, found.items)
+        found.store = _store(one, found.items, found.about)
         found.away = source.unmounted(one.host, found.store) if found.store is not None else ""
     if found.store is not None and not order.repository:
         _build(one, place, order, found)
@@ -148,14 +147,13 @@ def _has(place: Place, order: Order) -> bool:
     return False
 
 
-def _store(one: Instance, items: dict[str, Item]) -> Path | None:
+def _store(one: Instance, items: dict[str, Item], about: dict[str, Any]) -> Path | None:
     """Where images go: what docker-registry.yml says, that of the backup if it comes back, too."""
     paths = one.host.paths
     item = items.get(str(paths.registry_yml.relative_to(paths.root)))
     if item is not None:
         data = items.get(f"{configuration.LINKED}/{item.name}", item).data
-        conf = registryconf.parse(data, str(paths.registry_yml)).root
-        root = str(conf) if conf else None
+        root = source.told(data, str(paths.registry_yml), about)
     elif paths.registry_yml.exists():
         root = registry.parse(Snapshot(paths)).root
     else:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from secreg_host.base import utf8
 from secreg_host.images.layout import DIGEST
 
 LARGEST = 4 * 1024 * 1024
@@ -21,8 +22,9 @@ FOREIGN = re.compile(r"application/vnd\.(docker\.image\.rootfs\.foreign|oci\.ima
 """Types of layers that registries need not have where these have urls: clients fetch them from elsewhere (distribution,
 registry/storage/ocimanifesthandler.go)."""
 
-REFERRERS = re.compile(r"(sha256)-([0-9a-f]{64})(?:\.[a-z]+)?")
-"""Tags of what refers to a manifest, where no referrers API is (OCI distribution-spec; cosign's .sig, .att, .sbom)."""
+REFERRERS = re.compile(r"(sha256|sha512)-([0-9a-f]{64})(?:\.[a-z]+)?")
+"""Tags of what refers to a manifest, where no referrers API is (OCI distribution-spec; cosign's .sig, .att, .sbom): its
+digest, cut after so many digits."""
 
 
 class Unreadable(Exception):
@@ -49,7 +51,7 @@ def read(data: bytes) -> Manifest:
     if len(data) > LARGEST:
         raise Unreadable(f"it has more than {LARGEST} bytes")
     try:
-        content = json.loads(data)
+        content = json.loads(utf8.shown(data), parse_int=float)  # as lax as the registry, which took it
     except (ValueError, RecursionError):
         raise Unreadable("it is no JSON") from None
     if not isinstance(content, dict):
@@ -71,10 +73,11 @@ def read(data: bytes) -> Manifest:
     )
 
 
-def referred(tag: str) -> str:
-    """The digest of the manifest to which what is tagged `tag` refers; "": it is a tag like others."""
+def refers(tag: str, digest: str) -> bool:
+    """Whether what is tagged `tag` refers to the manifest `digest`."""
     found = REFERRERS.fullmatch(tag)
-    return f"{found[1]}:{found[2]}" if found else ""
+    algorithm, _, value = digest.partition(":")
+    return found is not None and found[1] == algorithm and value.startswith(found[2])
 
 
 def _is_foreign(descriptor: Mapping[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 Of each repository tags are read first, then manifests, then the links of blobs, and bytes after the links: a push goes
 the other way, so what a link needs is there when the link is read, as long as nobody frees space meanwhile. Where
-something was deleted in between, the repository is looked at again; what is still missing then is broken.
+something was deleted in between, the repository is looked at again; where something is still missing then, each tag is
+read once more with all that it needs, and what is not whole then is broken.
 
 A survey is a row of entries, each a word and its values as text:
 
@@ -32,9 +33,16 @@ from secreg_host.images.manifests import Manifest, Unreadable
 T = TypeVar("T")
 Entry = tuple[str, ...]
 
-SECONDS, PAUSE = 2.0, 0.05
-"""How long repositories that are not whole are looked at again, and the first pause; each is done with when two looks
-find the same. (A link that is written at that moment is empty for a tiny part of that.)"""
+SECONDS, PAUSE, LONGEST = 4.0, 0.05, 10
+"""How long repositories that are not whole are looked at again, the first pause, and how many times as long the longest
+one is."""
+
+SAME = 10
+"""Looks in a row that find the same, by which a repository is done with: a second. (A link that is written is empty for
+a tiny part of that; but who deletes a manifest with many tags has it gone for a while before the last tag is.)"""
+
+TRIES = 20
+"""How often a tag is read with all that it needs, as long as it is another image each time."""
 
 NONE = "-"
 
@@ -52,6 +60,30 @@ class Look:
 
 
 @dataclass
+class _Again:
+    """A repository that was not whole: what the first look found, and the last one; same: how many found that."""
+
+    first: Look
+    last: Look
+    same: int = 1
+
+    def is_done(self, look: Look) -> bool:
+        """Whether one more `look` is enough."""
+        self.same = self.same + 1 if look.flaws == self.last.flaws else 1
+        self.last = look
+        return not look.flaws or self.same >= SAME
+
+
+@dataclass
+class _Image:
+    """What a tag is, at `link` (None: it is none any more), and all that this needs."""
+
+    link: Link | None
+    revisions: dict[str, int] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Survey:
     """A survey of `tree`. told: of which blobs it was said that they are there, by the bytes of their digests, which
     are few; sizes: of those that were seen since."""
@@ -62,7 +94,7 @@ class Survey:
 
     def entries(self) -> Iterator[Entry]:
         """All that is there. What can't be read is broken."""
-        again: dict[str, tuple[Look, Look]] = {}
+        again: dict[str, _Again] = {}
         unread: list[Flaw] = []
         there = list(self.tree.repositories(lambda error: unread.append(_unread(error))))
         yield from (("broken", NONE, NONE, flaw.why) for flaw in unread)  # of no repository: before the first one
@@ -71,19 +103,81 @@ class Survey:
                 continue  # what is written and removed there by the program itself is nobody's
             look = self._look(one)
             if look.flaws:
-                again[one.name] = look, look
+                again[one.name] = _Again(look, look)
             else:
                 yield from self._told(one.name, look, look)
-        for number, _ in enumerate(waiting.looks(SECONDS, PAUSE) if again else ()):
-            for name, (first, before) in list(again.items()) if number else ():
-                look = self._look(Repository(self.tree, name))
-                again[name] = first, look
-                if look.flaws in ((), before.flaws):
-                    yield from self._told(name, *again.pop(name))
+        looks = waiting.looks(SECONDS, PAUSE, longest=LONGEST * PAUSE) if again else ()
+        for number, _ in enumerate(looks):
+            for name, seen in list(again.items()) if number else ():
+                if seen.is_done(self._look(Repository(self.tree, name))):
+                    yield from self._done(name, again.pop(name))
             if not again:
                 return
-        for name, looks in again.items():
-            yield from self._told(name, *looks)
+        for name, seen in again.items():
+            yield from self._done(name, seen)
+
+    def _done(self, name: str, seen: _Again) -> Iterator[Entry]:
+        found = self._followed(Repository(self.tree, name), seen.last) if seen.last.flaws else seen.last
+        return self._told(name, seen.first, found)
+
+    def _followed(self, one: Repository, look: Look) -> Look:
+        """`look`, with the tags again that are whole when they are read one by one. Who moves tags and deletes what
+        they were has always one on its way as all are read, which takes long where they are many."""
+        tags, was, layers = dict(look.tags), list(look.was), dict.fromkeys(look.layers)
+        revisions, named, flaws = dict(look.revisions), dict.fromkeys(look.named), list(look.flaws)
+        for tag in dict.fromkeys(flaw.tag for flaw in look.flaws if flaw.tag):
+            found = self._tagged(one, tag)
+            if found is None:
+                continue
+            flaws = [flaw for flaw in flaws if flaw.tag != tag]
+            was = [each for each in was if each[0] != tag]
+            tags.pop(tag, None)
+            named.pop(tag, None)
+            if found.link is not None:
+                named[tag], tags[tag] = None, found.link
+                revisions.update(found.revisions)
+                layers.update(dict.fromkeys(found.layers))
+                was += self._was(one, tag, flaws)
+        kept = tuple(each for each in was if each[0] in tags and each[1] in revisions)
+        return Look(tuple(named), tags, kept, revisions, tuple(layers), tuple(flaws))
+
+    def _tagged(self, one: Repository, tag: str) -> _Image | None:
+        """The image that `tag` is, whole, or that it is none any more; None: it is broken."""
+        before: object = None
+        for _ in range(TRIES):
+            wrong: list[Flaw] = []
+            link = _read(one.current(tag), wrong)
+            found = _Image(link) if link is None else self._image(one, link)
+            if found is not None and not wrong:
+                return found
+            if before == (now := (link and link.digest, *wrong)):
+                break
+            before = now
+        return None
+
+    def _image(self, one: Repository, link: Link) -> _Image | None:
+        """All that the manifest at `link` needs, if it is there."""
+        found, todo = _Image(link), [link.digest]
+        while todo:
+            digest = todo.pop()
+            if digest in found.revisions:
+                continue
+            seconds = self._linked(iter([one.revision(digest)]), []).get(digest)
+            if seconds is None and digest != link.digest and self._linked(iter([one.layer(digest)]), []):
+                found.layers.append(digest)  # of a cache
+                continue
+            try:
+                named = self._manifest(digest) if seconds is not None else None
+            except Unreadable:
+                return None
+            if named is None or seconds is None:
+                return None
+            found.revisions[digest] = seconds
+            found.layers += self._linked(map(one.layer, named.blobs), [])
+            if not {*named.blobs} <= {*found.layers}:
+                return None
+            todo += named.children
+        return found
 
     def _told(self, name: str, first: Look, found: Look) -> Iterator[Entry]:
         yield "repository", name
@@ -108,8 +202,7 @@ class Survey:
             link = _read(one.current(tag), flaws, tag)
             if link is not None:
                 tags[tag] = link
-                dated = ((layout.digest_of(each), layout.written(each)) for each in one.history(tag))
-                was += [(tag, digest, seconds) for digest, seconds in _readable(dated, flaws) if seconds is not None]
+                was += self._was(one, tag, flaws)
         revisions = self._linked(one.revisions(), flaws)
         layers = self._linked(one.layers(), flaws)
         named = {tag: link.digest for tag, link in tags.items()}
@@ -117,6 +210,11 @@ class Survey:
         whole = {tag: link for tag, link in tags.items() if link.digest in revisions}
         kept = tuple(each for each in was if each[0] in whole and each[1] in revisions)
         return Look(tuple(tags), whole, kept, revisions, tuple(layers), tuple(flaws))
+
+    def _was(self, one: Repository, tag: str, flaws: list[Flaw]) -> list[tuple[str, str, int]]:
+        """What `tag` ever was."""
+        dated = ((layout.digest_of(each), layout.written(each)) for each in one.history(tag))
+        return [(tag, digest, seconds) for digest, seconds in _readable(dated, flaws) if seconds is not None]
 
     def _linked(self, links: Iterator[str], flaws: list[Flaw]) -> dict[str, int]:
         """What the `links` of manifests or blobs lead to, and when they were written: what has its bytes."""

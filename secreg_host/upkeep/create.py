@@ -24,7 +24,7 @@ from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.host.host import Host
 from secreg_host.images.layout import HERE, Tree
 from secreg_host.images.survey import NONE, Entry, Survey
-from secreg_host.upkeep import configuration, holding, judging, listing, pool, source
+from secreg_host.upkeep import configuration, holding, judging, listing, pool, source, whose
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.configuration import Saved
 from secreg_host.upkeep.judging import Broken
@@ -79,31 +79,31 @@ class Made:
 
 
 def create(
-    host: Host, place: Place, images: Path | None, now: datetime, progress: Progress, passphrase: str = ""
+    host: Host,
+    place: Place,
+    images: Path | None,
+    now: datetime,
+    progress: Progress,
+    passphrase: str = "",
+    *,
+    take_over: bool = False,
 ) -> Made:
     """Make a backup of the instance `host` in `place`, with the store in the directory `images` (None: without); the
-    configuration is sealed by the `passphrase`, if there is one.
+    configuration is sealed by the `passphrase`, if there is one; take_over: even where backups of another one are.
 
     Raises SecregError where it can't be written, or the store can't be read; what was there before is whole then.
     """
     with holding.held(place.lock, "backup create"), holding.shared(host.paths.space, "backup create"):
         if images is not None:
             source.check_restored(host, images)
-        places.sweep(place)
         before = place.names()
         made = Made(places.next_name(before, now))
-        about = {
-            "name": made.name,
-            "made": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "host": socket.gethostname(),
-            "machine": configuration.machine(host.paths),
-            "version": __version__,
-            "root": str(host.paths.root),
-            "images": str(images) if images else None,
-        }
+        about = _about(host, made.name, now, images)
+        told = whose.check(place, about, take_over=take_over)
+        places.sweep(place)
         try:
             saved = _configuration(host, place, about, passphrase)
-            made.problems = saved.problems
+            made.problems = (*told, *saved.problems)
             entries = _entries(about, saved, surveyed(host, images) if images else ())
             _make(host, place, images, entries, made, progress)
             made.problems += _emptied(place, before, made, images)
@@ -112,6 +112,19 @@ def create(
             _forget(place, made.name)
             raise
     return made
+
+
+def _about(host: Host, name: str, now: datetime, images: Path | None) -> dict[str, Any]:
+    """What the backup `name` says of itself."""
+    return {
+        "name": name,
+        "made": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "host": socket.gethostname(),
+        "machine": configuration.machine(host.paths),
+        "version": __version__,
+        "root": str(host.paths.root),
+        "images": str(images) if images else None,
+    }
 
 
 def _forget(place: Place, name: str) -> None:

@@ -30,10 +30,13 @@ from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.pool import Blob
 
 FIRST = "secure-registry-backup 1"
-END = re.compile(r"end ([0-9]+) (sha256:[0-9a-f]{64})")
-NUMBER = re.compile(r"-?[0-9]{1,20}")
+END = re.compile(r"end ([0-9]{1,18}) (sha256:[0-9a-f]{64})")
+SIZE, NUMBER = re.compile("[0-9]{1,18}"), re.compile("-?[0-9]{1,18}")
+"""Numbers that the kernel takes."""
+
 LINE_BYTES = 1 << 20
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What steers a terminal, turns the order of what is shown, or can't be shown at all."""
 
 
 class Damaged(SecregError):
@@ -61,7 +64,7 @@ def _or_none(check: Callable[[str], object]) -> Callable[[str], object]:
 
 CHECKS: dict[str, tuple[Callable[[str], object], ...]] = {
     "about": (_is_json,),
-    "config": (NUMBER.fullmatch, DIGEST.fullmatch),
+    "config": (SIZE.fullmatch, DIGEST.fullmatch),
     "repository": (_is_name,),
     "tag": (TAG.fullmatch, DIGEST.fullmatch, NUMBER.fullmatch),
     "was": (TAG.fullmatch, DIGEST.fullmatch, NUMBER.fullmatch),
@@ -69,7 +72,7 @@ CHECKS: dict[str, tuple[Callable[[str], object], ...]] = {
     "layer": (DIGEST.fullmatch,),
     "broken": (_or_none(TAG.fullmatch), _or_none(DIGEST.fullmatch), _is_json),
     "gone": (TAG.fullmatch,),
-    "blob": (DIGEST.fullmatch, NUMBER.fullmatch),
+    "blob": (DIGEST.fullmatch, SIZE.fullmatch),
 }
 """What the values after each word are."""
 

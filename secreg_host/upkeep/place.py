@@ -139,12 +139,15 @@ def made_at(name: str) -> datetime | None:
 
 def next_name(names: list[str], now: datetime) -> str:
     """The name of a backup that is made `now`, after those by the `names`, the oldest first: it is sorted behind them,
-    also where the clock was set back."""
+    also where the clock was set back. Raises BadInput where nothing is, which no backup of ours ever comes to."""
     stamp = f"{now:{STAMP}}"
     if not names:
         return stamp
     last, number = order(names[-1])
-    return stamp if stamp > last else f"{last}-{number + 1}"
+    found = stamp if stamp > last else f"{last}-{number + 1}"
+    if not BACKUP.fullmatch(found):
+        raise bad_input(names[-1], "no name of a backup comes after this one", "rename it, or remove it")
+    return found
 
 
 def found(path: Path) -> Place:
@@ -184,8 +187,8 @@ def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
         if not reading.is_there(path):
             files.make_directory(path, 0o700)
         place = Place(path)
-    if not insecure:
-        _check_ours(path)
+    for each in (path, *(path / folder for folder in FOLDERS)) if not insecure else ():
+        _check_ours(each)
     if not (insecure or sealed):
         _check_private(path)
     if not reading.is_there(path / MARKER):

@@ -104,7 +104,7 @@ def _needed(section: Section, tag: str, read: Read) -> tuple[set[str], set[str],
             blobs.update(found.blobs, found.foreign)
             todo += found.children
         todo += [other for other, one in known.items() if one.subject == digest]
-        about = [name for name in section.tags if manifests.referred(name) == digest]
+        about = [name for name in section.tags if manifests.refers(name, digest)]
         tags.update(about)
         todo += [section.tags[name] for name in about]
     return tags, revisions, blobs

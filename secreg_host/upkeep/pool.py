@@ -7,6 +7,7 @@ run that is killed is gone on with where it was.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +31,7 @@ AHEAD = 2 * WORKERS
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 OTHER_BYTES = "its bytes are others than its digest says"
 OTHER_SIZE = "its size is another one than it was a moment ago"
+TOO_LARGE = "it is larger than a file may be there (FAT: 4 GiB)"
 
 Open = Callable[[str], int]
 """What opens the blob of a digest for reading. Raises OSError."""
@@ -218,6 +220,10 @@ def _take(descriptor: int, one: Blob, opened: Open, buffer: memoryview, tell: Ca
             digest.update(piece)
             while piece:
                 piece = piece[os.write(descriptor, piece) :]
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        return TOO_LARGE
     finally:
         os.close(source)
     if digest.hexdigest() != one.digest.partition(":")[2]:

@@ -1,4 +1,5 @@
-"""How far it is, for somebody at a terminal: nothing is told elsewhere, nor where tqdm is not installed."""
+"""How far it is, for somebody at a terminal: by a bar, or, where tqdm is not installed, by a line now and then. Nothing
+is told elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from secreg_host.base import waiting
 from secreg_host.upkeep.pool import ignored
+
+SECONDS = 10.0
+"""Between two lines."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,12 @@ class Progress:
     @contextlib.contextmanager
     def of(self, size: int, doing: str) -> Iterator[Callable[[int], None]]:
         """What is told of bytes as they go by, of `size` in all; threads may share it."""
-        bar = _bar(size, doing) if self.shown else None
-        if bar is None:
+        if not self.shown:
             yield ignored
             return
+        bar = _bar(size, doing)
+        if bar is None:
+            bar = _Lines(size, doing)
         turn = threading.Lock()
 
         def tell(count: int) -> None:
@@ -34,8 +41,29 @@ class Progress:
             yield tell
 
 
+class _Lines:
+    """In the place of a bar: a line now and then, the first one after a while."""
+
+    def __init__(self, size: int, doing: str) -> None:
+        self.size, self.doing, self.done, self.due = size, doing, 0, waiting.within(SECONDS)
+
+    def update(self, count: int) -> None:
+        """So many bytes more."""
+        self.done += count
+        if self.due.over:
+            self.due = waiting.within(SECONDS)
+            share = min(100 * self.done // max(self.size, 1), 100)
+            print(f"{self.doing}: {self.done / 1e6:,.0f} of {self.size / 1e6:,.0f} MB ({share} %)", file=sys.stderr)
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is to be wiped away."""
+
+
 def to_terminal(*, wanted: bool = True) -> Progress:
-    """A bar on stderr, if that is a terminal, and it is `wanted`."""
+    """A bar, or lines, on stderr, if that is a terminal, and it is `wanted`."""
     return Progress(wanted and sys.stderr.isatty())
 
 

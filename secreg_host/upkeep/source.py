@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from secreg_host.base import quoting, reading
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.formats import registryconf
 from secreg_host.generation import generations
 from secreg_host.host.host import Host
 from secreg_host.images import imagesplace, marker, site
@@ -35,6 +38,17 @@ def images(host: Host) -> Path:
         hint = f"mount it, or bring them back (findmnt -T {quoting.shell(real)}); or add --config-only"
         raise SecregError(f"the images are not in {root}: {lost}", hint)
     return Path(real)
+
+
+def told(data: bytes, where: str, about: Mapping[str, Any]) -> str | None:
+    """The directory of images by the docker-registry.yml of a backup, whose bytes are `data`: one that can't be read
+    did not serve, and what did is what the backup is `about`. None: they are on no file system."""
+    try:
+        root = registryconf.parse(data, where).root
+    except SecregError:
+        images = about.get("images")
+        return images if isinstance(images, str) and images.startswith("/") else None
+    return str(root) if root else None
 
 
 def unmounted(host: Host, images: Path) -> str:

@@ -66,6 +66,8 @@ def newer(target: Path, version: str) -> Path:
         text = (target / path).read_text()
         mark = "version = " if path == "setup.cfg" else "Version: "
         (target / path).write_text(re.sub(pattern, mark + version, text, count=1))
+    code = target / "secreg_host/__init__.py"
+    code.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', code.read_text()))
     for path in ("templates/etc/nginx.conf.j2", "templates/etc/docker-registry.yml.j2", "packaging/logrotate.d"):
         file = target / path / "secure-registry" if path.endswith(".d") else target / path
         file.write_text("# of the new version\n" + file.read_text())

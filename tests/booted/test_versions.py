@@ -8,6 +8,7 @@ import pytest
 
 from tests.booted.registry import ETC, Registry
 from tests.booted.test_front import STORAGE, upload
+from tests.booted.test_story import waits_for_somebody
 from tests.hosts.machine import Machine
 from tests.real.program import OLD
 
@@ -27,6 +28,9 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
         host.run("sh", "-c", f"echo '{GUEST}' >> {ETC}/.htpasswd")
         host.wait_for("the guest", lambda: registry.status_of("/v2/", user="guest:chaos") == "200", SECONDS)
         host.install(package, options=["--allow-downgrades"])
+        if package == OLD:  # it serves once somebody starts it
+            waits_for_somebody(registry)
+            host.run("systemctl", "enable", "--now", "secure-registry")
         found = registry.command("status")
         assert found.returncode == 0, found.stdout
         if package != OLD:

@@ -38,6 +38,7 @@ def some_results() -> results.Results:
         "first": {"ours": 400.0, "rsync": 500.0},
         "verify": {"ours": 900.0, "sha256sum": 450.0},
         "again": {"ours": 5.5},
+        "many_memory": {"ours": 64.0},
     }
     found["backups"] = {"figures": backed, "machine": MACHINE}
     return found | {"watchdog": watching, "verbs": begun | {"machine": MACHINE}}
@@ -110,6 +111,7 @@ def test_backups_are_beside_the_tools() -> None:
     assert "| first backup, which hashes | ≥ 0.7 times `rsync -a` | 0.80 times | yes |" in text
     assert "| proving it | ≥ 0.8 times `xargs -P2 sha256sum` | 2.00 times | yes |" in text
     assert "| backup with nothing new, 50,000 blobs | ≤ 5 s | 5.5 s | **no** |" in text
+    assert "| … its memory | ≤ 100 MB | 64 MB | yes |" in text
 
 
 def test_a_part_that_was_not_measured_is_left_out() -> None:

@@ -46,6 +46,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="even where others could read keys and hashes of passwords (CIFS, FAT)",
     )
+    made["create"].add_argument(
+        "--take-over", action="store_true", help="go on with the backups of another machine, whose place this one took"
+    )
     made["prune"].add_argument("--keep-last", metavar="N", type=int, default=0, help="keep the N newest")
     made["prune"].add_argument(
         "--keep-within", metavar="AGE", help="keep those that are no older than the newest by more: 12h, 30d, 8w, 1y"
@@ -72,7 +75,8 @@ def _create(call: Call) -> int:
     place = places.prepared(args.directory, insecure=args.insecure_destination, sealed=args.encrypt)
     destinations.remember(host.paths, args.directory, place)
     shown = progress.to_terminal(wanted=not args.json)
-    found = create.create(host, place, images, datetime.now(UTC), shown, passphrase)
+    found = create.create(host, place, images, datetime.now(UTC), shown, passphrase, take_over=args.take_over)
+    found.problems += backups.unserved(host)
     backups.made(found, place, as_json=args.json, sealed=args.encrypt)
     if new and not args.json:
         print(f"{place.path} is a new directory of backups: if there were some, see what is mounted there")

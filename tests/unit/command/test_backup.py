@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from secreg_host.apply import report as reports
+from secreg_host.apply.report import Report
+from secreg_host.base.errors import Problem
 from secreg_host.base.paths import Paths
 from secreg_host.command import cli
+from secreg_host.generation import generations
 from secreg_host.images import survey
 from secreg_host.upkeep import holding
+from secreg_host.upkeep.listing import Writer
+from secreg_host.wanted import sources
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
@@ -165,9 +173,88 @@ def test_prune_asks_at_a_terminal(
         assert typed(root, "create", str(there)) == 0
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda question: answer.strip())
+    monkeypatch.setattr("builtins.input", answer.strip)
     assert typed(root, "prune", str(there), "--keep-last", "1") == code
     assert len(list((there / "backups").iterdir())) == (1 if code == 0 else 2)
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n\n", 2), ("y\n", 1)])
+def test_prune_asks_though_its_output_goes_elsewhere(
+    answer: str, left: int, store: Store, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """`backup prune | tee`. Seen red: it did not ask."""
+    there = tmp_path / "there"
+    for _ in range(2):
+        assert typed(root, "create", str(there)) == 0
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", answer.strip)
+    assert typed(root, "prune", str(there), "--keep-last", "1") == 2
+    assert "add --yes" in capsys.readouterr().err and len(list((there / "backups").iterdir())) == 2
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    typed(root, "prune", str(there), "--keep-last", "1")
+    assert "Remove 1 of 2 backups" in capsys.readouterr().err
+    assert len(list((there / "backups").iterdir())) == left
+
+
+class Closed(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_prune_that_nobody_hears_is_done_to_its_end(
+    store: Store, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`backup prune | head`: the pipe is closed."""
+    there = tmp_path / "there"
+    for number in range(3):
+        store.push("team/app", str(number), "moved")
+        assert typed(root, "create", str(there)) == 0
+        store.delete("team/app", store.push("team/app", str(number), "moved"))
+    with monkeypatch.context() as patched:
+        patched.setattr(cli, "_discard", lambda *outputs: None)
+        patched.setattr(sys, "stdout", Closed())
+        assert typed(root, "prune", str(there), "--keep-last", "1") == 1
+    assert len(list((there / "backups").iterdir())) == 1
+    assert typed(root, "verify", str(there)) == 0
+    assert typed(root, "prune", str(there), "--keep-last", "1", "--dry-run") == 0, "nothing is left to be freed"
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000], ids=len)
+def test_more_than_there_will_ever_be(number: str, store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there)) == 0
+    if len(number) > 4300:
+        with pytest.raises(SystemExit):
+            typed(root, "prune", str(there), "--keep-last", number)
+    else:
+        assert typed(root, "prune", str(there), "--keep-last", number) == 0
+    assert typed(root, "prune", str(there), "--keep-within", "99999y") == 0
+    assert typed(root, "prune", str(there), "--keep-within", f"{number}y") == 2
+    assert len(list((there / "backups").iterdir())) == 1
+
+
+def test_what_somebody_called_a_backup(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Names that are no dates, and lists that steer a terminal, or have text that is none."""
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there)) == 0
+    (made,) = (there / "backups").iterdir()
+    said = {"host": "\x1b]0;x\x07\ud800\u202e", "version": "\x9b", "name": 7, "root": "/", "machine": ["\x1b"]}
+    path = there / "backups/20261399T999999Z"
+    writer = Writer(path)
+    writer.add(("about", json.dumps(said)))
+    writer.add(("broken", "-", "-", "\x1b[2J\udfff"))
+    writer.finish()
+    capsys.readouterr()
+    assert typed(root, "list", str(there)) == 0
+    assert typed(root, "list", str(there), "--json") == 0
+    assert typed(root, "verify", str(there)) == 3
+    assert typed(root, "create", str(there)) == 2, "it is of another machine"
+    assert typed(root, "prune", str(there), "--keep-within", "1h") == 0
+    shown = "".join(capsys.readouterr())
+    assert not set("\x1b\x07\x9b\ud800\udfff\u202e") & set(shown) and shown.encode()
+    assert made.exists() and path.exists()
 
 
 def test_verify_of_nothing(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -175,3 +262,33 @@ def test_verify_of_nothing(store: Store, root: Path, tmp_path: Path, capsys: Cap
     next((tmp_path / "there/backups").iterdir()).unlink()
     assert typed(root, "verify", str(tmp_path / "there")) == 3
     assert "no backup yet" in capsys.readouterr().err
+
+
+@pytest.fixture
+def applied(root: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """An instance that was applied: what is in /etc serves."""
+    paths = Paths(root)
+    paths.state.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(generations, "current_name", lambda host: "generation")
+    report = Report(fingerprint=sources.fingerprint(paths, ()))
+    reports.save(paths, report)
+    return paths
+
+
+@pytest.mark.promise("backup-of-held-back-edits")
+def test_what_is_held_back_is_told(store: Store, applied: Paths, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = str(tmp_path / "there")
+    assert typed(root, "create", there) == 0
+    assert capsys.readouterr().err == "", "all that is in it serves"
+    bad = Problem(f"{applied.nginx_conf}:3", "unknown directive", "mend it")
+    reports.save(applied, replace(reports.load(applied), findings=reports.findings("rejected", "nginx", [bad])))
+    assert typed(root, "create", there) == 3
+    said = capsys.readouterr()
+    assert f"{applied.nginx_conf}:3: is in the backup as it is now, and does not serve" in said.err
+    assert ": 1 repository" in said.out, "it is made nevertheless"
+
+
+def test_what_nobody_tried_is_told(store: Store, applied: Paths, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    applied.conf.write_text("PORT=8443\n")
+    assert typed(root, "create", str(tmp_path / "there")) == 0
+    assert "was edited since it was applied last" in capsys.readouterr().err

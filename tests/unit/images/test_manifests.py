@@ -78,15 +78,34 @@ def test_what_is_no_manifest(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "digest"),
+    ("tag", "digest", "refers"),
     [
-        (A.replace(":", "-"), A),
-        (f"{A.replace(':', '-')}.sig", A),
-        (f"{A.replace(':', '-')}.att", A),
-        ("sha256-abc", ""),
-        (f"x{A.replace(':', '-')}", ""),
-        ("latest", ""),
+        (A.replace(":", "-"), A, True),
+        (A.replace(":", "-"), B, False),
+        (f"{A.replace(':', '-')}.sig", A, True),
+        (f"{A.replace(':', '-')}.att", A, True),
+        (f"sha512-{'5' * 64}", f"sha512:{'5' * 64}{'6' * 64}", True),  # a tag has no room for all of it
+        (f"sha512-{'5' * 64}", f"sha512:{'6' * 128}", False),
+        (f"sha256-{'5' * 64}", f"sha512:{'5' * 128}", False),
+        ("sha256-abc", A, False),
+        (f"x{A.replace(':', '-')}", A, False),
+        ("latest", A, False),
     ],
 )
-def test_what_a_tag_refers_to(tag: str, digest: str) -> None:
-    assert manifests.referred(tag) == digest
+def test_what_a_tag_refers_to(tag: str, digest: str, refers: bool) -> None:
+    assert manifests.refers(tag, digest) == refers
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"layers": [{"digest": "%s", "size": %s}]}' % (A.encode(), b"9" * 5000),
+        b'{"layers": [{"digest": "%s", "annotations": {"who": "J\xf6rg"}}]}' % A.encode(),
+        b'\n {"layers": [{"digest": "%s"}], "subject": 7}' % A.encode(),
+        b'{"layers": [{"digest": "%s"}], "subject": {"digest": {}}, "config": null}' % A.encode(),
+    ],
+    ids=["huge", "latin", "subject", "none"],
+)
+def test_what_the_registry_takes_is_read(data: bytes) -> None:
+    """Seen red: numbers of many digits, and bytes that are no UTF-8, were no JSON."""
+    assert manifests.read(data) == Manifest("", (A,))

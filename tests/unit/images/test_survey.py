@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,6 +104,63 @@ def test_it_is_looked_at_until_nothing_is_on_the_way(store: Store, monkeypatch: 
     assert of(found, "gone", "broken") == [("gone", "1"), ("gone", "2")]
 
 
+@pytest.mark.promise("backup-while-it-runs")
+def test_a_tag_that_is_another_one_at_each_look_is_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who moves it and deletes what it was without a pause. Seen red: it was left out as broken."""
+    digests = [store.push("a", "0", "1")]
+    kept = store.push("a", "kept", "kept")
+
+    def move() -> None:
+        digests.append(store.push("a", str(len(digests)), "1"))
+        store.delete("a", digests[-2])
+
+    monkeypatch.setattr(survey, "SECONDS", 0.1)
+    before(monkeypatch, "revisions", *[move] * 10_000)
+    found = store.entries()
+    assert {entry[1]: entry[2] for entry in of(found, "tag")} == {"1": digests[-1], "kept": kept}
+    assert of(found, "broken", "gone") == []
+    there = {entry[1] for entry in of(found, "blob")}
+    assert {digests[-1], digest_of(str(len(digests) - 1).encode())} <= there
+    assert ("was", "1", digests[-1], "1000") in found
+    assert len(digests) > 3, "it was looked at until the time was over, and no longer"
+
+
+@pytest.mark.promise("backup-while-it-runs")
+def test_a_tag_whose_manifest_goes_first_is_deleted_and_not_broken(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the registry does, tag by tag. Seen red: two looks were enough to call all of them broken."""
+    old = store.push("a", "one", *map(str, range(9)))
+    one = Repository(store.tree, "a")
+    Path(one.revision(old)).unlink()
+    tags = list(one.tags())
+
+    def untag() -> None:
+        if tags:
+            shutil.rmtree(f"{one.path}/_manifests/tags/{tags.pop()}")
+
+    before(monkeypatch, "revisions", *[act for _ in range(9) for act in (lambda: None, lambda: None, untag)])
+    found = store.entries()
+    assert of(found, "tag", "broken") == []
+    assert [entry[1] for entry in of(found, "gone")] == [str(number) for number in range(9)]
+
+
+def test_an_index_whose_child_is_listed_too_late_is_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that is read while names come may tell the later one alone; a cache has blobs as children."""
+    cached = store.layer("a", b"cache")
+    child = store.push("a", "one")
+    index = store.manifest("a", {"manifests": [{"digest": child}, {"digest": cached}]}, "all")
+    real = Repository.revisions
+
+    def late(self: Repository) -> Iterator[str]:
+        return (path for path in real(self) if child.partition(":")[2] not in path)
+
+    monkeypatch.setattr(Repository, "revisions", late)
+    found = store.entries()
+    assert of(found, "tag", "broken") == [("tag", "all", index, "1000")]
+    assert {entry[1] for entry in of(found, "revision")} == {index, child}
+
+
 def test_a_link_that_leads_elsewhere_is_none(store: Store) -> None:
     store.push("a", "one", "1")
     store.link(Repository(store.tree, "a").layer(digest_of(b"one")), digest_of(b"shared"))
@@ -171,6 +229,20 @@ def test_a_cache_is_an_index_of_blobs(store: Store) -> None:
     assert of(store.entries(), "broken") == []
     Path(Repository(store.tree, "a").layer(digest_of(b"cached"))).unlink()
     assert [entry[1] for entry in of(store.entries(), "broken")] == ["cache"]
+
+
+def test_what_a_registry_need_not_have_is_not_missed(store: Store) -> None:
+    """A layer that is elsewhere (urls), and a subject that is not there, or is none; signatures by sha512."""
+    config, layer = store.layer("a", b"{}"), store.layer("a", b"layer")
+    away = {"digest": digest_of(b"away"), "urls": ["https://x"]}
+    away["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    subjects: list[object] = [{"digest": digest_of(b"gone")}, {"digest": "none"}, "none", None]
+    for number, subject in enumerate(subjects):
+        content = {"config": {"digest": config}, "layers": [{"digest": layer}, away], "subject": subject}
+        store.manifest("a", content, str(number), f"sha512-{number:064}")
+    found = store.entries()
+    assert of(found, "broken", "gone") == [] and len(of(found, "tag")) == 2 * len(subjects)
+    assert digest_of(b"away") not in {entry[1] for entry in found if len(entry) > 1}
 
 
 def test_what_is_no_manifest_is_named(store: Store) -> None:

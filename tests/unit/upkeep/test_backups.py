@@ -335,6 +335,27 @@ def test_a_blob_that_fits_nowhere_keeps_no_other_one_away(
     assert back().degraded, "also where it is all that is new"
 
 
+def test_a_blob_that_is_too_large_for_the_file_system_keeps_no_other_one_away(
+    store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on FAT32. Seen red: there was no backup at all."""
+    store.push("app", "x" * 5000, "large")
+    store.push("app", "two", "2")
+    real = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        if len(data) == 5000:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    made = back()
+    assert [(one.tag, one.digest) for one in made.broken] == [("large", digest_of(b"x" * 5000))]
+    assert "4 GiB" in made.broken[0].why and made.degraded
+    assert [entry[1] for entry in in_list(there, made.name, "tag")] == ["2", "large"]
+    assert [one.broken for one in verdicts(there)] == [[]]
+
+
 @pytest.mark.promise("backup-that-is-cut")
 def test_a_destination_that_vanishes(store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was below the mount point is not filled."""

@@ -99,11 +99,24 @@ def test_lines_that_are_missing_or_too_many_are_found(path: Path) -> None:
         "about {",
         "other x",
         "end 1 x",
+        f"blob {A} -1",
+        f"blob {A} {'9' * 19}",
+        f"tag 1 {A} {'9' * 19}",
+        f"config {'9' * 5000} {A}",
+        'about {"x": %s}' % ("9" * 5000),
     ],
 )
 def test_what_is_no_line(line: str) -> None:
     with pytest.raises(Damaged):
         listing.entry_of(line)
+
+
+def test_an_end_of_many_digits_is_none(path: Path) -> None:
+    """Seen red: no integer has so many."""
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\nend ", b"\nend " + b"9" * 5000))
+    with pytest.raises(Damaged):
+        list(listing.entries(path))
 
 
 def test_no_link_is_followed(path: Path, tmp_path: Path) -> None:

@@ -118,6 +118,18 @@ def test_where_others_can_write_is_no_place_for_secrets(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise("backup-refuses-where-others-read")
+@pytest.mark.parametrize("folder", place.FOLDERS)
+def test_where_others_can_write_below_it(made: Place, folder: str) -> None:
+    """Seen red: the directory itself was looked at alone."""
+    path = made.path / folder
+    path.chmod(0o777)
+    with pytest.raises(BadInput, match="no place for keys"):
+        place.prepared(made.path, insecure=False)
+    path.chmod(0o700)
+    assert place.prepared(made.path, insecure=False) == made
+
+
+@pytest.mark.promise("backup-refuses-where-others-read")
 def test_where_modes_do_not_hold_is_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CIFS and FAT say 0755 of whatever was made."""
     real = os.fstat
@@ -174,6 +186,13 @@ def test_each_name_is_behind_those_before(names: list[str], name: str) -> None:
     found = place.next_name(names, NOW)
     assert found == name and place.BACKUP.fullmatch(name)
     assert sorted([*names, name], key=place.order)[-1] == name
+
+
+def test_a_name_behind_which_nothing_is_hides_no_backup() -> None:
+    """Seen red: the next one was called what nobody takes for a backup."""
+    with pytest.raises(BadInput, match="no name of a backup comes after"):
+        place.next_name(["99999999T999999Z-999999999"], NOW)
+    assert place.next_name(["20261399T999999Z"], NOW) == "20261399T999999Z-2"
 
 
 def test_backups_are_listed_by_age(made: Place) -> None:

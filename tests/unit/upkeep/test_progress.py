@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import ClassVar
@@ -61,8 +62,25 @@ def test_nowhere_else(tqdm: list[Bar], monkeypatch: pytest.MonkeyPatch) -> None:
     assert tqdm == []
 
 
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is recommended, no more: a line now and then is in its place. Seen red: nothing was told."""
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    at(monkeypatch, True)
-    with progress.to_terminal().of(10, "copied") as tell:
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    with progress.to_terminal().of(10_000_000, "copied") as tell:
+        for _ in range(5):
+            tell(1_000_000)
+        assert screen.getvalue() == "", "who is done at once hears nothing"
+        monkeypatch.setattr(progress, "SECONDS", 0.0)
+        with progress.to_terminal().of(4_000_000, "hashed") as other:
+            other(1_000_000)
+            other(5_000_000)
+    assert screen.getvalue() == "hashed: 1 of 4 MB (25 %)\nhashed: 6 of 4 MB (100 %)\n"
+    with progress.to_terminal(wanted=False).of(10, "copied") as tell:
         assert tell is ignored

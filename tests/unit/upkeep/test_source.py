@@ -75,3 +75,22 @@ def test_what_is_mounted_where_images_come_back(host: Host, tmp_path: Path, monk
     assert source.unmounted(host, tmp_path / "other") == ""
     (tmp_path / store.name).touch()
     assert source.unmounted(host, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "images", "found"),
+    [
+        (b"version: 0.1\nstorage: {filesystem: {rootdirectory: /srv/new}}\n", "/srv/old", "/srv/new"),
+        (b"version: 0.1\nstorage: {s3: {bucket: b}}\n", "/srv/old", None),
+        (b"version: [\n", "/srv/old", "/srv/old"),
+        (b"\xff\x00", "/srv/old", "/srv/old"),
+        (b"", "/srv/old", "/srv/old"),
+        (b"version: [\n", "../etc", None),
+        (b"version: [\n", None, None),
+        (b"version: [\n", ["/srv/old"], None),
+    ],
+)
+def test_a_configuration_that_did_not_serve_does_not_say_where_images_go(
+    data: bytes, images: object, found: str | None
+) -> None:
+    assert source.told(data, "docker-registry.yml", {"images": images}) == found
