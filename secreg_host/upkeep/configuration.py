@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import io
 import json
 import os
 import pwd
@@ -153,11 +154,7 @@ class Archive:
 
     def _write(self, info: tarfile.TarInfo, data: bytes) -> None:
         info.size = len(data)
-        self.tar.addfile(info)
-        if data:
-            assert self.tar.fileobj is not None
-            self.tar.fileobj.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
-            self.tar.offset += len(data) + -len(data) % tarfile.BLOCKSIZE
+        self.tar.addfile(info, io.BytesIO(data))
 
 
 @dataclass(frozen=True)
