@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from secreg_host.apply import report as reports
-from secreg_host.base.errors import Note, Problem
+from secreg_host.base.errors import Problem
 from secreg_host.command import printing
 from secreg_host.generation import generations
 from secreg_host.host.host import Host
@@ -17,7 +17,6 @@ from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.prune import Plan
 from secreg_host.upkeep.verify import Verdict
-from secreg_host.wanted import sources
 from secreg_host.wanted.parts import users
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
@@ -82,9 +81,6 @@ def unserved(host: Host) -> tuple[Problem, ...]:
     for one in held:
         where = one.problem.where or one.part
         told[where] = Problem(where, "is in the backup as it is now, and does not serve: it is held back", hint)
-    if not held and report.fingerprint and sources.fingerprint(host.paths, report.sources) != report.fingerprint:
-        what = "something was edited since it was applied last: it is in the backup, and nobody tried it"
-        told[""] = Note(str(host.paths.etc), what, "apply it: secure-registry reload")
     return tuple(told.values())
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import io
 import json
 import os
 import pwd
@@ -153,13 +154,8 @@ class Archive:
         self._write(info, data)
 
     def _write(self, info: tarfile.TarInfo, data: bytes) -> None:
-        """An entry and its bytes, not by way of a file, on which TarFile.addfile of later Pythons (3.13) insists."""
         info.size = len(data)
-        assert self.tar.fileobj is not None
-        whole = info.tobuf(self.tar.format, self.tar.encoding, self.tar.errors)
-        whole += data + bytes(-len(data) % tarfile.BLOCKSIZE)
-        self.tar.fileobj.write(whole)
-        self.tar.offset += len(whole)
+        self.tar.addfile(info, io.BytesIO(data))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from secreg_host.generation import generations
 from secreg_host.images import survey
 from secreg_host.upkeep import holding
 from secreg_host.upkeep.listing import Writer
-from secreg_host.wanted import sources
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
@@ -270,8 +269,7 @@ def applied(root: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     paths = Paths(root)
     paths.state.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(generations, "current_name", lambda host: "generation")
-    report = Report(fingerprint=sources.fingerprint(paths, ()))
-    reports.save(paths, report)
+    reports.save(paths, Report())
     return paths
 
 
@@ -286,9 +284,3 @@ def test_what_is_held_back_is_told(store: Store, applied: Paths, root: Path, tmp
     said = capsys.readouterr()
     assert f"{applied.nginx_conf}:3: is in the backup as it is now, and does not serve" in said.err
     assert ": 1 repository" in said.out, "it is made nevertheless"
-
-
-def test_what_nobody_tried_is_told(store: Store, applied: Paths, root: Path, tmp_path: Path, capsys: Capture) -> None:
-    applied.conf.write_text("PORT=8443\n")
-    assert typed(root, "create", str(tmp_path / "there")) == 0
-    assert "was edited since it was applied last" in capsys.readouterr().err
