@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -110,8 +111,12 @@ def test_names_that_are_no_text(filled: Host, tmp_path: Path) -> None:
 def test_later_pythons_want_a_file(filled: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen red on trixie, on a booted host: no backup was made at all."""
 
-    def addfile(_: object, info: tarfile.TarInfo, file: object = None) -> None:
-        raise ValueError("fileobj not provided for non zero-size regular file")
+    addfile = tarfile.TarFile.addfile
 
-    monkeypatch.setattr(tarfile.TarFile, "addfile", addfile)
+    def later(tar: tarfile.TarFile, info: tarfile.TarInfo, file: IO[bytes] | None = None) -> None:
+        if info.size and file is None:
+            raise ValueError("fileobj not provided for non zero-size regular file")
+        addfile(tar, info, file)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", later)
     assert saved(filled, tmp_path)[1][f"{ETC}/secure-registry.conf"][1] == b"PORT=8443\n"
