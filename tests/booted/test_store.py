@@ -153,7 +153,8 @@ def test_a_disk_that_comes_while_its_view_is_made_stays(watched: Registry) -> No
     machine.run("sh", "-ec", "; ".join(steps[steps.index(bind) + 1 :]), check=False)
     machine.run("sh", "-c", "; ".join(ends), check=False)
     assert machine.run("findmnt", "--noheadings", "--output", "SOURCE", place).stdout.startswith("disk-of-")
-    machine.run("umount", place)
+    # a look at what was just mounted there may be on its way
+    machine.wait_for("its end", lambda: machine.run("umount", place, check=False).returncode == 0)
     assert "/run/secure-registry-images" not in machine.read("/proc/self/mountinfo")
     watched.breaks("registry", "store")
     machine.run("systemctl", "start", "secure-registry-images@a")
