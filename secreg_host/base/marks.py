@@ -18,6 +18,9 @@ from pathlib import Path
 from secreg_host.base import distant
 from secreg_host.base.errors import SecregError
 
+COARSE = 2.0
+"""Seconds in which two changes may leave the same time, on whatever file system (FAT has the coarsest)."""
+
 Link = Callable[[Path], Path | None]
 
 
@@ -58,6 +61,15 @@ def of(status: os.stat_result) -> str:
     content = () if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     owner = f"{status.st_uid} {status.st_gid}"
     return f"{status.st_dev} {status.st_ino} {content} {status.st_mode:o} {owner}"
+
+
+def lasting(status: os.stat_result, since: float) -> str:
+    """The mark of one file, or of one directory and the names in it, of which lstat(2) said `status`; "": it changed so
+    shortly before `since` (seconds since the epoch), or by a clock so far ahead, that another change might not show,
+    for the times of files are coarse."""
+    if status.st_ctime > since - COARSE:
+        return ""
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:

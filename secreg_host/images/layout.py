@@ -82,9 +82,9 @@ class Tree:
 
     def blobs(self) -> Iterator[str]:
         """The digests of which there are bytes, in order; none is held in memory for long."""
-        for algorithm in _folders(self.base / "blobs"):
-            for two in _folders(self.base / "blobs" / algorithm):
-                for value in _folders(self.base / "blobs" / algorithm / two):
+        for algorithm in folders(self.base / "blobs"):
+            for two in folders(self.base / "blobs" / algorithm):
+                for value in folders(self.base / "blobs" / algorithm / two):
                     digest = f"{algorithm}:{value}"
                     if DIGEST.fullmatch(digest) and self.size(digest) is not None:
                         yield digest
@@ -137,28 +137,34 @@ class Repository:
         return f"{self.tree.root}/{self.tree.within}/repositories/{self.name}"
 
     @property
-    def _tags(self) -> str:
+    def tagged(self) -> str:
+        """Its directory of tags."""
         return f"{self.path}/_manifests/tags"
+
+    @property
+    def revised(self) -> str:
+        """Its directory of manifests, in one for each algorithm."""
+        return f"{self.path}/_manifests/revisions"
 
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
-        yield from (tag for tag in _folders(self._tags) if TAG.fullmatch(tag))
+        yield from (tag for tag in folders(self.tagged) if TAG.fullmatch(tag))
 
     def current(self, tag: str) -> str:
         """The link that says what `tag` is."""
-        return f"{self._tags}/{tag}/current/link"
+        return f"{self.tagged}/{tag}/current/link"
 
     def history(self, tag: str) -> Iterator[str]:
         """The links of what `tag` ever was."""
-        return _links(f"{self._tags}/{tag}/index")
+        return _links(f"{self.tagged}/{tag}/index")
 
     def once(self, tag: str, digest: str) -> str:
         """The link that says that `tag` was `digest`."""
-        return f"{self._tags}/{tag}/index/{digest.replace(':', '/')}/link"
+        return f"{self.tagged}/{tag}/index/{digest.replace(':', '/')}/link"
 
     def revisions(self) -> Iterator[str]:
         """The links of its manifests."""
-        return _links(f"{self.path}/_manifests/revisions")
+        return _links(self.revised)
 
     def layers(self) -> Iterator[str]:
         """The links of its blobs."""
@@ -166,7 +172,7 @@ class Repository:
 
     def revision(self, digest: str) -> str:
         """The link of manifest `digest`."""
-        return f"{self.path}/_manifests/revisions/{digest.replace(':', '/')}/link"
+        return f"{self.revised}/{digest.replace(':', '/')}/link"
 
     def layer(self, digest: str) -> str:
         """The link of blob `digest`."""
@@ -240,13 +246,13 @@ def digest_of(link: str) -> str:
 
 def _links(folder: str) -> Iterator[str]:
     """The links below `folder`, ALGORITHM/HEX/link, in order."""
-    for algorithm in _folders(folder):
-        for value in _folders(f"{folder}/{algorithm}"):
+    for algorithm in folders(folder):
+        for value in folders(f"{folder}/{algorithm}"):
             if DIGEST.fullmatch(f"{algorithm}:{value}"):
                 yield f"{folder}/{algorithm}/{value}/link"
 
 
-def _folders(path: Path | str) -> list[str]:
+def folders(path: Path | str) -> list[str]:
     """The names of the directories in `path`, in order; none where it is gone, or is no directory."""
     return _inside(path)[0]
 
