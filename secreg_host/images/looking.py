@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
 from secreg_host.images import remembered, usage
 from secreg_host.images.filesystem import Filesystem
-from secreg_host.images.overview import Look, Overview, Share
+from secreg_host.images.looker import Look, Share
+from secreg_host.images.overview import Overview
 
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -61,8 +63,11 @@ def _told(host: Host, place: Path, works: list[Callable[[], Iterable[str]]]) -> 
         told = [stack.enter_context(deputies.telling(account, place, work)) for work in works]
         try:
             with ThreadPoolExecutor(len(told)) as threads:
-                for lines in threads.map(list, told):
-                    yield from lines
+                yield from itertools.chain.from_iterable(threads.map(_all, told))
         except OSError as error:
             what = f"cannot read the images in {place}: {error.strerror} ({error.filename})"
             raise SecregError(what, f"see what is there, as user {account.name}: ls -l") from error
+
+
+def _all(lines: Iterator[str]) -> list[str]:
+    return list(lines)
