@@ -62,6 +62,7 @@ VERBS = (
     "gencert",
     "htpasswd",
     "trust",
+    "images",
     "backup",
     "restore",
     "uninstall",

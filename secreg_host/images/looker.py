@@ -124,22 +124,22 @@ class Look:
         """The mark that what was known of a repository `before` has now."""
         return _mark(map(self.driver.look, _keys(one, before)))
 
-    def _tags(self, one: Repository, tags: Iterable[str]) -> tuple[dict[str, tuple[str, int]], list[str]]:
-        """What each of `tags` is, and what is odd."""
-        odd: list[str] = []
+    def _tags(self, one: Repository, tags: Iterable[str]) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
+        """What each of `tags` is, and why which are nothing."""
+        odd: dict[str, str] = {}
         return {tag: link for tag in tags if (link := self._tag(one, tag, odd))}, odd
 
-    def _tag(self, one: Repository, tag: str, odd: list[str]) -> tuple[str, int] | None:
+    def _tag(self, one: Repository, tag: str, odd: dict[str, str]) -> tuple[str, int] | None:
         """What `tag` is, and since when; None: nothing, which is `odd`."""
         key = one.current(tag)
         try:
             seen, data = self.driver.look(key), self.driver.read(key, LINK_BYTES)
         except OSError as error:
-            odd.append(f"{tag}: {error.strerror}")
+            odd[tag] = str(error.strerror)
             return None
         digest = utf8.shown(data or b"")
         if seen is None or data is None or not DIGEST.fullmatch(digest):
-            odd.append(f"{tag}: {'it is a tag of nothing' if not data else 'its link holds no digest'}")
+            odd[tag] = "its link holds no digest" if data else "it is a tag of nothing"
             return None
         return digest, seen.seconds
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import remembered, usage
+from secreg_host.images import mending, remembered, usage
+from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
+from secreg_host.images.layout import HERE, Malformed, Repository
 from secreg_host.images.looker import Look, Share
+from secreg_host.images.mending import Cut, Was
 from secreg_host.images.overview import Overview
+
+UPLOADS = "_uploads"
+"""What a repository has of pushes that go on, or were cut."""
 
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -38,6 +47,34 @@ def one(host: Host, place: Path, name: str) -> Overview:
     return found
 
 
+def history(host: Host, place: Path, name: str, tag: str) -> list[tuple[str, int]]:
+    """What `tag` of the repository `name` ever was, and since when, the newest first. Raises SecregError as
+    `everything`."""
+    found = _told(
+        host, place, [lambda: (f"{one.digest} {one.seconds}" for one in mending.history(Repository(HERE, name), tag))]
+    )
+    return [(line.split(" ")[0], int(line.split(" ")[1])) for line in found]
+
+
+def cut(host: Host, place: Path, tags: Iterable[tuple[str, str]]) -> list[Cut]:
+    """Those of the `tags`, each with its repository, that say nothing. Raises SecregError as `everything`."""
+    wanted = list(tags)
+    said = map(json.loads, _told(host, place, [lambda: map(json.dumps, mending.cut(HERE, wanted))]))
+    return [Cut(name, tag, tuple(Was(*one) for one in was)) for name, tag, was in said]
+
+
+def mend(host: Host, place: Path, one: Cut, digest: str) -> str:
+    """Let the tag that is `one` be `digest`, unless it is something by now; what it is then. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        try:
+            yield mending.mend(Repository(HERE, one.repository), one.tag, digest)
+        except Malformed as error:
+            raise OSError(errno.EINVAL, error.what, error.path) from None
+
+    return next(iter(_told(host, place, [work])), "")
+
+
 def sizes(host: Host, place: Path) -> dict[str, int]:
     """How many bytes each blob has that is there, whoever needs it. Raises SecregError as `everything`."""
 
@@ -50,6 +87,28 @@ def sizes(host: Host, place: Path) -> dict[str, int]:
 
     said = (line.split(" ") for line in _told(host, place, [work]))
     return {digest: int(size) for digest, size in said}
+
+
+class Room(NamedTuple):
+    """uploads: bytes of pushes that were begun; space: what the file system has (None: that can't be known)."""
+
+    uploads: int
+    space: Space | None
+
+
+def room(host: Host, place: Path) -> Room:
+    """What else is there. Raises SecregError as `everything`."""
+
+    def work() -> Iterable[str]:
+        driver = Filesystem()
+        yield json.dumps(driver.space())
+        for one in HERE.repositories(lambda _: None):
+            for upload in driver.list(f"{one.path}/{UPLOADS}"):
+                if seen := driver.look(f"{one.path}/{UPLOADS}/{upload}/data"):
+                    yield str(seen.size)
+
+    space, *uploads = map(json.loads, _told(host, place, [work]))
+    return Room(sum(uploads), Space(*space) if space else None)
 
 
 def _work(before: Overview, share: Share) -> Callable[[], Iterable[str]]:

@@ -2,7 +2,7 @@
 told in lines of JSON by who looked (see `looker`):
 
     ["folder", NAME, MARK, IS_REPOSITORY, [CHILD, ...]]
-    ["repository", NAME, MARK, {TAG: [DIGEST, SECONDS]}, {DIGEST: SECONDS}, [WHAT IS ODD, ...], [LINK, ...]]
+    ["repository", NAME, MARK, {TAG: [DIGEST, SECONDS]}, {DIGEST: SECONDS}, {TAG: WHY}, [LINK, ...]]
     ["manifest", DIGEST, [...], {BLOB: SIZE}]   the fields of Named, and what it names, once for all repositories
     ["same", NAME]                      folder and repository are as they were
 """
@@ -13,6 +13,7 @@ import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from secreg_host.base import utf8
@@ -31,13 +32,14 @@ class Named(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What one repository holds: what each tag is, since when; its manifests, since when; and what is odd there. mark:
-    another one whenever any of that may be ("": it can't be told); away: links of manifests that were deleted."""
+    """What one repository holds: what each tag is, and its manifests, each with its date (seconds since the epoch). odd: tags
+    that are nothing, and why; mark: another one whenever any of that may be ("": it can't be told); away: links of
+    manifests that were deleted."""
 
     mark: str
     tags: Mapping[str, tuple[str, int]]
     revisions: Mapping[str, int]
-    odd: tuple[str, ...] = ()
+    odd: Mapping[str, str] = MappingProxyType({})
     away: tuple[str, ...] = ()
 
 
@@ -103,7 +105,7 @@ def held(values: list[Any]) -> Held:
     """What `values` of JSON say of a repository."""
     mark, tags, revisions, odd, away = values
     linked = {tag: (digest, seconds) for tag, (digest, seconds) in tags.items()}
-    return Held(mark, linked, revisions, tuple(odd), tuple(away))
+    return Held(mark, linked, revisions, odd, tuple(away))
 
 
 def named(values: list[Any]) -> Named:

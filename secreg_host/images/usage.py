@@ -31,7 +31,7 @@ class Weight(NamedTuple):
 def images(found: Overview) -> dict[str, dict[str, tuple[int, int]]]:
     """The weight of each manifest of each repository that somebody would delete, by what manifests say of sizes: as
     Weight."""
-    needs = _Needs(found)
+    needs = Needs(found)
     owners = {
         (name, digest): needs.of(digest) for name, one in found.repositories.items() for digest in roots(one, found)
     }
@@ -43,7 +43,7 @@ def images(found: Overview) -> dict[str, dict[str, tuple[int, int]]]:
 
 def repositories(found: Overview, sizes: Blobs | None = None) -> dict[str, Weight]:
     """The weight of each repository; sizes: bytes that are there (without: as manifests say)."""
-    needs = _Needs(found)
+    needs = Needs(found)
     owners = {name: _merged(map(needs.of, one.revisions)) for name, one in found.repositories.items()}
     if sizes is not None:
         owners = {name: {one: sizes.get(one, 0) for one in needed} for name, needed in owners.items()}
@@ -61,7 +61,7 @@ class Whole(NamedTuple):
 
 def whole(found: Overview, sizes: Blobs) -> Whole:
     """What all the bytes are for, of which there are `sizes`."""
-    needs = _Needs(found)
+    needs = Needs(found)
     tagged: set[str] = set()
     every: set[str] = set()
     for one in found.repositories.values():
@@ -81,7 +81,7 @@ def roots(one: Held, found: Overview) -> list[str]:
     return [*tagged, *(digest for digest in one.revisions if digest not in tagged and digest not in below)]
 
 
-class _Needs:
+class Needs:
     """All that a manifest needs, by what was `found`; each is looked up once."""
 
     def __init__(self, found: Overview) -> None:
