@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -38,15 +37,13 @@ def reference(text: str) -> Reference:
     """What `text` names: REPO, REPO:TAG or REPO@DIGEST. Raises BadInput."""
     name, at, digest = text.partition("@")
     name, colon, tag = name.partition(":")
-    good = NAME.fullmatch(name) and len(name) <= LONGEST
-    good = good and (TAG.fullmatch(tag) if colon else not tag) and (DIGEST.fullmatch(digest) if at else not digest)
-    if not good or (at and colon):
-        raise bad_input(repr(text), "it is no name of an image", "write REPO, REPO:TAG or REPO@sha256:...")
+    is_name = NAME.fullmatch(name) and len(name) <= LONGEST
+    if not is_name or (at and colon) or (colon and not TAG.fullmatch(tag)) or (at and not DIGEST.fullmatch(digest)):
+        raise bad_input(repr(text), "it is no name of an image", "write REPO, REPO:TAG or REPO@DIGEST")
     return Reference(name, tag, digest)
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """One line of a list: what a tag is ("": it has none), or is no more (digest ""), and why that is odd ("": it is
     well). seconds: since when; by: who pushed it ("": nobody knows)."""
 
@@ -69,13 +66,15 @@ def images(found: Overview, known: Pushers, only: str = "") -> Iterator[Image]:
             yield _image(found, known, name, digest, seconds, tag)
         yield from (Image(name, tag, "", Weight(0, 0), why=why) for tag, why in one.odd.items())
         tagged = {digest for digest, _ in one.tags.values()}
-        for digest in found.weights.get(name, {}).keys() - tagged:
-            yield _image(found, known, name, digest, one.revisions[digest])
+        for digest in found.weights.get(name, {}):
+            if digest not in tagged:
+                yield _image(found, known, name, digest, one.revisions[digest])
 
 
 def child(found: Overview, name: str, digest: str) -> Image:
-    """The manifest `digest` of a repository, which another one names: deleting it alone is nothing that one would do."""
-    return _image(found, {}, name, digest, found.repositories[name].revisions[digest])
+    """The manifest `digest` of a repository, which another one names: nothing would be freed by deleting it alone."""
+    size = sum(usage.Needs(found).of(digest).values())
+    return _image(found, {}, name, digest, found.repositories[name].revisions[digest])._replace(weight=Weight(size, 0))
 
 
 def _image(found: Overview, known: Pushers, name: str, digest: str, seconds: int, tag: str = "") -> Image:
@@ -123,8 +122,8 @@ def as_dict(one: Image) -> dict[str, Any]:
 
 
 class Detail(NamedTuple):
-    """All that is known of one image: what a list says of it; all its tags; what is in it; what it ever was as that tag;
-    and what is about it."""
+    """All that is known of one image: what a list says of it, all its tags, what is in it, what that tag ever was, and
+    what is about it."""
 
     image: Image
     tags: tuple[str, ...]
@@ -192,8 +191,8 @@ def used(whole: usage.Whole, room: Room, *, as_json: bool) -> None:
 def by_repository(found: dict[str, Weight], *, as_json: bool) -> None:
     """The weight of each repository, the one that frees most first."""
     if as_json:
-        rows = [{"repository": name, "bytes": one.size, "frees": one.unique} for name, one in found.items()]
-        print(json.dumps(rows, indent=2))
+        said = [{"repository": name, "bytes": one.size, "frees": one.unique} for name, one in found.items()]
+        print(json.dumps(said, indent=2))
         return
     ordered = sorted(found.items(), key=lambda item: (-item[1].unique, item[0]))
     head = ("REPOSITORY", "SIZE", "SHARED", "DELETING IT FREES")

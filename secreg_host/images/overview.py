@@ -32,9 +32,9 @@ class Named(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What one repository holds: what each tag is, and its manifests, each with its date (seconds since the epoch). odd: tags
-    that are nothing, and why; mark: another one whenever any of that may be ("": it can't be told); away: links of
-    manifests that were deleted."""
+    """What one repository holds: what each tag is, and its manifests, each with its date (seconds since the epoch).
+    odd: tags that are nothing, and why; mark: another one whenever any of that may be ("": it can't be told); away:
+    links of manifests that were deleted."""
 
     mark: str
     tags: Mapping[str, tuple[str, int]]
