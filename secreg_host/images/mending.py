@@ -4,7 +4,6 @@ tag was is in its history, with dates, if these still say something: after a cop
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -75,10 +74,8 @@ def mend(one: Repository, tag: str, digest: str) -> str:
 
 def _write(link: str, digest: str) -> None:
     """Write the file `link` in place, as the registry does: a file put there instead would take it from a push that
-    writes it just now. What stands in its place and is no file is left alone."""
+    writes it just now. No link in its place is followed. Raises OSError."""
     Path(link).parent.mkdir(exist_ok=True)
-    if os.path.lexists(link) and (Path(link).is_symlink() or not Path(link).is_file()):
-        raise OSError(errno.EINVAL, "it is no regular file", link)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     descriptor = os.open(link, flags, MODE)
     try:

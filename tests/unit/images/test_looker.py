@@ -144,6 +144,21 @@ def test_what_was_just_written_is_not_remembered(store: Store) -> None:
 
 
 @pytest.mark.promise("looks-are-quick-again")
+def test_a_platform_that_comes_back(store: Store) -> None:
+    """A configuration that was away is looked for again, though nothing else changed. Seen red: with all remembered."""
+    data = json.dumps({"os": "linux", "architecture": "arm64"}).encode()
+    config = Path(store.tree.blob(store.layer("a", data)))
+    one = store.manifest("a", {"config": {"digest": digest_of(data)}, "layers": []}, "1")
+    config.unlink()
+    first = look(store, later=LATER)
+    config.write_bytes(data)
+    assert (first.manifests[one].platforms, look(store, first, later=LATER).manifests[one].platforms) == (
+        (),
+        ("linux/arm64",),
+    )
+
+
+@pytest.mark.promise("looks-are-quick-again")
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_remembered_changes_nothing(store: Store, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever happens between two looks, what is told is what somebody tells who remembers nothing. Seen red: without
@@ -170,7 +185,7 @@ def change(store: Store, chance: random.Random, names: list[str], number: int) -
     name, tag = chance.choice(names), chance.choice("xyz")
     one = Repository(store.tree, name)
     revisions = [link for link in one.revisions() if Path(link).exists()]
-    match chance.randrange(7):
+    match chance.randrange(8):
         case 0 | 1:
             store.push(name, f"{number} {chance.random()}", tag)
         case 2 if revisions:
@@ -181,7 +196,9 @@ def change(store: Store, chance: random.Random, names: list[str], number: int) -
             Path(one.current(tag)).write_text(chance.choice(("", "sha256:ab", "sha256:" + 64 * "0")))
         case 5 if revisions:
             Path(store.tree.blob(Path(chance.choice(revisions)).read_text())).unlink(missing_ok=True)
-        case 6:
+        case 6 if revisions:
+            store.link(one.current(tag), Path(chance.choice(revisions)).read_text())
+        case 7:
             shutil.rmtree(one.path, ignore_errors=True)
 
 
