@@ -7,16 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from secreg_host.base.errors import Problem, bad_input
-from secreg_host.command import backups, printing
-from secreg_host.command.backups import bytes_of, numbered
+from secreg_host.base.errors import bad_input
+from secreg_host.command.amounts import bytes_of, columns, numbered
 from secreg_host.images import pushers, usage
 from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.looking import Room
 from secreg_host.images.overview import Held, Named, Overview
 from secreg_host.images.pushers import Pushers
 from secreg_host.images.usage import Weight
-from secreg_host.upkeep.checking import Checked
 from secreg_host.upkeep.listing import plain
 
 SHORT = 19
@@ -199,33 +197,6 @@ def by_repository(found: dict[str, Weight], *, as_json: bool) -> None:
     rows = [(name, bytes_of(one.size), bytes_of(one.shared), bytes_of(one.unique)) for name, one in ordered]
     for line in columns([head, *rows]):
         print(line)
-
-
-def checked(found: Checked, mended: Sequence[str], *, as_json: bool) -> None:
-    """What a check found, after what was `mended`."""
-    if as_json:
-        said: dict[str, Any] = {"whole": found.is_whole, "bytes": found.size, "mended": mended}
-        said |= {name: found.counts[word] for word, name in backups.COUNTED.items()}
-        said |= {"broken": [one._asdict() for one in found.broken], "foreign": found.foreign and found.foreign[0]}
-        print(json.dumps(said | {"cut": [f"{one.repository}:{one.tag}" for one in found.cut]}, indent=2))
-        return
-    printing.warnings(backups.problems(found.broken, "it is not whole", "push it again, or delete it"))
-    for one in found.cut:
-        what = "it is a tag of nothing: a push was cut, or the disk was full"
-        hint = "bring back what it was: secure-registry images check --repair; or push it again"
-        printing.warnings([Problem(f"{one.repository}:{one.tag}", what, hint)])
-    if found.foreign:
-        printing.warnings([Problem("images", *found.foreign)])
-    for said_of in mended:
-        print(f"mended: {said_of}")
-    print(f"{'whole' if found.is_whole else 'NOT whole'}: {backups.contents(found.counts, found.size)}")
-
-
-def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """`rows` with their columns one below the other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
 
 
 def date(seconds: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import itertools
 import json
 import os
@@ -32,12 +33,26 @@ LOOKERS = max(1, min(4, os.cpu_count() or 1))
 def everything(host: Host, place: Path) -> Overview:
     """What is in the store in the directory `place`, with the weights of images. Raises SecregError where it can't be
     read."""
-    before, found = remembered.load(host.paths.looked, place), Overview()
-    found.heard(_told(host, place, [_work(before, Share(number, LOOKERS)) for number in range(LOOKERS)]), before)
-    if found.news:
-        found.weights = usage.images(found)
-        remembered.save(host.paths.looked, place, found)
+    with _uncollected():
+        before, found = remembered.load(host.paths.looked, place), Overview()
+        found.heard(_told(host, place, [_work(before, Share(number, LOOKERS)) for number in range(LOOKERS)]), before)
+        if found.news:
+            found.weights = usage.images(found)
+            remembered.save(host.paths.looked, place, found)
     return found
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile, here and in forks: there is none, and each look for it goes through all that was
+    found, which the forks would get copies of by that."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def one(host: Host, place: Path, name: str) -> Overview:

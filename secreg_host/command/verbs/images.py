@@ -14,7 +14,7 @@ from secreg_host.host.host import Host
 from secreg_host.images import looking, mending, pushers, usage
 from secreg_host.images.mending import Cut
 from secreg_host.images.overview import Overview
-from secreg_host.upkeep import checking, holding, progress, source
+from secreg_host.upkeep import source
 
 ABOUT = "see which images there are, what they need, and whether they are whole"
 ACTIONS = {
@@ -115,13 +115,16 @@ def _usage(call: Call) -> int:
 
 
 def _check(call: Call) -> int:
+    from secreg_host.command import checks  # these load much that a list does without
+    from secreg_host.upkeep import checking, holding, progress
+
     args = call.args
     host, place = _store(call)
     with holding.shared(host.paths.space, "images check"):
         shown = progress.to_terminal(wanted=not args.json)
         found = checking.check(host, place, shown, read_data=args.read_data)
         mended = _mend(host, place, found.cut) if args.repair else []
-    images.checked(found, mended, as_json=args.json)
+    checks.told(found, mended, as_json=args.json)
     return Exit.DONE if found.is_whole else Exit.DEGRADED
 
 
