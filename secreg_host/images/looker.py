@@ -53,9 +53,9 @@ class Look:
     told: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
 
-    def lines(self, only: str = "") -> Iterator[str]:
-        """All that is there, or the repository `only`."""
-        for entry in self._repository(only, None) if only else self._below("", 1 if self._is_wide() else 2):
+    def lines(self) -> Iterator[str]:
+        """All that is there."""
+        for entry in self._below("", 1 if self._is_wide() else 2):
             yield json.dumps(entry, separators=(",", ":"))
 
     def _is_wide(self) -> bool:
@@ -64,25 +64,35 @@ class Look:
 
     def _below(self, name: str, shared: int) -> Iterator[tuple[Any, ...]]:
         """The folder `name` and those in it. shared: how many levels below it what is in it is shared out (0: all of it
-        is ours); what is above that all look at, and one tells."""
-        known = self.before.folders.get(name)
-        seen = self.driver.look(_place(self.tree, name))
-        if seen is None:
-            return
-        if known is not None and not (known.mark and known.mark == seen.mark):
-            known = None
-        found = known or self._folder(name, seen.mark)
-        if shared <= 0 or self.share.has(name):
-            if known is None:
-                yield "folder", name, *found
-            if found.is_repository and name != PROBE:
-                yield from self._repository(name, known)
-            elif known is not None:
-                yield "same", name
-        for one in found.children:
+        is ours); what is above that all look at, and one tells. What can't be read is told, and the rest looked at."""
+        children: tuple[str, ...] = ()
+        try:
+            known, found = self._seen(name)
+            if found is None:
+                return
+            children = found.children
+            if shared <= 0 or self.share.has(name):
+                if known is None:
+                    yield "folder", name, *found
+                if found.is_repository and name != PROBE:
+                    yield from self._repository(name, known)
+                elif known is not None:
+                    yield "same", name
+        except OSError as error:
+            yield "wrong", name, f"{error.filename or name}: {error.strerror}"
+        for one in children:
             inner = f"{name}/{one}".lstrip("/")
             if shared != 1 or self.share.has(inner):
                 yield from self._below(inner, shared - 1)
+
+    def _seen(self, name: str) -> tuple[Folder | None, Folder | None]:
+        """What was known of the folder `name`, if that is still so, and what it is."""
+        known, seen = self.before.folders.get(name), self.driver.look(_place(self.tree, name))
+        if seen is None:
+            return None, None
+        if known is not None and known.mark and known.mark == seen.mark:
+            return known, known
+        return None, self._folder(name, seen.mark)
 
     def _folder(self, name: str, mark: str) -> Folder:
         found = self.driver.list(_place(self.tree, name))

@@ -55,13 +55,6 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def one(host: Host, place: Path, name: str) -> Overview:
-    """The repository `name` alone; nothing: there is none. Raises SecregError as `everything`."""
-    before, found = Overview(), Overview()
-    found.heard(_told(host, place, [lambda: Look(Filesystem(), before).lines(name)]), before)
-    return found
-
-
 def history(host: Host, place: Path, name: str, tag: str) -> list[tuple[str, int]]:
     """What `tag` of the repository `name` ever was, and since when, the newest first. Raises SecregError as
     `everything`."""

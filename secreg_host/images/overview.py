@@ -5,6 +5,7 @@ told in lines of JSON by who looked (see `looker`):
     ["repository", NAME, MARK, {TAG: [DIGEST, SECONDS]}, {DIGEST: SECONDS}, {TAG: WHY}, [LINK, ...]]
     ["manifest", DIGEST, [...], {BLOB: SIZE}]   the fields of Named, and what it names, once for all repositories
     ["same", NAME]                      folder and repository are as they were
+    ["wrong", NAME, WHY]                something of either can't be read
 """
 
 from __future__ import annotations
@@ -58,14 +59,15 @@ Blobs = Mapping[str, int]
 @dataclass
 class Overview:
     """What a look found. weights: how many bytes each image needs, and alone needs, where that was computed (by
-    repository and digest); kept: JSON of `blobs` that nobody needed yet; news: whether anything is other than at the
-    look before."""
+    repository and digest); kept: JSON of `blobs` that nobody needed yet; wrong: which repositories, or folders of such,
+    can't be read, and why; news: whether anything is other than at the look before."""
 
     folders: dict[str, Folder] = field(default_factory=dict)
     repositories: dict[str, Held] = field(default_factory=dict)
     manifests: dict[str, Named] = field(default_factory=dict)
     weights: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     kept: bytes = b"{}"
+    wrong: dict[str, str] = field(default_factory=dict)
     news: bool = False
 
     @functools.cached_property
@@ -87,6 +89,8 @@ class Overview:
             self.news = True
             if word == "folder":
                 self.folders[name] = Folder(rest[0], rest[1], tuple(rest[2]))
+            elif word == "wrong":
+                self.wrong[name] = rest[0]
             elif word == "repository":
                 self.repositories[name] = held(rest)
             else:

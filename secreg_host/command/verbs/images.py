@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from secreg_host.base.errors import Exit, SecregError, bad_input
+from secreg_host.base.errors import Exit, Problem, SecregError, bad_input
 from secreg_host.command import asking, images
 from secreg_host.command.call import Call
 from secreg_host.command.images import Image, Reference
@@ -75,9 +75,20 @@ def _list(call: Call) -> int:
             raise bad_input(args.repository, "is more than a repository", "type: secure-registry images show")
     host, place = _store(call)
     name = wanted.repository if wanted else None
-    found = images.images(_found(host, place, name), _known(host), name or "")
-    images.listed(found, as_json=args.json, untagged=args.untagged)
-    return Exit.DONE
+    found = _found(host, place, name)
+    images.listed(images.images(found, _known(host), name or ""), as_json=args.json, untagged=args.untagged)
+    return _unread(found, place)
+
+
+def _unread(found: Overview, place: Path) -> int:
+    """Say what could not be read; the exit code."""
+    if not found.wrong:
+        return Exit.DONE
+    from secreg_host.command import printing
+
+    hint = "see what else the registry can't read or write: secure-registry images check"
+    printing.warnings([Problem(str(place), f"{why}: what is there is left out", hint) for why in found.wrong.values()])
+    return Exit.DEGRADED
 
 
 def _show(call: Call) -> int:
@@ -111,7 +122,7 @@ def _usage(call: Call) -> int:
         images.by_repository(usage.repositories(found, sizes), as_json=call.args.json)
     else:
         images.used(usage.whole(found, sizes), looking.room(host, place), as_json=call.args.json)
-    return Exit.DONE
+    return _unread(found, place)
 
 
 def _check(call: Call) -> int:

@@ -109,6 +109,49 @@ def test_what_is_odd_is_told(store: Store) -> None:
     assert look(store).manifests[bad].why == "its bytes are not there"
 
 
+def test_what_somebody_put_there_holds_up_nothing(store: Store, tmp_path: Path) -> None:
+    """Who took over the registry may have made links, pipes, and names that no repository has. Seen red: with links
+    followed, of files and of directories."""
+    digest = store.push("a", "one", "1", "pipe", "large", "link")
+    one, base = Repository(store.tree, "a"), store.tree.base / "repositories"
+    for tag in ("pipe", "large", "link"):
+        Path(one.current(tag)).unlink()
+    os.mkfifo(one.current("pipe"))
+    Path(one.current("large")).write_text(digest + "x" * 1000)
+    (tmp_path / "secret").write_text(digest)
+    Path(one.current("link")).symlink_to(tmp_path / "secret")
+    (base / "linked").symlink_to(base / "a")
+    (base / "Odd\x1b").mkdir()
+    (base / os.fsdecode(b"bytes\xff")).mkdir()
+    found = look(store)
+    assert set(found.repositories) == {"a"} and set(found.folders) == {"", "a"}
+    assert found.repositories["a"].tags.keys() == {"1"} and found.repositories["a"].odd.keys() == {
+        "pipe",
+        "large",
+        "link",
+    }
+
+
+def test_what_can_not_be_read_is_told_and_the_rest_is_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen red: all of it failed."""
+    for name in ("a", "b", "c"):
+        store.push(name, name, "1")
+    real = Counting.list
+
+    def list_(self: Counting, folder: str) -> list[str]:
+        if folder.endswith("/b/_manifests/tags"):
+            raise PermissionError(13, "Permission denied", folder)
+        return real(self, folder)
+
+    first = look(store, later=LATER)
+    store.push("b", "new", "2")
+    monkeypatch.setattr(Counting, "list", list_)
+    found = look(store, first, later=LATER)
+    assert set(found.repositories) == {"a", "c"} and "Permission denied" in found.wrong["b"]
+    monkeypatch.undo()
+    assert set(look(store, found, later=LATER).repositories) == {"a", "b", "c"}
+
+
 @pytest.mark.promise("looks-are-quick-again")
 def test_what_did_not_change_is_not_read_again(store: Store) -> None:
     """Seen red: with a mark of the present time, and with `same` never told."""

@@ -106,3 +106,21 @@ def test_what_is_no_file_stays(store: Store, tmp_path: Path) -> None:
     with pytest.raises(OSError):
         mending._write(str(link), old)  # it came after the look
     assert link.is_symlink() and other.read_text() == "of somebody else"
+
+
+@pytest.mark.promise("mends-without-doubt")
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate", "fsync"])
+def test_one_that_is_cut_is_done_again(store: Store, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """At each step what is there is what was, or mended."""
+    old, one = store.push("a", "one", "1"), Repository(store.tree, "a")
+    Path(one.current("1")).write_text("x" * 99)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, call, killed)
+    with pytest.raises(KeyboardInterrupt):
+        mending.mend(one, "1", old)
+    monkeypatch.undo()
+    assert mending.is_cut(one, "1") or Path(one.current("1")).read_text() == old
+    assert mending.mend(one, "1", old) == old and Path(one.current("1")).read_text() == old
