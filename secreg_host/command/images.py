@@ -22,6 +22,9 @@ SHORT = 19
 
 NONE = "-"
 
+LAST = 253_402_300_799
+"""The end of the year 9999."""
+
 
 class Reference(NamedTuple):
     """What somebody named: a repository, and a tag or a digest of it, or neither."""
@@ -201,8 +204,13 @@ def by_repository(found: dict[str, Weight], *, as_json: bool) -> None:
 
 def date(seconds: int) -> str:
     """When that was, for people."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if seconds else NONE
+    return f"{_when(seconds):%Y-%m-%d %H:%M}" if seconds else NONE
 
 
 def _iso(seconds: int) -> str | None:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds else None
+    return f"{_when(seconds):%Y-%m-%dT%H:%M:%SZ}" if seconds else None
+
+
+def _when(seconds: int) -> datetime:
+    """That time, or the last one that has four digits for its year: a file may have any."""
+    return datetime.fromtimestamp(min(max(seconds, 0), LAST), UTC)

@@ -20,6 +20,9 @@ from secreg_host.images.manifests import Unreadable
 from secreg_host.images.overview import Blobs, Folder, Held, Named, Overview
 
 ALGORITHMS = ("sha256", "sha512")
+WORD = 100
+"""Characters of a platform, or of a type, at the most: a client may have written anything."""
+
 CONFIG_BYTES = 4 << 20
 """More of a configuration is not read."""
 
@@ -116,9 +119,10 @@ class Look:
         linked = {digest: self.driver.look(one.revision(digest)) for digest in links}
         revisions = {digest: there.seconds for digest, there in linked.items() if there}
         away = [one.revision(digest) for digest, there in linked.items() if not there]
-        seen += [*folders.values(), *map(self.driver.look, map(one.current, tags))]
-        found, odd = self._tags(one, tags)
-        bare = [one.current(tag) for tag in tags if tag not in found]
+        currents = {tag: self.driver.look(one.current(tag)) for tag in tags}
+        seen += [*folders.values(), *currents.values()]
+        odd: dict[str, str] = {}
+        found = {tag: link for tag, there in currents.items() if (link := self._tag(one, tag, there, odd))}
         for digest, there in linked.items():
             if there:
                 seen += [there, self.driver.look(self.tree.blob(digest))]
@@ -127,28 +131,22 @@ class Look:
             if digest not in self.told:
                 self.told.add(digest)
                 yield "manifest", digest, *self._named(digest)
-        sure = not bare and self.unsure.isdisjoint(revisions)
+        sure = not odd and self.unsure.isdisjoint(revisions)
         yield "repository", name, _mark(seen) if sure else "", found, revisions, odd, away
 
     def _marked(self, one: Repository, before: Held) -> str:
         """The mark that what was known of a repository `before` has now."""
         return _mark(map(self.driver.look, _keys(one, before)))
 
-    def _tags(self, one: Repository, tags: Iterable[str]) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
-        """What each of `tags` is, and why which are nothing."""
-        odd: dict[str, str] = {}
-        return {tag: link for tag in tags if (link := self._tag(one, tag, odd))}, odd
-
-    def _tag(self, one: Repository, tag: str, odd: dict[str, str]) -> tuple[str, int] | None:
-        """What `tag` is, and since when; None: nothing, which is `odd`."""
-        key = one.current(tag)
+    def _tag(self, one: Repository, tag: str, seen: Seen | None, odd: dict[str, str]) -> tuple[str, int] | None:
+        """What `tag` is, whose link was `seen`, and since when; None: nothing, and why is `odd`."""
         try:
-            seen, data = self.driver.look(key), self.driver.read(key, LINK_BYTES)
+            data = self.driver.read(one.current(tag), LINK_BYTES)
         except OSError as error:
             odd[tag] = str(error.strerror)
             return None
         digest = utf8.shown(data or b"")
-        if seen is None or data is None or not DIGEST.fullmatch(digest):
+        if seen is None or not DIGEST.fullmatch(digest):
             odd[tag] = "its link holds no digest" if data else "it is a tag of nothing"
             return None
         return digest, seen.seconds
@@ -165,8 +163,9 @@ class Look:
         one, platforms = found.manifest, [word for word in found.platforms.values() if word]
         if found.config and not one.children and not found.kind:
             platforms += self._config(digest, found.config)
+        shown = tuple(word[:WORD] for word in platforms)
         blobs = {each: found.sizes.get(each, 0) for each in one.blobs}
-        return Named(len(data), one.children, tuple(platforms), found.kind, one.subject), blobs
+        return Named(len(data), one.children, shown, found.kind[:WORD], one.subject), blobs
 
     def _config(self, manifest: str, digest: str) -> list[str]:
         """For which platform the configuration `digest` of a `manifest` is. One that is away may come back."""

@@ -75,9 +75,9 @@ def described(data: bytes) -> Described:
     content = _content(data)
     config = content.get("config")
     config = config if isinstance(config, dict) else {}
-    children = content.get("manifests") or ()
-    named = [config, *children, *(content.get("layers") or ()), *(content.get("blobs") or ())]
-    found = _manifest(content)  # each of these is an object with a digest, or this raises
+    found = _manifest(content)  # what stands in these lists are objects, each with a digest, or this raises
+    children = list(_objects(content, "manifests"))
+    named = [config, *children, *_objects(content, "layers"), *_objects(content, "blobs")]
     kind = content.get("artifactType") or ("" if IMAGE.fullmatch(str(config.get("mediaType"))) else config["mediaType"])
     return Described(
         found,

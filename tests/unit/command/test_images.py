@@ -78,6 +78,14 @@ def test_who_pushed_it_is_said_where_it_is_known(store: Store, root: Path, capsy
     assert "alice?[2J" in lines and "\x1b" not in lines, "nothing that a client wrote steers a terminal"
 
 
+def test_dates_that_nobody_has(store: Store, root: Path, capsys: Capture) -> None:
+    """A file may have any; whoever took over the registry may give it. Seen red: a ValueError."""
+    os.utime(Repository(store.tree, "team/app").current("1.0"), (1 << 40, 1 << 40))
+    os.utime(Repository(store.tree, "team/app").current("latest"), (-9999, -9999))
+    assert typed(root, "list") == 0 and "9999-12-31" in capsys.readouterr().out
+    assert typed(root, "list", "--json") == 0 and "1970-01-01T00:00:00Z" in capsys.readouterr().out
+
+
 def test_show(store: Store, root: Path, capsys: Capture) -> None:
     old = digest(store, "team/app", "1.0")
     new = store.push("team/app", "two", "1.0")
