@@ -62,9 +62,9 @@ VERBS = (
     "gencert",
     "htpasswd",
     "trust",
-    "images",
     "backup",
     "restore",
+    "images",
     "uninstall",
     "help",
 )

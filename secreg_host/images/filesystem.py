@@ -21,7 +21,7 @@ class Filesystem:
 
     def list(self, folder: str) -> list[str]:
         """The names of the directories in `folder`; no link is one."""
-        return layout.folders(folder)
+        return layout.inside(folder)[0]
 
     def look(self, key: str) -> Seen | None:
         """What is at `key`, which is not opened, and not followed if it is a link."""

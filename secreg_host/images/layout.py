@@ -82,9 +82,9 @@ class Tree:
 
     def blobs(self) -> Iterator[str]:
         """The digests of which there are bytes, in order; none is held in memory for long."""
-        for algorithm in folders(self.base / "blobs"):
-            for two in folders(self.base / "blobs" / algorithm):
-                for value in folders(self.base / "blobs" / algorithm / two):
+        for algorithm in _folders(self.base / "blobs"):
+            for two in _folders(self.base / "blobs" / algorithm):
+                for value in _folders(self.base / "blobs" / algorithm / two):
                     digest = f"{algorithm}:{value}"
                     if DIGEST.fullmatch(digest) and self.size(digest) is not None:
                         yield digest
@@ -96,7 +96,7 @@ class Tree:
 
     def _below(self, name: str, wrong: Callable[[OSError], object] | None) -> Iterator[Repository]:
         try:
-            found, links = _inside(self.base / "repositories" / name)
+            found, links = inside(self.base / "repositories" / name)
         except OSError as error:
             if wrong is None:
                 raise
@@ -148,7 +148,7 @@ class Repository:
 
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
-        yield from (tag for tag in folders(self.tagged) if TAG.fullmatch(tag))
+        yield from (tag for tag in _folders(self.tagged) if TAG.fullmatch(tag))
 
     def current(self, tag: str) -> str:
         """The link that says what `tag` is."""
@@ -246,19 +246,19 @@ def digest_of(link: str) -> str:
 
 def _links(folder: str) -> Iterator[str]:
     """The links below `folder`, ALGORITHM/HEX/link, in order."""
-    for algorithm in folders(folder):
-        for value in folders(f"{folder}/{algorithm}"):
+    for algorithm in _folders(folder):
+        for value in _folders(f"{folder}/{algorithm}"):
             if DIGEST.fullmatch(f"{algorithm}:{value}"):
                 yield f"{folder}/{algorithm}/{value}/link"
 
 
-def folders(path: Path | str) -> list[str]:
+def _folders(path: Path | str) -> list[str]:
     """The names of the directories in `path`, in order; none where it is gone, or is no directory."""
-    return _inside(path)[0]
+    return inside(path)[0]
 
 
-def _inside(path: Path | str) -> tuple[list[str], list[str]]:
-    """The same, and the names of links."""
+def inside(path: Path | str) -> tuple[list[str], list[str]]:
+    """The names of the directories in `path`, in order, and those of links; none where it is gone, or is none."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
         found = list(entries)
         folders = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
