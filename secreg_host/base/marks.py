@@ -49,6 +49,15 @@ def came_after(seen: os.stat_result, since: float) -> bool:
     return since <= seen.st_ctime <= time.time()
 
 
+def lasting(status: os.stat_result, since: float) -> str:
+    """The mark of one file, or of one directory and the names in it, of which lstat(2) said `status`; "": it changed so
+    shortly before `since` (seconds since the epoch), or by a clock so far ahead, that another change might not show,
+    for the times of files are coarse."""
+    if status.st_ctime > since - COARSE:
+        return ""
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
 def _here(step: Path) -> str:
     try:
         return of(step.lstat())
@@ -61,15 +70,6 @@ def of(status: os.stat_result) -> str:
     content = () if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     owner = f"{status.st_uid} {status.st_gid}"
     return f"{status.st_dev} {status.st_ino} {content} {status.st_mode:o} {owner}"
-
-
-def lasting(status: os.stat_result, since: float) -> str:
-    """The mark of one file, or of one directory and the names in it, of which lstat(2) said `status`; "": it changed so
-    shortly before `since` (seconds since the epoch), or by a clock so far ahead, that another change might not show,
-    for the times of files are coarse."""
-    if status.st_ctime > since - COARSE:
-        return ""
-    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:

@@ -144,7 +144,7 @@ def _mend(host: Host, place: Path, cut: list[Cut]) -> list[str]:
         digest = mending.newest(one.was) or _asked(one)
         if digest:
             became = looking.mend(host, place, one, digest)
-            done.append(f"{one.repository}:{one.tag} is {became}")
+            done += [f"{one.repository}:{one.tag} is {became}"] if became else []
             cut.remove(one)
     return done
 

@@ -56,7 +56,8 @@ def newest(found: Sequence[Was]) -> str:
 
 
 def mend(one: Repository, tag: str, digest: str) -> str:
-    """Let `tag` be `digest`, unless it is something by now; what it is then. Raises OSError, Malformed.
+    """Let `tag` be `digest`, unless it is something by now; what it is then ("": it was deleted). Raises
+    OSError, Malformed.
 
     A push may come meanwhile. It writes its entry of the history before it writes what the tag is; so whatever entry is
     there afterwards that was not before is of one that may have been written over, and is what the tag is.
@@ -64,11 +65,14 @@ def mend(one: Repository, tag: str, digest: str) -> str:
     before = set(history(one, tag))
     if not is_cut(one, tag):
         return layout.linked(one.current(tag)) or ""
-    _write(one.current(tag), digest)
-    while new := [was for was in history(one, tag) if was not in before and was.whole]:
-        before.update(new)
-        digest = new[0].digest
+    try:
         _write(one.current(tag), digest)
+        while new := [was for was in history(one, tag) if was not in before and was.whole]:
+            before.update(new)
+            digest = new[0].digest
+            _write(one.current(tag), digest)
+    except FileNotFoundError:
+        return ""
     return digest
 
 

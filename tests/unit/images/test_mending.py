@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,20 @@ def test_a_push_meanwhile_wins(store: Store, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(mending, "_write", write)
     assert mending.mend(one, "1", old) == pushed[0] and Path(one.current("1")).read_text() == pushed[0]
+
+
+def test_a_tag_that_is_deleted_meanwhile_stays_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen red: an error, and the rest was not mended."""
+    old, one = store.push("a", "one", "1"), Repository(store.tree, "a")
+    Path(one.current("1")).write_text("")
+    real = mending._write
+
+    def write(link: str, digest: str) -> None:
+        shutil.rmtree(f"{one.tagged}/1")
+        real(link, digest)
+
+    monkeypatch.setattr(mending, "_write", write)
+    assert mending.mend(one, "1", old) == "" and not Path(one.tagged, "1").exists()
 
 
 def test_what_is_no_file_stays(store: Store, tmp_path: Path) -> None:
