@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from secreg_host.base.errors import bad_input
 from secreg_host.command.amounts import bytes_of, columns, numbered
-from secreg_host.images import pushers, usage
+from secreg_host.images import manifests, pushers, usage
 from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.looking import Room
 from secreg_host.images.overview import Held, Named, Overview
@@ -138,9 +138,12 @@ def detail(found: Overview, image: Image, history: Sequence[tuple[str, int]]) ->
     """All of `image`. Pure."""
     one: Held = found.repositories[image.repository]
     tags = tuple(tag for tag, (digest, _) in one.tags.items() if digest == image.digest)
-    about = tuple(each for each in one.revisions if found.manifests[each].subject == image.digest != "")
+    about = [each for each in one.revisions if found.manifests[each].subject == image.digest != ""]
+    about += [digest for tag, (digest, _) in one.tags.items() if manifests.refers(tag, image.digest)]
     blobs = tuple(found.blobs.get(image.digest, {}).items())
-    return Detail(image, tags, found.manifests.get(image.digest, Named()), blobs, tuple(history), about)
+    return Detail(
+        image, tags, found.manifests.get(image.digest, Named()), blobs, tuple(history), tuple(dict.fromkeys(about))
+    )
 
 
 def shown(one: Detail, *, as_json: bool) -> None:

@@ -90,16 +90,24 @@ def test_show(store: Store, root: Path, capsys: Capture) -> None:
     about = store.manifest(
         "team/app", {"layers": [], "config": {"digest": digest_of(b"{}")}, "subject": {"digest": new}}
     )
+    signed = store.push("team/app", "signature", f"{new.replace(':', '-')}.sig")
     os.utime(Repository(store.tree, "team/app").once("1.0", new), (2000, 2000))
     assert typed(root, "show", "team/app:1.0") == 0
     said = capsys.readouterr().out
-    for word in (new, f"{new} since 1970-01-01 00:33", f"{old} since 1970-01-01 00:16", digest_of(b"two"), about):
+    for word in (
+        new,
+        f"{new} since 1970-01-01 00:33",
+        f"{old} since 1970-01-01 00:16",
+        digest_of(b"two"),
+        f"referrer   {about}",
+        f"referrer   {signed}",
+    ):
         assert word in said, word
     assert typed(root, "show", f"team/app@{old}", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["tags"], found["digest"]) == (["latest"], old)
     assert typed(root, "show", "team/app") == 0
-    assert capsys.readouterr().out.count("image ") == 3, "both tags, and what has none"
+    assert capsys.readouterr().out.count("image ") == 4, "three tags, and what has none"
 
 
 def test_show_of_a_child(store: Store, root: Path, capsys: Capture) -> None:
