@@ -154,7 +154,7 @@ def test_what_can_not_be_read_is_told_and_the_rest_is_there(store: Store, monkey
 
 @pytest.mark.promise("looks-are-quick-again")
 def test_what_did_not_change_is_not_read_again(store: Store) -> None:
-    """Seen red: with a mark of the present time, and with `same` never told."""
+    """Seen red: with `same` never told."""
     for name in ("a", "b/c", "b/c/d", "e"):
         store.push(name, name, "1")
     first = look(store, later=LATER)

@@ -27,7 +27,7 @@ def overview(**repositories: dict[str, list[str]]) -> Overview:
 
 @pytest.mark.promise("what-deleting-would-free")
 def test_what_one_needs_alone() -> None:
-    """Seen red: by counting tags instead of owners."""
+    """Seen red: what two need counted as each one's own."""
     found = usage.images(overview(r={"1": ["ab"], "same": ["ab"], "2": ["bc"]}))
     assert found["r"] == {"ab": Weight(21, 11), "bc": Weight(21, 11)}
     assert Weight(21, 11).shared == 10
@@ -49,7 +49,7 @@ def test_children_are_their_index_and_untagged_ones_are_somebody() -> None:
 
 
 def test_what_the_bytes_are_for() -> None:
-    """Seen red: with blobs that two need counted twice."""
+    """Seen red: what images with and without a tag need was counted twice."""
     found = overview(r={"1": ["ab"], "2": ["bc"], "": ["cd"]})
     there = {"ab": 1, "bc": 1, "cd": 1, "a": 10, "b": 10, "c": 10, "d": 10, "orphan": 500}
     assert usage.whole(found, there) == (32, 11, 500)
