@@ -63,3 +63,8 @@ def _renewed(link: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def itself(tree: Tree, repository: str, digest: str) -> bool:
+    """Bring back manifest `digest`, which is pushed again: what the registry has, it keeps; whether it is there."""
+    return not _linked(tree, repository, REVISION, [digest])

@@ -26,9 +26,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from secreg_host.base.marks import Stamp
 from secreg_host.formats.users import PROBE
-from secreg_host.images import flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.marking import Spare
@@ -38,8 +37,6 @@ from secreg_host.images.trash import LAYER, REVISION, Run, Trash
 
 BATCH = 50_000
 """Links that are hidden, and bytes that are moved, before all that is under way is waited for."""
-
-SECOND = 10**9
 
 
 @dataclass(frozen=True)
@@ -117,8 +114,8 @@ class Collector:
     def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
         """A look at repository `one`, and what is spare of it; before: what the file system's clock said before it."""
         sight = sighting.look(one)
-        untagged = None if self.wish.untagged is None else older(before, self.wish.untagged)
-        return sight, marking.spare(sight, hiding.reader(self.tree), older(before, self.wish.grace), untagged)
+        untagged = None if self.wish.untagged is None else clocks.older(before, self.wish.untagged)
+        return sight, marking.spare(sight, hiding.reader(self.tree), clocks.older(before, self.wish.grace), untagged)
 
     def _emptied(self, runs: list[Run]) -> Iterator[Entry]:
         count = 0
@@ -129,7 +126,7 @@ class Collector:
             yield "emptied", str(count)
 
     def _freed(self) -> Iterator[Entry]:
-        spare = self.purge.spare(older(self.trash.now(), self.wish.grace))
+        spare = self.purge.spare(clocks.older(self.trash.now(), self.wish.grace))
         while batch := list(itertools.islice(spare, BATCH)):
             repositories = [one.name for one in self._repositories()]
             self.purge.away(batch)
@@ -144,7 +141,8 @@ class Collector:
 
     def _tidied(self) -> Iterator[Entry]:
         count = size = 0
-        old, long_ago = older(self.trash.now(), self.wish.grace), older(self.trash.now(), self.wish.uploads)
+        now = self.trash.now()
+        old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
         for one in self._repositories():
             for name, found in list(uploads.stale(one, long_ago)):
                 if uploads.remove(self.tree, one, name):
@@ -172,9 +170,3 @@ class Collector:
             spare_digests.update(dict.fromkeys((*spare.revisions, *spare.layers)))
         sizes = [self.tree.size(digest) for digest in spare_digests if digest not in kept]
         yield "freed", str(len(sizes)), str(sum(size or 0 for size in sizes))
-
-
-def older(now: int, seconds: int) -> Callable[[Stamp], bool]:
-    """What is older by so many `seconds` than the moment `now` of the file system's clock. What is not older than that
-    moment itself may be written anew without a trace: those clocks are coarse."""
-    return lambda stamp: stamp.latest < now - seconds * SECOND

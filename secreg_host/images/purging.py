@@ -19,7 +19,7 @@ from pathlib import Path
 
 from secreg_host.base import marks
 from secreg_host.base.marks import Stamp
-from secreg_host.images import layout, moving
+from secreg_host.images import clocks, layout, moving, tidying
 from secreg_host.images.layout import Tree
 from secreg_host.images.trash import AWAY, FOLDER, MODE, REST, Trash
 
@@ -79,8 +79,8 @@ class Purge:
 
     def spare(self, old: Callable[[Stamp], bool]) -> Iterator[tuple[str, Stamp]]:
         """The bytes that no link names now, and which are `old`, each with its stamp."""
-        kept = named(self.tree)
-        for digest in self.tree.blobs():
+        kept, quiet = named(self.tree), clocks.older(Trash(self.tree).now(), clocks.QUIET)
+        for digest in self.tree.blobs(lambda digest: tidying.removed(str(Path(self.tree.blob(digest)).parent), quiet)):
             if digest not in kept and (stamp := marks.stamp(self.tree.blob(digest))) and old(stamp):
                 yield digest, stamp
 
@@ -122,8 +122,6 @@ class Purge:
                 length = os.lstat(self.place(digest)).st_size
                 os.unlink(self.place(digest))  # noqa: PTH108
                 count, size = count + 1, size + length
-            with contextlib.suppress(OSError):
-                Path(self.tree.blob(digest)).parent.rmdir()
         return count, size, back
 
     def undo(self) -> list[str]:

@@ -41,6 +41,12 @@ def _emptied(folder: str, old: Callable[[Stamp], bool]) -> None:
         _removed(folder)
 
 
+def removed(folder: str, old: Callable[[Stamp], bool]) -> bool:
+    """Remove the directory `folder`, if it is empty and `old`; whether it went."""
+    stamp = marks.stamp(folder)
+    return stamp is not None and old(stamp) and _removed(folder)
+
+
 def _removed(folder: str) -> bool:
     try:
         os.rmdir(folder)  # noqa: PTH106

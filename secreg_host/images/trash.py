@@ -75,7 +75,7 @@ class Trash:
     def now(self) -> int:
         """What time it is by the file system's own clock (nanoseconds): a file that is written now is not older."""
         path = f"{self.path}/{CLOCK}"
-        Path(self.path).mkdir(MODE, parents=True, exist_ok=True)
+        moving.made(self.path, MODE)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, files.PRIVATE)
         try:
             os.utime(descriptor)
@@ -119,6 +119,7 @@ class Trash:
 
     def one_more_day(self) -> None:
         """A daily run began."""
+        moving.made(self.path, MODE)
         said = {"days": self.days() + 1, "version": records.VERSION}
         files.write(Path(self.path, DAYS), json.dumps(said).encode(), files.PRIVATE)
 
