@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ RECORD: dict[Any, records.Shape] = {"why": str, "made": int, "day": int, "open":
 AWAY, REST = "purging", "rest-"
 """Where bytes are on their way out, and how the name of a directory begins that is to be removed there."""
 
+NAMED = re.compile(r"\d+-[0-9TZ]+-[0-9a-f]+")
 CLOCK, DAYS, RUN = "clock", "days.json", "run.json"
 COUNT: dict[Any, records.Shape] = {"days": int}
 
@@ -60,6 +62,11 @@ class Run:
     day: int = 0
     open: bool = True
 
+    @property
+    def number(self) -> int:
+        """By which it comes after others, whatever clocks said."""
+        return int(self.name.partition("-")[0])
+
 
 @dataclass(frozen=True)
 class Trash:
@@ -83,12 +90,12 @@ class Trash:
         finally:
             os.close(descriptor)
 
-    def begin(self, why: str) -> Run:
-        """A new run, with a name that no other one has."""
-        seconds = self.now() // 10**9
-        name = f"{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    def begin(self, why: str, *, open: bool = True) -> Run:
+        """A new run, with a name that no other one has; open: it looks again at what it hid."""
+        seconds, last = self.now() // 10**9, max((run.number for run in self.runs()), default=0)
+        name = f"{last + 1:06}-{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         Path(self.path, name).mkdir(MODE)
-        run = Run(name, why, seconds, self.days())
+        run = Run(name, why, seconds, self.days(), open)
         self._record(run)
         moving.synced([self.path])
         return run
@@ -104,14 +111,14 @@ class Trash:
     def runs(self) -> list[Run]:
         """All of them, the oldest first. One whose record is lost is as if it were of today, and open."""
         found = []
-        for name in sorted(one.name for one in _entries(self.path) if one.is_dir(follow_symlinks=False)):
-            if name[:1].isdigit():
+        for name in (one.name for one in _entries(self.path) if one.is_dir(follow_symlinks=False)):
+            if NAMED.fullmatch(name):
                 said = records.peek(Path(self.path, name, RUN), RECORD)
                 seconds = said.get("made", self.now() // 10**9)
                 found.append(
                     Run(name, said.get("why", ""), seconds, said.get("day", self.days()), said.get("open", True))
                 )
-        return found
+        return sorted(found, key=lambda run: run.number)
 
     def days(self) -> int:
         """How many daily runs there were."""

@@ -73,6 +73,14 @@ def test_what_is_younger_than_the_grace_stays(registry: Distribution) -> None:
     assert collect(registry, Wish(grace=60, untagged=0, purge=True)) == [] and registry.head("a", left)
 
 
+def test_bytes_that_are_younger_than_the_grace_stay(registry: Distribution) -> None:
+    """The link is about to be written. Seen red: they went."""
+    left = registry.upload("a", b"of no image")
+    Path(Repository(registry.tree, "a").layer(left)).unlink()
+    assert collect(registry, Wish(grace=60)) == [] and registry.tree.size(left)
+    assert collect(registry, Wish(grace=0)) == [("freed", "1", "11")]
+
+
 def test_children_referrers_and_what_they_need_stay(registry: Distribution) -> None:
     child, other = push(registry, "a", "amd64"), push(registry, "a", "arm64")
     nested = registry.put("a", "", index(other))
@@ -173,20 +181,21 @@ def test_what_a_link_names_by_the_last_look_comes_back(registry: Distribution) -
     assert ("kept", "1") in found and registry.head("b", left)
 
 
+@pytest.mark.parametrize("step", ["second", "away"])
 def test_a_link_that_is_written_anew_before_it_goes_stays(
-    registry: Distribution, monkeypatch: pytest.MonkeyPatch
+    registry: Distribution, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
+    """Before it has its second name, and before it loses the first one."""
     left = registry.upload("a", b"of no image")
     link = Repository(registry.tree, "a").layer(left)
-    real = trash.moving.second
+    real = getattr(trash.moving, step)
 
-    def second(source: str, target: str) -> bool:
-        done = real(source, target)
+    def wrapped(source: str, target: str) -> bool:
         if source == link:
             registry._write(link, left.encode())
-        return done
+        return bool(real(source, target))
 
-    monkeypatch.setattr(trash.moving, "second", second)
+    monkeypatch.setattr(trash.moving, step, wrapped)
     assert collect(registry) == [] and registry.head("a", left)
 
 
@@ -259,6 +268,8 @@ def test_killed_at_any_step_and_a_push_comes_before_it_goes_on(tmp_path: Path) -
 def test_killed_after_it_hid_what_a_push_was_about_to_name(registry: Distribution) -> None:
     """The registry had looked at the links before; the next run brings them back, though it has no stamps."""
     layers = [registry.upload("a", data) for data in (b"{}", b"one")]
+    for digest in layers:
+        os.utime(Repository(registry.tree, "a").layer(digest), (1000, 1000))
     time.sleep(0.01)
 
     def die() -> None:
