@@ -76,7 +76,7 @@ def _collected(found: Sum, *, done: bool) -> Iterator[str]:
 
 
 def deleted(entries: Iterable[Entry], doing: str) -> list[Entry]:
-    """Tell each of `entries`, which is `doing` ("to be deleted", say); all of them. Raises BadInput for what is wrong."""
+    """Tell each of `entries`, which is `doing` ("to be deleted", say). Raises BadInput for what is wrong."""
     found = list(entries)
     if wrong := [Problem(*entry[1:]) for entry in found if entry[0] == "wrong"]:
         raise BadInput(wrong)

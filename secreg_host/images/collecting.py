@@ -23,17 +23,18 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from secreg_host.formats.users import PROBE
 from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images.emptying import Choice
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.marking import Spare
 from secreg_host.images.purging import Digests, Purge
 from secreg_host.images.survey import Entry
-from secreg_host.images.trash import LAYER, REVISION, Run, Trash
+from secreg_host.images.trash import LAYER, REVISION, Item, Run, Trash
 
 BATCH = 50_000
 """Links that are hidden, and bytes that are moved, before all that is under way is waited for."""
@@ -77,7 +78,7 @@ class Collector:
         yield from self._hide(run)
         self.trash.close(run)
         due = self.trash.due(self.wish.days)
-        yield from self._emptied([*due, run] if self.wish.purge else due)
+        yield from self._emptied(self.trash.all([*due, run] if self.wish.purge else due))
         yield from self._freed()
         yield from self._tidied()
         self.trash.sweep()
@@ -117,13 +118,24 @@ class Collector:
         untagged = None if self.wish.untagged is None else clocks.older(before, self.wish.untagged)
         return sight, marking.spare(sight, hiding.reader(self.tree), clocks.older(before, self.wish.grace), untagged)
 
-    def _emptied(self, runs: list[Run]) -> Iterator[Entry]:
+    def _emptied(self, items: Iterable[Item]) -> Iterator[Entry]:
         count = 0
-        for item in list(self.trash.all(runs)):
+        for item in list(items):
             self.trash.forget(item)
             count += 1
         if count:
             yield "emptied", str(count)
+
+    def empty(self, choice: Choice) -> Iterator[Entry]:
+        """Take what is chosen out of the trash for good, and free what no link names any more."""
+        yield from self.go_on()
+        yield from self._emptied(choice.items(self.trash))
+        yield from self._freed()
+        self.trash.sweep()
+
+    def plan_emptying(self, choice: Choice) -> Iterator[Entry]:
+        """What would leave the trash; nothing is removed."""
+        yield "emptied", str(sum(1 for _ in choice.items(self.trash)))
 
     def _freed(self) -> Iterator[Entry]:
         spare = self.purge.spare(clocks.older(self.trash.now(), self.wish.grace))
