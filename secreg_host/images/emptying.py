@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from secreg_host.images import sighting, trash
 from secreg_host.images.layout import Tree
 from secreg_host.images.manifests import Unreadable
 from secreg_host.images.survey import Entry
-from secreg_host.images.trash import LAYER, REVISION, TAG, Item, Run, Trash
+from secreg_host.images.trash import LAYER, TAG, Item, Run, Trash
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,11 @@ class Choice:
             yield from items
             return
         blobs: set[str] = set()
-        try:
+        with contextlib.suppress(Unreadable):  # its bytes are gone already
             blobs = {*sighting.manifest(there.tree, self.digest).blobs}
-        except Unreadable:
-            pass  # its bytes are gone already
         for item in items:
-            its = item.kind == TAG and trash.tagged(there, item) == self.digest
-            if (
-                its
-                or (item.kind == REVISION and item.name == self.digest)
-                or (item.kind == LAYER and item.name in blobs)
-            ):
+            named = trash.tagged(there, item) if item.kind == TAG else item.name
+            if item.name in blobs if item.kind == LAYER else named == self.digest:
                 yield item
 
 
