@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from secreg_host.base.errors import Exit, Problem, bad_input
 from secreg_host.command import ages, asking, collected, printing
@@ -74,9 +73,9 @@ def _rm(call: Call) -> int:
 
     done = collected.deleted(tending.as_owner(host, images, work), "deleted")
     if len(done) < len(plan):
-        hint = "see what is there now: secure-registry images list"
+        hint = "see what is there now, and delete again: secure-registry images list"
         printing.warnings(
-            [Problem("", f"{len(plan) - len(done)} of {len(plan)} were changed meanwhile: they stay", hint)]
+            [Problem("images rm", f"{len(plan) - len(done)} of {len(plan)} were changed meanwhile: they stay", hint)]
         )
         return Exit.DEGRADED
     print("it is in the trash: secure-registry images undelete brings it back")
@@ -118,7 +117,7 @@ def _empty(call: Call) -> int:
         raise bad_input(str(wanted), "names a tag, which takes no space", "name a digest, or the repository alone")
     keeping, images = tending.keeping(host), source.images(host)
     choice = Choice(wanted.repository, wanted.digest, ages.seconds("--older", args.older))
-    collector = Collector(HERE, replace(Wish(), uploads=keeping.uploads), tending.settle)
+    collector = Collector(HERE, Wish(grace=0, uploads=keeping.uploads), tending.settle)
     if args.dry_run:
         found = Sum().counting(tending.as_owner(host, images, lambda: collector.plan_emptying(choice)))
         print(f"to be taken out of the trash for good: {found.counts['emptied']} links")

@@ -65,7 +65,7 @@ def landed(tree: Tree, repositories: Iterable[str], seconds: float = SECONDS) ->
 def _opened(tree: Tree) -> Iterator[int]:
     folder = tree.base / FOLDER
     folder.mkdir(MODE, parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(folder / FILE, flags, files.PRIVATE)
     try:
         yield descriptor

@@ -83,7 +83,9 @@ class Trash:
         """What time it is by the file system's own clock (nanoseconds): a file that is written now is not older."""
         path = f"{self.path}/{CLOCK}"
         moving.made(self.path, MODE)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, files.PRIVATE)
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, files.PRIVATE
+        )
         try:
             os.utime(descriptor)
             return marks.stamp_of(os.fstat(descriptor)).written

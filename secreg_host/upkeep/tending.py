@@ -32,7 +32,7 @@ def keeping(host: Host) -> Keeping:
     found, where = registryconf.keeping(part.yml, part.place), part.place
     if found.proxied:
         what = "the images are another registry's, which this one passes through: they are left alone"
-        raise bad_input(where, what, "it removes what is old by itself")
+        raise bad_input(where, what, "see proxy: ttl in that file: it removes what is old by itself")
     if found.cache:
         what = (
             f"cache: blobdescriptor: {found.cache}: the registry remembers blobs that are gone, and takes broken images"

@@ -40,7 +40,7 @@ def run(call: Call) -> int:
     grace = ages.seconds("--grace", args.grace)
     wish = Wish(grace, untagged, args.purge, DAYS, keeping.uploads, args.daily, "gc")
     if grace < SHORT:
-        hint = "a push that takes longer may be refused, and is to be repeated; no image is harmed"
+        hint = "no image is harmed; repeat a push that is refused meanwhile"
         printing.warnings([Problem("--grace", f"{args.grace} is short", hint)])
     collector = Collector(HERE, wish, tending.settle)
     if args.dry_run:
