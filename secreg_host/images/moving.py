@@ -10,10 +10,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from secreg_host.base import files
+
+MODE = 0o750
+"""Of directories of the store, as the registry makes them in its unit."""
 
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -65,6 +69,22 @@ def away(source: str, target: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def second_tree(source: str, target: str, last: str) -> None:
+    """Give each file below the directory `source` the same name below `target`, too, on disk, `last` as the last one.
+    Raises FileNotFoundError where there is no such directory."""
+    found = [os.path.relpath(f"{folder}/{name}", source) for folder, _, names in os.walk(source) for name in names]
+    if not found:
+        os.rmdir(source)  # noqa: PTH106 (an empty one is none)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
+    for name in sorted(found, key=lambda name: (name == last, name)):
+        folder = str(Path(target, name).parent)
+        made(folder, MODE)
+        second(f"{source}/{name}", f"{target}/{name}")
+        if not os.path.lexists(f"{target}/{name}"):
+            shutil.copy2(f"{source}/{name}", f"{target}/{name}", follow_symlinks=False)  # no second names there
+        synced([folder])
 
 
 def made(folder: str, mode: int) -> None:

@@ -83,9 +83,8 @@ class Trash:
         """What time it is by the file system's own clock (nanoseconds): a file that is written now is not older."""
         path = f"{self.path}/{CLOCK}"
         moving.made(self.path, MODE)
-        descriptor = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, files.PRIVATE
-        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, files.PRIVATE)
         try:
             os.utime(descriptor)
             return marks.stamp_of(os.fstat(descriptor)).written
@@ -206,10 +205,7 @@ class Trash:
     def forget(self, item: Item) -> None:
         """Take `item` out of the trash for good; a tag with all that it ever was, at once."""
         if item.kind == TAG:
-            aside = f"{self.path}/{AWAY}/{REST}{item.run}-{secrets.token_hex(4)}"
-            moving.made(f"{self.path}/{AWAY}", MODE)
-            os.rename(self.place(item), aside)  # noqa: PTH104
-            shutil.rmtree(aside, ignore_errors=True)
+            self._remove(self.place(item))
         else:
             self.drop(item)
 
@@ -218,11 +214,24 @@ class Trash:
         item = Item(run.name, repository, TAG, tag)
         self._make(item)
         try:
-            os.rename(self.home(item), self.place(item))  # noqa: PTH104
+            self._tag(self.home(item), self.place(item))
         except FileNotFoundError:
             return None
-        moving.synced([str(Path(path).parent) for path in (self.place(item), self.home(item))])
         return item
+
+    def _tag(self, source: str, target: str) -> None:
+        """Move the directory of a tag: its links have second names at `target` first, the one that says what it is as
+        the last one. Raises FileNotFoundError where it is gone."""
+        moving.second_tree(source, target, last="current/link")
+        self._remove(source)
+
+    def _remove(self, folder: str) -> None:
+        """Remove a directory with all that is in it: at once, wherever we are killed."""
+        moving.made(f"{self.path}/{AWAY}", MODE)
+        aside = f"{self.path}/{AWAY}/{REST}{secrets.token_hex(8)}"
+        os.rename(folder, aside)  # noqa: PTH104
+        moving.synced([str(Path(folder).parent)])
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _make(self, item: Item) -> None:
         """Have the directory of `item`, and its name on disk."""
@@ -232,17 +241,13 @@ class Trash:
         """Bring `item` back to where it was; whether something is there now. A link that was written anew stays."""
         if item.kind != TAG:
             return moving.back(self.place(item), self.home(item))
-        home = Path(self.home(item))
-        home.parent.mkdir(parents=True, exist_ok=True)
+        home = self.home(item)
+        if os.path.lexists(f"{home}/current/link"):
+            return False  # there is such a tag again
         try:
-            Path(self.place(item)).rename(home)
+            self._tag(self.place(item), home)
         except FileNotFoundError:
             return False
-        except OSError:
-            if not (home / "current/link").exists():
-                raise
-            return False  # there is such a tag again
-        moving.synced([str(home.parent)])
         return True
 
     def mend(self, run: Run) -> None:

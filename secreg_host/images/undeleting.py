@@ -12,7 +12,7 @@ from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Unreadable
 from secreg_host.images.survey import Entry
 from secreg_host.images.targets import Target
-from secreg_host.images.trash import REVISION, TAG, Item, Trash
+from secreg_host.images.trash import REVISION, TAG, Item, Run, Trash
 
 SEE = "see what is in the trash: secure-registry images trash list"
 
@@ -20,8 +20,10 @@ SEE = "see what is in the trash: secure-registry images trash list"
 def undelete(tree: Tree, target: Target) -> Iterator[Entry]:
     """Bring back what `target` names, as it was deleted last; of a whole repository all that is in the trash."""
     there = Trash(tree)
-    with flight.putting(tree, target.repository):
-        if target.tag:
+    with flight.still(tree, target.repository) as still:
+        if not still:
+            yield "wrong", str(target), "manifests keep coming to that repository", "try again"
+        elif target.tag:
             yield from _tag(there, target)
         elif target.digest:
             yield from _revision(there, target)
@@ -52,18 +54,24 @@ def _tagged(there: Trash, item: Item) -> Iterator[Entry]:
 
 
 def _revision(there: Trash, target: Target) -> Iterator[Entry]:
-    found = there.find(target.repository, REVISION, [target.digest]).get(target.digest)
-    if found is None:
+    found = [item for run in there.runs() for item in _about(there, run, target)]
+    if not found:
         yield "wrong", str(target), "there is no such manifest in the trash", SEE
     elif wrong := _manifest(there.tree, target.repository, target.digest):
         yield "wrong", str(target), *wrong
     else:
         yield "revision", target.repository, target.digest
         now = {*Repository(there.tree, target.repository).tags()}
-        run = next(run for run in there.runs() if run.name == found.run)
-        for item in [item for item in there.items(run, target.repository) if item.kind == TAG]:
-            if item.name not in now and trash.tagged(there, item) == target.digest:
-                yield from _tagged(there, item)
+        latest = {item.name: item for item in found if item.kind == TAG and item.name not in now}
+        for item in latest.values():
+            yield from _tagged(there, item)
+
+
+def _about(there: Trash, run: Run, target: Target) -> list[Item]:
+    """The manifest that is `target`, and the tags that lead to it, as far as they are in the trash by `run`. (Who was
+    killed as he brought them back has the manifest back first.)"""
+    items = [item for item in there.items(run, target.repository) if item.kind in (REVISION, TAG)]
+    return [item for item in items if target.digest == (trash.tagged(there, item) if item.kind == TAG else item.name)]
 
 
 def _all(there: Trash, target: Target) -> Iterator[Entry]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from secreg_host.images.purging import Purge
 from secreg_host.images.survey import Entry
 from secreg_host.images.trash import LAYER, REVISION, Trash
 from tests.distribution import Distribution, image, index
+from tests.killed import STRIDE, killed
 from tests.stores import digest_of
 
 NOW = Wish(grace=0, untagged=0, purge=True)
@@ -197,42 +197,6 @@ def test_a_link_that_is_written_anew_before_it_goes_stays(
 
     monkeypatch.setattr(trash.moving, step, wrapped)
     assert collect(registry) == [] and registry.head("a", left)
-
-
-STRIDE = int(os.environ.get("SECREG_KILL_STRIDE", "5"))
-"""Every so many steps it is killed; at each one: 1."""
-
-STEPS = ("link", "unlink", "rename", "mkdir", "rmdir")
-
-
-def killed(work: Iterator[Entry], number: int) -> bool:
-    """Do `work` in a fork that is gone at once before its step of that number; whether there was one."""
-    child = os.fork()
-    if child == 0:
-        try:
-            count = 0
-
-            def wrapped(name: str):  # type: ignore[no-untyped-def]
-                real = getattr(os, name)
-
-                def step(*args: object, **more: object) -> object:
-                    nonlocal count
-                    if count == number:
-                        os._exit(9)
-                    count += 1
-                    return real(*args, **more)
-
-                return step
-
-            for name in STEPS:
-                setattr(os, name, wrapped(name))
-            list(work)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) in (0, 9)
-    return os.waitstatus_to_exitcode(status) == 9
 
 
 def test_killed_at_any_step_and_a_push_comes_before_it_goes_on(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from secreg_host.images.survey import Entry
 from secreg_host.images.targets import Target
 from secreg_host.images.trash import Trash
 from tests.distribution import Distribution, image, index
+from tests.killed import killed
 from tests.stores import digest_of
 
 
@@ -138,3 +139,28 @@ def test_what_is_in_the_trash_outlives_collecting(registry: Distribution) -> Non
         collect(registry, Wish(grace=0, untagged=0))
     assert undelete(registry, "a:1") and registry.wrong() == [] and tags(registry) == {"1"}
     assert list(Trash(registry.tree).digests()) == []
+
+
+def test_deleting_that_is_killed_at_any_step_loses_nothing(tmp_path: Path) -> None:
+    """Nor does undeleting; once more, and it is done."""
+    number, was = 0, True
+    while was:
+        registry = Distribution(Tree(tmp_path / str(number)))
+        one, two = push(registry, "a", "one", "1"), push(registry, "a", "two", "2", "3")
+        planned = deleting.plan(registry.tree, [Target("a", "1"), Target("a", digest=two)])
+        was = killed((entry for entry in deleting.delete(registry.tree, planned, "images rm")), number)
+        assert registry.wrong() == [], f"killed at step {number}"
+        for said in ("a:1", f"a@{two}"):
+            planned = deleting.plan(registry.tree, [targets.parse(said)])
+            if planned[0][0] != "wrong":
+                list(deleting.delete(registry.tree, planned, "images rm"))
+        assert tags(registry) == set() and registry.wrong() == []
+        for said in ("a:1", f"a@{two}"):
+            inner = killed(undeleting.undelete(registry.tree, targets.parse(said)), number)
+            assert registry.wrong() == [], f"undelete {said} killed at step {number}"
+            if inner:
+                undelete(registry, said)
+        assert {"1", "2", "3"} - tags(registry) == set(), f"killed at step {number}"
+        assert registry.wrong() == [] and registry.head("a", digest_of(b"two")), (number, one)
+        number += 1
+    assert number > 15
