@@ -81,7 +81,7 @@ class Collector:
         yield from self._emptied(self.trash.all([*due, run] if self.wish.purge else due))
         yield from self._freed()
         yield from self._tidied()
-        self.trash.sweep()
+        self.trash.sweep(run)
 
     def go_on(self) -> Iterator[Entry]:
         """What a run that was killed left."""
@@ -138,8 +138,8 @@ class Collector:
         yield "emptied", str(sum(1 for _ in choice.items(self.trash)))
 
     def _freed(self) -> Iterator[Entry]:
-        spare = self.purge.spare(clocks.older(self.trash.now(), self.wish.grace))
-        while batch := list(itertools.islice(spare, BATCH)):
+        old = clocks.older(self.trash.now(), self.wish.grace)
+        while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
             repositories = [one.name for one in self._repositories()]
             self.purge.away(batch)
             self.settle()
@@ -150,6 +150,8 @@ class Collector:
             yield "freed", str(count), str(size)
             if back:
                 yield "kept", str(len(back))
+            if len(batch) < BATCH:
+                return
 
     def _tidied(self) -> Iterator[Entry]:
         count = size = 0

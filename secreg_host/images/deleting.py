@@ -100,4 +100,4 @@ def delete(tree: Tree, entries: Iterable[Entry], why: str) -> Iterator[Entry]:
                     yield WORDS[kind], name, item.name
             if any(entry[0] == "layer" for entry in ones):  # all of it: it leaves the catalog at once
                 tidying.tidy(Repository(tree, name), lambda _: True)
-    trash.sweep()
+    trash.sweep(run)

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from secreg_host.base import files, marks, records
 from secreg_host.base.marks import Stamp
 from secreg_host.images import layout, moving
+from secreg_host.images.clocks import QUIET
 from secreg_host.images.layout import Repository, Tree
 
 FOLDER = "_trash"
@@ -256,10 +257,14 @@ class Trash:
             if item.kind != TAG and os.path.lexists(self.home(item)):
                 self.drop(item)
 
-    def sweep(self) -> None:
-        """Remove the directories of runs of which nothing is left."""
+    def sweep(self, own: Run | None = None) -> None:
+        """Remove the directories of runs of which nothing is left: of our `own`, and of such as began a while ago, for
+        somebody may be about to fill one."""
+        now = self.now() // 10**9
         for run in self.runs():
-            if next(self.all([run]), None) is None:
+            if ((own is not None and run.name == own.name) or abs(now - run.made) > QUIET) and next(
+                self.all([run]), None
+            ) is None:
                 files.remove_tree(Path(self.path, run.name))
 
     def find(self, repository: str, kind: str, names: Sequence[str]) -> dict[str, Item]:

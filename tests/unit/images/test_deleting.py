@@ -10,12 +10,13 @@ import pytest
 from secreg_host.base.errors import BadInput
 from secreg_host.images import deleting, targets, undeleting
 from secreg_host.images.collecting import Collector, Wish
+from secreg_host.images.emptying import Choice
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.survey import Entry
 from secreg_host.images.targets import Target
 from secreg_host.images.trash import Trash
 from tests.distribution import Distribution, image, index
-from tests.killed import killed
+from tests.killed import STRIDE, killed
 from tests.stores import digest_of
 
 
@@ -162,5 +163,24 @@ def test_deleting_that_is_killed_at_any_step_loses_nothing(tmp_path: Path) -> No
                 undelete(registry, said)
         assert {"1", "2", "3"} - tags(registry) == set(), f"killed at step {number}"
         assert registry.wrong() == [] and registry.head("a", digest_of(b"two")), (number, one)
-        number += 1
+        number += STRIDE
+    assert number > 15
+
+
+def test_emptying_that_is_killed_at_any_step_leaves_images_whole(tmp_path: Path) -> None:
+    number, was = 0, True
+    while was:
+        registry = Distribution(Tree(tmp_path / str(number)))
+        push(registry, "a", "one", "1", "2"), push(registry, "b", "two", "1")
+        rm(registry, "a", whole=True)
+        time.sleep(0.01)
+        was = killed(Collector(registry.tree, Wish(grace=0), registry.settled).empty(Choice()), number)
+        push(registry, "a", "one", "1")
+        assert registry.wrong() == [], f"killed at step {number}, and pushed again"
+        time.sleep(0.01)
+        list(Collector(registry.tree, Wish(grace=0), registry.settled).empty(Choice()))
+        assert (
+            registry.wrong() == [] and len([*registry.tree.blobs()]) == 5 and list(Trash(registry.tree).digests()) == []
+        )
+        number += STRIDE
     assert number > 15
