@@ -16,6 +16,7 @@ from secreg_host.base import waiting
 from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.layout import Tree
 from tests.distribution import Distribution, Refused, image, index, slow
+from tests.killed import killed
 from tests.stores import digest_of
 
 SECONDS = float(os.environ.get("SECREG_RACE_SECONDS", "3"))
@@ -140,3 +141,25 @@ def test_no_push_is_refused_within_the_grace(tmp_path: Path, served: bool) -> No
 def test_no_push_is_refused_when_what_is_older_than_one_goes(tmp_path: Path) -> None:
     found = race(tmp_path, Wish(grace=1, untagged=1), served=True)
     assert found["pushed"] > 20 and found["hidden"] > 0
+
+
+def test_no_image_is_broken_by_collectors_that_are_killed(tmp_path: Path) -> None:
+    """Each at another step; one that is not, at the end, goes on where they were. (Until then an image can lack what
+    was hidden when one was killed, where no manifest service is.)"""
+    chance = random.Random(SEED)
+    registry = Distribution(Tree(tmp_path), slow(0.001, chance))
+    for name in ("blobs", "repositories"):
+        (registry.tree.base / name).mkdir(parents=True)
+    pushers, count = Pushers(registry, SECONDS), Counter[bool]()
+
+    def settle() -> None:
+        waiting.until(lambda: False, 0.15, 0.05)
+
+    def collect() -> None:
+        count[killed(Collector(registry.tree, GREEDY, settle).collect(), chance.randrange(300))] += 1
+
+    pushers.run(collect)
+    list(Collector(registry.tree, GREEDY, registry.settled).collect())
+    assert registry.wrong() == []
+    print(f"seed {SEED}: {dict(pushers.count)}; killed: {dict(count)}")
+    assert count[True] > 2 and pushers.count["pushed"] > 20
