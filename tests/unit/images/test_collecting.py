@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.images import collecting, trash
+from secreg_host.images import collecting, deleting, trash, undeleting
 from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.purging import Purge
 from secreg_host.images.survey import Entry
+from secreg_host.images.targets import Target
 from secreg_host.images.trash import LAYER, REVISION, Trash
 from tests.distribution import Distribution, image, index
 from tests.killed import STRIDE, killed
@@ -260,3 +262,30 @@ def test_batches_of_any_size_do_the_same(registry: Distribution, monkeypatch: py
         last = push(registry, f"a{number % 2}", str(number), "latest")
     collect(registry)
     assert registry.wrong() == [] and len([*registry.tree.blobs()]) == 2 + 2 + 2 and registry.tree.size(last)
+
+
+def test_a_clock_that_was_set_back_takes_nothing(registry: Distribution, monkeypatch: pytest.MonkeyPatch) -> None:
+    push(registry, "a", "old", "1"), push(registry, "a", "new", "1")
+    real = Trash.now
+    monkeypatch.setattr(Trash, "now", lambda self: real(self) - 40 * 86400 * 10**9)
+    assert collect(registry, Wish(grace=0, untagged=0, purge=True, days=0, uploads=0)) == []
+    assert len([*registry.tree.blobs()]) == 5
+
+
+def test_the_same_where_files_have_one_name_only(registry: Distribution, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CIFS, FAT."""
+
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    old = push(registry, "a", "old", "1")
+    push(registry, "a", "new", "1")
+    collect(registry, HIDE)
+    assert old.removeprefix("sha256:") not in revisions(registry) and registry.tree.size(digest_of(b"old")) == 3
+    list(undeleting.undelete(registry.tree, Target("a", digest=old)))
+    assert old.removeprefix("sha256:") in revisions(registry) and registry.head("a", digest_of(b"old"))
+    list(deleting.delete(registry.tree, deleting.plan(registry.tree, [Target("a", "1")]), "images rm"))
+    assert list(undeleting.undelete(registry.tree, Target("a", "1"))) != [] and registry.wrong() == []
+    collect(registry)
+    assert len([*registry.tree.blobs()]) == 3 and registry.wrong() == []
