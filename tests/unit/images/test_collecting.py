@@ -269,7 +269,7 @@ def test_a_clock_that_was_set_back_takes_nothing(registry: Distribution, monkeyp
     real = Trash.now
     monkeypatch.setattr(Trash, "now", lambda self: real(self) - 40 * 86400 * 10**9)
     assert collect(registry, Wish(grace=0, untagged=0, purge=True, days=0, uploads=0)) == []
-    assert len([*registry.tree.blobs()]) == 5
+    assert len([*registry.tree.blobs()]) == 6
 
 
 def test_the_same_where_files_have_one_name_only(registry: Distribution, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,4 +288,4 @@ def test_the_same_where_files_have_one_name_only(registry: Distribution, monkeyp
     list(deleting.delete(registry.tree, deleting.plan(registry.tree, [Target("a", "1")]), "images rm"))
     assert list(undeleting.undelete(registry.tree, Target("a", "1"))) != [] and registry.wrong() == []
     collect(registry)
-    assert len([*registry.tree.blobs()]) == 3 and registry.wrong() == []
+    assert len([*registry.tree.blobs()]) == 4 and registry.wrong() == []
