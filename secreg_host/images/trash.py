@@ -116,10 +116,9 @@ class Trash:
         for name in (one.name for one in _entries(self.path) if one.is_dir(follow_symlinks=False)):
             if NAMED.fullmatch(name):
                 said = records.peek(Path(self.path, name, RUN), RECORD)
-                seconds = said.get("made", self.now() // 10**9)
-                found.append(
-                    Run(name, said.get("why", ""), seconds, said.get("day", self.days()), said.get("open", True))
-                )
+                if RECORD.keys() - said.keys():
+                    said = {"why": "", "made": self.now() // 10**9, "day": self.days(), "open": True} | said
+                found.append(Run(name, said["why"], said["made"], said["day"], said["open"]))
         return sorted(found, key=lambda run: run.number)
 
     def days(self) -> int:
