@@ -109,8 +109,8 @@ class Collector:
     def _second_look(self, hidden: Hidden) -> Iterator[Entry]:
         if hidden.count:
             self.settle()
-            flight.landed(self.tree, hidden.items)
-            yield from (("back", *item[1:]) for item in hidden.look_again())
+            landed = flight.landed(self.tree, hidden.items)
+            yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
 
     def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
         """A look at repository `one`, and what is spare of it; before: what the file system's clock said before it."""

@@ -56,6 +56,14 @@ class Hidden:
             del self.items[item.repository][item]
         return found
 
+    def undo(self) -> list[Item]:
+        """Bring back all of it."""
+        found = [item for one in self.items.values() for item in one]
+        for item in found:
+            self.trash.back(item)
+        self.items.clear()
+        return found
+
     def _written(self, item: Item) -> bool:
         seen = self.items[item.repository][item]
         found = marks.stamp(self.trash.place(item))

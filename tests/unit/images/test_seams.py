@@ -93,6 +93,16 @@ def test_nothing_goes_where_a_manifest_is_on_its_way(registry: Distribution, mon
     assert ("held", "a", "manifests keep coming") in found
 
 
+def test_what_was_hidden_comes_back_where_a_manifest_does_not_land(
+    registry: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = registry.upload("a", b"one")
+    monkeypatch.setattr(flight, "landed", lambda tree, repositories: False)
+    time.sleep(0.01)
+    found = list(Collector(registry.tree, NOW, registry.settled).collect())
+    assert registry.head("a", one) and [entry[0] for entry in found] == ["hidden", "back"]
+
+
 def test_who_hides_gets_his_turn_though_manifests_never_end(registry: Distribution) -> None:
     """Each begins before the last one has ended."""
     stop, turn = threading.Event(), threading.Event()
