@@ -169,6 +169,12 @@ BACKUPS = (
 BACKUPS_LEGEND = """\
 2 GB in 1,300 files, in memory when it begins, and on disk when it ends; the tools on the same tree, in turn."""
 
+IMAGES = (
+    Measure("first", "images list, 10,000 repositories", "s", bound=2),
+    Measure("again", "… again", "s", bound=0.5),
+    Measure("pushed", "… after a push", "s"),
+)
+
 GROWTH = (
     Measure("small", "blob of 10 KB", "requests/s", more_is_better=True),
     Measure("tag", "manifest by tag", "requests/s", more_is_better=True),

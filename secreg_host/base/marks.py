@@ -18,6 +18,9 @@ from pathlib import Path
 from secreg_host.base import distant
 from secreg_host.base.errors import SecregError
 
+COARSE = 2.0
+"""Seconds in which two changes may leave the same time, on whatever file system (FAT has the coarsest)."""
+
 Link = Callable[[Path], Path | None]
 
 
@@ -44,6 +47,15 @@ def came_after(seen: os.stat_result, since: float) -> bool:
     """Whether what is `seen` was changed after `since` (seconds since the epoch). What the clock has yet to come to, as
     it was set back, was not."""
     return since <= seen.st_ctime <= time.time()
+
+
+def lasting(status: os.stat_result, since: float) -> str:
+    """The mark of one file, or of one directory and the names in it, of which lstat(2) said `status`; "": it changed so
+    shortly before `since` (seconds since the epoch), or by a clock so far ahead, that another change might not show,
+    for the times of files are coarse."""
+    if status.st_ctime > since - COARSE:
+        return ""
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _here(step: Path) -> str:

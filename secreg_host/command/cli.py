@@ -64,6 +64,7 @@ VERBS = (
     "trust",
     "backup",
     "restore",
+    "images",
     "uninstall",
     "help",
 )

@@ -96,7 +96,7 @@ class Tree:
 
     def _below(self, name: str, wrong: Callable[[OSError], object] | None) -> Iterator[Repository]:
         try:
-            found, links = _inside(self.base / "repositories" / name)
+            found, links = inside(self.base / "repositories" / name)
         except OSError as error:
             if wrong is None:
                 raise
@@ -137,28 +137,34 @@ class Repository:
         return f"{self.tree.root}/{self.tree.within}/repositories/{self.name}"
 
     @property
-    def _tags(self) -> str:
+    def tagged(self) -> str:
+        """Its directory of tags."""
         return f"{self.path}/_manifests/tags"
+
+    @property
+    def revised(self) -> str:
+        """Its directory of manifests, in one for each algorithm."""
+        return f"{self.path}/_manifests/revisions"
 
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
-        yield from (tag for tag in _folders(self._tags) if TAG.fullmatch(tag))
+        yield from (tag for tag in _folders(self.tagged) if TAG.fullmatch(tag))
 
     def current(self, tag: str) -> str:
         """The link that says what `tag` is."""
-        return f"{self._tags}/{tag}/current/link"
+        return f"{self.tagged}/{tag}/current/link"
 
     def history(self, tag: str) -> Iterator[str]:
         """The links of what `tag` ever was."""
-        return _links(f"{self._tags}/{tag}/index")
+        return _links(f"{self.tagged}/{tag}/index")
 
     def once(self, tag: str, digest: str) -> str:
         """The link that says that `tag` was `digest`."""
-        return f"{self._tags}/{tag}/index/{digest.replace(':', '/')}/link"
+        return f"{self.tagged}/{tag}/index/{digest.replace(':', '/')}/link"
 
     def revisions(self) -> Iterator[str]:
         """The links of its manifests."""
-        return _links(f"{self.path}/_manifests/revisions")
+        return _links(self.revised)
 
     def layers(self) -> Iterator[str]:
         """The links of its blobs."""
@@ -166,7 +172,7 @@ class Repository:
 
     def revision(self, digest: str) -> str:
         """The link of manifest `digest`."""
-        return f"{self.path}/_manifests/revisions/{digest.replace(':', '/')}/link"
+        return f"{self.revised}/{digest.replace(':', '/')}/link"
 
     def layer(self, digest: str) -> str:
         """The link of blob `digest`."""
@@ -248,11 +254,11 @@ def _links(folder: str) -> Iterator[str]:
 
 def _folders(path: Path | str) -> list[str]:
     """The names of the directories in `path`, in order; none where it is gone, or is no directory."""
-    return _inside(path)[0]
+    return inside(path)[0]
 
 
-def _inside(path: Path | str) -> tuple[list[str], list[str]]:
-    """The same, and the names of links."""
+def inside(path: Path | str) -> tuple[list[str], list[str]]:
+    """The names of the directories in `path`, in order, and those of links; none where it is gone, or is none."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
         found = list(entries)
         folders = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))

@@ -18,7 +18,13 @@ from secreg_host.wanted.parts.registry import RegistryPart
 
 
 def images(host: Host) -> Path:
+    """The directory of images that are backed up. Raises as `place`."""
+    return place(host, "they can't be backed up from here", "; or add --config-only")
+
+
+def place(host: Host, elsewhere: str, without: str = "") -> Path:
     """The directory of images, without links: of what serves, or, where nothing ever did, of docker-registry.yml.
+    elsewhere: what can't be done where they are on no file system; without: how it can be done without them.
 
     Raises BadInput where they are on no file system of this host, SecregError where they are away: what is there
     instead, the mount point of a disk, say, would make a backup without images.
@@ -27,15 +33,13 @@ def images(host: Host) -> Path:
     part = generation.parts[RegistryPart] if generation else registry.parse(Snapshot(host.paths))
     root = part.root
     if root is None:
-        what = "the images are on no file system of this host: they can't be backed up from here"
-        raise bad_input(
-            str(host.paths.registry_yml), what, "back up the rest: add --config-only; images where they are"
-        )
+        what = f"the images are on no file system of this host: {elsewhere}"
+        raise bad_input(str(host.paths.registry_yml), what, f"do it where they are{without}")
     real = imagesplace.resolved(root)
     if not reading.is_directory(Path(real)):
         raise SecregError(f"the images are not in {root}: there is no such directory", "see docker-registry.yml")
     if lost := marker.lost(part.store, marker.look(real)):
-        hint = f"mount it, or bring them back (findmnt -T {quoting.shell(real)}); or add --config-only"
+        hint = f"mount it, or bring them back (findmnt -T {quoting.shell(real)}){without}"
         raise SecregError(f"the images are not in {root}: {lost}", hint)
     return Path(real)
 

@@ -41,6 +41,7 @@ def some_results() -> results.Results:
         "many_memory": {"ours": 64.0},
     }
     found["backups"] = {"figures": backed, "machine": MACHINE}
+    found["images"] = {"figures": {"first": {"ours": 2.5}, "again": {"ours": 0.25}}, "machine": MACHINE}
     return found | {"watchdog": watching, "verbs": begun | {"machine": MACHINE}}
 
 
@@ -102,6 +103,12 @@ def test_what_it_costs_to_watch_is_told_of_both_versions() -> None:
     for text in (table.report(some_results()), table.readme(some_results())):
         assert "| the watchdog | secure-registry, bookworm | version 0.1, bookworm |" in text
         assert "| instances of inotify | 1 | 3 |" in text and "| memory of its own (MB) | 9.87 | 9.87 |" in text
+
+
+def test_lists_of_images_have_targets() -> None:
+    text = table.verdicts(some_results())
+    assert "| images list, 10,000 repositories | ≤ 2 s | 2.5 s | **no** |" in text, text
+    assert "| … again | ≤ 0.5 s | 0.25 s | yes |" in text and "## Images" in table.report(some_results())
 
 
 def test_backups_are_beside_the_tools() -> None:
