@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from secreg_host.base import distant
 from secreg_host.base.errors import SecregError
@@ -70,6 +71,38 @@ def of(status: os.stat_result) -> str:
     content = () if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     owner = f"{status.st_uid} {status.st_gid}"
     return f"{status.st_dev} {status.st_ino} {content} {status.st_mode:o} {owner}"
+
+
+class Stamp(NamedTuple):
+    """What tells a file from another one in its place, and from itself once it was written anew: its inode, when it was
+    written, and when anything of it changed (nanoseconds of the file system's clock, which is a coarse one)."""
+
+    inode: int
+    written: int
+    changed: int
+
+    @property
+    def latest(self) -> int:
+        """When something became of it last."""
+        return max(self.written, self.changed)
+
+    def is_same(self, other: Stamp | None) -> bool:
+        """Whether `other` is of the same file with the same bytes, wherever its name is by now: a new name changes the
+        time of change."""
+        return other is not None and (self.inode, self.written) == (other.inode, other.written)
+
+
+def stamp(path: str) -> Stamp | None:
+    """The stamp of what is at `path` itself; None: nothing is. Raises OSError."""
+    try:
+        return stamp_of(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp of what stat(2) said `status` of."""
+    return Stamp(status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:

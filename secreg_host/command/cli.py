@@ -65,6 +65,7 @@ VERBS = (
     "backup",
     "restore",
     "images",
+    "gc",
     "uninstall",
     "help",
 )

@@ -36,6 +36,9 @@ DEBUG = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})
 PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -~]*")
 """Headers that nginx can add as the registry does: printable ASCII."""
 
+DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+"""A time as Go writes it (time.ParseDuration), as far as people do."""
+
 OWN_HEADERS = {
     "accept-ranges", "cache-control", "content-length", "content-range", "content-type", "docker-content-digest",
     "etag", "last-modified", "location", "server",
@@ -92,6 +95,30 @@ def parse(data: bytes, where: str) -> RegistryConf:
     readonly = bool(_section(document, "storage", "maintenance", "readonly", "enabled"))
     plain = tuple(one for one in headers if _is_plain(*one))
     return RegistryConf(root, bool(document.get("auth")), more, plain, debug, readonly)
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What of docker-registry.yml who frees space must know. cache: where descriptors of blobs are remembered ("":
+    nowhere); proxied: whether the images are another registry's; uploads: after how many seconds uploads are removed
+    that nobody ended."""
+
+    cache: str = ""
+    proxied: bool = False
+    uploads: int = 168 * 3600
+
+
+def keeping(data: bytes, where: str) -> Keeping:
+    """The same of the configuration in `data`. Raises BadInput for what is not YAML."""
+    document = yamlfile.load(data, where)
+    cache = _section(document, "storage", "cache", "blobdescriptor")
+    age = _section(document, "storage", "maintenance", "uploadpurging", "age")
+    found = DURATION.fullmatch(str(age)) if age is not None else None
+    uploads = (
+        sum(int(part or 0) * size for part, size in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0
+    )
+    proxied = bool(_section(document, "proxy", "remoteurl"))
+    return Keeping(str(cache or ""), proxied, uploads or Keeping.uploads)
 
 
 def place(where: str, data: bytes, *path: str) -> str:

@@ -80,14 +80,17 @@ class Tree:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def blobs(self) -> Iterator[str]:
-        """The digests of which there are bytes, in order; none is held in memory for long."""
+    def blobs(self, hollow: Callable[[str], object] = lambda _: None) -> Iterator[str]:
+        """The digests of which there are bytes, in order; none is held in memory for long. hollow: is told of those of
+        which there is a directory alone."""
         for algorithm in _folders(self.base / "blobs"):
             for two in _folders(self.base / "blobs" / algorithm):
                 for value in _folders(self.base / "blobs" / algorithm / two):
                     digest = f"{algorithm}:{value}"
                     if DIGEST.fullmatch(digest) and self.size(digest) is not None:
                         yield digest
+                    elif DIGEST.fullmatch(digest):
+                        hollow(digest)
 
     def repositories(self, wrong: Callable[[OSError], object] | None = None) -> Iterator[Repository]:
         """Every repository, in the order of names; one that holds others, too. wrong: is told of a directory that can't

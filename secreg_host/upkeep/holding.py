@@ -71,6 +71,23 @@ def shared(path: Path, doing: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def alone(path: Path, doing: str) -> Iterator[None]:
+    """Hold the lock `path` alone, for `doing`, which frees space among the images: nobody copies them meanwhile. Raises
+    SecregError when somebody does for longer than is waited."""
+    files.make_directory(path.parent, 0o755)
+    with files.explained(path, "lock"):
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, files.PRIVATE)
+    try:
+        if not waiting.until(lambda: _taken(descriptor, fcntl.LOCK_EX), WAIT_SECONDS, 0.05):
+            what = f"{doing} waits for {path}: a backup is made of the images, or space is being freed already"
+            raise SecregError(what, "try again when that is done (which process it is: lslocks)")
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _taken(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

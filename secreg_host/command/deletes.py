@@ -1,0 +1,135 @@
+"""What of `secure-registry images` deletes, and brings back: rm, trash, undelete."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+
+from secreg_host.base.errors import Exit, Problem, bad_input
+from secreg_host.command import ages, asking, collected, printing
+from secreg_host.command.backups import bytes_of, numbered
+from secreg_host.command.call import Call
+from secreg_host.command.collected import Sum
+from secreg_host.images import deleting, emptying, targets, undeleting
+from secreg_host.images.collecting import Collector, Wish
+from secreg_host.images.emptying import Choice
+from secreg_host.images.layout import HERE
+from secreg_host.images.survey import Entry
+from secreg_host.images.targets import Target
+from secreg_host.upkeep import holding, source, tending
+
+ACTIONS = {
+    "rm": "delete tags, or images by their digests: they go to the trash",
+    "trash": "say what is in the trash, or free it for good",
+    "undelete": "bring back from the trash what was deleted, or collected, last",
+}
+IMAGE = "REPO[:TAG|@DIGEST]"
+
+
+def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the actions to `actions`, those of `secure-registry images`."""
+    rm, trash, undelete = (actions.add_parser(name, help=about) for name, about in ACTIONS.items())
+    rm.add_argument("images", metavar="REPO:TAG|REPO@DIGEST", nargs="+", help="a tag, or a manifest with its tags")
+    rm.add_argument("--all", action="store_true", help="whole repositories, by their names: asks for each to be typed")
+    inner = trash.add_subparsers(metavar="WHAT", dest="what", required=True, title="what")
+    listed, empty = inner.add_parser("list", help="what is there"), inner.add_parser("empty", help="free it for good")
+    listed.add_argument("--json", action="store_true", help="as JSON")
+    empty.add_argument("image", metavar="REPO[@DIGEST]", nargs="?", help="of this repository, or this manifest alone")
+    empty.add_argument("--older", metavar="AGE", default="0s", help="only what has been there for longer: 3d")
+    for one in (rm, empty):
+        one.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
+        one.add_argument("--yes", action="store_true", help="do not ask, which it does on a terminal only")
+    undelete.add_argument("image", metavar=IMAGE, help="a tag, a manifest with its tags, or all of a repository")
+
+
+def run(call: Call) -> int:
+    """Do what `action` says."""
+    if call.args.action == "trash":
+        return {"list": _list, "empty": _empty}[call.args.what](call)
+    return {"rm": _rm, "undelete": _undelete}[call.args.action](call)
+
+
+def _rm(call: Call) -> int:
+    host, args = call.host(), call.args
+    wanted = [targets.parse(said) for said in args.images]
+    for one in wanted:
+        if args.all and (one.tag or one.digest):
+            raise bad_input(str(one), "is not the name of a repository", "leave --all away")
+        if not (args.all or one.tag or one.digest):
+            hint = f"name a tag or a digest; the whole repository: secure-registry images rm --all {one}"
+            raise bad_input(str(one), "would be a whole repository", hint)
+    images = source.images(host)
+    plan = list(tending.as_owner(host, images, lambda: deleting.plan(HERE, wanted, whole=args.all)))
+    collected.deleted(plan, "to be deleted")
+    if args.dry_run:
+        return Exit.DONE
+    if not (args.yes or _agreed(wanted, plan, whole=args.all)):
+        print("nothing was changed")
+        return Exit.FAILED
+
+    def work() -> Iterable[Entry]:
+        return deleting.delete(HERE, plan, "images rm")
+
+    done = collected.deleted(tending.as_owner(host, images, work), "deleted")
+    if len(done) < len(plan):
+        hint = "see what is there now, and delete again: secure-registry images list"
+        printing.warnings(
+            [Problem("images rm", f"{len(plan) - len(done)} of {len(plan)} were changed meanwhile: they stay", hint)]
+        )
+        return Exit.DEGRADED
+    print("it is in the trash: secure-registry images undelete brings it back")
+    return Exit.DONE
+
+
+def _agreed(wanted: list[Target], plan: list[Entry], *, whole: bool) -> bool:
+    if whole:
+        return all(asking.typed_again(str(one), f"All of repository {one} goes.") for one in wanted)
+    return asking.agreed(f"Delete {numbered(len(plan), 'tags')} and manifests?" if len(plan) > 1 else "Delete it?")
+
+
+def _undelete(call: Call) -> int:
+    host, wanted = call.host(), targets.parse(call.args.image)
+    work: Callable[[], Iterable[Entry]] = lambda: undeleting.undelete(HERE, wanted)  # noqa: E731
+    collected.deleted(tending.as_owner(host, source.images(host), work), "brought back")
+    return Exit.DONE
+
+
+def _list(call: Call) -> int:
+    host = call.host()
+    found = list(tending.as_owner(host, source.images(host), lambda: emptying.listed(HERE)))
+    if call.args.json:
+        keys = ("run", "deleted", "why", "repository", "kind", "name", "digest", "bytes")
+        print(json.dumps([dict(zip(keys, entry, strict=True)) for entry in found], indent=2))
+        return Exit.DONE
+    for _, when, why, repository, kind, name, digest, size in found:
+        at = f"{repository}:{name} ({digest})" if kind == "tag" else f"{repository}@{name}"
+        print(f"{when}  {at}  {bytes_of(int(size))}  by {why}")
+    if not found:
+        print("nothing is in the trash")
+    return Exit.DONE
+
+
+def _empty(call: Call) -> int:
+    host, args = call.host(), call.args
+    wanted = targets.parse(args.image) if args.image else Target("")
+    if wanted.tag:
+        raise bad_input(str(wanted), "names a tag, which takes no space", "name a digest, or the repository alone")
+    keeping, images = tending.keeping(host), source.images(host)
+    choice = Choice(wanted.repository, wanted.digest, ages.seconds("--older", args.older))
+    collector = Collector(HERE, Wish(grace=0, uploads=keeping.uploads), tending.settle)
+    if args.dry_run:
+        found = Sum().counting(tending.as_owner(host, images, lambda: collector.plan_emptying(choice)))
+        print(f"to be taken out of the trash for good: {found.counts['emptied']} links")
+        return Exit.DONE
+    what = str(wanted) if wanted.repository else "all of it"
+    if not (args.yes or asking.agreed(f"Empty the trash ({what}) for good?")):
+        print("nothing was changed")
+        return Exit.FAILED
+    with holding.alone(host.paths.space, "images trash empty"):
+        found = Sum().counting(tending.as_owner(host, images, lambda: collector.empty(choice), idle=True))
+    size = bytes_of(found.sizes["freed"])
+    print(
+        f"out of the trash: {found.counts['emptied']} links; freed: {numbered(found.counts['freed'], 'blobs')} ({size})"
+    )
+    return Exit.DONE

@@ -1,0 +1,186 @@
+"""One run of the collector: what is spare is hidden, what is due is freed, while clients push and pull.
+
+    1  what a run that was killed left: bytes come back, and what it hid is looked at again
+    2  repository by repository: a look, what is spare goes to the trash; after each so many links all is waited for
+       that may have seen them, and looked at again
+    3  what was in the trash for its days leaves it; with `purge` what this run hid, too
+    4  bytes that no link names any more go (purging)
+    5  uploads that nobody ended, and directories in which nothing is
+
+It can be killed anywhere. The journal is the trash itself: a run whose second look is due is open, and bytes on their
+way out are in `purging`. What is told is a row of entries, as of a survey:
+
+    hidden REPOSITORY KIND DIGEST   moved to the trash; by a dry run: it would be
+    back REPOSITORY KIND DIGEST     needed by the second look
+    held REPOSITORY WHY             nothing of it is spare, for that can't be told
+    freed COUNT BYTES               bytes that are gone; by a dry run: that would be, by this run or when they are due
+    kept COUNT                      bytes that came back, for a push had come to need them
+    uploads COUNT BYTES             uploads that were removed
+    emptied COUNT                   what left the trash, for it was due
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from secreg_host.formats.users import PROBE
+from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images.emptying import Choice
+from secreg_host.images.hiding import Hidden
+from secreg_host.images.layout import Repository, Tree
+from secreg_host.images.marking import Spare
+from secreg_host.images.purging import Digests, Purge
+from secreg_host.images.survey import Entry
+from secreg_host.images.trash import LAYER, REVISION, Item, Run, Trash
+
+BATCH = 50_000
+"""Links that are hidden, and bytes that are moved, before all that is under way is waited for."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a run. Ages are in seconds. grace: nothing younger goes; untagged: manifests without a tag that
+    are older go (None: they stay); purge: free what this run hides at once; days: how long something is in the trash;
+    uploads: uploads in which nothing was written for so long go; daily: it is the timer's; why: what was typed."""
+
+    grace: int = 86400
+    untagged: int | None = None
+    purge: bool = False
+    days: int = 14
+    uploads: int = 168 * 3600
+    daily: bool = False
+    why: str = "gc"
+
+
+@dataclass
+class Collector:
+    """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
+    remembers of blobs."""
+
+    tree: Tree
+    wish: Wish
+    settle: Callable[[], None]
+    trash: Trash = field(init=False)
+    purge: Purge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trash, self.purge = Trash(self.tree), Purge(self.tree)
+
+    def collect(self) -> Iterator[Entry]:
+        """Do it. Raises OSError for what can't be read or written; then, too, the store is whole."""
+        yield from self.go_on()
+        if self.wish.daily:
+            self.trash.one_more_day()
+        run = self.trash.begin(self.wish.why)
+        yield from self._hide(run)
+        self.trash.close(run)
+        due = self.trash.due(self.wish.days)
+        yield from self._emptied(self.trash.all([*due, run] if self.wish.purge else due))
+        yield from self._freed()
+        yield from self._tidied()
+        self.trash.sweep(run)
+
+    def go_on(self) -> Iterator[Entry]:
+        """What a run that was killed left."""
+        if back := self.purge.undo():
+            yield "kept", str(len(back))
+        for run in [run for run in self.trash.runs() if run.open]:
+            yield from (("back", *item[1:]) for item in hiding.go_on(self.trash, run))
+
+    def _hide(self, run: Run) -> Iterator[Entry]:
+        hidden, wrong = Hidden(self.trash, run), list[OSError]()
+        for one in self._repositories(wrong.append):
+            before = self.trash.now()
+            sight, spare = self._spare(one, before)
+            if spare.held:
+                yield "held", one.name, spare.held
+            if spare and not hidden.hide(one.name, sight, spare):
+                yield "held", one.name, "manifests keep coming"
+            yield from (("hidden", *item[1:]) for item in hidden.items.get(one.name, ()))
+            if hidden.count >= BATCH:
+                yield from self._second_look(hidden)
+                hidden = Hidden(self.trash, run)
+        yield from self._second_look(hidden)
+        yield from (("held", str(error.filename), str(error.strerror)) for error in wrong)
+
+    def _second_look(self, hidden: Hidden) -> Iterator[Entry]:
+        if hidden.count:
+            self.settle()
+            landed = flight.landed(self.tree, hidden.items)
+            yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
+
+    def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
+        """A look at repository `one`, and what is spare of it; before: what the file system's clock said before it."""
+        sight = sighting.look(one)
+        untagged = None if self.wish.untagged is None else clocks.older(before, self.wish.untagged)
+        return sight, marking.spare(sight, hiding.reader(self.tree), clocks.older(before, self.wish.grace), untagged)
+
+    def _emptied(self, items: Iterable[Item]) -> Iterator[Entry]:
+        count = 0
+        for item in list(items):
+            self.trash.forget(item)
+            count += 1
+        if count:
+            yield "emptied", str(count)
+
+    def empty(self, choice: Choice) -> Iterator[Entry]:
+        """Take what is chosen out of the trash for good, and free what no link names any more."""
+        yield from self.go_on()
+        yield from self._emptied(choice.items(self.trash))
+        yield from self._freed()
+        self.trash.sweep()
+
+    def plan_emptying(self, choice: Choice) -> Iterator[Entry]:
+        """What would leave the trash; nothing is removed."""
+        yield "emptied", str(sum(1 for _ in choice.items(self.trash)))
+
+    def _freed(self) -> Iterator[Entry]:
+        old = clocks.older(self.trash.now(), self.wish.grace)
+        while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
+            repositories = [one.name for one in self._repositories()]
+            self.purge.away(batch)
+            self.settle()
+            if not flight.landed(self.tree, repositories):
+                yield "kept", str(len(self.purge.undo()))
+                return
+            count, size, back = self.purge.settle()
+            yield "freed", str(count), str(size)
+            if back:
+                yield "kept", str(len(back))
+            if len(batch) < BATCH:
+                return
+
+    def _tidied(self) -> Iterator[Entry]:
+        count = size = 0
+        now = self.trash.now()
+        old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
+        for one in self._repositories():
+            for name, found in list(uploads.stale(one, long_ago)):
+                if uploads.remove(self.tree, one, name):
+                    count, size = count + 1, size + found
+            tidying.tidy(one, old)
+        if count:
+            yield "uploads", str(count), str(size)
+
+    def _repositories(self, wrong: Callable[[OSError], object] = lambda _: None) -> Iterator[Repository]:
+        """All of them; wrong: is told of what can't be read, which is left alone."""
+        return (one for one in self.tree.repositories(wrong) if one.name != PROBE)
+
+    def plan(self) -> Iterator[Entry]:
+        """What `collect` would do; nothing is written."""
+        now = time.time_ns()
+        kept, spare_digests = Digests(), dict[str, None]()
+        for one in self._repositories():
+            sight, spare = self._spare(one, now)
+            if spare.held:
+                yield "held", one.name, spare.held
+            yield from (("hidden", one.name, REVISION, digest) for digest in spare.revisions)
+            yield from (("hidden", one.name, LAYER, digest) for digest in spare.layers)
+            kept.add(sight.layers.keys() - {*spare.layers})
+            kept.add(sight.revisions.keys() - {*spare.revisions})
+            spare_digests.update(dict.fromkeys((*spare.revisions, *spare.layers)))
+        sizes = [self.tree.size(digest) for digest in spare_digests if digest not in kept]
+        yield "freed", str(len(sizes)), str(sum(size or 0 for size in sizes))

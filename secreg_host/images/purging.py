@@ -1,0 +1,142 @@
+"""Bytes that no link names any more, and how they go, while the registry writes.
+
+Never is it looked first and removed then: the registry keeps bytes that are there and writes only the link, so a push
+can be acknowledged in between. Bytes are moved away first (`away`). Then all is waited for that may have seen them,
+and all links are looked at again (`settle`): what one of them names comes back, and the rest goes. Who pushes meanwhile
+does not find them, and writes its own.
+
+A run that was killed leaves bytes in `purging`; the next one puts them all back, where they may be found spare again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from secreg_host.base import marks
+from secreg_host.base.marks import Stamp
+from secreg_host.images import clocks, layout, moving, tidying
+from secreg_host.images.layout import Tree
+from secreg_host.images.trash import AWAY, FOLDER, MODE, REST, Trash
+
+
+class Digests:
+    """A set of digests that takes little room: of each its first digits. Two with the same are one, so that something
+    may seem to be named that is not, never the other way."""
+
+    DIGITS = 15
+
+    def __init__(self, digests: Iterable[str] = ()) -> None:
+        self.known = {self._short(one) for one in digests}
+
+    def add(self, digests: Iterable[str]) -> None:
+        """These, too."""
+        self.known.update(map(self._short, digests))
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and self._short(digest) in self.known
+
+    def _short(self, digest: str) -> int:
+        return int(digest.partition(":")[2][: self.DIGITS], 16)
+
+
+def named(tree: Tree) -> Digests:
+    """What any link names: of a repository, or in the trash. Raises OSError where a directory can't be read."""
+    found = Digests()
+    for one in tree.repositories(_refused):
+        for links in (one.layers(), one.revisions()):
+            found.add(layout.digest_of(link) for link in links if os.path.lexists(link))
+        for tag in one.tags():  # a tag whose manifest has no link is broken; its bytes mend it
+            with contextlib.suppress(layout.Malformed):
+                found.add(filter(None, [layout.linked(one.current(tag))]))
+    found.add(Trash(tree).digests())
+    return found
+
+
+def _refused(error: OSError) -> None:
+    """What can't be read, or is a link that leads elsewhere, may name anything."""
+    raise error
+
+
+@dataclass(frozen=True)
+class Purge:
+    """Bytes of the store `tree` that are on their way out."""
+
+    tree: Tree
+
+    @property
+    def path(self) -> str:
+        """Where they are."""
+        return f"{self.tree.base}/{FOLDER}/{AWAY}"
+
+    def place(self, digest: str) -> str:
+        """Where the bytes of `digest` are."""
+        return f"{self.path}/{digest.replace(':', '-')}"
+
+    def spare(self, old: Callable[[Stamp], bool]) -> Iterator[tuple[str, Stamp]]:
+        """The bytes that no link names now, and which are `old`, each with its stamp."""
+        kept, quiet = named(self.tree), clocks.older(Trash(self.tree).now(), clocks.QUIET)
+        for digest in self.tree.blobs(lambda digest: tidying.removed(str(Path(self.tree.blob(digest)).parent), quiet)):
+            if digest not in kept and (stamp := marks.stamp(self.tree.blob(digest))) and old(stamp):
+                yield digest, stamp
+
+    def away(self, found: Iterable[tuple[str, Stamp]]) -> list[str]:
+        """Move away the bytes of each that is as it was seen; those that went."""
+        moving.made(self.path, MODE)
+        found = [(one, stamp) for one, stamp in found if marks.stamp(self.tree.blob(one)) == stamp]
+        found = [(one, stamp) for one, stamp in found if moving.second(self.tree.blob(one), self.place(one))]
+        moving.synced([self.path])
+        return [digest for digest, stamp in found if self._away(digest, stamp)]
+
+    def _away(self, digest: str, seen: Stamp) -> bool:
+        data, place = self.tree.blob(digest), self.place(digest)
+        if not seen.is_same(marks.stamp(data)):  # a manifest is written in place
+            if os.path.lexists(data):
+                Path(place).unlink(missing_ok=True)
+            return False
+        return moving.away(data, place)
+
+    def there(self) -> list[str]:
+        """What is on its way out, of this run or of one that was killed."""
+        return [name.replace("-", ":", 1) for name in _names(self.path) if not name.startswith(REST)]
+
+    def back(self, digest: str) -> bool:
+        """Bring the bytes of `digest` back; whether there are any now. What was written anew stays."""
+        return moving.back(self.place(digest), self.tree.blob(digest))
+
+    def settle(self) -> tuple[int, int, list[str]]:
+        """Look again: how many went for good, their bytes, and which came back, for a link names them by now. Nothing
+        may be under way any more that saw them before they were moved."""
+        kept = named(self.tree)
+        count, size, back = 0, 0, []
+        for digest in self.there():
+            if digest in kept:
+                self.back(digest)
+                back.append(digest)
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                length = os.lstat(self.place(digest)).st_size
+                os.unlink(self.place(digest))  # noqa: PTH108
+                count, size = count + 1, size + length
+        return count, size, back
+
+    def undo(self) -> list[str]:
+        """Bring back all that a run left that was killed; and remove directories that it had moved away."""
+        found = self.there()
+        for digest in found:
+            self.back(digest)
+        for name in _names(self.path):
+            if name.startswith(REST):
+                shutil.rmtree(f"{self.path}/{name}", ignore_errors=True)
+        return found
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,55 @@
+"""Directories that nothing is in any more: without `_layers` a repository is in no catalogue."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+
+from secreg_host.base import marks
+from secreg_host.base.marks import Stamp
+from secreg_host.images.layout import Repository
+
+KINDS = ("_layers", "_uploads", "_manifests")
+
+
+def tidy(one: Repository, old: Callable[[Stamp], bool]) -> bool:
+    """Remove what is empty of repository `one` and was so for a while (`old`); whether all of it went. A directory in
+    which something is can't be removed (rmdir(2)), so nothing is lost; one in which the registry is about to write it
+    would miss, which is why they must be old."""
+    words = one.name.split("/")
+    above = [one.path.removesuffix(one.name) + "/".join(words[:number]) for number in range(len(words), 0, -1)]
+    stamps = [marks.stamp(path) for path in above]  # before what is in them goes, which is a change
+    for kind in KINDS:
+        _emptied(f"{one.path}/{kind}", old)
+    for path, stamp in zip(above, stamps, strict=True):  # itself, and what is a repository above, or the way to one
+        if stamp is None or not old(stamp) or not _removed(path):
+            break
+    return not os.path.lexists(one.path)
+
+
+def _emptied(folder: str, old: Callable[[Stamp], bool]) -> None:
+    """Remove `folder`, and what is below it, as far as it is empty and old."""
+    stamp = marks.stamp(folder)  # before what is in it goes, which is a change
+    if stamp is None:
+        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for path in inner:
+            _emptied(path, old)
+    if old(stamp):
+        _removed(folder)
+
+
+def removed(folder: str, old: Callable[[Stamp], bool]) -> bool:
+    """Remove the directory `folder`, if it is empty and `old`; whether it went."""
+    stamp = marks.stamp(folder)
+    return stamp is not None and old(stamp) and _removed(folder)
+
+
+def _removed(folder: str) -> bool:
+    try:
+        os.rmdir(folder)  # noqa: PTH106
+    except OSError:
+        return False
+    return True
