@@ -19,4 +19,4 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Do what `action` says."""
-    return (looks if call.args.action in looks.ACTIONS else deletes).run(call)
+    return looks.run(call) if call.args.action in looks.ACTIONS else deletes.run(call)
