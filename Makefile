@@ -14,7 +14,7 @@ DEB         := dist/secure-registry_$(VERSION)_all.deb
 RPM         := dist/secure-registry-$(VERSION)-1.noarch.rpm
 
 # With `=` a name is looked up when it is used: these lines can stand in any order.
-RUNTIME_PACKAGES = nginx libnginx-mod-http-js docker-registry python3 python3-bcrypt python3-cryptography \
+RUNTIME_PACKAGES = nginx libnginx-mod-http-js docker-registry python3 python3-aiohttp python3-bcrypt python3-cryptography \
                    python3-jinja2 python3-passlib python3-pydbus python3-watchdog python3-yaml
 BUILD_PACKAGES   = debhelper dh-python dpkg-dev $(PAGES_PACKAGES)
 PAGES_PACKAGES   = python3-argcomplete python3-cryptography python3-docutils python3-jinja2 python3-passlib python3-yaml

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE, PACKAGE = Path(__file__).resolve().parents[1:3]
 SHARE = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
 """Where templates/ lie: in the package that pip installed, else beside it (a checkout, /usr/share/secure-registry)."""
 

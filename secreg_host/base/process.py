@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -130,13 +131,17 @@ def _not_run(program: str, error: OSError) -> SecregError:
 
 
 def spawn(
-    argv: Sequence[str], environment: dict[str, str] | None = None, umask: int = 0o077
+    argv: Sequence[str],
+    environment: dict[str, str] | None = None,
+    umask: int = 0o077,
+    listener: socket.socket | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`."""
+    """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`.
+    listener: a socket that it gets in the place of an input."""
     try:
         child = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if listener is None else listener.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=ENVIRONMENT | (environment or {}),

@@ -21,7 +21,7 @@ from secreg_host.images.manifests import Unreadable
 from secreg_host.images.sighting import Sight
 from secreg_host.images.survey import NONE, Entry
 from secreg_host.images.targets import Target
-from secreg_host.images.trash import LAYER, REVISION, Trash
+from secreg_host.images.trash import LAYER, REVISION, Run, Trash
 
 WORDS = {LAYER: "layer", REVISION: "revision"}
 
@@ -81,10 +81,11 @@ def _needed(tree: Tree, name: str, sight: Sight, digests: set[str]) -> Iterator[
             yield "wrong", f"{name}@{digest}", f"it is a part of the image {revision}", hint
 
 
-def delete(tree: Tree, entries: Iterable[Entry], why: str) -> Iterator[Entry]:
-    """Move what was planned into the trash; what went. A manifest goes after its tags, so that none leads nowhere."""
+def delete(tree: Tree, entries: Iterable[Entry], why: str, run: Run | None = None) -> Iterator[Entry]:
+    """Move what was planned into the trash; what went. A manifest goes after its tags, so that none leads nowhere. run:
+    one that has begun (None: a new one)."""
     trash = Trash(tree)
-    run = trash.begin(why, open=False)
+    run = run or trash.begin(why, open=False)
     wished: dict[str, list[Entry]] = {}
     for entry in entries:
         wished.setdefault(entry[1], []).append(entry)

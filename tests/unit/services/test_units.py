@@ -19,7 +19,7 @@ from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-LINE = re.compile(r"#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=.*|")
+LINE = re.compile(r"#.*|\[(Unit|Service|Socket|Install)\]|[A-Z][A-Za-z]+=.*|")
 
 
 @pytest.mark.parametrize("storage", ["/srv/images", None])
@@ -28,12 +28,15 @@ def test_every_line_is_one_of_a_unit(host: Host, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
     parts = Parts(made.settings(), RegistryPart(root=storage))
     found = units.render(host, parts)
-    assert len(found) == (4 if storage else 3)
+    assert len(found) == (6 if storage else 5)
     for path, data in found.items():
         wrong = [line for line in data.decode().splitlines() if not LINE.fullmatch(line)]
         assert wrong == [], path.name
         walled = b"ProtectSystem=strict" in data
-        assert b"NoNewPrivileges=yes" in data and walled is ("images@" not in path.name), path.name
+        is_one = path.suffix == ".service"
+        assert (b"NoNewPrivileges=yes" in data) is is_one and walled is (is_one and "images@" not in path.name), (
+            path.name
+        )
 
 
 def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +108,7 @@ def test_each_unit_runs_as_security_md_says(host: Host, monkeypatch: pytest.Monk
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
     accounts = Accounts(*(Account(f"secure-registry{end}", 1, 1) for end in ("-nginx", "-auth", "")))
     rendered = units.render(replace(host, accounts=accounts), Parts(made.settings(), RegistryPart(root="/srv/images")))
-    texts = {path.name: data.decode() for path, data in rendered.items()}
+    texts = {path.name: data.decode() for path, data in rendered.items() if path.suffix == ".service"}
     texts |= {path.name: path.read_text() for path in (CHECKOUT / "units").glob("*.service")}
     table = (CHECKOUT / "SECURITY.md").read_text().partition("| unit | user |")[2].partition("\n\n")[0]
     for row in table.splitlines()[2:]:

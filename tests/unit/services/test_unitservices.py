@@ -18,6 +18,7 @@ BESIDE = (
     "apply.socket",
     "apply.service",
     "queue.socket",
+    "manifests.socket",
     "watchdog.service",
     "observer.service",
     "renew.timer",
