@@ -44,7 +44,7 @@ class Answer:
             return ()
 
 
-def error(status: int, code: str, message: str, detail: object = None, digest: str = "") -> Answer:
+def refusal(status: int, code: str, message: str, detail: object = None, digest: str = "") -> Answer:
     """That `code` is in the way: `message` is a sentence that clients print."""
     said = {"errors": [{"code": code, "message": message, "detail": detail}]}
     return Answer(status, (VERSION, JSON), json.dumps(said).encode() + b"\n", digest)
@@ -57,7 +57,7 @@ def accepted(digest: str) -> Answer:
 
 def away(what: str, digest: str = "") -> Answer:
     """That something is not there for now."""
-    found = error(503, "UNAVAILABLE", what, digest=digest)
+    found = refusal(503, "UNAVAILABLE", what, digest=digest)
     return replace(found, headers=(*found.headers, ("Retry-After", "1")))
 
 
@@ -65,5 +65,5 @@ def read(status: int, headers: Iterable[Header], body: bytes) -> Answer:
     """What the registry answered. A refusal of the method that has no words (it is read-only) gets some."""
     found = Answer(status, tuple(headers), body)
     if status == 405 and not found.codes:
-        return error(405, "UNSUPPORTED", "the registry does not take that now: it is read-only").like(found)
+        return refusal(405, "UNSUPPORTED", "the registry does not take that now: it is read-only").like(found)
     return found

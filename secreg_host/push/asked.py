@@ -16,7 +16,7 @@ from secreg_host.generation import behind
 from secreg_host.generation.behind import Behind
 from secreg_host.images import layout
 from secreg_host.images.targets import Target
-from secreg_host.push.answers import Answer, error
+from secreg_host.push.answers import Answer, refusal
 
 PLACE = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<reference>.+)", re.DOTALL)
 METHODS = ("PUT", "DELETE")
@@ -83,25 +83,25 @@ class Asked:
 def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> Asked:
     """What is asked by a request for `address`, as it was sent. Raises Refused."""
     if method not in METHODS:
-        raise Refused(error(405, "UNSUPPORTED", "only PUT and DELETE of manifests come here"))
+        raise Refused(refusal(405, "UNSUPPORTED", "only PUT and DELETE of manifests come here"))
     path, _, query = address.partition("?")
     if not query.isascii():
-        raise Refused(error(400, "UNSUPPORTED", "what follows the ? in the address must be ASCII"))
+        raise Refused(refusal(400, "UNSUPPORTED", "what follows the ? in the address must be ASCII"))
     found = PLACE.fullmatch(unquote(path))
     if found is None:
-        raise Refused(error(404, "NAME_UNKNOWN", "there is no such address: it is /v2/NAME/manifests/REFERENCE"))
+        raise Refused(refusal(404, "NAME_UNKNOWN", "there is no such address: it is /v2/NAME/manifests/REFERENCE"))
     name, reference = found["name"], found["reference"]
     if len(name) > layout.LONGEST or not layout.NAME.fullmatch(name):
-        raise Refused(error(400, "NAME_INVALID", "no repository can be called so", {"name": name}))
+        raise Refused(refusal(400, "NAME_INVALID", "no repository can be called so", {"name": name}))
     if ":" in reference and not layout.DIGEST.fullmatch(reference):
-        raise Refused(error(400, "DIGEST_INVALID", "it is no digest that is known here", {"reference": reference}))
+        raise Refused(refusal(400, "DIGEST_INVALID", "it is no digest that is known here", {"reference": reference}))
     if ":" not in reference and not layout.TAG.fullmatch(reference):
-        raise Refused(error(400, "TAG_INVALID", "no tag can be called so", {"reference": reference}))
+        raise Refused(refusal(400, "TAG_INVALID", "no tag can be called so", {"reference": reference}))
     given = [(utf8.shown(key).lower(), value) for key, value in headers]
     said = {key: utf8.shown(value) for key, value in given}
     where = behind.heard(said.get(behind.HEADER.lower(), ""))
     if where is None:
-        raise Refused(error(400, "UNSUPPORTED", "only the front of this registry asks here"))
+        raise Refused(refusal(400, "UNSUPPORTED", "only the front of this registry asks here"))
     dropped = OURS | HOP | {LENGTH}
     passed = tuple((key, value) for key, value in given if key not in dropped and NAME.fullmatch(key))
     user, place = said.get(behind.USER.lower(), ""), said.get("x-real-ip", "")

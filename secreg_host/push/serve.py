@@ -45,9 +45,9 @@ LOOK_SECONDS = 5.0
 FIELD = 64 * 1024
 """Bytes of a header at the most: more than nginx takes of a client's (large_client_header_buffers)."""
 
-TOO_LARGE = answers.error(413, "MANIFEST_INVALID", f"a manifest has {manifests.LARGEST} bytes at the most")
+TOO_LARGE = answers.refusal(413, "MANIFEST_INVALID", f"a manifest has {manifests.LARGEST} bytes at the most")
 AWAY = answers.away("the store of the images is away")
-BUG = answers.error(500, "UNKNOWN", "an error of the registry's own; its journal says more")
+BUG = answers.refusal(500, "UNKNOWN", "an error of the registry's own; its journal says more")
 
 Key = tuple[str, str]
 

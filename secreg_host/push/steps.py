@@ -170,5 +170,5 @@ def _delete(asked: Asked, tree: Tree) -> Answer:
 def _unknown(asked: Asked, tree: Tree) -> Answer:
     name = asked.repository
     if not os.path.lexists(Repository(tree, name).path):
-        return answers.error(404, "NAME_UNKNOWN", "there is no such repository", {"name": name})
-    return answers.error(404, "MANIFEST_UNKNOWN", "there is no such manifest", {"reference": asked.reference})
+        return answers.refusal(404, "NAME_UNKNOWN", "there is no such repository", {"name": name})
+    return answers.refusal(404, "MANIFEST_UNKNOWN", "there is no such manifest", {"reference": asked.reference})

@@ -108,9 +108,9 @@ class ForegroundServices:
 
     def _process(self, name: str) -> Process:
         kind, _, slot = name.partition("@")
-        settings = self.registries.get(slot, self.parts)[SettingsPart].settings
         if kind == "manifests":
             return processes.manifests(self.host)
+        settings = self.registries.get(slot, self.parts)[SettingsPart].settings
         if kind == "registry":
             return processes.registry(self.host, slot, settings.registry_binary)
         make = processes.front if kind == "nginx" else processes.auth
