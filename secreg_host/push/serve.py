@@ -60,8 +60,15 @@ class Turns:
         self.count: Counter[Key] = Counter()
 
     @contextlib.asynccontextmanager
-    async def of(self, key: Key) -> AsyncIterator[None]:
-        """The turn of whoever comes by `key`."""
+    async def of(self, *keys: Key) -> AsyncIterator[None]:
+        """The turn of whoever comes by `keys`, the first of which is waited for first."""
+        async with contextlib.AsyncExitStack() as held:
+            for key in keys:
+                await held.enter_async_context(self._of(key))
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _of(self, key: Key) -> AsyncIterator[None]:
         lock = self.locks.setdefault(key, asyncio.Lock())
         self.count[key] += 1
         try:
@@ -115,8 +122,9 @@ class Service:
 
     async def _do(self, wanted: Asked) -> Answer | None:
         """What is done, by itself; None: this process does not see the store."""
-        tag = wanted.reference if wanted.method == "PUT" else ""
-        async with self.turns.of((wanted.repository, tag)):
+        # of deletions one at a time in a repository: by its digest, many tags go
+        all_of_it = [(wanted.repository, "")] if wanted.method == "DELETE" else []
+        async with self.turns.of(*all_of_it, (wanted.repository, wanted.reference)):
             try:
                 return await asyncio.get_running_loop().run_in_executor(self.pool, steps.done, wanted)
             except steps.Stale as stale:
