@@ -44,9 +44,12 @@ def test_what_a_manifest_names_comes_back(store: Store, registry: Registry, behi
     list(deleting.delete(store.tree, planned, "images rm"))
     assert not Path(one.path).exists()
     assert registry.distribution.head("team/app", json.loads(data)["config"]["digest"]) is False
+    there = []
+    registry.before = lambda: there.append(Path(one.revision(digest_of(data))).exists())
     assert steps.done(of(behind, "PUT", "v1", data)).status == 201
     assert all(Path(one.layer(part["digest"])).exists() for part in json.loads(data)["layers"])
     assert is_now(store, "v1") == digest_of(data)
+    assert there == [True], "a registry that remembers it writes no link of it"
 
 
 def test_while_it_is_passed_on_nobody_hides_links(store: Store, registry: Registry, behind: Behind) -> None:
