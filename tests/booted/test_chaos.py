@@ -32,6 +32,7 @@ SERVING = {
     "nginx, all of it": f"systemctl kill -s KILL --kill-whom=all {FRONT}",
     "the password check": "systemctl kill -s KILL --kill-whom=all secure-registry-auth",
     "the queue": "systemctl kill -s KILL --kill-whom=all secure-registry-queue",
+    "the manifest service": "systemctl kill -s KILL --kill-whom=all secure-registry-manifests",
     "the registry": "pkill -KILL -f '[d]ocker-registry serve'",
 }
 APPLY = f"for i in $(seq 400); do {KILL_APPLY} && break; sleep 0.01; done"
