@@ -51,6 +51,10 @@ class Running:
     def end(self) -> None:
         self.loop.call_soon_threadsafe(self.one.ended.set)
 
+    def listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as link:
+            return link.connect_ex(str(self.path)) == 0
+
     def joined(self) -> bool:
         self.thread.join(SECONDS)
         return not self.thread.is_alive()
@@ -178,6 +182,8 @@ def test_one_at_a_time_for_each_tag(running: Running, done: Callable[[object], N
         others.append(ask("DELETE", "b", "v7"))
         assert held.are("PUT app v1", "PUT app v2", "PUT b v1", "DELETE b v7")
         others.append(ask("DELETE", "b", "v8"))
+        count = running.one.turns.count
+        assert waiting.until(lambda: count["b", ""] == 2 or count["b", "v8"] == 1, SECONDS)
         assert running.ask("GET", asked.LIVES)[0] == 204
         assert held.are("PUT app v1", "PUT app v2", "PUT b v1", "DELETE b v7"), "deletions of a repository wait, too"
         held.go.set()
@@ -207,6 +213,8 @@ def test_what_is_under_way_is_finished(tmp_path: Path, done: Callable[[object], 
         found = pool.submit(running.ask, "PUT", "/v2/app/manifests/v1", b"{}", **SAID)
         assert held.are("PUT app v1")
         running.end()
+        assert waiting.until(lambda: not running.listens(), SECONDS)
+        assert not waiting.until(found.done, 0.3)
         held.go.set()
         assert found.result(SECONDS)[0] == 201
     assert running.joined()
@@ -308,6 +316,12 @@ def test_a_registry_that_is_started_anew_is_asked_again(
 
 
 def test_one_that_hangs_is_not_asked_again(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "_once", lambda *_: (_ for _ in ()).throw(TimeoutError()))
+    tries = []
+
+    def hangs(*_: object) -> Answer:
+        tries.append(1)
+        raise TimeoutError
+
+    monkeypatch.setattr(upstream, "_once", hangs)
     assert upstream.ask(of(tmp_path)).codes == ("UNAVAILABLE",)
-    assert registry.came == []
+    assert registry.came == [] and tries == [1]

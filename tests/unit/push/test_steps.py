@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base import waiting
 from secreg_host.generation.behind import Behind
 from secreg_host.images import deleting, flight, targets
 from secreg_host.images.layout import Repository
@@ -288,11 +289,12 @@ def test_many_deletions_of_one_are_one_run(store: Store, monkeypatch: pytest.Mon
     assert [delete("t0"), delete("t1"), delete("t2", "DELETE of user bob")] == [1, 1, 2]
     store.push("team/app", "two", "t0")
     assert delete("t0") == 3, "what was deleted twice is there twice"
-    monkeypatch.setattr(trashed, "SECONDS", 0.0)
-    assert delete("t3") == 3, "of that run still"
-    runs.runs.clear()
+    monkeypatch.setattr(trashed, "SECONDS", 0.2)
     store.push("team/app", "one", "t5", "t6")
-    assert [delete("t5"), delete("t6")] == [4, 5], "that is over"
+    carols = "DELETE of user carol"
+    assert delete("t5", carols) == 4
+    assert waiting.until(lambda: runs.runs[store.tree, carols][1].over, 5)
+    assert delete("t6", carols) == 5, "half an hour is over"
 
 
 def test_a_run_that_was_emptied_is_not_filled_again(store: Store) -> None:
@@ -300,6 +302,8 @@ def test_a_run_that_was_emptied_is_not_filled_again(store: Store) -> None:
     runs, there = Runs(), Trash(store.tree)
     for tag in ("t0", "t1"):
         runs.move(store.tree, trashed.plan(store.tree, targets.parse(f"team/app:{tag}")), "why")
+        [run] = there.runs()
+        assert run.why == "why", "its record is there"
         for run in there.runs():
             for item in there.all([run]):
                 there.forget(item)
