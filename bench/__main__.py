@@ -10,11 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-from bench import backups, costs, flood, front, hosts, http2, images, plot, results, table, verbs
+from bench import backups, costs, flood, front, hosts, http2, images, plot, pushes, results, table, verbs
 from tests.hosts import tree
 
-PARTS = ("front", "http2", "flood", "hosts", "watchdog", "verbs", "backups", "images")
-ALIKE = {"front": front.measure, "flood": flood.measure, "backups": backups.measure, "images": images.measure}
+PARTS = ("front", "http2", "flood", "hosts", "watchdog", "verbs", "backups", "images", "pushes")
+ALIKE = {
+    "front": front.measure,
+    "flood": flood.measure,
+    "backups": backups.measure,
+    "images": images.measure,
+    "pushes": pushes.measure,
+}
 """Parts that are measured on this machine, and say how far they are."""
 
 

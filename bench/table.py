@@ -105,6 +105,8 @@ def _measured(results: Results) -> list[list[str]]:
         measured += [(one, *one.seen(results["backups"])) for one in targets.BACKUPS]
     if "images" in results:
         measured += [(one, *one.seen(results["images"])) for one in targets.IMAGES]
+    if "pushes" in results:
+        measured += [(one, *one.seen(results["pushes"])) for one in targets.PUSHES]
     if "flood" in results:
         measured += [(one, _ours(results["flood"], one), targets.NONE) for one in targets.FLOOD]
     return [
@@ -168,6 +170,17 @@ def images(results: Results) -> str:
     figures = results["images"]["figures"]
     rows = [[f"{one.title} ({one.unit})", figure(figures.get(one.key, {}).get(targets.OURS))] for one in targets.IMAGES]
     return markdown(["", PEERS[targets.OURS]], rows)
+
+
+def pushes(results: Results) -> str:
+    """Manifests that are put."""
+    figures = results["pushes"]["figures"]
+    names = (targets.OURS, "registry")
+    rows = [
+        [f"{one.title} ({one.unit})", *(figure(figures.get(one.key, {}).get(name)) for name in names)]
+        for one in targets.PUSHES
+    ]
+    return markdown(["", *(PEERS[name] for name in names)], rows)
 
 
 def _ours(found: dict[str, Any], measure: Measure) -> dict[str, float]:
@@ -244,6 +257,8 @@ def report(results: Results) -> str:
         parts += ["## Backups", _where(results["backups"]), backups(results)]
     if "images" in results:
         parts += ["## Images", _where(results["images"]), images(results)]
+    if "pushes" in results:
+        parts += ["## Pushes", _where(results["pushes"]), pushes(results)]
     parts += ["## Targets", verdicts(results)]
     if (before := records.earlier(results)) is not None:
         parts += [f"## Worse than {before[0]}", worsened(results, *before)]

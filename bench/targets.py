@@ -175,6 +175,11 @@ IMAGES = (
     Measure("pushed", "… after a push", "s"),
 )
 
+PUSHES = (
+    Measure("put", "a manifest is put, over a connection that is kept", "ms"),
+    Measure("times", "… in times of the registry alone", "times", bound=1.2),
+)
+
 GROWTH = (
     Measure("small", "blob of 10 KB", "requests/s", more_is_better=True),
     Measure("tag", "manifest by tag", "requests/s", more_is_better=True),

@@ -42,6 +42,7 @@ def some_results() -> results.Results:
     }
     found["backups"] = {"figures": backed, "machine": MACHINE}
     found["images"] = {"figures": {"first": {"ours": 2.5}, "again": {"ours": 0.25}}, "machine": MACHINE}
+    found["pushes"] = {"figures": {"put": {"ours": 3.0, "registry": 2.4}, "times": {"ours": 1.25}}, "machine": MACHINE}
     return found | {"watchdog": watching, "verbs": begun | {"machine": MACHINE}}
 
 
@@ -109,6 +110,12 @@ def test_lists_of_images_have_targets() -> None:
     text = table.verdicts(some_results())
     assert "| images list, 10,000 repositories | ≤ 2 s | 2.5 s | **no** |" in text, text
     assert "| … again | ≤ 0.5 s | 0.25 s | yes |" in text and "## Images" in table.report(some_results())
+
+
+def test_manifests_that_are_put_have_a_target() -> None:
+    text = table.verdicts(some_results())
+    assert "| … in times of the registry alone | ≤ 1.2 times | 1.25 times | **no** |" in text, text
+    assert "| a manifest is put, over a connection that is kept (ms) | 3 | 2.4 |" in table.report(some_results())
 
 
 def test_backups_are_beside_the_tools() -> None:
