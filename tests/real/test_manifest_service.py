@@ -17,7 +17,7 @@ import pytest
 
 from secreg_host.images import flight
 from secreg_host.images.layout import Repository, Tree
-from tests.real.program import Answer, Instance
+from tests.real.program import Answer, Instance, free_port
 from tests.real.test_front import upload
 from tests.stores import digest_of
 
@@ -328,3 +328,24 @@ def test_where_nobody_listens_nothing_is_written_and_all_is_read(serving: Instan
         path.with_name("aside").rename(path)
     assert put(serving, "team/away", "v2", body).status == 201
     assert serving.run("status").returncode == 0
+
+
+def test_a_registry_elsewhere_is_asked_as_it_is(instance: Instance) -> None:
+    """It has no trash of ours; what it makes of a tag that is to be deleted is its own."""
+    port, place = free_port(), instance.root / "elsewhere"
+    place.mkdir()
+    yml = f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {place}}}, delete: {{enabled: true}}}}\n"
+    (instance.root / "elsewhere.yml").write_text(f"{yml}http: {{addr: '127.0.0.1:{port}'}}\n")
+    with subprocess.Popen(["docker-registry", "serve", str(instance.root / "elsewhere.yml")], stderr=-3) as other:
+        try:
+            instance.start(REGISTRY_HOST="127.0.0.1", REGISTRY_PORT=str(port))
+            body = image(instance, "team/app", "one")
+            assert put(instance, "team/app", "v1", body).status == 201
+            assert get(instance, "team/app", "v1").body == body
+            by_tag = delete(instance, "team/app", "v1")
+            assert (by_tag.status, codes(by_tag)) in ((400, ["DIGEST_INVALID"]), (202, [])), by_tag
+            assert delete(instance, "team/app", digest_of(body)).status == 202
+            assert get(instance, "team/app", "v1").status == 404
+            assert not (place / "docker/registry/v2/_trash").exists()
+        finally:
+            other.terminate()
