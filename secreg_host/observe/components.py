@@ -160,7 +160,7 @@ def manifests(scene: Scene) -> State:
         wrong = scene.stopped(units.MANIFESTS) or wrong
     if wrong:
         return state.down(Component.MANIFESTS, f"{wrong}: {UNWRITTEN}", helps)
-    return state.ok(Component.MANIFESTS, "are taken: images can be pushed and deleted")
+    return state.ok(Component.MANIFESTS, "what is pushed and deleted is passed on to the registry")
 
 
 def _masked(manager: Systemd, unit: str) -> bool:

@@ -201,7 +201,7 @@ NOBODY = pushproof.Unheard("nobody listens at /run/manifests.sock")
 @pytest.mark.parametrize(
     ("wrong", "load", "stopped", "condition", "said", "remedy"),
     [
-        ("", "loaded", {}, Condition.OK, "can be pushed", ""),
+        ("", "loaded", {}, Condition.OK, "is passed on", ""),
         ("HTTP 500", "loaded", {}, Condition.DOWN, "HTTP 500: nothing can be pushed", "systemctl restart {service}"),
         (NOBODY, "loaded", {}, Condition.DOWN, "nobody listens", "systemctl restart {socket}"),
         (NOBODY, "loaded", {"socket"}, Condition.DOWN, "{socket} is dead", "systemctl restart {socket}"),
