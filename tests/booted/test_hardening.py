@@ -70,6 +70,7 @@ def registry(installed_base: Machine) -> Iterator[Registry]:
         machine.wait_unit("secure-registry-watchdog.service")
         machine.run("runuser", "-u", "secure-registry", "--", "mkdir", "-p", f"{LIB}/storage/docker")
         found = Registry(machine)
+        assert found.component("manifests")["condition"] == "ok"  # a look starts it
         yield found
         assert found.unexpected() == []
 
