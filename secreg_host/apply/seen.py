@@ -21,7 +21,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import dockerfiles
 from secreg_host.host.host import Host
 from secreg_host.services import units
-from secreg_host.wanted import authority, exposure, provision, sources
+from secreg_host.wanted import authority, cautions, exposure, provision, sources
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Context, Part, Parts, Reading, guarded
@@ -101,6 +101,9 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
         provisioned = _provisioned(host, disk, wish, settings, parts)
         found.extend(findings("warning", SettingsPart.NAME, provisioned.warnings))
         found.extend(findings("warning", SettingsPart.NAME, authority.differs(disk, parts[SettingsPart].settings)))
+        found.extend(
+            findings("warning", SettingsPart.NAME, cautions.short(host.paths.conf, parts[SettingsPart].settings))
+        )
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(SettingsPart, Reading(parts[SettingsPart], told))

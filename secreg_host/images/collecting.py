@@ -58,7 +58,7 @@ class Wish:
 @dataclass
 class Collector:
     """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
-    remembers of blobs."""
+    remembers of blobs; where it raises, all comes back that went before."""
 
     tree: Tree
     wish: Wish
@@ -87,8 +87,18 @@ class Collector:
         """What a run that was killed left."""
         if back := self.purge.undo():
             yield "kept", str(len(back))
-        for run in [run for run in self.trash.runs() if run.open]:
-            yield from (("back", *item[1:]) for item in hiding.go_on(self.trash, run))
+        runs = [run for run in self.trash.runs() if run.open]
+        if repositories := {name for run in runs for name in self.trash.repositories(run)}:
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, sorted(repositories))
+            except Exception:
+                for run in runs:
+                    hiding.undo(self.trash, run)
+                raise
+        for run in runs:
+            again = hiding.go_on if not repositories or landed else hiding.undo
+            yield from (("back", *item[1:]) for item in again(self.trash, run))
 
     def _hide(self, run: Run) -> Iterator[Entry]:
         hidden, wrong = Hidden(self.trash, run), list[OSError]()
@@ -108,8 +118,12 @@ class Collector:
 
     def _second_look(self, hidden: Hidden) -> Iterator[Entry]:
         if hidden.count:
-            self.settle()
-            landed = flight.landed(self.tree, hidden.items)
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, hidden.items)
+            except Exception:
+                hidden.undo()
+                raise
             yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
 
     def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
@@ -141,8 +155,12 @@ class Collector:
         old = clocks.older(self.trash.now(), self.wish.grace)
         while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
             repositories = [one.name for one in self._repositories()]
-            self.purge.away(batch)
-            self.settle()
+            try:
+                self.purge.away(batch)
+                self.settle()
+            except Exception:
+                self.purge.undo()
+                raise
             if not flight.landed(self.tree, repositories):
                 yield "kept", str(len(self.purge.undo()))
                 return

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base.errors import BadInput
-from secreg_host.wanted import settings, values
+from secreg_host.wanted import cautions, settings, values
 from secreg_host.wanted.settings import Settings
 
 CONF = Path("/etc/secure-registry/secure-registry.conf")
@@ -135,7 +135,7 @@ def test_opts_is_opt() -> None:
 def test_an_unknown_registry_host_is_named(tmp_path: Path) -> None:
     conf = tmp_path / "secure-registry.conf"
     conf.write_text("PORT=8443\nREGISTRY_HOST=does-not-exist.invalid\n")
-    found = settings.unresolved(Settings(registry_host="does-not-exist.invalid"), conf)
+    found = cautions.unresolved(Settings(registry_host="does-not-exist.invalid"), conf)
     assert found[0].where == f"{conf}:2" and "nothing knows" in found[0].what
-    assert settings.unresolved(Settings(registry_host="127.0.0.1"), conf) == ()
-    assert settings.unresolved(Settings(), conf) == ()
+    assert cautions.unresolved(Settings(registry_host="127.0.0.1"), conf) == ()
+    assert cautions.unresolved(Settings(), conf) == ()
