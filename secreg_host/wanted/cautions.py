@@ -16,8 +16,8 @@ def short(conf: Path, settings: Settings) -> tuple[Problem, ...]:
     """A warning if GC_GRACE, of `conf`, is shorter than a push may take."""
     if settings.grace >= SAFE:
         return ()
-    what = f"GC_GRACE: a push that takes longer than {settings.gc_grace} is refused while space is freed; no image is harmed"
-    hint = "repeat such a push; or write GC_GRACE=24h, which hardly any takes"
+    what = f"GC_GRACE: a push that takes longer than {settings.gc_grace} is refused while space is freed"
+    hint = "no image is harmed: repeat such a push; or write GC_GRACE=24h, which hardly any takes"
     return (Problem(place_of(conf, "GC_GRACE"), what, hint),)
 
 
