@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from secreg_host.formats.users import PROBE
-from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images import clocks, flight, hiding, marking, room, sighting, tidying, uploads
 from secreg_host.images.emptying import Choice
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
@@ -71,6 +71,7 @@ class Collector:
 
     def collect(self) -> Iterator[Entry]:
         """Do it. Raises OSError for what can't be read or written; then, too, the store is whole."""
+        room.make(self.tree)
         yield from self.go_on()
         if self.wish.daily:
             self.trash.one_more_day()
@@ -82,6 +83,7 @@ class Collector:
         yield from self._freed()
         yield from self._tidied()
         self.trash.sweep(run)
+        room.keep(self.tree)
 
     def go_on(self) -> Iterator[Entry]:
         """What a run that was killed left."""
@@ -142,10 +144,12 @@ class Collector:
 
     def empty(self, choice: Choice) -> Iterator[Entry]:
         """Take what is chosen out of the trash for good, and free what no link names any more."""
+        room.make(self.tree)
         yield from self.go_on()
         yield from self._emptied(choice.items(self.trash))
         yield from self._freed()
         self.trash.sweep()
+        room.keep(self.tree)
 
     def plan_emptying(self, choice: Choice) -> Iterator[Entry]:
         """What would leave the trash; nothing is removed."""

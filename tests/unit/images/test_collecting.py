@@ -7,11 +7,12 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from secreg_host.base.errors import SecregError
-from secreg_host.images import collecting, deleting, trash, undeleting
+from secreg_host.images import collecting, deleting, room, trash, undeleting
 from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.emptying import Choice
 from secreg_host.images.layout import Repository, Tree
@@ -345,3 +346,29 @@ def test_the_same_where_files_have_one_name_only(registry: Distribution, monkeyp
     assert list(undeleting.undelete(registry.tree, Target("a", "1"))) != [] and registry.wrong() == []
     collect(registry)
     assert len([*registry.tree.blobs()]) == 4 and registry.wrong() == []
+
+
+@pytest.mark.promise("gc-on-a-full-disk")
+def test_room_for_the_trash_is_kept_and_given_up_on_a_full_disk(
+    registry: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = registry.tree.base / "_trash/reserve/0"
+    push(registry, "a", "old", "1"), collect(registry)
+    assert kept.stat().st_size == kept.stat().st_blocks * 512 == room.SIZE
+    push(registry, "a", "new", "1"), collect(registry, HIDE)
+    real, begun = Trash.begin, list[bool]()
+
+    def begin(one: Trash, why: str, *, open: bool = True) -> trash.Run:
+        begun.append(kept.exists())
+        return real(one, why, open=open)
+
+    monkeypatch.setattr(Trash, "begin", begin)
+    full = SimpleNamespace(f_bavail=1, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    collect(registry)
+    assert begun == [False] and kept.exists(), "it is kept again"
+    list(deleting.delete(registry.tree, deleting.plan(registry.tree, [Target("a", "1")]), "images rm"))
+    assert begun == [False, False]
+    full.f_bavail = 1 << 20
+    collect(registry), collect(registry)
+    assert begun[3:] == [True], "there is room"
