@@ -6,18 +6,19 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 
-from secreg_host.base.errors import Exit, Problem, bad_input
+from secreg_host.base.errors import Exit, Problem, SecregError, bad_input
 from secreg_host.command import ages, asking, collected, instance, printing
 from secreg_host.command.backups import bytes_of, numbered
 from secreg_host.command.call import Call
 from secreg_host.command.collected import Sum
+from secreg_host.formats.registryconf import Keeping
 from secreg_host.images import deleting, emptying, targets, undeleting
 from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.emptying import Choice
 from secreg_host.images.layout import HERE
 from secreg_host.images.survey import Entry
 from secreg_host.images.targets import Target
-from secreg_host.upkeep import holding, tending
+from secreg_host.upkeep import descriptors, holding, tending
 from secreg_host.upkeep.tending import Freeing
 
 ACTIONS = {
@@ -60,7 +61,7 @@ def _rm(call: Call) -> int:
         if not (args.all or one.tag or one.digest):
             hint = f"name a tag or a digest; the whole repository: secure-registry images rm --all {one}"
             raise bad_input(str(one), "would be a whole repository", hint)
-    images = tending.images(host)
+    images, keeping = tending.images(host), tending.keeping(host)
     plan = list(tending.as_owner(host, images, lambda: deleting.plan(HERE, wanted, whole=args.all)))
     collected.deleted(plan, "to be deleted")
     if args.dry_run:
@@ -73,6 +74,8 @@ def _rm(call: Call) -> int:
         return deleting.delete(HERE, plan, "images rm")
 
     done = collected.deleted(tending.as_owner(host, images, work), "deleted")
+    remembered = _remembered(call, keeping, done)
+    printing.warnings(remembered)
     if len(done) < len(plan):
         hint = "see what is there now, and delete again: secure-registry images list"
         printing.warnings(
@@ -80,7 +83,20 @@ def _rm(call: Call) -> int:
         )
         return Exit.DEGRADED
     print("it is in the trash: secure-registry images undelete brings it back")
-    return Exit.DONE
+    return Exit.DEGRADED if remembered else Exit.DONE
+
+
+def _remembered(call: Call, keeping: Keeping, done: list[Entry]) -> tuple[Problem, ...]:
+    """Why the registry still gives out what went: it remembers blobs, and can't be made to forget them."""
+    if all(entry[0] == "tag" for entry in done):
+        return ()
+    try:
+        if keeping.redis is not None:
+            descriptors.forget(keeping.redis)
+        instance.forgetting(call, keeping)()
+    except SecregError as error:
+        return error.problems
+    return ()
 
 
 def _agreed(wanted: list[Target], plan: list[Entry], *, whole: bool) -> bool:

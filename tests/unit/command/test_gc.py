@@ -99,3 +99,26 @@ def test_a_registry_that_does_not_forget_has_all_of_it_back(
     said = capsys.readouterr().err
     assert "it stays in its slot" in said and "see status" in said
     assert registry.head("a", left) and len([*Repository(registry.tree, "a").revisions()]) == 3
+
+
+@pytest.mark.promise("gc-under-a-cache")
+def test_what_is_deleted_by_hand_is_forgotten_too(
+    registry: Distribution,
+    paths: Paths,
+    root: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paths.registry_yml.write_text(YML % (paths.storage, "  cache: {blobdescriptor: inmemory}"))
+    asked: list[str] = []
+    monkeypatch.setattr(instance.InForeground, "renewal", lambda _: lambda: asked.append("renew"))
+    assert typed(root, "images", "rm", "a:1", "--yes") == 0 and asked == [], "a tag is not remembered"
+    digest = push(registry, "newest")
+    assert typed(root, "images", "rm", f"a@{digest}", "--yes") == 0 and asked == ["renew"]
+
+    def refuse() -> None:
+        raise SecregError("it stays in its slot", "see status")
+
+    monkeypatch.setattr(instance.InForeground, "renewal", lambda _: refuse)
+    assert typed(root, "images", "rm", f"a@{push(registry, 'more')}", "--yes") == 3
+    assert "it stays in its slot" in capsys.readouterr().err
