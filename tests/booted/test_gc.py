@@ -50,9 +50,8 @@ def blobs(registry: Registry, place: str = STORAGE) -> set[str]:
 
 def owned(registry: Registry, place: str = STORAGE) -> None:
     """All of the store is the registry's, whoever looked after it."""
-    odd = registry.machine.run(
-        "find", f"{place}/docker", "!", "-user", "secure-registry", "-o", "!", "-group", "secure-registry"
-    )
+    user = "secure-registry"
+    odd = registry.machine.run("find", f"{place}/docker", "!", "-user", user, "-o", "!", "-group", user)
     assert odd.stdout == ""
 
 
@@ -139,11 +138,8 @@ def test_each_day_by_itself(registry: Registry) -> None:
     assert shown == ["Result=success", "IOSchedulingClass=3", "CPUSchedulingPolicy=5"] or {*shown} == {
         "Result=success", "IOSchedulingClass=3", "CPUSchedulingPolicy=5"
     }  # fmt: skip
-    registry.put(
-        "docker-registry.yml",
-        "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/secure-registry/storage}}\nproxy: {remoteurl: http://127.0.0.1:9}\n",
-    )
-    assert registry.command("reload").returncode == 0
+    registry.edit("docker-registry.yml", "health:", "proxy: {remoteurl: 'http://127.0.0.1:9'}\nhealth:")
+    registry.command("reload")
     for _ in range(2):
         assert registry.systemctl("start", GC).returncode == 0
     said = [entry["MESSAGE"] for entry in machine.journal() if "no space is freed by itself" in entry["MESSAGE"]]
@@ -162,16 +158,11 @@ def test_a_run_that_was_killed_is_told_and_gone_on_with(registry: Registry) -> N
     registry.command("reload")
     for number in range(2):
         layers = keeper(registry, "ci", str(number), str(number + 1))
-        digest = json.loads(registry.command("images", "list", "ci/app", "--json").stdout)
-        assert digest
-        found = re.findall(r"sha256:\w+", json.dumps(digest))[0]
+        found = re.findall(r"sha256:\w+", registry.command("images", "list", "ci/app", "--json").stdout)[0]
         registry.curl(f"/v2/ci/app/manifests/{found}", "--request", "DELETE", user="docker")
         registry.systemctl("start", "--no-block", GC)
-        link = f"*/_layers/{layers[0].replace(':', '-')}"
-        machine.wait_for(
-            "it is hidden",
-            lambda link=link: machine.run("find", f"{STORAGE}/docker/registry/v2/_trash", "-path", link).stdout,  # type: ignore[misc]
-        )
+        hidden = ("find", STORAGE, "-path", f"*/_trash/*/_layers/{layers[0].replace(':', '-')}")
+        machine.wait_for("it is hidden", lambda hidden=hidden: machine.run(*hidden, check=False).stdout)  # type: ignore[misc]
         registry.systemctl("kill", "--signal=KILL", GC)
         machine.wait_for("its end", lambda: machine.unit_state(GC) == "failed")
         if number == 0:
