@@ -184,7 +184,9 @@ def test_under_a_cache_in_memory_the_registry_moves(registry: Registry) -> None:
     slot = registry.component("registry")["facts"]["slot"]
     with Load(registry) as load:
         found = collect(registry)
-    assert (load.failures, load.requests > 20, found["manifests"] >= 19) == ([], True, True)
+    refused = re.compile("HTTP 40[04], not")  # with no grace: what has no manifest yet goes
+    assert [one for one in load.failures if not refused.search(one.what)] == []
+    assert load.requests > 20 and found["manifests"] >= 19
     assert registry.component("registry")["facts"]["slot"] != slot
     assert keeper(registry, "ci", "0", "20") == layers, "all of it is pushed again"
     assert blobs(registry) >= {*layers}
