@@ -197,6 +197,16 @@ def test_under_a_cache_in_memory_the_registry_moves(registry: Registry) -> None:
             assert registry.command(*NOW).returncode in (0, 3)
     assert [one for one in pushers.counted["refused"] if not one.endswith(": 400")] == []
     whole(registry)
+    registry.expected.append("GC_GRACE")
+    registry.put("secure-registry.conf", "GC_GRACE=0s\n")
+    registry.command("reload")
+    slot, [left] = registry.component("registry")["facts"]["slot"], keeper(registry, "ci", "30", "31")
+    digest = re.findall(r"sha256:\w+", registry.command("images", "list", "ci/app", "--json").stdout)[0]
+    registry.curl(f"/v2/ci/app/manifests/{digest}", "--request", "DELETE", user="docker")
+    assert registry.systemctl("start", GC).returncode == 0, "the timer's unit has it move, too"
+    assert registry.component("registry")["facts"]["slot"] != slot
+    assert registry.status_of(f"/v2/ci/app/blobs/{left}", user="docker") == "404"
+    whole(registry)
     running = registry.machine.run("systemctl", "list-units", "--no-legend", "secure-registry-registry@*").stdout
     assert running.count("running") == 1, running
     registry.edit("docker-registry.yml", CACHE, "")
