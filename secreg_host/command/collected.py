@@ -10,7 +10,7 @@ from typing import Any
 
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.command import printing
-from secreg_host.command.backups import bytes_of, numbered
+from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.images.survey import NONE, Entry
 from secreg_host.images.trash import LAYER, REVISION
 

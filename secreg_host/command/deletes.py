@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from secreg_host.base.errors import Exit, Problem, bad_input
 from secreg_host.command import ages, asking, collected, printing
-from secreg_host.command.backups import bytes_of, numbered
+from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.command.call import Call
 from secreg_host.command.collected import Sum
 from secreg_host.images import deleting, emptying, targets, undeleting

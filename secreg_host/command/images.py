@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from secreg_host.base.errors import bad_input
 from secreg_host.command.amounts import bytes_of, columns, numbered
 from secreg_host.images import manifests, pushers, usage
-from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.looking import Room
 from secreg_host.images.overview import Held, Named, Overview
 from secreg_host.images.pushers import Pushers
@@ -24,24 +22,6 @@ NONE = "-"
 
 LAST = 253_402_300_799
 """The end of the year 9999."""
-
-
-class Reference(NamedTuple):
-    """What somebody named: a repository, and a tag or a digest of it, or neither."""
-
-    repository: str
-    tag: str = ""
-    digest: str = ""
-
-
-def reference(text: str) -> Reference:
-    """What `text` names: REPO, REPO:TAG or REPO@DIGEST. Raises BadInput."""
-    name, at, digest = text.partition("@")
-    name, colon, tag = name.partition(":")
-    is_name = NAME.fullmatch(name) and len(name) <= LONGEST
-    if not is_name or (at and colon) or (colon and not TAG.fullmatch(tag)) or (at and not DIGEST.fullmatch(digest)):
-        raise bad_input(repr(text), "it is no name of an image", "write REPO, REPO:TAG or REPO@DIGEST")
-    return Reference(name, tag, digest)
 
 
 class Image(NamedTuple):

@@ -9,11 +9,12 @@ from pathlib import Path
 from secreg_host.base.errors import Exit, Problem, SecregError, bad_input
 from secreg_host.command import asking, images
 from secreg_host.command.call import Call
-from secreg_host.command.images import Image, Reference
+from secreg_host.command.images import Image
 from secreg_host.host.host import Host
-from secreg_host.images import looking, mending, pushers, usage
+from secreg_host.images import looking, mending, pushers, targets, usage
 from secreg_host.images.mending import Cut
 from secreg_host.images.overview import Overview
+from secreg_host.images.targets import Target
 from secreg_host.upkeep import source
 
 ACTIONS = {
@@ -68,7 +69,7 @@ def _known(host: Host) -> pushers.Pushers:
 def _list(call: Call) -> int:
     args, wanted = call.args, None
     if args.repository is not None:
-        wanted = images.reference(args.repository)
+        wanted = targets.parse(args.repository)
         if wanted.tag or wanted.digest:
             raise bad_input(args.repository, "is more than a repository", "type: secure-registry images show")
     host, place = _store(call)
@@ -90,7 +91,7 @@ def _unread(found: Overview, place: Path) -> int:
 
 
 def _show(call: Call) -> int:
-    wanted = images.reference(call.args.image)
+    wanted = targets.parse(call.args.image)
     host, place = _store(call)
     found = _found(host, place, wanted.repository)
     chosen = [one for one in images.images(found, _known(host), wanted.repository) if _is_meant(one, wanted)]
@@ -107,7 +108,7 @@ def _show(call: Call) -> int:
     return Exit.DONE
 
 
-def _is_meant(one: Image, wanted: Reference) -> bool:
+def _is_meant(one: Image, wanted: Target) -> bool:
     if wanted.digest:
         return one.digest == wanted.digest
     return not wanted.tag or one.tag == wanted.tag

@@ -149,6 +149,11 @@ class Repository:
         """Its directory of manifests, in one for each algorithm."""
         return f"{self.path}/_manifests/revisions"
 
+    @property
+    def uploads(self) -> str:
+        """Its directory of pushes that were begun, in one for each."""
+        return f"{self.path}/_uploads"
+
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
         yield from (tag for tag in _folders(self.tagged) if TAG.fullmatch(tag))

@@ -24,9 +24,6 @@ from secreg_host.images.looker import Look, Share
 from secreg_host.images.mending import Cut, Was
 from secreg_host.images.overview import Overview
 
-UPLOADS = "_uploads"
-"""What a repository has of pushes that go on, or were cut."""
-
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
 
@@ -111,8 +108,8 @@ def room(host: Host, place: Path) -> Room:
         driver = Filesystem()
         yield json.dumps(driver.space())
         for one in HERE.repositories(lambda _: None):
-            for upload in driver.list(f"{one.path}/{UPLOADS}"):
-                if seen := driver.look(f"{one.path}/{UPLOADS}/{upload}/data"):
+            for upload in driver.list(one.uploads):
+                if seen := driver.look(f"{one.uploads}/{upload}/data"):
                     yield str(seen.size)
 
     space, *uploads = map(json.loads, _told(host, place, [work]))
