@@ -16,7 +16,7 @@ from typing import NamedTuple
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import mending, remembered, usage
+from secreg_host.images import mending, remembered, site, usage
 from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
 from secreg_host.images.layout import HERE, Malformed, Repository
@@ -72,6 +72,7 @@ def mend(host: Host, place: Path, one: Cut, digest: str) -> str:
     """Let the tag that is `one` be `digest`, unless it is something by now; what it is then. Raises SecregError."""
 
     def work() -> Iterable[str]:
+        os.umask(site.UMASK)
         try:
             yield mending.mend(Repository(HERE, one.repository), one.tag, digest)
         except Malformed as error:
