@@ -10,16 +10,11 @@ from secreg_host.base.errors import SecregError, bad_input
 LINE = 4096
 
 
-def is_somebody_there() -> bool:
-    """Whether there is a terminal at which somebody could answer."""
-    return sys.stdin.isatty()
-
-
 def agreed(question: str) -> bool:
     """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
     says no. The question is on standard error where the answers of the command go elsewhere (`| tee`). Raises BadInput
     where somebody is there, and sees neither."""
-    if not is_somebody_there():
+    if not sys.stdin.isatty():
         return True
     shown = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
     if shown is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from secreg_host.base.errors import Exit, bad_input
 from secreg_host.command import asking, collected
@@ -31,7 +32,9 @@ def run(call: Call) -> int:
     if not (target.tag or target.digest):
         raise bad_input(str(target), "is a whole repository", f"name one of its tags: {target}:TAG")
     if not TAG.fullmatch(args.tag):
-        raise bad_input(repr(args.tag), "is no tag", "write letters, digits, _, . and -, 128 at the most, no repository")
+        raise bad_input(
+            repr(args.tag), "is no tag", "write letters, digits, _, . and -, 128 at the most, no repository"
+        )
     images = source.place(host, ELSEWHERE)
     (planned,) = collected.right(tending.as_owner(host, images, lambda: [tagging.plan(HERE, target, args.tag)]))
     _, name, tag, digest, before = planned
@@ -47,6 +50,6 @@ def run(call: Call) -> int:
 
 
 def _agreed(tag: str, before: str, digest: str) -> bool:
-    if not asking.is_somebody_there():
+    if not sys.stdin.isatty():
         raise bad_input(tag, f"it is {before or 'nothing that can be read'} already", "if it is to be moved, add --yes")
     return asking.agreed(f"{tag} is {before or 'nothing that can be read'}. Let it be {digest}?")

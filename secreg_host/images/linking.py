@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from secreg_host.base import files
+from secreg_host.base import files, marks
 
 MODE = 0o660
 """Of links, but for the umask: the registry writes them so."""
@@ -27,17 +27,16 @@ def write_again(link: str, digest: str) -> bool:
         descriptor = os.open(link, FLAGS)
     except FileNotFoundError:
         return False
-    before = os.fstat(descriptor)
-    _filled(descriptor, digest, (before.st_atime_ns, before.st_mtime_ns))
+    _filled(descriptor, digest, marks.stamp_of(os.fstat(descriptor)).written)
     return True
 
 
-def _filled(descriptor: int, digest: str, dates: tuple[int, int] | None = None) -> None:
+def _filled(descriptor: int, digest: str, date: int | None = None) -> None:
     try:
         os.pwrite(descriptor, digest.encode(), 0)
         os.ftruncate(descriptor, len(digest))
-        if dates is not None:
-            os.utime(descriptor, ns=dates)
+        if date is not None:
+            os.utime(descriptor, ns=(date, date))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -47,7 +47,7 @@ def give(tree: Tree, target: Target, planned: Entry) -> Iterator[Entry]:
     """Do what was `planned` of `target`, if that would be the same by now; what it needs comes back from the trash, for
     it may have been about to go. Raises OSError."""
     _, name, tag, digest, _ = planned
-    with flight.turn(tree, name, tag) as is_ours, flight.putting(tree, name):
+    with flight.turn(tree, name, tag, flight.SECONDS) as is_ours, flight.putting(tree, name):
         if not is_ours or plan(tree, target, tag) != planned:
             hint = f"see what it is now, and try again: secure-registry images show {name}:{tag}"
             yield "wrong", f"{name}:{tag}", "somebody changes it", hint

@@ -20,5 +20,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Do what `action` says."""
-    part = next(one for one in (looks, tags, deletes) if call.args.action in one.ACTIONS)
-    return part.run(call)
+    if call.args.action in looks.ACTIONS:
+        return looks.run(call)
+    return tags.run(call) if call.args.action in tags.ACTIONS else deletes.run(call)
