@@ -25,7 +25,6 @@ ACTIONS = {
     "undelete": "bring back from the trash what was deleted, or collected, last",
 }
 IMAGE = "REPO[:TAG|@DIGEST]"
-ELSEWHERE = "they can't be deleted from here"
 
 
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,7 +59,7 @@ def _rm(call: Call) -> int:
         if not (args.all or one.tag or one.digest):
             hint = f"name a tag or a digest; the whole repository: secure-registry images rm --all {one}"
             raise bad_input(str(one), "would be a whole repository", hint)
-    images = source.place(host, ELSEWHERE)
+    images = source.images(host)
     plan = list(tending.as_owner(host, images, lambda: deleting.plan(HERE, wanted, whole=args.all)))
     collected.deleted(plan, "to be deleted")
     if args.dry_run:
@@ -93,13 +92,13 @@ def _agreed(wanted: list[Target], plan: list[Entry], *, whole: bool) -> bool:
 def _undelete(call: Call) -> int:
     host, wanted = call.host(), targets.parse(call.args.image)
     work: Callable[[], Iterable[Entry]] = lambda: undeleting.undelete(HERE, wanted)  # noqa: E731
-    collected.deleted(tending.as_owner(host, source.place(host, ELSEWHERE), work), "brought back")
+    collected.deleted(tending.as_owner(host, source.images(host), work), "brought back")
     return Exit.DONE
 
 
 def _list(call: Call) -> int:
     host = call.host()
-    found = list(tending.as_owner(host, source.place(host, ELSEWHERE), lambda: emptying.listed(HERE)))
+    found = list(tending.as_owner(host, source.images(host), lambda: emptying.listed(HERE)))
     if call.args.json:
         keys = ("run", "deleted", "why", "repository", "kind", "name", "digest", "bytes")
         print(json.dumps([dict(zip(keys, entry, strict=True)) for entry in found], indent=2))
@@ -117,7 +116,7 @@ def _empty(call: Call) -> int:
     wanted = targets.parse(args.image) if args.image else Target("")
     if wanted.tag:
         raise bad_input(str(wanted), "names a tag, which takes no space", "name a digest, or the repository alone")
-    keeping, images = tending.keeping(host), source.place(host, ELSEWHERE)
+    keeping, images = tending.keeping(host), source.images(host)
     choice = Choice(wanted.repository, wanted.digest, ages.seconds("--older", args.older))
     collector = Collector(HERE, Wish(grace=0, uploads=keeping.uploads), tending.settle)
     if args.dry_run:

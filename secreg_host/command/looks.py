@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from secreg_host.base.errors import Exit, Problem, SecregError, bad_input
 from secreg_host.command import asking, images
@@ -16,6 +17,9 @@ from secreg_host.images.mending import Cut
 from secreg_host.images.overview import Overview
 from secreg_host.images.targets import Target
 from secreg_host.upkeep import source
+
+if TYPE_CHECKING:  # it loads much that a list does without
+    from secreg_host.upkeep.checking import Checked
 
 ACTIONS = {
     "list": "list the images of all repositories, or of one",
@@ -133,21 +137,24 @@ def _check(call: Call) -> int:
     with holding.shared(host.paths.space, "images check"):
         shown = progress.to_terminal(wanted=not args.json)
         found = checking.check(host, place, shown, read_data=args.read_data)
-        mended = _mend(host, place, found.cut) if args.repair else []
-    checks.told(found, mended, as_json=args.json)
+        mended = _mend(host, place, found) if args.repair else []
+        if mended:
+            found = checking.check(host, place, shown, read_data=False, hashed=found.hashed)
+    checks.told(found, place, mended, as_json=args.json)
     return Exit.DONE if found.is_whole else Exit.DEGRADED
 
 
-def _mend(host: Host, place: Path, cut: list[Cut]) -> list[str]:
-    """Mend what of the tags that are `cut` can be, which leaves the others there; what was done."""
-    done = []
-    for one in list(cut):
-        digest = mending.newest(one.was) or _asked(one)
-        if digest:
+def _mend(host: Host, place: Path, found: Checked) -> list[str]:
+    """Mend what can be; what was done. What tags are is judged by their history as it was left, so that is last."""
+    names = {one.repository for one in found.broken} | {one.repository for one in found.cut}
+    done, doubtful = looking.mend_links(host, place, names), []
+    for one in looking.cut(host, place, [(one.repository, one.tag) for one in found.cut]):
+        if digest := mending.newest(one.was) or _asked(one):
             became = looking.mend(host, place, one, digest)
             done += [f"{one.repository}:{one.tag} is {became}"] if became else []
-            cut.remove(one)
-    return done
+        else:
+            doubtful.append((one.repository, one.tag))
+    return done + looking.mend_links(host, place, names, doubtful)
 
 
 def _asked(one: Cut) -> str:

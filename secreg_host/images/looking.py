@@ -8,7 +8,7 @@ import gc
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import mending, remembered, site, usage
+from secreg_host.images import layout, mending, owners, relinking, remembered, site, usage
 from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
 from secreg_host.images.layout import HERE, Malformed, Repository
@@ -79,6 +79,44 @@ def mend(host: Host, place: Path, one: Cut, digest: str) -> str:
             raise OSError(errno.EINVAL, error.what, error.path) from None
 
     return next(iter(_told(host, place, [work])), "")
+
+
+def mend_links(
+    host: Host, place: Path, names: Collection[str], doubtful: Collection[tuple[str, str]] | None = None
+) -> list[str]:
+    """Mend the links of the repositories `names` that say nothing: of blobs and manifests, and, where it is said which
+    tags are `doubtful`, the history of all others; which were. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        os.umask(site.UMASK)
+        return relinking.mend(HERE, names, doubtful)
+
+    return list(_told(host, place, [work])) if names else []
+
+
+def rotten(host: Host, place: Path, digests: Collection[str]) -> list[str]:
+    """Those of the `digests` of which there are bytes, and not the right ones, as far as that can be read."""
+
+    def work() -> Iterable[str]:
+        for digest in digests:
+            with contextlib.suppress(OSError):
+                if HERE.size(digest) is not None and not layout.is_right(HERE.blob(digest), digest):
+                    yield digest
+
+    return list(_told(host, place, [work])) if digests else []
+
+
+def foreign(host: Host, place: Path) -> tuple[str, str] | None:
+    """What of the store the registry can't write, and what to do; None: nothing. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        found = owners.every()
+        first = next(found, None)
+        if first is not None:
+            yield json.dumps([first, sum(1 for _ in found)])
+
+    said = next(iter(_told(host, place, [work])), None)
+    return None if said is None else owners.told(host, str(place), *json.loads(said))
 
 
 def sizes(host: Host, place: Path) -> dict[str, int]:

@@ -209,6 +209,53 @@ def test_a_tag_that_says_nothing_is_mended(store: Store, root: Path, capsys: Cap
 
 
 @pytest.mark.promise("mends-without-doubt")
+def test_links_that_a_full_disk_emptied_are_mended(store: Store, root: Path, capsys: Capture) -> None:
+    """Seen red: without the links; with the tag judged before they are; with their dates as of now."""
+    one, digests = Repository(store.tree, "team/app"), digest(store, "team/app", "1.0")
+    links = [one.layer(digest_of(b"shared")), one.revision(digests), one.current("1.0"), one.once("latest", digests)]
+    for link in links:
+        Path(link).write_text("" if link != links[0] else "sha256:odd")
+        os.utime(link, (2000, 2000))
+    assert typed(root, "check") == 3
+    assert "images check --repair" in capsys.readouterr().err
+    assert typed(root, "check", "--repair") == 0
+    said = capsys.readouterr().out
+    assert said.count("mended: ") == 4 and "team/app:1.0 is" in said
+    assert [Path(link).read_text() for link in links] == [digest_of(b"shared"), digests, digests, digests]
+    assert [int(Path(link).stat().st_mtime) for link in (links[0], links[1], links[3])] == 3 * [2000]
+
+
+@pytest.mark.promise("mends-without-doubt")
+def test_the_history_of_a_tag_in_doubt_is_left(store: Store, root: Path, capsys: Capture) -> None:
+    """A push that was cut as it wrote there has not come to be what the tag is. Seen red: it became that next time."""
+    new, one = store.push("team/app", "two", "1.0"), Repository(store.tree, "team/app")
+    for link in (one.once("1.0", new), one.current("1.0")):
+        Path(link).write_text("")
+    for _ in range(2):
+        assert typed(root, "check", "--repair") == 3
+        assert Path(one.once("1.0", new)).read_text() == Path(one.current("1.0")).read_text() == ""
+
+
+def test_a_link_is_not_mended_to_bytes_that_are_wrong(store: Store, root: Path, capsys: Capture) -> None:
+    """Seen red: an honest 404 became an image of no bytes. And that a push alone mends it is not said."""
+    one, wrong = Repository(store.tree, "team/app"), store.tree.blob(digest_of(b"one"))
+    Path(one.layer(digest_of(b"one"))).write_text("")
+    Path(wrong).write_bytes(b"")
+    assert typed(root, "check", "--repair") == 3
+    assert f": rm {wrong}\n" in capsys.readouterr().err
+    assert Path(one.layer(digest_of(b"one"))).read_text() == ""
+
+
+def test_what_is_in_the_trash_is_nobodys_image(store: Store, root: Path, capsys: Capture) -> None:
+    assert typed(root, "rm", "team/app:1.0", "team/app:latest", "--yes") == 0
+    assert typed(root, "rm", "--all", "team/app", "--yes") == 0
+    capsys.readouterr()
+    assert typed(root, "check", "--repair", "--read-data") == 0 and typed(root, "list") == 0
+    assert capsys.readouterr().out.splitlines() == ["whole: no images", "there is no image"]
+    assert typed(root, "show", "team/app") == 1
+
+
+@pytest.mark.promise("mends-without-doubt")
 def test_what_is_in_doubt_is_asked(store: Store, root: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ("one", "two"):
         store.push("doubt", words, "1")
