@@ -11,10 +11,9 @@ from secreg_host.command.call import Call
 from secreg_host.images import tagging, targets
 from secreg_host.images.layout import HERE, TAG
 from secreg_host.images.survey import NONE
-from secreg_host.upkeep import source, tending
+from secreg_host.upkeep import tending
 
 ACTIONS = {"tag": "give an image one more tag, in the same repository"}
-ELSEWHERE = "no tag can be given from here"
 
 
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +34,7 @@ def run(call: Call) -> int:
         raise bad_input(
             repr(args.tag), "is no tag", "write letters, digits, _, . and -, 128 at the most, no repository"
         )
-    images = source.place(host, ELSEWHERE)
+    images = tending.images(host)
     (planned,) = collected.right(tending.as_owner(host, images, lambda: [tagging.plan(HERE, target, args.tag)]))
     _, name, tag, digest, before = planned
     if before == digest:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from secreg_host.formats.users import PROBE
-from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images import clocks, flight, hiding, marking, room, sighting, tidying, uploads
 from secreg_host.images.emptying import Choice
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
@@ -58,7 +58,7 @@ class Wish:
 @dataclass
 class Collector:
     """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
-    remembers of blobs."""
+    remembers of blobs; where it raises, all comes back that went before."""
 
     tree: Tree
     wish: Wish
@@ -71,6 +71,7 @@ class Collector:
 
     def collect(self) -> Iterator[Entry]:
         """Do it. Raises OSError for what can't be read or written; then, too, the store is whole."""
+        room.make(self.tree)
         yield from self.go_on()
         if self.wish.daily:
             self.trash.one_more_day()
@@ -82,13 +83,24 @@ class Collector:
         yield from self._freed()
         yield from self._tidied()
         self.trash.sweep(run)
+        room.keep(self.tree)
 
     def go_on(self) -> Iterator[Entry]:
         """What a run that was killed left."""
         if back := self.purge.undo():
             yield "kept", str(len(back))
-        for run in [run for run in self.trash.runs() if run.open]:
-            yield from (("back", *item[1:]) for item in hiding.go_on(self.trash, run))
+        runs = [run for run in self.trash.runs() if run.open]
+        if repositories := {name for run in runs for name in self.trash.repositories(run)}:
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, sorted(repositories))
+            except Exception:
+                for run in runs:
+                    hiding.undo(self.trash, run)
+                raise
+        for run in runs:
+            again = hiding.go_on if not repositories or landed else hiding.undo
+            yield from (("back", *item[1:]) for item in again(self.trash, run))
 
     def _hide(self, run: Run) -> Iterator[Entry]:
         hidden, wrong = Hidden(self.trash, run), list[OSError]()
@@ -108,8 +120,12 @@ class Collector:
 
     def _second_look(self, hidden: Hidden) -> Iterator[Entry]:
         if hidden.count:
-            self.settle()
-            landed = flight.landed(self.tree, hidden.items)
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, hidden.items)
+            except Exception:
+                hidden.undo()
+                raise
             yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
 
     def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
@@ -128,10 +144,12 @@ class Collector:
 
     def empty(self, choice: Choice) -> Iterator[Entry]:
         """Take what is chosen out of the trash for good, and free what no link names any more."""
+        room.make(self.tree)
         yield from self.go_on()
         yield from self._emptied(choice.items(self.trash))
         yield from self._freed()
         self.trash.sweep()
+        room.keep(self.tree)
 
     def plan_emptying(self, choice: Choice) -> Iterator[Entry]:
         """What would leave the trash; nothing is removed."""
@@ -141,8 +159,12 @@ class Collector:
         old = clocks.older(self.trash.now(), self.wish.grace)
         while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
             repositories = [one.name for one in self._repositories()]
-            self.purge.away(batch)
-            self.settle()
+            try:
+                self.purge.away(batch)
+                self.settle()
+            except Exception:
+                self.purge.undo()
+                raise
             if not flight.landed(self.tree, repositories):
                 yield "kept", str(len(self.purge.undo()))
                 return

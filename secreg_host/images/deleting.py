@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from secreg_host.images import flight, hiding, marking, sighting, tidying
+from secreg_host.images import flight, hiding, marking, room, sighting, tidying
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Unreadable
 from secreg_host.images.sighting import Sight
@@ -103,6 +103,7 @@ def _spare(tree: Tree, sight: Sight, gone: set[str], *, is_all: bool) -> list[st
 
 def delete(tree: Tree, entries: Iterable[Entry], why: str) -> Iterator[Entry]:
     """Move what was planned into the trash; what went."""
+    room.make(tree)
     trash = Trash(tree)
     run = trash.begin(why, open=False)
     wished: dict[str, list[Entry]] = {}

@@ -11,7 +11,7 @@ import pytest
 from secreg_host.base.paths import Paths
 from secreg_host.command import asking, cli
 from secreg_host.images.layout import Repository, Tree
-from secreg_host.upkeep import holding, tending
+from secreg_host.upkeep import holding, settling
 from tests.distribution import Distribution, image
 from tests.stores import digest_of
 
@@ -22,7 +22,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def registry(root: Path, monkeypatch: pytest.MonkeyPatch, service_users: None) -> Distribution:
     """The registry of an instance below `root`, in which `1` was overwritten."""
-    monkeypatch.setattr(tending, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(settling, "SECONDS", 0.01)
     monkeypatch.setattr(holding, "WAIT_SECONDS", 0.05)
     paths = Paths(root)
     paths.etc.mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_the_trash_is_emptied_of_what_is_named(registry: Distribution, root: Pat
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [("  cache: {blobdescriptor: inmemory}", "takes broken images"), ("proxy: {remoteurl: https://x}", "left alone")],
+    [("  cache: {blobdescriptor: other}", "takes broken images"), ("proxy: {remoteurl: https://x}", "left alone")],
 )
 def test_what_would_break_images_is_refused(
     registry: Distribution, root: Path, capsys: Capture, more: str, said: str
