@@ -20,6 +20,8 @@ SHORT = 19
 
 NONE = "-"
 
+DAY = 86400
+
 LAST = 253_402_300_799
 """The end of the year 9999."""
 
@@ -150,10 +152,12 @@ def shown(one: Detail, *, as_json: bool) -> None:
         print(line)
 
 
-def used(whole: usage.Whole, room: Room, *, as_json: bool) -> None:
-    """What the bytes of a store are there for."""
+def used(whole: usage.Whole, room: Room, days: int, *, as_json: bool) -> None:
+    """What the bytes of a store are there for; days: for how many something is in the trash."""
+    trash, due = sum(size for _, size in room.trash), [(made + days * DAY, size) for made, size in room.trash]
     if as_json:
-        said = whole._asdict() | {"uploads": room.uploads}
+        said: dict[str, Any] = whole._asdict() | {"uploads": room.uploads, "trash": trash}
+        said["trash_due"] = [{"from": _iso(seconds), "bytes": size} for seconds, size in due]
         print(json.dumps(said | ({"disk": room.space._asdict()} if room.space else {}), indent=2))
         return
     rows = [
@@ -164,6 +168,7 @@ def used(whole: usage.Whole, room: Room, *, as_json: bool) -> None:
             "overwritten or pushed by digest: kept, for people pin digests",
         ),
         ("needed by nothing", bytes_of(whole.unnamed), "deleted, left by pushes that were cut, or being pushed"),
+        ("of that in the trash", bytes_of(trash), f"free from {date(due[0][0])} on: secure-registry gc" if due else ""),
         ("pushes begun", bytes_of(room.uploads), "going on, or cut"),
     ]
     if room.space:

@@ -124,7 +124,10 @@ def _usage(call: Call) -> int:
     if call.args.by:
         images.by_repository(usage.repositories(found, sizes), as_json=call.args.json)
     else:
-        images.used(usage.whole(found, sizes), looking.room(host, place), as_json=call.args.json)
+        from secreg_host.upkeep import tending
+
+        days = tending.settings(host).trash_days
+        images.used(usage.whole(found, sizes), looking.room(host, place), days, as_json=call.args.json)
     return _unread(found, place)
 
 

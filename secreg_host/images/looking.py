@@ -16,7 +16,7 @@ from typing import NamedTuple
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import layout, mending, owners, relinking, remembered, site, usage
+from secreg_host.images import emptying, layout, mending, owners, relinking, remembered, site, usage
 from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
 from secreg_host.images.layout import HERE, Malformed, Repository
@@ -134,10 +134,12 @@ def sizes(host: Host, place: Path) -> dict[str, int]:
 
 
 class Room(NamedTuple):
-    """uploads: bytes of pushes that were begun; space: what the file system has (None: that can't be known)."""
+    """uploads: bytes of pushes that were begun; space: what the file system has (None: unknown); trash: what
+    emptying the trash would free, by when it was put there."""
 
     uploads: int
     space: Space | None
+    trash: tuple[tuple[int, int], ...] = ()
 
 
 def room(host: Host, place: Path) -> Room:
@@ -151,8 +153,12 @@ def room(host: Host, place: Path) -> Room:
                 if seen := driver.look(f"{one.uploads}/{upload}/data"):
                     yield str(seen.size)
 
+    def in_trash() -> Iterable[str]:
+        return map(json.dumps, emptying.frees(HERE))
+
     space, *uploads = map(json.loads, _told(host, place, [work]))
-    return Room(sum(uploads), Space(*space) if space else None)
+    trash = tuple((made, size) for made, size in map(json.loads, _told(host, place, [in_trash])))
+    return Room(sum(uploads), Space(*space) if space else None, trash)
 
 
 def _work(before: Overview, share: Share) -> Callable[[], Iterable[str]]:

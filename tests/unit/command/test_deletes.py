@@ -68,6 +68,7 @@ def test_by_default_people_may_pull_what_they_pinned(registry: Distribution, roo
     assert len([*registry.tree.blobs()]) == 5
 
 
+@pytest.mark.promise("deleted-comes-back")
 def test_a_deleted_tag_comes_back_by_one_command(registry: Distribution, root: Path, capsys: Capture) -> None:
     assert typed(root, "images", "rm", "a:1", "--dry-run") == 0 and tags(registry) == ["1"]
     assert typed(root, "images", "rm", "a:1", "--yes") == 0 and tags(registry) == []
@@ -79,6 +80,7 @@ def test_a_deleted_tag_comes_back_by_one_command(registry: Distribution, root: P
     assert capsys.readouterr().out.endswith("nothing is in the trash\n") and registry.wrong() == []
 
 
+@pytest.mark.promise("images-exit-codes")
 def test_what_can_not_be_done_and_what_is_bad_input(registry: Distribution, root: Path, capsys: Capture) -> None:
     """Nothing is done, by the exit code too, of what is there beside it."""
     for words in (("rm", "a:2", "a:1"), ("rm", "b:1"), ("rm", "--all", "b", "--yes"), ("undelete", "a:1")):

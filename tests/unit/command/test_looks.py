@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,26 @@ def test_what_can_not_be_shown(
     assert typed(root, *words) == code and said in capsys.readouterr().err
 
 
+@pytest.mark.promise("what-is-in-the-trash-is-said")
+def test_usage_of_what_is_in_the_trash(store: Store, root: Path, capsys: Capture) -> None:
+    """What a repository still has is not freed by emptying it. Seen red: with all that the trash names."""
+    gone = store.push("team/app", "gone")
+    store.push("other", "two", "1")
+    assert typed(root, "usage", "--json") == 0
+    before = json.loads(capsys.readouterr().out)
+    assert (before["trash"], before["trash_due"]) == (0, [])
+    assert typed(root, "rm", f"team/app@{gone}", "--yes") == 0
+    capsys.readouterr()
+    assert typed(root, "usage", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    size = len(b"gone") + Path(store.tree.blob(gone)).stat().st_size
+    assert (found["trash"], found["unnamed"], sum(one["bytes"] for one in found["trash_due"])) == (size, size, size)
+    due = datetime.fromisoformat(found["trash_due"][0]["from"]) - datetime.now(UTC)
+    assert timedelta(days=13, hours=23) < due <= timedelta(days=14)
+    assert typed(root, "usage") == 0
+    assert f"of that in the trash  {size} B" in capsys.readouterr().out
+
+
 @pytest.mark.promise("what-deleting-would-free")
 def test_usage(store: Store, root: Path, capsys: Capture) -> None:
     store.push("team/app", "two", "latest")
@@ -153,7 +174,7 @@ def test_usage(store: Store, root: Path, capsys: Capture) -> None:
     found = {one["repository"]: one for one in json.loads(capsys.readouterr().out)}
     assert found["other"]["bytes"] - found["other"]["frees"] == len(b"{}") + len(b"shared")
     assert typed(root, "usage") == 0 and typed(root, "usage", "--by", "repo") == 0
-    assert "needed by nothing   6 B" in capsys.readouterr().out
+    assert "needed by nothing     6 B" in capsys.readouterr().out
 
 
 def test_check_of_what_is_whole(store: Store, root: Path, capsys: Capture) -> None:
@@ -208,7 +229,7 @@ def test_a_tag_that_says_nothing_is_mended(store: Store, root: Path, capsys: Cap
     assert "doubt:1: it is a tag of nothing" in said.err and Path(twice.current("1")).read_text() == ""
 
 
-@pytest.mark.promise("mends-without-doubt")
+@pytest.mark.promise("emptied-links-are-mended")
 def test_links_that_a_full_disk_emptied_are_mended(store: Store, root: Path, capsys: Capture) -> None:
     """Seen red: without the links; with the tag judged before they are; with their dates as of now."""
     one, digests = Repository(store.tree, "team/app"), digest(store, "team/app", "1.0")
@@ -236,6 +257,7 @@ def test_the_history_of_a_tag_in_doubt_is_left(store: Store, root: Path, capsys:
         assert Path(one.once("1.0", new)).read_text() == Path(one.current("1.0")).read_text() == ""
 
 
+@pytest.mark.promise("emptied-links-are-mended")
 def test_a_link_is_not_mended_to_bytes_that_are_wrong(store: Store, root: Path, capsys: Capture) -> None:
     """Seen red: an honest 404 became an image of no bytes. And that a push alone mends it is not said."""
     one, wrong = Repository(store.tree, "team/app"), store.tree.blob(digest_of(b"one"))

@@ -86,6 +86,7 @@ def test_bytes_that_are_younger_than_the_grace_stay(registry: Distribution) -> N
     assert collect(registry, Wish(grace=0)) == [("freed", "1", "11")]
 
 
+@pytest.mark.promise("never-collected")
 def test_children_referrers_and_what_they_need_stay(registry: Distribution) -> None:
     child, other = push(registry, "a", "amd64"), push(registry, "a", "arm64")
     nested = registry.put("a", "", index(other))

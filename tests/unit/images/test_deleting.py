@@ -65,6 +65,7 @@ def test_what_can_be_named() -> None:
             targets.parse(wrong)
 
 
+@pytest.mark.promise("deleted-comes-back")
 def test_a_tag_is_untagged_and_comes_back_with_its_history(registry: Distribution) -> None:
     old, new = push(registry, "a", "old", "1"), push(registry, "a", "new", "1", "2")
     assert rm(registry, "a:1") == [("tag", "a", "1", new)]
@@ -74,6 +75,7 @@ def test_a_tag_is_untagged_and_comes_back_with_its_history(registry: Distributio
     assert tags(registry) == {"1", "2"} and Path(one.once("1", old)).exists() and registry.wrong() == []
 
 
+@pytest.mark.promise("deleted-comes-back", "what-is-needed-stays")
 def test_a_manifest_goes_with_each_tag_that_leads_to_it(registry: Distribution) -> None:
     digest, other = push(registry, "a", "one", "1", "2"), push(registry, "a", "two", "3")
     done = rm(registry, f"a@{digest}")
@@ -98,6 +100,7 @@ def test_with_its_last_manifest_a_repository_leaves_the_catalog_and_comes_back(r
     assert undelete(registry, "a:1") and registry.wrong() == [] and tags(registry) == {"1"}
 
 
+@pytest.mark.promise("what-is-needed-stays")
 def test_what_became_needed_while_somebody_was_asked_stays(registry: Distribution) -> None:
     """Seen red: each of these, by a deletion of what was planned, and no more."""
     child, moved = push(registry, "a", "amd64", "amd64"), push(registry, "b", "old", "1")
@@ -126,6 +129,7 @@ def test_nothing_goes_while_manifests_keep_coming(registry: Distribution, monkey
     assert tags(registry) == {"1"} and registry.wrong() == []
 
 
+@pytest.mark.promise("what-is-needed-stays")
 def test_a_part_of_an_image_is_not_deleted_alone(registry: Distribution) -> None:
     child = push(registry, "a", "amd64")
     top = registry.put("a", "1", index(child))
