@@ -148,7 +148,9 @@ def _empty(call: Call) -> int:
         return Exit.FAILED
     with holding.alone(host.paths.space, "images trash empty") as lock:
         freeing = Freeing(host, images, keeping, lock, forget)
-        found = Sum().counting(freeing.as_owner(lambda settle: Collector(HERE, wish, settle).empty(choice)))
+        found = Sum().counting(
+            freeing.as_owner(lambda settle, doing: Collector(HERE, wish, settle, doing).empty(choice))
+        )
     size = bytes_of(found.sizes["freed"])
     print(
         f"out of the trash: {found.counts['emptied']} links; freed: {numbered(found.counts['freed'], 'blobs')} ({size})"

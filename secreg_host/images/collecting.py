@@ -58,11 +58,12 @@ class Wish:
 @dataclass
 class Collector:
     """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
-    remembers of blobs; where it raises, all comes back that went before."""
+    remembers of blobs; where it raises, all comes back that went before. doing: is told how far it is."""
 
     tree: Tree
     wish: Wish
     settle: Callable[[], None]
+    doing: Callable[[str], object] = lambda _: None
     trash: Trash = field(init=False)
     purge: Purge = field(init=False)
 
@@ -104,7 +105,8 @@ class Collector:
 
     def _hide(self, run: Run) -> Iterator[Entry]:
         hidden, wrong = Hidden(self.trash, run), list[OSError]()
-        for one in self._repositories(wrong.append):
+        for number, one in enumerate(self._repositories(wrong.append)):
+            self.doing(f"looking for what nothing needs: {number} repositories done")
             before = self.trash.now()
             sight, spare = self._spare(one, before)
             if spare.held:
@@ -137,6 +139,7 @@ class Collector:
     def _emptied(self, items: Iterable[Item]) -> Iterator[Entry]:
         count = 0
         for item in list(items):
+            self.doing(f"emptying the trash: {count} links gone")
             self.trash.forget(item)
             count += 1
         if count:
@@ -157,6 +160,7 @@ class Collector:
 
     def _freed(self) -> Iterator[Entry]:
         old = clocks.older(self.trash.now(), self.wish.grace)
+        self.doing("looking for bytes that no link names")
         while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
             repositories = [one.name for one in self._repositories()]
             try:
@@ -179,7 +183,8 @@ class Collector:
         count = size = 0
         now = self.trash.now()
         old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
-        for one in self._repositories():
+        for number, one in enumerate(self._repositories()):
+            self.doing(f"looking for pushes that nobody ended: {number} repositories done")
             for name, found in list(uploads.stale(one, long_ago)):
                 if uploads.remove(self.tree, one, name):
                     count, size = count + 1, size + found

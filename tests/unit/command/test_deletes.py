@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from secreg_host.base.paths import Paths
 from secreg_host.command import asking, cli
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.upkeep import holding, settling
+from secreg_host.upkeep.progress import Progress
 from tests.distribution import Distribution, image
 from tests.stores import digest_of
 
@@ -66,6 +70,25 @@ def test_by_default_people_may_pull_what_they_pinned(registry: Distribution, roo
     assert typed(root, "gc", "--grace", "0s") == 0
     assert "moved to the trash: 0 manifests, links to 0 blobs" in capsys.readouterr().out
     assert len([*registry.tree.blobs()]) == 5
+
+
+def test_somebody_at_a_terminal_sees_how_far_it_is(
+    registry: Distribution, root: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, before something is waited for. Seen red: told with the next thing that is found."""
+    said: list[str] = []
+
+    @contextlib.contextmanager
+    def steps(self: Progress) -> Iterator[Callable[[str], None]]:
+        yield said.append
+
+    monkeypatch.setattr(Progress, "steps", steps)
+    assert typed(root, "gc", "--untagged-older", "0s", "--grace", "0s") == 0 and said == []
+    push(registry, "newer")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    time.sleep(0.01)
+    assert typed(root, "gc", "--untagged-older", "0s", "--grace", "0s") == 0
+    assert said[0].startswith("looking for what nothing needs: 0 rep") and settling.UNDER_WAY in said
 
 
 @pytest.mark.promise("deleted-comes-back")
