@@ -140,12 +140,12 @@ def test_what_can_not_be_shown(
 @pytest.mark.promise("what-is-in-the-trash-is-said")
 def test_usage_of_what_is_in_the_trash(store: Store, root: Path, capsys: Capture) -> None:
     """What a repository still has is not freed by emptying it. Seen red: with all that the trash names."""
-    gone = store.push("team/app", "gone")
-    store.push("other", "two", "1")
+    gone, both = store.push("team/app", "gone"), store.push("team/app", "both")
+    store.push("other", "both", "1")
     assert typed(root, "usage", "--json") == 0
     before = json.loads(capsys.readouterr().out)
     assert (before["trash"], before["trash_due"]) == (0, [])
-    assert typed(root, "rm", f"team/app@{gone}", "--yes") == 0
+    assert typed(root, "rm", f"team/app@{gone}", f"team/app@{both}", "--yes") == 0
     capsys.readouterr()
     assert typed(root, "usage", "--json") == 0
     found = json.loads(capsys.readouterr().out)
