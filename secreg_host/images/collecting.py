@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from secreg_host.base.marks import Stamp
 from secreg_host.formats.users import PROBE
 from secreg_host.images import clocks, flight, hiding, marking, room, sighting, tidying, uploads
 from secreg_host.images.emptying import Choice
@@ -188,9 +189,16 @@ class Collector:
             for name, found in list(uploads.stale(one, long_ago)):
                 if uploads.remove(self.tree, one, name):
                     count, size = count + 1, size + found
+            self._forget_gone(one, clocks.older(now, self.wish.grace))
             tidying.tidy(one, old)
         if count:
             yield "uploads", str(count), str(size)
+
+    def _forget_gone(self, one: Repository, old: Callable[[Stamp], bool]) -> None:
+        """What a tag was that nobody can bring back: else one that is moved each hour is a file for each hour."""
+        if tidying.gone(self.tree, one, old):
+            with flight.still(self.tree, one.name, hiding.BUSY_SECONDS) as still:
+                tidying.forget(tidying.gone(self.tree, one, old) if still else ())
 
     def _repositories(self, wrong: Callable[[OSError], object] = lambda _: None) -> Iterator[Repository]:
         """All of them; wrong: is told of what can't be read, which is left alone."""

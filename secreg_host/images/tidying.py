@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from secreg_host.base import marks
 from secreg_host.base.marks import Stamp
-from secreg_host.images.layout import Repository
+from secreg_host.images import layout
+from secreg_host.images.layout import Repository, Tree
 
 KINDS = ("_layers", "_uploads", "_manifests")
 LEFT = re.compile(r"(link|data)\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp")
@@ -29,6 +30,27 @@ def tidy(one: Repository, old: Callable[[Stamp], bool]) -> bool:
         if stamp is None or not old(stamp) or not _removed(path):
             break
     return not os.path.lexists(one.path)
+
+
+def gone(tree: Tree, one: Repository, old: Callable[[Stamp], bool]) -> list[str]:
+    """Links of the history of the tags of repository `one` that are `old`, and of which there are no bytes any more, so
+    that nothing can come of them. A registry writes one after the bytes, and after the link of the manifest."""
+    found = []
+    for link in (link for tag in one.tags() for link in one.history(tag)):
+        digest = layout.digest_of(link)
+        if tree.size(digest) is None and not os.path.lexists(one.revision(digest)):
+            stamp = marks.stamp(link)
+            if stamp is not None and old(stamp):
+                found.append(link)
+    return found
+
+
+def forget(links: Iterable[str]) -> None:
+    """Remove these `links`, each with its directory."""
+    for link in links:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(link)  # noqa: PTH108
+        _removed(os.path.dirname(link))  # noqa: PTH120
 
 
 def _emptied(folder: str, old: Callable[[Stamp], bool]) -> None:

@@ -64,6 +64,21 @@ def test_what_was_overwritten_a_hundred_times_is_one_image(registry: Distributio
     assert next(one[:2] for one in found if one[0] == "freed") == ("freed", "198")
 
 
+def test_what_a_tag_was_is_known_as_long_as_it_can_come_back(registry: Distribution) -> None:
+    """A tag that was moved a hundred thousand times has as many files of its history."""
+    old, new = push(registry, "a", "old", "1"), push(registry, "a", "new", "1")
+
+    def history() -> set[str]:
+        return {link.rsplit("/", 2)[1] for link in Repository(registry.tree, "a").history("1")}
+
+    collect(registry, HIDE)
+    assert history() == hexes(old, new)
+    collect(registry, Wish(grace=3600, days=0))
+    assert history() == hexes(old, new)
+    collect(registry, Wish(grace=0, days=0))
+    assert registry.tree.size(old) is None and history() == hexes(new) and registry.wrong() == []
+
+
 def test_by_default_only_what_nothing_refers_to_goes(registry: Distribution) -> None:
     """Manifests without a tag stay: people pull by digest."""
     old, new = push(registry, "a", "old", "1"), push(registry, "a", "new", "1")
