@@ -26,8 +26,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from secreg_host.base.marks import Stamp
 from secreg_host.formats.users import PROBE
-from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images import clocks, flight, hiding, marking, room, sighting, tidying, uploads
 from secreg_host.images.emptying import Choice
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
@@ -58,11 +59,12 @@ class Wish:
 @dataclass
 class Collector:
     """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
-    remembers of blobs."""
+    remembers of blobs; where it raises, all comes back that went before. doing: is told how far it is."""
 
     tree: Tree
     wish: Wish
     settle: Callable[[], None]
+    doing: Callable[[str], object] = lambda _: None
     trash: Trash = field(init=False)
     purge: Purge = field(init=False)
 
@@ -71,6 +73,7 @@ class Collector:
 
     def collect(self) -> Iterator[Entry]:
         """Do it. Raises OSError for what can't be read or written; then, too, the store is whole."""
+        room.make(self.tree)
         yield from self.go_on()
         if self.wish.daily:
             self.trash.one_more_day()
@@ -82,17 +85,29 @@ class Collector:
         yield from self._freed()
         yield from self._tidied()
         self.trash.sweep(run)
+        room.keep(self.tree)
 
     def go_on(self) -> Iterator[Entry]:
         """What a run that was killed left."""
         if back := self.purge.undo():
             yield "kept", str(len(back))
-        for run in [run for run in self.trash.runs() if run.open]:
-            yield from (("back", *item[1:]) for item in hiding.go_on(self.trash, run))
+        runs = [run for run in self.trash.runs() if run.open]
+        if repositories := {name for run in runs for name in self.trash.repositories(run)}:
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, sorted(repositories))
+            except Exception:
+                for run in runs:
+                    hiding.undo(self.trash, run)
+                raise
+        for run in runs:
+            again = hiding.go_on if not repositories or landed else hiding.undo
+            yield from (("back", *item[1:]) for item in again(self.trash, run))
 
     def _hide(self, run: Run) -> Iterator[Entry]:
         hidden, wrong = Hidden(self.trash, run), list[OSError]()
-        for one in self._repositories(wrong.append):
+        for number, one in enumerate(self._repositories(wrong.append)):
+            self.doing(f"looking for what nothing needs: {number} repositories done")
             before = self.trash.now()
             sight, spare = self._spare(one, before)
             if spare.held:
@@ -108,8 +123,12 @@ class Collector:
 
     def _second_look(self, hidden: Hidden) -> Iterator[Entry]:
         if hidden.count:
-            self.settle()
-            landed = flight.landed(self.tree, hidden.items)
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, hidden.items)
+            except Exception:
+                hidden.undo()
+                raise
             yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
 
     def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
@@ -121,6 +140,7 @@ class Collector:
     def _emptied(self, items: Iterable[Item]) -> Iterator[Entry]:
         count = 0
         for item in list(items):
+            self.doing(f"emptying the trash: {count} links gone")
             self.trash.forget(item)
             count += 1
         if count:
@@ -128,10 +148,12 @@ class Collector:
 
     def empty(self, choice: Choice) -> Iterator[Entry]:
         """Take what is chosen out of the trash for good, and free what no link names any more."""
+        room.make(self.tree)
         yield from self.go_on()
         yield from self._emptied(choice.items(self.trash))
         yield from self._freed()
         self.trash.sweep()
+        room.keep(self.tree)
 
     def plan_emptying(self, choice: Choice) -> Iterator[Entry]:
         """What would leave the trash; nothing is removed."""
@@ -139,10 +161,15 @@ class Collector:
 
     def _freed(self) -> Iterator[Entry]:
         old = clocks.older(self.trash.now(), self.wish.grace)
+        self.doing("looking for bytes that no link names")
         while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
             repositories = [one.name for one in self._repositories()]
-            self.purge.away(batch)
-            self.settle()
+            try:
+                self.purge.away(batch)
+                self.settle()
+            except Exception:
+                self.purge.undo()
+                raise
             if not flight.landed(self.tree, repositories):
                 yield "kept", str(len(self.purge.undo()))
                 return
@@ -157,13 +184,21 @@ class Collector:
         count = size = 0
         now = self.trash.now()
         old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
-        for one in self._repositories():
+        for number, one in enumerate(self._repositories()):
+            self.doing(f"looking for pushes that nobody ended: {number} repositories done")
             for name, found in list(uploads.stale(one, long_ago)):
                 if uploads.remove(self.tree, one, name):
                     count, size = count + 1, size + found
+            self._forget_gone(one, clocks.older(now, self.wish.grace))
             tidying.tidy(one, old)
         if count:
             yield "uploads", str(count), str(size)
+
+    def _forget_gone(self, one: Repository, old: Callable[[Stamp], bool]) -> None:
+        """What a tag was that nobody can bring back: else one that is moved each hour is a file for each hour."""
+        if tidying.gone(self.tree, one, old):
+            with flight.still(self.tree, one.name, hiding.BUSY_SECONDS) as still:
+                tidying.forget(tidying.gone(self.tree, one, old) if still else ())
 
     def _repositories(self, wrong: Callable[[OSError], object] = lambda _: None) -> Iterator[Repository]:
         """All of them; wrong: is told of what can't be read, which is left alone."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from secreg_host.base import utf8
+from secreg_host.base import marks, utf8
 from secreg_host.images.readable import TREE
 
 DIGEST = re.compile(r"(?P<algorithm>sha256):(?P<hex>[0-9a-f]{64})|(?P<other>sha512):(?P<longer>[0-9a-f]{128})")
@@ -39,6 +39,9 @@ LONGEST = 255
 TAG = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 LINK_BYTES = 256
 """More than a link ever has."""
+
+FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+PIECE = 1 << 20
 
 OWN = "_"
 """How directories of a repository's own begin; no word of a name does."""
@@ -149,6 +152,11 @@ class Repository:
         """Its directory of manifests, in one for each algorithm."""
         return f"{self.path}/_manifests/revisions"
 
+    @property
+    def uploads(self) -> str:
+        """Its directory of pushes that were begun, in one for each."""
+        return f"{self.path}/_uploads"
+
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
         yield from (tag for tag in _folders(self.tagged) if TAG.fullmatch(tag))
@@ -216,7 +224,7 @@ def dated(link: str) -> Link | None:
 def content(path: str, limit: int) -> tuple[bytes, int] | None:
     """The first `limit` bytes of the file `path`, and when it was written; None: it is no regular file. Nothing is
     waited for, and no link followed in its place. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(path, FLAGS)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -231,6 +239,22 @@ def content(path: str, limit: int) -> tuple[bytes, int] | None:
         return b"".join(pieces), int(found.st_mtime)
     finally:
         os.close(descriptor)
+
+
+def is_right(path: str, digest: str) -> bool:
+    """Whether the regular file `path` holds what its `digest` says. Raises OSError."""
+    algorithm, _, value = digest.partition(":")
+    hashed = marks.hashing(algorithm)
+    try:
+        descriptor = os.open(path, FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        while piece := file.read(PIECE):
+            hashed.update(piece)
+    return hashed.hexdigest() == value
 
 
 def written(link: str) -> int | None:
