@@ -24,12 +24,10 @@ def name_of(number: int) -> str:
 
 def fill(tree: Tree, repositories: int) -> None:
     """An image with a tag in each of so many repositories."""
-    for folder in ("blobs/sha256", "repositories"):
-        os.makedirs(f"{tree.base}/{folder}", exist_ok=True)
     for two in range(256):
-        os.makedirs(f"{tree.base}/blobs/sha256/{two:02x}", exist_ok=True)
+        (tree.base / f"blobs/sha256/{two:02x}").mkdir(parents=True, exist_ok=True)
     for group in range(100):
-        os.makedirs(f"{tree.base}/repositories/group{group}", exist_ok=True)
+        (tree.base / f"repositories/group{group}").mkdir(parents=True, exist_ok=True)
     children = [_forked(tree, range(first, repositories, PROCESSES)) for first in range(PROCESSES)]
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * PROCESSES
 
@@ -67,7 +65,7 @@ def _file(path: str, data: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     except FileNotFoundError:
-        os.makedirs(path.rpartition("/")[0], exist_ok=True)
+        os.makedirs(path.rpartition("/")[0], exist_ok=True)  # noqa: PTH103 (quickly)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.write(descriptor, data)
     os.close(descriptor)

@@ -39,13 +39,13 @@ def plan(tree: Tree, targets: Iterable[Target], *, whole: bool = False) -> list[
 def _planned(tree: Tree, name: str, targets: list[Target], *, whole: bool) -> Iterator[Entry]:
     one = Repository(tree, name)
     sight = sighting.look(one)
-    there = [*one.tags()]
-    if not (there or sight.revisions or sight.layers):
+    there, layers = [*one.tags()], sight.layers.besides(())
+    if not (there or sight.revisions or layers):
         yield "wrong", name, "there is no such repository", "see what there is: secure-registry images list"
     elif whole:
         yield from (("tag", name, tag, sight.tags.get(tag, NONE)) for tag in there)
         yield from (("revision", name, digest) for digest in sight.revisions)
-        yield from (("layer", name, digest) for digest in sight.layers)
+        yield from (("layer", name, digest) for digest in layers)
     else:
         digests = {target.digest for target in targets if target.digest}
         for target in targets:
@@ -94,7 +94,7 @@ def delete(tree: Tree, entries: Iterable[Entry], why: str) -> Iterator[Entry]:
                 if trash.hide_tag(run, name, entry[2]) is not None:
                     yield entry
             sight = sighting.look(Repository(tree, name))
-            for kind, seen in ((REVISION, sight.revisions), (LAYER, sight.layers)):
+            for kind, seen in ((REVISION, sight.revisions), (LAYER, sight.layers.besides(()))):
                 gone = {entry[2] for entry in ones if entry[0] == WORDS[kind]} & seen.keys()
                 for item in trash.hide(run, name, kind, {digest: seen[digest] for digest in gone}):
                     yield WORDS[kind], name, item.name

@@ -10,9 +10,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from secreg_host.base import waiting
 from tests.real.program import Answer, Instance
@@ -288,9 +287,3 @@ class Puller:
             self.chaos.count["pulled"] += 1
             if wrong and self.chaos.acknowledged.get((name, tag)) == digest:
                 self.chaos.broken += wrong
-
-
-def events(chance: random.Random, *seconds: float) -> Iterator[float]:
-    """Pauses of so many `seconds`, by chance, for ever."""
-    while True:
-        yield chance.choice(seconds)

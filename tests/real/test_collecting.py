@@ -11,7 +11,6 @@ import re
 import shlex
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -117,9 +116,12 @@ def race(instance: Instance, seconds: float, *words: str) -> tuple[Chaos, bool]:
     hand.collect(*words)
     wrong = chaos.wrong()
     skipped = sum(one for one, _ in chaos.refused)
-    print(f"seed {SEED}, {seconds:g} s, {shlex.join(words)}, {'with' if served else 'without'} the manifest service:")
+    how = "with" if served else "without"
+    print(f"seed {SEED}, {seconds:g} s, {shlex.join(words)}, {how} the manifest service:")
     print(f"  {dict(sorted(chaos.count.items()))}; the longest push {chaos.longest:.1f} s")
-    print(f"  refused: {skipped} that skipped an upload, {len(chaos.refused) - skipped} other ones; wrong: {len(wrong)}")
+    print(
+        f"  refused: {skipped} that skipped an upload, {len(chaos.refused) - skipped} other ones; wrong: {len(wrong)}"
+    )
     assert wrong == []
     assert chaos.count["manifests"] > seconds and chaos.count["gc manifests"] > 5 and chaos.count["came_back"]
     return chaos, served
