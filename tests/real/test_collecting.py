@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import time
 
@@ -57,18 +58,37 @@ class Hand:
         self.pusher = Pusher(chaos, 9)
         self.number = 0
 
-    def typed(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def typed(self, *words: str, seconds: float = 300, kills: bool = False) -> subprocess.CompletedProcess[str]:
+        """One command; kills: it is killed after so many `seconds`, with what it started, unless it has ended."""
         argv = [str(self.launcher) if one == str(self.instance.program) else one for one in self.instance._argv(*words)]
-        environment = self.instance._environment({})
-        return subprocess.run(
-            [*argv, "--root", str(self.instance.root)], env=environment, capture_output=True, text=True, timeout=300
-        )
+        argv += ["--root", str(self.instance.root)]
+        with subprocess.Popen(
+            argv,
+            env=self.instance._environment({}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                said = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                said = process.communicate()
+                assert kills, said
+        return subprocess.CompletedProcess(argv, process.returncode, *said)
 
-    def collect(self, *words: str) -> None:
-        """One run after the other, every other one of which frees at once what it hid."""
+    def collect(self, *words: str, kills: bool = True) -> None:
+        """One run after the other, every other one of which frees at once what it hid; some are killed."""
         self.number += 1
-        done = self.typed("gc", *words, "--json", *(("--purge", "--yes") if self.number % 2 else ()))
-        assert done.returncode in (0, 1), (shlex.join(words), done.returncode, done.stdout, done.stderr)
+        now = ("--purge", "--yes") if self.number % 2 else ()
+        if kills and self.number % 3 == 0:
+            done = self.typed("gc", *words, *now, seconds=self.chance.uniform(0.2, 2 * SETTLE), kills=True)
+            self.chaos.counting(killed=done.returncode == -signal.SIGKILL)
+            return
+        done = self.typed("gc", *words, "--json", *now)
+        assert done.returncode in (0, 3), (shlex.join(words), done.returncode, done.stdout, done.stderr)
         said = json.loads(done.stdout)
         counted = {f"gc {key}": said[key] for key in said if isinstance(said[key], int) and said[key] is not True}
         self.chaos.counting(collected=1, **{key: value for key, value in counted.items() if value})
@@ -113,7 +133,7 @@ def race(instance: Instance, seconds: float, *words: str) -> tuple[Chaos, bool]:
     chaos = Chaos(instance, SEED, seconds)
     served, hand = is_served(chaos.client()), Hand(chaos)
     chaos.run(lambda: hand.collect(*words), hand.delete)
-    hand.collect(*words)
+    hand.collect(*words, kills=False)
     wrong = chaos.wrong()
     skipped = sum(one for one, _ in chaos.refused)
     how = "with" if served else "without"
