@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from secreg_host.formats.users import PROBE
-from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images import clocks, flight, hiding, marking, room, sighting, tidying, uploads
 from secreg_host.images.emptying import Choice
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
@@ -80,6 +80,7 @@ class Collector:
 
     def collect(self) -> Iterator[Entry]:
         """Do it. Raises OSError for what can't be read or written; then, too, the store is whole."""
+        room.make(self.tree)
         yield from self.go_on()
         if self.wish.daily:
             self.trash.one_more_day()
@@ -91,6 +92,7 @@ class Collector:
         yield from self._freed()
         yield from self._tidied()
         self.trash.sweep(run)
+        room.keep(self.tree)
 
     def go_on(self) -> Iterator[Entry]:
         """What a run that was killed left."""
@@ -112,8 +114,15 @@ class Collector:
                 self.naming.add(one.name, mark, spare.stays)
             if spare.held:
                 yield "held", one.name, spare.held
-            if spare and not hidden.hide(one.name, spare):
-                yield "held", one.name, "manifests keep coming"
+            try:
+                if spare and not hidden.hide(one.name, spare):
+                    yield "held", one.name, "manifests keep coming"
+            except OSError as error:
+                if not room.lacks(error):
+                    raise
+                yield "held", one.name, "the disk is full: once more frees more"
+                self.trash.mend(run)
+                break
             yield from (("hidden", *item[1:]) for item in hidden.items.get(one.name, ()))
             if hidden.count >= BATCH:
                 yield from self._second_look(hidden)
@@ -143,6 +152,7 @@ class Collector:
 
     def empty(self, choice: Choice) -> Iterator[Entry]:
         """Take what is chosen out of the trash for good, and free what no link names any more."""
+        room.make(self.tree)
         yield from self.go_on()
         yield from self._emptied(choice.items(self.trash))
         yield from self._freed()

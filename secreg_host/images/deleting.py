@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from secreg_host.images import flight, hiding, sighting, tidying
+from secreg_host.images import flight, hiding, room, sighting, tidying
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Unreadable
 from secreg_host.images.sighting import Sight
@@ -83,6 +83,7 @@ def _needed(tree: Tree, name: str, sight: Sight, digests: set[str]) -> Iterator[
 
 def delete(tree: Tree, entries: Iterable[Entry], why: str) -> Iterator[Entry]:
     """Move what was planned into the trash; what went. A manifest goes after its tags, so that none leads nowhere."""
+    room.make(tree)
     trash = Trash(tree)
     run = trash.begin(why, open=False)
     wished: dict[str, list[Entry]] = {}
