@@ -125,6 +125,7 @@ chaos-readme: need-test venv deb ## Any two of README's set-up commands, in any 
 chaos-images: need-test venv deb ## Pushes while space is freed, 2 x 10 minutes; a million blobs (SECREG_CHAOS_SECONDS, SECREG_CHAOS_SEED)
 	SECREG_CHAOS_SECONDS=$${SECREG_CHAOS_SECONDS:-600} SECREG_CHAOS_REPOSITORIES=$${SECREG_CHAOS_REPOSITORIES:-100000} \
 		SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/real/test_collecting.py tests/real/test_many_blobs.py
+	SECREG_KILL_STRIDE=1 SECREG_RACE_SECONDS=$${SECREG_RACE_SECONDS:-30} $(RUN) -m pytest -s tests/unit/images tests/power/test_collecting.py
 
 mutants: need-lint venv ## Faults put into a copy one by one: which of them does no test see? MUTANTS=TEXT for some
 	$(RUN) -m tests.mutants '$(MUTANTS)'

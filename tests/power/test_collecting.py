@@ -136,12 +136,14 @@ def test_what_is_mended_is_as_it_was_or_mended(registry: Distribution, root: Pat
     os.utime(old, (1000, 1000))
     Path(root, link).write_text("")
     before = cuts.read(root)
-    states = []
+    states: list[tuple[int, bytes]] = []
     disk = Disk(root, scenes.MEMORY)
     done = run(root, "images", "check", "--repair")
     for one in cuts.cuts(disk, done, SEED, MIXES):
-        states.append(one.tree[link][1])
+        states.append((one.after, one.tree[link][1]))
         others = {path: entry for path, entry in one.tree.items() if path.startswith(BASE) and path != link}
         assert others == {path: entry for path, entry in before.items() if path.startswith(BASE) and path != link}
-    assert b"" in states and states[-1] == digest.encode()
-    assert all(digest.encode().startswith(data.rstrip(b"\0")) for data in states)
+    assert {data for _, data in states} > {b"", digest.encode()}
+    assert all(digest.encode().startswith(data.rstrip(b"\0")) for _, data in states)
+    synced = max(number for number, one in enumerate(done) if one.path == root / link and one.kind == "sync")
+    assert {data for after, data in states if after >= synced} <= {digest.encode()}
