@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base import marks
 from secreg_host.images import collecting, deleting, trash, undeleting
 from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.layout import Repository, Tree
@@ -181,6 +182,20 @@ def test_what_a_link_names_by_the_last_look_comes_back(registry: Distribution) -
     one.settle = lambda: registry._write(Repository(registry.tree, "b").layer(left), left.encode())
     found = list(one.collect())
     assert ("kept", "1") in found and registry.head("b", left)
+
+
+def test_what_is_linked_again_in_its_old_place_comes_back(
+    registry: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No directory changes then but that of the link itself, and all else was seen long ago."""
+    monkeypatch.setattr(marks, "COARSE", 0.005)
+    push(registry, "a", "1", "1")
+    left = registry.upload("a", b"of no image")
+    link = Repository(registry.tree, "a").layer(left)
+    Path(link).unlink()
+    time.sleep(0.05)
+    one = Collector(registry.tree, NOW, lambda: registry._write(link, left.encode()))
+    assert ("kept", "1") in list(one.collect()) and registry.head("a", left) and registry.wrong() == []
 
 
 @pytest.mark.parametrize("step", ["second", "away"])
