@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from secreg_host.base.errors import Exit, Problem, SecregError, bad_input
 from secreg_host.command import ages, asking, collected, instance, printing
-from secreg_host.command.backups import bytes_of, numbered
+from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.command.call import Call
 from secreg_host.command.collected import Sum
 from secreg_host.formats.registryconf import Keeping
@@ -102,7 +102,8 @@ def _remembered(call: Call, keeping: Keeping, done: list[Entry]) -> tuple[Proble
 def _agreed(wanted: list[Target], plan: list[Entry], *, whole: bool) -> bool:
     if whole:
         return all(asking.typed_again(str(one), f"All of repository {one} goes.") for one in wanted)
-    return asking.agreed(f"Delete {numbered(len(plan), 'tags')} and manifests?" if len(plan) > 1 else "Delete it?")
+    count = sum(1 for entry in plan if entry[0] != "layer")
+    return asking.agreed(f"Delete these {count} tags and manifests?" if count > 1 else "Delete it?")
 
 
 def _undelete(call: Call) -> int:
@@ -147,7 +148,9 @@ def _empty(call: Call) -> int:
         return Exit.FAILED
     with holding.alone(host.paths.space, "images trash empty") as lock:
         freeing = Freeing(host, images, keeping, lock, forget)
-        found = Sum().counting(freeing.as_owner(lambda settle: Collector(HERE, wish, settle).empty(choice)))
+        found = Sum().counting(
+            freeing.as_owner(lambda settle, doing: Collector(HERE, wish, settle, doing).empty(choice))
+        )
     size = bytes_of(found.sizes["freed"])
     print(
         f"out of the trash: {found.counts['emptied']} links; freed: {numbered(found.counts['freed'], 'blobs')} ({size})"

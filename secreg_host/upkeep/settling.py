@@ -20,13 +20,21 @@ from secreg_host.upkeep import descriptors
 SECONDS = 10.0
 """How long a request of the registry takes at the most between its look at a file and what it writes for that."""
 
-FORGET = "forget"
+FORGET, DOING = "forget", "doing "
+"""What is asked: that it forgets; and what is only told, how far it is."""
+
+SOON = 0.2
+"""Seconds for which nothing more is told of how far it is, unless something is waited for."""
+
+UNDER_WAY = "waiting for pushes that are under way"
 
 
-def settler(keeping: Keeping, ask: Ask) -> Callable[[], None]:
-    """What does it, in a deputy that may `ask`. It raises SecregError where the registry did not forget."""
+def settler(keeping: Keeping, ask: Ask, doing: Callable[[str], object] = lambda _: None) -> Callable[[], None]:
+    """What does it, in a deputy that may `ask`, and tells what it is `doing`. It raises SecregError where the registry
+    did not forget."""
 
     def settle() -> None:
+        doing(UNDER_WAY)
         if keeping.cache == MEMORY:
             if said := ask(FORGET):
                 raise SecregError(*json.loads(said))
@@ -39,10 +47,26 @@ def settler(keeping: Keeping, ask: Ask) -> Callable[[], None]:
     return settle
 
 
-def answerer(forget: Callable[[], None]) -> Ask:
-    """What answers root's deputy; forget: has the registry forget, and raises SecregError."""
+def teller(ask: Ask) -> Callable[[str], None]:
+    """What tells how far it is, in a deputy that may `ask`: now and then, and at once before a wait."""
+    due = waiting.within(0)
 
-    def answer(_: str) -> str:
+    def tell(said: str) -> None:
+        nonlocal due
+        if due.over or said == UNDER_WAY:
+            due = waiting.within(SOON)
+            ask(f"{DOING}{said}")
+
+    return tell
+
+
+def answerer(forget: Callable[[], None], shown: Callable[[str], object] = lambda _: None) -> Ask:
+    """What answers root's deputy; forget: has the registry forget, and raises SecregError; shown: how far it is."""
+
+    def answer(said: str) -> str:
+        if said.startswith(DOING):
+            shown(said.removeprefix(DOING))
+            return ""
         try:
             forget()
         except SecregError as error:

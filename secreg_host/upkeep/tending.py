@@ -21,11 +21,12 @@ from secreg_host.generation import generations
 from secreg_host.host.host import Host
 from secreg_host.images import site
 from secreg_host.images.survey import Entry
-from secreg_host.upkeep import descriptors, settling, source
+from secreg_host.upkeep import descriptors, progress, settling, source
 from secreg_host.wanted.parts import registry
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
 
+Doing = Callable[[str], None]
 Settle = Callable[[], None]
 """Waits for what is under way in the registry, and has it forget what it remembers."""
 
@@ -84,19 +85,26 @@ class Freeing:
     lock: int
     forget: Callable[[], None]
 
-    def as_owner(self, work: Callable[[Settle], Iterable[Entry]]) -> Iterator[Entry]:
+    def as_owner(self, work: Callable[[Settle, Doing], Iterable[Entry]]) -> Iterator[Entry]:
         """What `work` tells as the store's user, when nobody else needs anything (a process of that class has the disk
-        last, too: ioprio_set(2)); it is given what it waits by. Raises SecregError."""
+        last, too: ioprio_set(2)); it is given what it waits by, and what it tells how far it is. Raises SecregError."""
 
         def lines(ask: Ask) -> Iterator[str]:
             os.umask(site.UMASK)
             with contextlib.suppress(OSError):
                 os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-            return (json.dumps(entry) for entry in work(settling.settler(self.keeping, ask)))
+            doing = settling.teller(ask) if shown.shown else _nobody
+            return (json.dumps(entry) for entry in work(settling.settler(self.keeping, ask, doing), doing))
 
-        answer, account = settling.answerer(self.forget), self.host.accounts.registry
-        with deputies.conversing(account, self.images, lines, answer, self.lock) as told:
-            yield from _read(told, self.host, self.images)
+        account, shown = self.host.accounts.registry, progress.to_terminal()
+        with shown.steps() as tell:
+            answer = settling.answerer(self.forget, tell)
+            with deputies.conversing(account, self.images, lines, answer, self.lock) as told:
+                yield from _read(told, self.host, self.images)
+
+
+def _nobody(_: str) -> None:
+    """Nobody looks."""
 
 
 def _read(told: Iterator[str], host: Host, images: Path) -> Iterator[Entry]:
