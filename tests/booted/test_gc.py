@@ -224,7 +224,7 @@ def test_a_full_disk_elsewhere(registry: Registry) -> None:
     machine, place = registry.machine, "/srv/images"
     registry.expected += ["No space left on device", "no space left", "level=error"]
     machine.run("mkdir", place)
-    machine.run("mount", "-t", "tmpfs", "-o", "size=20m,mode=0750", "disk", place)
+    machine.run("mount", "-t", "tmpfs", "-o", "size=40m,mode=0750", "disk", place)
     machine.run("chown", "secure-registry:", place)
     registry.edit("docker-registry.yml", STORAGE, place)
     assert registry.command("reload").returncode == 0
