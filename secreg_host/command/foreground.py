@@ -42,7 +42,6 @@ RELOAD_SECONDS = 60.0
 def run(host: Host, environment: Mapping[str, str], *, watching: bool = True) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
     foreground.fit(host)
-    host = replace(host, by_systemd=False)
     _raise_file_limit()
     files.make_directory(host.paths.run, 0o755)
     if pid_of(host.paths):

@@ -213,6 +213,8 @@ class InForeground:
         """The process itself does."""
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        if self.running():
+            self.stop()
         return units.remove(self.host)  # there may be some, where systemd does not run at the moment
 
 
@@ -230,3 +232,13 @@ def startable(call: Call) -> Instance:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
         raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")
     return found
+
+
+def in_foreground(call: Call) -> Host:
+    """Where the instance lives that this process is to run. Raises BadInput where that is systemd's to do: whoever asks
+    for the instance asks systemd then, and would hear that it does not run."""
+    host = call.host()
+    if host.by_systemd:
+        hint = "secure-registry start; or an instance of your own: add --root DIR"
+        raise bad_input("--foreground", "systemd runs the machine's own instance", hint)
+    return host
