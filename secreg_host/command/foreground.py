@@ -206,7 +206,8 @@ def stop(paths: Paths) -> None:
 def _signal(paths: Paths, number: signal.Signals) -> int:
     pid = pid_of(paths)
     if pid is None:
-        raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
+        hint = f"secure-registry start --foreground --root {paths.root}"
+        raise SecregError(f"no instance runs below {paths.root}", hint)
     log.debug("%s to process %d: what it does is told where it was started, if that was with --debug", number.name, pid)
     os.kill(pid, number)
     return pid
