@@ -7,7 +7,10 @@ from pathlib import Path
 from secreg_host.base import process, reading
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.base.proxies import Proxies
+from secreg_host.clients.rules import Rules
 from secreg_host.clients.served import Served
+from secreg_host.pki.handshake import Rule
 
 NAME = "system"
 FILE = "secure-registry.crt"
@@ -17,6 +20,11 @@ SECONDS = 120.0
 def found(paths: Paths) -> bool:
     """Whether a tool that keeps such a store is on this host."""
     return any(process.find_program(command[0]) for _, command in paths.anchors)
+
+
+def used(paths: Paths) -> bool:
+    """Whether it has been told to trust us."""
+    return any((directory / FILE).exists() for directory, _ in paths.anchors)
 
 
 def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
@@ -46,3 +54,8 @@ def notes(paths: Paths, served: Served) -> tuple[Problem, ...]:
     """What the administrator should know once that is done."""
     hint = "programs that run read it when they start; Docker: systemctl restart docker, when it suits"
     return (Note(NAME, "the system trusts the registry's CA for its names", hint),)
+
+
+def rules(paths: Paths, proxies: Proxies) -> Rules:
+    """What goes by the system's store: curl, oras, crane, cosign, helm ..."""
+    return lambda endpoint, _: Rule(proxy=proxies.towards(endpoint.host, endpoint.port))

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.clients import trust, trustcheck
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.command.call import Call
 from secreg_host.host.host import Host
+from secreg_host.pki import handshake
+from secreg_host.pki.handshake import Rule
 from secreg_host.wanted.parts.part import Context, Parts
 from tests import made
 
@@ -57,13 +60,24 @@ def test_a_part(example: Any, host: Host) -> None:
 
 
 @pytest.mark.parametrize("example", ["clients/trust_skopeo"], indirect=True)
-def test_a_client(example: Any, host: Host) -> None:
+def test_a_client(example: Any, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its file and its line in OTHERS alone it is checked, too, and goes by what it was told."""
     served = Served((Endpoint("a.example", 5000),), b"CA")
     (path,) = example.wants(host.paths, served, insecure=False)
     assert path.name == "skopeo.crt" and "a.example:5000" in str(path)
     (drop_in,) = example.wants(host.paths, served, insecure=True).values()
     assert b'location = "a.example:5000"' in drop_in, "each client can be told not to verify"
     assert example.NAME and example.notes(host.paths, served) == () and example.found(host.paths) in (True, False)
+    monkeypatch.setattr(trust, "OTHERS", (trust.of(example),))
+    went: list[Rule] = []
+    monkeypatch.setattr(handshake, "shake", lambda *by: went.append(by[2]) or "")
+    for insecure in (False, True):
+        for place, data in example.wants(host.paths, served, insecure=insecure).items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        (checked,), problems = trustcheck.check(host.paths, None, served, [example.NAME])
+        assert checked.client == example.NAME and not problems
+    assert [(rule.insecure, rule.cas) for rule in went] == [(False, (b"CA",)), (True, (b"CA",))]
 
 
 def test_every_example_is_tried() -> None:
