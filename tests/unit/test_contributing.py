@@ -13,15 +13,20 @@ from typing import Any
 
 import pytest
 
+from secreg_host.apply import choice
+from secreg_host.base.errors import Problem
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients import trust, trustcheck
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.command.call import Call
+from secreg_host.generation import generations
 from secreg_host.host.host import Host
 from secreg_host.pki import handshake
 from secreg_host.pki.handshake import Rule
+from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.part import Context, Parts
 from tests import made
+from tests.world import World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TEXT = (CHECKOUT / "CONTRIBUTING.md").read_text()
@@ -57,6 +62,32 @@ def test_a_part(example: Any, host: Host) -> None:
     assert facts == {"lines": 2} and type(part).restored(part.files, part.sources, facts) == part
     assert part.place == str(host.paths.etc / "motd")
     assert type(part).restored({}, (), {}).lines == 0, "in a generation of before"
+
+
+@pytest.mark.parametrize("example", ["wanted/parts/motd"], indirect=True)
+def test_a_part_goes_the_way_of_all(example: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its file and its lines in `kinds` alone: what served before it was known serves on, it is part of the next
+    generation, and is held back by itself."""
+    kind, path = example.MotdPart, example.MotdPart.where(world.host.paths)
+    before = world.serving(made.parts())
+    for name in ("FILES", "ALL", "REVERTIBLE"):
+        monkeypatch.setattr(kinds, name, (*getattr(kinds, name), kind))
+    current = generations.load(world.host, before.name)
+    assert current is not None and current.parts == made.parts(kind())
+
+    def read() -> Parts:
+        context = Context(world.host, Snapshot(world.host.paths), made.BEGIN, Parts(), Parts())
+        return current.parts.having(kind.read(context).part)
+
+    assert read() == current.parts, "there is no such file"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("one\ntwo\n")
+    new, found = choice.choose(world.stage, read(), current, None, "", live=True, renew=False)
+    assert (new.files["front/motd"], found) == (b"one\ntwo\n", ())
+    path.write_text("bad\n")
+    world.bad = lambda one: (Problem("motd", "bad", "mend it"),) if b"bad" in one.files["front/motd"] else ()
+    kept, (rejected,) = choice.choose(world.stage, read(), new, None, "", live=True, renew=False)
+    assert (kept.parts, rejected.part) == (new.parts, kind.NAME)
 
 
 @pytest.mark.parametrize("example", ["clients/trust_skopeo"], indirect=True)
