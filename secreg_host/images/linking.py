@@ -1,12 +1,14 @@
 """Links as the registry writes them: in place. A file renamed to the name of one would take from a push, which has the
-old one open, what it writes just now."""
+old one open, what it writes just now. One that is not there yet nobody has open, so it comes to be as a whole."""
 
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 from secreg_host.base import files, marks
+from secreg_host.images import moving
 
 MODE = 0o660
 """Of links, but for the umask: the registry writes them so."""
@@ -19,6 +21,20 @@ def write(link: str, digest: str) -> None:
     OSError."""
     _filled(os.open(link, FLAGS | os.O_CREAT, MODE), digest)
     files.sync_directory(Path(link).parent)
+
+
+def write_new(link: str, digest: str) -> bool:
+    """Have a new file `link` that holds `digest`, on disk; its directory is there. False: there is a file. Raises
+    OSError."""
+    beside = f"{link}.{uuid.uuid4()}.tmp"  # if it stays: tidying.LEFT
+    _filled(os.open(beside, FLAGS | os.O_CREAT | os.O_EXCL, MODE), digest)
+    made = moving.second(beside, link)
+    if made:
+        moving.away(beside, link)
+    else:
+        Path(beside).unlink()
+    files.sync_directory(Path(link).parent)
+    return made
 
 
 def write_again(link: str, digest: str) -> bool:

@@ -23,6 +23,7 @@ from secreg_host.images.layout import HERE, Malformed, Repository
 from secreg_host.images.looker import Look, Share
 from secreg_host.images.mending import Cut, Was
 from secreg_host.images.overview import Overview
+from secreg_host.images.purging import Purge
 
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -92,6 +93,17 @@ def mend_links(
         return relinking.mend(HERE, names, doubtful)
 
     return list(_told(host, place, [work])) if names else []
+
+
+def back(host: Host, place: Path) -> list[str]:
+    """Bring back the bytes that a collection which was killed had moved away; of which digests. Nobody collects
+    meanwhile. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        os.umask(site.UMASK)
+        return Purge(HERE).undo()
+
+    return list(_told(host, place, [work]))
 
 
 def rotten(host: Host, place: Path, digests: Collection[str]) -> list[str]:

@@ -147,3 +147,28 @@ def test_what_is_mended_is_as_it_was_or_mended(registry: Distribution, root: Pat
     assert all(digest.encode().startswith(data.rstrip(b"\0")) for _, data in states)
     synced = max(number for number, one in enumerate(done) if one.path == root / link and one.kind == "sync")
     assert {data for after, data in states if after >= synced} <= {digest.encode()}
+
+
+def test_a_tag_that_is_given_is_whole_or_not_there(registry: Distribution, root: Path) -> None:
+    """With its history. Seen red: written in place, it was a tag of nothing."""
+    states = cut(root, "images", "tag", "a:1", "2")
+    tags = f"{BASE}/repositories/a/_manifests/tags"
+    assert {f"{tags}/2/current/link" in tree for tree in states} == {True, False}
+    for tree in states:
+        if (found := tree.get(f"{tags}/2/current/link")) is not None:
+            assert tree[f"{tags}/2/index/sha256/{found[1].decode()[7:]}/link"][1] == found[1]
+
+
+def test_mending_leaves_no_more_broken_than_there_was(registry: Distribution, root: Path) -> None:
+    digest = Path(registry.tree.base, "repositories/a/_manifests/tags/1/current/link").read_text()
+    links = [f"_layers/sha256/{digest_of(b'new')[7:]}", f"_manifests/revisions/sha256/{digest[7:]}"]
+    for link in links:
+        Path(registry.tree.base, f"repositories/a/{link}/link").write_text("")
+    disk = Disk(root, scenes.MEMORY)
+    done = run(root, "images", "check", "--repair")
+    whole = [f"{BASE}/repositories/a/_manifests/tags/1/current/link"]
+    for one in cuts.cuts(disk, done, SEED, MIXES):
+        assert one.tree[whole[0]][1].decode() == digest
+        for link in links:
+            assert f"{BASE}/repositories/a/{link}/link" in one.tree
+    assert all(Path(registry.tree.base, f"repositories/a/{link}/link").read_text() for link in links)
