@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from secreg_host.base.marks import Stamp
 from secreg_host.formats.users import PROBE
 from secreg_host.images import clocks, flight, hiding, marking, room, sighting, tidying, uploads
 from secreg_host.images.emptying import Choice
@@ -60,11 +61,13 @@ class Wish:
 @dataclass
 class Collector:
     """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
-    remembers of blobs. names: the repositories that there are; untidy: those in which directories may be empty."""
+    remembers of blobs; where it raises, all comes back that went before. doing: is told how far it is. names: the
+    repositories that there are; untidy: those in which directories may be empty."""
 
     tree: Tree
     wish: Wish
     settle: Callable[[], None]
+    doing: Callable[[str], object] = lambda _: None
     trash: Trash = field(init=False)
     purge: Purge = field(init=False)
     names: list[str] = field(default_factory=list)
@@ -98,13 +101,24 @@ class Collector:
         """What a run that was killed left."""
         if back := self.purge.undo():
             yield "kept", str(len(back))
-        for run in [run for run in self.trash.runs() if run.open]:
-            yield from (("back", *item[1:]) for item in hiding.go_on(self.trash, run))
+        runs = [run for run in self.trash.runs() if run.open]
+        if repositories := {name for run in runs for name in self.trash.repositories(run)}:
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, sorted(repositories))
+            except Exception:
+                for run in runs:
+                    hiding.undo(self.trash, run)
+                raise
+        for run in runs:
+            again = hiding.go_on if not repositories or landed else hiding.undo
+            yield from (("back", *item[1:]) for item in again(self.trash, run))
 
     def _hide(self, run: Run) -> Iterator[Entry]:
         hidden, wrong = Hidden(self.trash, run), list[OSError]()
         before = self.trash.now()
-        for one in self._repositories(wrong.append):
+        for number, one in enumerate(self._repositories(wrong.append)):
+            self.doing(f"looking for what nothing needs: {number} repositories done")
             mark = self.naming.mark(one)
             spare = self._spare(one, before)
             self.names.append(one.name)
@@ -132,8 +146,12 @@ class Collector:
 
     def _second_look(self, hidden: Hidden) -> Iterator[Entry]:
         if hidden.count:
-            self.settle()
-            landed = flight.landed(self.tree, hidden.items)
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, hidden.items)
+            except Exception:
+                hidden.undo()
+                raise
             yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
 
     def _spare(self, one: Repository, before: int) -> Spare:
@@ -145,6 +163,7 @@ class Collector:
     def _emptied(self, items: Iterable[Item]) -> Iterator[Entry]:
         count = 0
         for item in list(items):
+            self.doing(f"emptying the trash: {count} links gone")
             self.trash.forget(item)
             count += 1
         if count:
@@ -157,6 +176,7 @@ class Collector:
         yield from self._emptied(choice.items(self.trash))
         yield from self._freed()
         self.trash.sweep()
+        room.keep(self.tree)
 
     def plan_emptying(self, choice: Choice) -> Iterator[Entry]:
         """What would leave the trash; nothing is removed."""
@@ -164,10 +184,15 @@ class Collector:
 
     def _freed(self) -> Iterator[Entry]:
         old = clocks.older(self.trash.now(), self.wish.grace)
+        self.doing("looking for bytes that no link names")
         while batch := list(itertools.islice(self.purge.spare(old, self.naming.look()), BATCH)):
             repositories = [one.name for one in self._repositories()]
-            self.purge.away(batch)
-            self.settle()
+            try:
+                self.purge.away(batch)
+                self.settle()
+            except Exception:
+                self.purge.undo()
+                raise
             if not flight.landed(self.tree, repositories):
                 yield "kept", str(len(self.purge.undo()))
                 return
@@ -182,14 +207,22 @@ class Collector:
         count = size = 0
         now = self.trash.now()
         old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
-        for one in (Repository(self.tree, name) for name in self.names):
+        for number, one in enumerate(Repository(self.tree, name) for name in self.names):
+            self.doing(f"looking for pushes that nobody ended: {number} repositories done")
             for name, found in list(uploads.stale(one, long_ago)):
                 if uploads.remove(self.tree, one, name):
                     count, size = count + 1, size + found
+            self._forget_gone(one, clocks.older(now, self.wish.grace))
             if one.name in self.untidy:
                 tidying.tidy(one, old)
         if count:
             yield "uploads", str(count), str(size)
+
+    def _forget_gone(self, one: Repository, old: Callable[[Stamp], bool]) -> None:
+        """What a tag was that nobody can bring back: else one that is moved each hour is a file for each hour."""
+        if tidying.gone(self.tree, one, old):
+            with flight.still(self.tree, one.name, hiding.BUSY_SECONDS) as still:
+                tidying.forget(tidying.gone(self.tree, one, old) if still else ())
 
     def _repositories(self, wrong: Callable[[OSError], object] = lambda _: None) -> Iterator[Repository]:
         """All of them; wrong: is told of what can't be read, which is left alone."""

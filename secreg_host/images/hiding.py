@@ -94,6 +94,14 @@ def go_on(trash: Trash, run: Run) -> list[Item]:
     return back
 
 
+def undo(trash: Trash, run: Run) -> list[Item]:
+    """Bring back all that a `run` hid that was killed before it looked again."""
+    trash.mend(run)
+    back = [item for item in list(trash.all([run])) if item.kind != TAG and trash.back(item)]
+    trash.close(run)
+    return back
+
+
 def _since(trash: Trash, item: Item, run: Run) -> bool:
     found = marks.stamp(trash.place(item))
     return found is not None and found.written >= run.made * 10**9

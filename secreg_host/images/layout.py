@@ -42,6 +42,8 @@ ALGORITHMS = ("sha256", "sha512")
 LINK_BYTES = 256
 """More than a link ever has."""
 
+FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
 OWN = "_"
 """How directories of a repository's own begin; no word of a name does."""
 
@@ -156,6 +158,11 @@ class Repository:
         """Its directory of manifests, in one for each algorithm."""
         return f"{self.path}/_manifests/revisions"
 
+    @property
+    def uploads(self) -> str:
+        """Its directory of pushes that were begun, in one for each."""
+        return f"{self.path}/_uploads"
+
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
         yield from (tag for tag in _folders(self.tagged) if TAG.fullmatch(tag))
@@ -223,7 +230,7 @@ def dated(link: str) -> Link | None:
 def content(path: str, limit: int) -> tuple[bytes, int] | None:
     """The first `limit` bytes of the file `path`, and when it was written; None: it is no regular file. Nothing is
     waited for, and no link followed in its place. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(path, FLAGS)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from secreg_host.base.systemd import Systemd
 
 OBSERVER, QUEUE = "secure-registry-observer.service", "secure-registry-queue.service"
+GC = "secure-registry-gc.service"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Scene:
 def names(slot: str) -> list[str]:
     """The units of an instance whose registry is in `slot`."""
     ours = [units.unit_of(name) for name in ("nginx", "auth", f"registry@{slot}")]
-    return [*ours, watch.UNIT, watch.MAIN, OBSERVER, sockets.QUEUE]
+    return [*ours, watch.UNIT, watch.MAIN, OBSERVER, sockets.QUEUE, GC]
 
 
 def of(

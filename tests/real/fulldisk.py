@@ -17,7 +17,7 @@ from secreg_host.base.paths import Paths
 from secreg_host.entry import main
 from secreg_host.host import host as hosts
 from secreg_host.images.layout import Tree
-from secreg_host.upkeep import tending
+from secreg_host.upkeep import settling
 from tests import accounts
 from tests.distribution import Distribution, image
 from tests.stores import digest_of
@@ -65,7 +65,7 @@ def tried(root: Path, registry: Distribution, *words: str) -> None:
 
 def run(root: Path) -> None:
     hosts._account = accounts.found
-    tending.SETTLE_SECONDS = 0.01
+    settling.SECONDS = 0.01
     paths = Paths(root)
     paths.etc.mkdir(parents=True)
     paths.storage.mkdir(parents=True)

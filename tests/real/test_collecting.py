@@ -30,8 +30,8 @@ GRACE = 30 if SECONDS >= LONG else 8
 CACHE = re.compile(r"\n  cache:\n    blobdescriptor: \w+")
 LAUNCHER = """import sys
 sys.path.insert(0, {0!r})
-from secreg_host.upkeep import tending
-tending.SETTLE_SECONDS = {1}
+from secreg_host.upkeep import settling
+settling.SECONDS = {1}
 from secreg_host.entry import main
 sys.exit(main())
 """

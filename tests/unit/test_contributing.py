@@ -17,8 +17,13 @@ from secreg_host.base.snapshot import Snapshot
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.command.call import Call
 from secreg_host.host.host import Host
+from secreg_host.images.driver import Driver, Reader
+from secreg_host.images.filesystem import Filesystem
+from secreg_host.images.looker import Look
+from secreg_host.images.overview import Overview
 from secreg_host.wanted.parts.part import Context, Parts
 from tests import made
+from tests.stores import Store
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TEXT = (CHECKOUT / "CONTRIBUTING.md").read_text()
@@ -67,7 +72,7 @@ def test_a_client(example: Any, host: Host) -> None:
 
 
 def test_every_example_is_tried() -> None:
-    assert sorted(EXAMPLES) == ["clients/trust_skopeo", "command/verbs/version", "wanted/parts/motd"]
+    assert sorted(EXAMPLES) == ["clients/trust_skopeo", "command/verbs/version", "images/objects", "wanted/parts/motd"]
 
 
 def test_each_file_of_the_table_is_there() -> None:
@@ -77,3 +82,28 @@ def test_each_file_of_the_table_is_there() -> None:
     for path in named:
         exact = path.replace("NAME", "*").replace("_*", "_*")
         assert list((CHECKOUT / "secreg_host").glob(exact)), path
+
+
+@pytest.mark.parametrize("example", ["images/objects"], indirect=True)
+def test_a_driver(example: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells of a store what the one of a file system tells, and takes away and brings back."""
+    store = Store(tmp_path)
+    multi = store.push("a/b", "one", "1")
+    store.manifest("c", {"manifests": [{"digest": multi}]}, "2")
+    monkeypatch.chdir(tmp_path)
+    found = {f"./{path}": (path.read_bytes(), 1000) for path in Path().rglob("*") if path.is_file()}
+    driver: Driver = example.Objects(found)
+    assert told(driver) == told(Filesystem()) != []
+    key = next(key for key in found if key.endswith("current/link"))
+    before, name = found[key][0], driver.hide(key)
+    assert driver.look(key) is None and told(driver) != told(Filesystem())
+    assert driver.restore(name) and not driver.restore(name) and driver.read(key, 999) == before
+    again = driver.hide(key)
+    found[key] = (b"written since", 2000)
+    assert not driver.restore(again) and driver.purge(again) == len(before) and driver.space() is None
+
+
+def told(driver: Reader) -> list[Any]:
+    """All that a look tells, but for marks."""
+    lines = [json.loads(line) for line in Look(driver, Overview()).lines()]
+    return [[*line[:2], *line[3:]] if line[0] in ("folder", "repository") else line for line in lines]

@@ -8,7 +8,7 @@ from secreg_host.images.manifests import Manifest, Unreadable
 from secreg_host.images.marking import Spare
 from secreg_host.images.sighting import Links, Sight
 
-OLD, YOUNG = Stamp(1, 10, 10), Stamp(2, 10, 95)
+OLD, YOUNG = Stamp(1, 1, 1, 10, 10), Stamp(1, 2, 1, 10, 95)
 MANIFESTS = {
     "top": Manifest(children=("child", "cache")),
     "child": Manifest(blobs=("one",), foreign=("far",)),
@@ -79,5 +79,5 @@ def test_links_that_are_gone_leave_their_places_hollow() -> None:
 def test_what_was_written_in_this_very_tick_is_not_old() -> None:
     """It may be written anew in it, and look the same."""
     assert not clocks.older(95, 0)(YOUNG) and clocks.older(96, 0)(YOUNG)
-    second = Stamp(1, 10**9, 10**9)
+    second = Stamp(1, 1, 1, 10**9, 10**9)
     assert clocks.older(3 * 10**9 + 1, 2)(second) and not clocks.older(3 * 10**9, 2)(second)

@@ -148,3 +148,10 @@ def test_what_a_manifest_names_comes_back_from_the_trash(registry: Distribution)
     assert not registry.head("a", digest_of(b"one"))
     assert bringing.named(registry.tree, "a", manifests.read(body)) == () and registry.head("a", digest_of(b"one"))
     assert bringing.named(registry.tree, "b", manifests.read(body)) == manifests.read(body).blobs, "of no other one"
+
+
+def test_who_gives_a_tag_something_else_has_it_alone(registry: Distribution) -> None:
+    with flight.turn(registry.tree, "a", "1") as first, flight.turn(registry.tree, "a", "1", 0.01) as second:
+        assert (first, second) == (True, False)
+    with flight.turn(registry.tree, "a", "1") as first, flight.turn(registry.tree, "a", "2", 0.01) as other:
+        assert (first, other) == (True, True)

@@ -22,6 +22,7 @@ BESIDE = (
     "observer.service",
     "renew.timer",
     "trust.path",
+    "gc.timer",
 )
 
 
