@@ -21,6 +21,7 @@ way out are in `purging`. What is told is a row of entries, as of a survey:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +34,8 @@ from secreg_host.images.emptying import Choice
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.marking import Spare
-from secreg_host.images.purging import Digests, Purge
+from secreg_host.images.naming import Digests, Naming
+from secreg_host.images.purging import Purge
 from secreg_host.images.survey import Entry
 from secreg_host.images.trash import LAYER, REVISION, Item, Run, Trash
 
@@ -59,7 +61,8 @@ class Wish:
 @dataclass
 class Collector:
     """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
-    remembers of blobs; where it raises, all comes back that went before. doing: is told how far it is."""
+    remembers of blobs; where it raises, all comes back that went before. doing: is told how far it is. names: the
+    repositories that there are; untidy: those in which directories may be empty."""
 
     tree: Tree
     wish: Wish
@@ -67,9 +70,16 @@ class Collector:
     doing: Callable[[str], object] = lambda _: None
     trash: Trash = field(init=False)
     purge: Purge = field(init=False)
+    names: list[str] = field(default_factory=list)
+    untidy: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.trash, self.purge = Trash(self.tree), Purge(self.tree)
+
+    @functools.cached_property
+    def naming(self) -> Naming:
+        """What links name, by all looks of this run."""
+        return Naming(self.tree)
 
     def collect(self) -> Iterator[Entry]:
         """Do it. Raises OSError for what can't be read or written; then, too, the store is whole."""
@@ -106,14 +116,27 @@ class Collector:
 
     def _hide(self, run: Run) -> Iterator[Entry]:
         hidden, wrong = Hidden(self.trash, run), list[OSError]()
+        before = self.trash.now()
         for number, one in enumerate(self._repositories(wrong.append)):
             self.doing(f"looking for what nothing needs: {number} repositories done")
-            before = self.trash.now()
-            sight, spare = self._spare(one, before)
+            mark = self.naming.mark(one)
+            spare = self._spare(one, before)
+            self.names.append(one.name)
+            if spare.hollow or spare.held or not spare.stays:
+                self.untidy.add(one.name)
+            elif not spare:
+                self.naming.add(one.name, mark, spare.stays)
             if spare.held:
                 yield "held", one.name, spare.held
-            if spare and not hidden.hide(one.name, sight, spare):
-                yield "held", one.name, "manifests keep coming"
+            try:
+                if spare and not hidden.hide(one.name, spare):
+                    yield "held", one.name, "manifests keep coming"
+            except OSError as error:
+                if not room.lacks(error):
+                    raise
+                yield "held", one.name, "the disk is full: once more frees more"
+                self.trash.mend(run)
+                break
             yield from (("hidden", *item[1:]) for item in hidden.items.get(one.name, ()))
             if hidden.count >= BATCH:
                 yield from self._second_look(hidden)
@@ -131,11 +154,11 @@ class Collector:
                 raise
             yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
 
-    def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
-        """A look at repository `one`, and what is spare of it; before: what the file system's clock said before it."""
-        sight = sighting.look(one)
+    def _spare(self, one: Repository, before: int) -> Spare:
+        """What is spare of repository `one`, by a look at it; before: what the file system's clock said before it."""
         untagged = None if self.wish.untagged is None else clocks.older(before, self.wish.untagged)
-        return sight, marking.spare(sight, hiding.reader(self.tree), clocks.older(before, self.wish.grace), untagged)
+        old = clocks.older(before, self.wish.grace)
+        return marking.spare(sighting.look(one), hiding.reader(self.tree), old, untagged)
 
     def _emptied(self, items: Iterable[Item]) -> Iterator[Entry]:
         count = 0
@@ -162,7 +185,7 @@ class Collector:
     def _freed(self) -> Iterator[Entry]:
         old = clocks.older(self.trash.now(), self.wish.grace)
         self.doing("looking for bytes that no link names")
-        while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
+        while batch := list(itertools.islice(self.purge.spare(old, self.naming.look()), BATCH)):
             repositories = [one.name for one in self._repositories()]
             try:
                 self.purge.away(batch)
@@ -173,7 +196,7 @@ class Collector:
             if not flight.landed(self.tree, repositories):
                 yield "kept", str(len(self.purge.undo()))
                 return
-            count, size, back = self.purge.settle()
+            count, size, back = self.purge.settle(self.naming.look())
             yield "freed", str(count), str(size)
             if back:
                 yield "kept", str(len(back))
@@ -184,13 +207,15 @@ class Collector:
         count = size = 0
         now = self.trash.now()
         old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
-        for number, one in enumerate(self._repositories()):
+        for number, name in enumerate(self.names):
+            one = Repository(self.tree, name)
             self.doing(f"looking for pushes that nobody ended: {number} repositories done")
-            for name, found in list(uploads.stale(one, long_ago)):
-                if uploads.remove(self.tree, one, name):
+            for upload, found in list(uploads.stale(one, long_ago)):
+                if uploads.remove(self.tree, one, upload):
                     count, size = count + 1, size + found
             self._forget_gone(one, clocks.older(now, self.wish.grace))
-            tidying.tidy(one, old)
+            if name in self.untidy:
+                tidying.tidy(one, old)
         if count:
             yield "uploads", str(count), str(size)
 
@@ -209,13 +234,12 @@ class Collector:
         now = time.time_ns()
         kept, spare_digests = Digests(), dict[str, None]()
         for one in self._repositories():
-            sight, spare = self._spare(one, now)
+            spare = self._spare(one, now)
             if spare.held:
                 yield "held", one.name, spare.held
             yield from (("hidden", one.name, REVISION, digest) for digest in spare.revisions)
             yield from (("hidden", one.name, LAYER, digest) for digest in spare.layers)
-            kept.add(sight.layers.keys() - {*spare.layers})
-            kept.add(sight.revisions.keys() - {*spare.revisions})
+            kept.add(spare.stays)
             spare_digests.update(dict.fromkeys((*spare.revisions, *spare.layers)))
         sizes = [self.tree.size(digest) for digest in spare_digests if digest not in kept]
         yield "freed", str(len(sizes)), str(sum(size or 0 for size in sizes))

@@ -41,13 +41,13 @@ def plan(tree: Tree, targets: Iterable[Target], *, whole: bool = False) -> list[
 def _planned(tree: Tree, name: str, targets: list[Target], *, whole: bool) -> Iterator[Entry]:
     one = Repository(tree, name)
     sight = sighting.look(one)
-    there = [*one.tags()]
-    if not (there or sight.revisions or sight.layers):
+    there, layers = [*one.tags()], sight.layers.besides(())
+    if not (there or sight.revisions or layers):
         yield "wrong", name, "there is no such repository", "see what there is: secure-registry images list"
     elif whole:
         yield from (("tag", name, tag, sight.tags.get(tag, NONE)) for tag in there)
         yield from (("revision", name, digest) for digest in sight.revisions)
-        yield from (("layer", name, digest) for digest in sight.layers)
+        yield from (("layer", name, digest) for digest in layers)
     else:
         digests = {target.digest for target in targets if target.digest}
         for target in targets:
@@ -91,7 +91,7 @@ def _spare(tree: Tree, sight: Sight, gone: set[str], *, is_all: bool) -> list[st
     """The blobs that manifests name which are `gone`, and none that stays; is_all: no tag stays."""
     stays = sight.revisions.keys() - gone
     if is_all and not stays:
-        return [*sight.layers]
+        return [*sight.layers.besides(())]
     if not gone:
         return []
     read = hiding.reader(tree)
@@ -100,7 +100,7 @@ def _spare(tree: Tree, sight: Sight, gone: set[str], *, is_all: bool) -> list[st
         named = {blob for digest in gone for blob in (*read(digest).blobs, *read(digest).foreign)}
     except Unreadable:  # nobody knows what is needed
         return []
-    return [digest for digest in sight.layers if digest in named - kept]
+    return [digest for digest in sight.layers.besides(kept) if digest in named]
 
 
 def delete(
@@ -138,8 +138,9 @@ def _deleted(trash: Trash, run: Run, name: str, planned: list[Entry], *, apart: 
     for item in trash.hide(run, name, REVISION, {digest: sight.revisions[digest] for digest in gone}):
         yield "revision", name, item.name
     spare = {*_spare(trash.tree, sight, gone, is_all=not (sight.tags or sight.odd))}
-    layers = spare & {entry[2] for entry in planned if entry[0] == "layer"}
-    for item in trash.hide(run, name, LAYER, {digest: sight.layers[digest] for digest in layers}):
+    there, wished = sight.layers.besides(()), {entry[2] for entry in planned if entry[0] == "layer"}
+    layers = {digest: stamp for digest, stamp in there.items() if digest in spare & wished}
+    for item in trash.hide(run, name, LAYER, layers):
         yield "layer", name, item.name
-    if (gone or layers) and layers == sight.layers.keys():
+    if (gone or layers) and layers == there:
         tidying.tidy(one, lambda _: True)
