@@ -383,7 +383,7 @@ def test_the_same_where_files_have_one_name_only(registry: Distribution, monkeyp
 def test_room_for_the_trash_is_kept_and_given_up_on_a_full_disk(
     registry: Distribution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = registry.tree.base / "_trash/reserve/0"
+    kept = registry.tree.base / "_trash/reserve/0/0"
     push(registry, "a", "old", "1"), collect(registry)
     assert kept.stat().st_size == room.SIZE // room.PARTS <= kept.stat().st_blocks * 512
     push(registry, "a", "new", "1"), collect(registry, HIDE)
