@@ -69,12 +69,17 @@ def as_account(argv: Sequence[str], account: Account) -> list[str]:
     ]
 
 
+def confined() -> bool:
+    """Whether we are in the sandbox of a unit, which says so: what we see of file systems may be its own."""
+    return CONFINED in os.environ
+
+
 def outside(argv: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> list[str]:
     """`argv` for `run`, beyond the sandbox of the unit that we are in (which says so): in a unit of its own.
 
     For programs that are not ours, which may need what we never do. The variables of `environment` are passed on.
     """
-    if CONFINED not in os.environ:
+    if not confined():
         return list(argv)
     passed = [f"--setenv={name}" for name in environment or {}]
     about = f"--description=secure-registry: {argv[0]}"

@@ -149,7 +149,7 @@ def _empty(call: Call) -> int:
     with holding.alone(host.paths.space, "images trash empty") as lock:
         freeing = Freeing(host, images, keeping, lock, forget)
         found = Sum().counting(
-            freeing.as_owner(lambda settle, doing: Collector(HERE, wish, settle, doing).empty(choice))
+            freeing.as_owner(lambda settle: Collector(HERE, wish, settle, settle.doing).empty(choice))
         )
     size = bytes_of(found.sizes["freed"])
     print(

@@ -150,7 +150,9 @@ def _check(call: Call) -> int:
 def _mend(host: Host, place: Path, found: Checked) -> list[str]:
     """Mend what can be; what was done. What tags are is judged by their history as it was left, so that is last."""
     names = {one.repository for one in found.broken} | {one.repository for one in found.cut}
-    done, doubtful = looking.mend_links(host, place, names), []
+    done = [f"{one} is back, which gc had moved away when it was ended" for one in looking.back(host, place)]
+    done += looking.mend_links(host, place, names)
+    doubtful = []
     for one in looking.cut(host, place, [(one.repository, one.tag) for one in found.cut]):
         if digest := mending.newest(one.was) or _asked(one):
             became = looking.mend(host, place, one, digest)

@@ -207,13 +207,14 @@ class Collector:
         count = size = 0
         now = self.trash.now()
         old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
-        for number, one in enumerate(Repository(self.tree, name) for name in self.names):
+        for number, name in enumerate(self.names):
+            one = Repository(self.tree, name)
             self.doing(f"looking for pushes that nobody ended: {number} repositories done")
-            for name, found in list(uploads.stale(one, long_ago)):
-                if uploads.remove(self.tree, one, name):
+            for upload, found in list(uploads.stale(one, long_ago)):
+                if uploads.remove(self.tree, one, upload):
                     count, size = count + 1, size + found
             self._forget_gone(one, clocks.older(now, self.wish.grace))
-            if one.name in self.untidy:
+            if name in self.untidy:
                 tidying.tidy(one, old)
         if count:
             yield "uploads", str(count), str(size)

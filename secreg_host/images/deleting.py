@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from secreg_host.base.marks import Stamp
 from secreg_host.images import flight, hiding, marking, room, sighting, tidying
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Unreadable
@@ -55,7 +54,7 @@ def _planned(tree: Tree, name: str, targets: list[Target], *, whole: bool) -> It
             yield from _named(name, sight, there, target)
         yield from _needed(tree, name, sight, digests)
         untagged = {target.tag for target in targets} | {tag for tag, digest in sight.tags.items() if digest in digests}
-        spare = _spare(tree, sight, digests, is_all=untagged.issuperset(there)) if digests else ()
+        spare = _spare(tree, sight, digests, is_all=bool(digests) and untagged.issuperset(there))
         yield from (("layer", name, digest) for digest in spare)
 
 
@@ -88,36 +87,41 @@ def _parts(tree: Tree, sight: Sight, digests: set[str]) -> Iterator[tuple[str, s
                 yield from ((digest, revision) for digest in sorted(digests & {*read(revision).children}))
 
 
-def _spare(tree: Tree, sight: Sight, gone: set[str], *, is_all: bool) -> dict[str, Stamp]:
+def _spare(tree: Tree, sight: Sight, gone: set[str], *, is_all: bool) -> list[str]:
     """The blobs that manifests name which are `gone`, and none that stays; is_all: no tag stays."""
     stays = sight.revisions.keys() - gone
     if is_all and not stays:
-        return sight.layers.besides(())
+        return [*sight.layers.besides(())]
+    if not gone:
+        return []
     read = hiding.reader(tree)
     try:
         kept = marking.needed(stays, stays, read).blobs
         named = {blob for digest in gone for blob in (*read(digest).blobs, *read(digest).foreign)}
     except Unreadable:  # nobody knows what is needed
-        return {}
-    return {digest: stamp for digest, stamp in sight.layers.besides(kept).items() if digest in named}
+        return []
+    return [digest for digest in sight.layers.besides(kept) if digest in named]
 
 
-def delete(tree: Tree, entries: Iterable[Entry], why: str) -> Iterator[Entry]:
-    """Move what was planned into the trash; what went."""
+def delete(
+    tree: Tree, entries: Iterable[Entry], why: str, run: Run | None = None, *, apart: bool = False
+) -> Iterator[Entry]:
+    """Move what was planned into the trash; what went. run: one that has begun (None: a new one); apart: also a part of
+    an index that stays, for who asks so takes it apart, one by one."""
     room.make(tree)
     trash = Trash(tree)
-    run = trash.begin(why, open=False)
+    run = run or trash.begin(why, open=False)
     wished: dict[str, list[Entry]] = {}
     for entry in entries:
         wished.setdefault(entry[1], []).append(entry)
     for name, ones in wished.items():
         with flight.still(tree, name, flight.SECONDS) as still:
             if still:
-                yield from _deleted(trash, run, name, ones)
+                yield from _deleted(trash, run, name, ones, apart=apart)
     trash.sweep(run)
 
 
-def _deleted(trash: Trash, run: Run, name: str, planned: list[Entry]) -> Iterator[Entry]:
+def _deleted(trash: Trash, run: Run, name: str, planned: list[Entry], *, apart: bool) -> Iterator[Entry]:
     """The same in one repository. A manifest goes after its tags, so that none leads nowhere."""
     one = Repository(trash.tree, name)
     before = sighting.look(one).tags
@@ -126,14 +130,17 @@ def _deleted(trash: Trash, run: Run, name: str, planned: list[Entry]) -> Iterato
             yield entry
     sight = sighting.look(one)
     gone = {entry[2] for entry in planned if entry[0] == "revision"} & sight.revisions.keys()
-    while stay := gone & {*sight.tags.values(), *(digest for digest, _ in _parts(trash.tree, sight, gone))}:
+    while stay := gone & {
+        *sight.tags.values(),
+        *(() if apart else (one for one, _ in _parts(trash.tree, sight, gone))),
+    }:
         gone -= stay
     for item in trash.hide(run, name, REVISION, {digest: sight.revisions[digest] for digest in gone}):
         yield "revision", name, item.name
-    spare = _spare(trash.tree, sight, gone, is_all=not (sight.tags or sight.odd))
-    layers = {entry[2]: spare[entry[2]] for entry in planned if entry[0] == "layer" and entry[2] in spare}
-    is_all = layers.keys() == sight.layers.besides(()).keys()
+    spare = {*_spare(trash.tree, sight, gone, is_all=not (sight.tags or sight.odd))}
+    there, wished = sight.layers.besides(()), {entry[2] for entry in planned if entry[0] == "layer"}
+    layers = {digest: stamp for digest, stamp in there.items() if digest in spare & wished}
     for item in trash.hide(run, name, LAYER, layers):
         yield "layer", name, item.name
-    if is_all:
+    if (gone or layers) and layers == there:
         tidying.tidy(one, lambda _: True)

@@ -16,13 +16,14 @@ from typing import NamedTuple
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import emptying, hashed, mending, owners, relinking, remembered, site, usage
+from secreg_host.images import emptying, linking, mending, owners, relinking, remembered, site, usage
 from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
 from secreg_host.images.layout import HERE, Malformed, Repository
 from secreg_host.images.looker import Look, Share
 from secreg_host.images.mending import Cut, Was
 from secreg_host.images.overview import Overview
+from secreg_host.images.purging import Purge
 
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -94,13 +95,24 @@ def mend_links(
     return list(_told(host, place, [work])) if names else []
 
 
+def back(host: Host, place: Path) -> list[str]:
+    """Bring back the bytes that a collection which was killed had moved away; of which digests. Nobody collects
+    meanwhile. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        os.umask(site.UMASK)
+        return Purge(HERE).undo()
+
+    return list(_told(host, place, [work]))
+
+
 def rotten(host: Host, place: Path, digests: Collection[str]) -> list[str]:
     """Those of the `digests` of which there are bytes, and not the right ones, as far as that can be read."""
 
     def work() -> Iterable[str]:
         for digest in digests:
             with contextlib.suppress(OSError):
-                if HERE.size(digest) is not None and not hashed.is_right(HERE.blob(digest), digest):
+                if HERE.size(digest) is not None and not linking.is_right(HERE.blob(digest), digest):
                     yield digest
 
     return list(_told(host, place, [work])) if digests else []

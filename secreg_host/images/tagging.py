@@ -72,4 +72,5 @@ def _lacking(tree: Tree, name: str, digest: str) -> str:
 def _write(one: Repository, tag: str, digest: str) -> None:
     for link in (one.once(tag, digest), one.current(tag)):
         moving.made(str(Path(link).parent), moving.MODE)
-        linking.write(link, digest)
+        if not linking.write_new(link, digest):
+            linking.write(link, digest)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from secreg_host.apply import store as stores
-from secreg_host.base import distant, masking
+from secreg_host.base import distant, masking, process
 from secreg_host.base.errors import SecregError
 from secreg_host.images import imagesplace, lastrun
 from secreg_host.images.lastrun import LastRun
@@ -100,7 +100,8 @@ def _sized(size: int) -> str:
 
 class Room(NamedTuple):
     """A directory's mount point, what is mounted there (such as /dev/sdb1; "" where that can't be told), bytes free and
-    in all, inodes free (-1: the file system counts none), and whether it is mounted read-only."""
+    in all, inodes free (-1: the file system counts none), and whether it is mounted read-only: a sandbox of ours, in
+    which home directories are, does not count."""
 
     mount: str
     device: str
@@ -121,6 +122,5 @@ def _measure(root: str) -> Room | None:
     mount = distant.mount_at(place)
     inodes = found.f_favail if found.f_files else -1
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    return Room(
-        point, masking.urls(mount.device) if mount else "", free, size, inodes, bool(found.f_flag & os.ST_RDONLY)
-    )
+    read_only = mount.read_only if mount and process.confined() else bool(found.f_flag & os.ST_RDONLY)
+    return Room(point, masking.urls(mount.device) if mount else "", free, size, inodes, read_only)

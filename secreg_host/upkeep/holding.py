@@ -21,7 +21,8 @@ HOLDER: dict[Any, records.Shape] = {"host": str, "boot": str, "pid": int, "doing
 WAIT_SECONDS = 5.0
 """How long somebody else is waited for who is about to end."""
 
-SPACE_SECONDS = 60.0
+SPACE_SECONDS = 1800.0
+"""How long a backup waits for who frees space."""
 
 
 @contextlib.contextmanager

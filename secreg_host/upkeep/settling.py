@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from secreg_host.base import waiting
 from secreg_host.base.deputies import Ask
@@ -29,12 +30,10 @@ SOON = 0.2
 UNDER_WAY = "waiting for pushes that are under way"
 
 
-def settler(keeping: Keeping, ask: Ask, doing: Callable[[str], object] = lambda _: None) -> Callable[[], None]:
-    """What does it, in a deputy that may `ask`, and tells what it is `doing`. It raises SecregError where the registry
-    did not forget."""
+def settler(keeping: Keeping, ask: Ask) -> Callable[[], None]:
+    """What does it, in a deputy that may `ask`. It raises SecregError where the registry did not forget."""
 
     def settle() -> None:
-        doing(UNDER_WAY)
         if keeping.cache == MEMORY:
             if said := ask(FORGET):
                 raise SecregError(*json.loads(said))
@@ -45,6 +44,19 @@ def settler(keeping: Keeping, ask: Ask, doing: Callable[[str], object] = lambda 
             _wait()
 
     return settle
+
+
+@dataclass(frozen=True)
+class Settle:
+    """What is called for that, and, before, tells so. doing: tells how far it is."""
+
+    settle: Callable[[], None]
+    doing: Callable[[str], None]
+
+    def __call__(self) -> None:
+        """Wait, and have it forget. Raises SecregError."""
+        self.doing(UNDER_WAY)
+        self.settle()
 
 
 def teller(ask: Ask) -> Callable[[str], None]:

@@ -22,13 +22,10 @@ from secreg_host.host.host import Host
 from secreg_host.images import site
 from secreg_host.images.survey import Entry
 from secreg_host.upkeep import descriptors, progress, settling, source
+from secreg_host.upkeep.settling import Settle
 from secreg_host.wanted.parts import registry
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
-
-Doing = Callable[[str], None]
-Settle = Callable[[], None]
-"""Waits for what is under way in the registry, and has it forget what it remembers."""
 
 
 def images(host: Host) -> Path:
@@ -85,26 +82,22 @@ class Freeing:
     lock: int
     forget: Callable[[], None]
 
-    def as_owner(self, work: Callable[[Settle, Doing], Iterable[Entry]]) -> Iterator[Entry]:
+    def as_owner(self, work: Callable[[Settle], Iterable[Entry]]) -> Iterator[Entry]:
         """What `work` tells as the store's user, when nobody else needs anything (a process of that class has the disk
-        last, too: ioprio_set(2)); it is given what it waits by, and what it tells how far it is. Raises SecregError."""
+        last, too: ioprio_set(2)); it is given what it waits by. Raises SecregError."""
 
         def lines(ask: Ask) -> Iterator[str]:
             os.umask(site.UMASK)
             with contextlib.suppress(OSError):
                 os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-            doing = settling.teller(ask) if shown.shown else _nobody
-            return (json.dumps(entry) for entry in work(settling.settler(self.keeping, ask, doing), doing))
+            doing = settling.teller(ask) if shown.shown else lambda _: None
+            return (json.dumps(entry) for entry in work(Settle(settling.settler(self.keeping, ask), doing)))
 
         account, shown = self.host.accounts.registry, progress.to_terminal()
         with shown.steps() as tell:
             answer = settling.answerer(self.forget, tell)
             with deputies.conversing(account, self.images, lines, answer, self.lock) as told:
                 yield from _read(told, self.host, self.images)
-
-
-def _nobody(_: str) -> None:
-    """Nobody looks."""
 
 
 def _read(told: Iterator[str], host: Host, images: Path) -> Iterator[Entry]:

@@ -224,7 +224,7 @@ def test_a_full_disk_elsewhere(registry: Registry) -> None:
     machine, place = registry.machine, "/srv/images"
     registry.expected += ["No space left on device", "no space left", "level=error"]
     machine.run("mkdir", place)
-    machine.run("mount", "-t", "tmpfs", "-o", "size=20m,mode=0750", "disk", place)
+    machine.run("mount", "-t", "tmpfs", "-o", "size=40m,mode=0750", "disk", place)
     machine.run("chown", "secure-registry:", place)
     registry.edit("docker-registry.yml", STORAGE, place)
     assert registry.command("reload").returncode == 0
@@ -238,15 +238,11 @@ def test_a_full_disk_elsewhere(registry: Registry) -> None:
     found = collect(registry)
     assert found["freed_bytes"] > 50 * 50_000, "by what was kept for that"
     owned(registry, place)
-    machine.run(
-        "sh", "-c", f"cat /dev/zero >> {place}/filled || true; rm -rf {place}/docker/registry/v2/_trash/reserve"
-    )
+    machine.run("rm", "-rf", f"{place}/docker/registry/v2/_trash/reserve")
     machine.run("sh", "-c", f"cat /dev/zero >> {place}/filled || true")
     full = registry.command(*NOW)
-    assert full.returncode in (0, 1)
-    assert full.returncode == 0 or (
-        "No space left on device" in full.stderr and "free some space on that disk" in full.stderr
-    )
+    told = {0: "", 1: "free some space on that disk otherwise", 3: "the disk is full: once more frees more"}
+    assert full.returncode in told and told[full.returncode] in full.stderr, full
     machine.run("rm", f"{place}/filled")
     whole(registry)
     registry.edit("docker-registry.yml", place, STORAGE)

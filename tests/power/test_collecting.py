@@ -128,6 +128,31 @@ def test_bytes_that_a_push_came_to_need_are_there_or_on_their_way_out(registry: 
     assert {away in tree for tree in with_link} == {True, False}
 
 
+def test_a_tag_that_is_given_is_whole_or_not_there(registry: Distribution, root: Path) -> None:
+    """With its history. Seen red: written in place, it was a tag of nothing."""
+    states = cut(root, "images", "tag", "a:1", "2")
+    tags = f"{BASE}/repositories/a/_manifests/tags"
+    assert {f"{tags}/2/current/link" in tree for tree in states} == {True, False}
+    for tree in states:
+        if (found := tree.get(f"{tags}/2/current/link")) is not None:
+            assert tree[f"{tags}/2/index/sha256/{found[1].decode()[7:]}/link"][1] == found[1]
+
+
+def test_mending_leaves_no_more_broken_than_there_was(registry: Distribution, root: Path) -> None:
+    digest = Path(registry.tree.base, "repositories/a/_manifests/tags/1/current/link").read_text()
+    links = [f"_layers/sha256/{digest_of(b'new')[7:]}", f"_manifests/revisions/sha256/{digest[7:]}"]
+    for link in links:
+        Path(registry.tree.base, f"repositories/a/{link}/link").write_text("")
+    disk = Disk(root, scenes.MEMORY)
+    done = run(root, "images", "check", "--repair")
+    whole = [f"{BASE}/repositories/a/_manifests/tags/1/current/link"]
+    for one in cuts.cuts(disk, done, SEED, MIXES):
+        assert one.tree[whole[0]][1].decode() == digest
+        for link in links:
+            assert f"{BASE}/repositories/a/{link}/link" in one.tree
+    assert all(Path(registry.tree.base, f"repositories/a/{link}/link").read_text() for link in links)
+
+
 def test_what_is_mended_is_as_it_was_or_mended(registry: Distribution, root: Path) -> None:
     """`images check --repair`. All else is as it was; what a cut left of the link is mended by the next run."""
     link = f"{BASE}/repositories/a/_manifests/tags/1/current/link"

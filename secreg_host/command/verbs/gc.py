@@ -69,7 +69,7 @@ def _run(call: Call, host: Host) -> int:
         return Exit.FAILED
     with holding.alone(host.paths.space, "gc", DAILY_SECONDS if args.daily else 0.0) as lock:
         freeing = Freeing(host, images, keeping, lock, forget)
-        found = Sum().counting(freeing.as_owner(lambda settle, doing: Collector(HERE, wish, settle, doing).collect()))
+        found = Sum().counting(freeing.as_owner(lambda settle: Collector(HERE, wish, settle, settle.doing).collect()))
     lastrun.keep(host.paths, LastRun(time.time(), found.sizes["freed"] + found.sizes["uploads"]))
     collected.collected(found, as_json=args.json, done=True)
     return Exit.DEGRADED if found.held else Exit.DONE

@@ -14,6 +14,7 @@ from secreg_host.base.paths import Paths
 from secreg_host.command import asking, cli, images
 from secreg_host.images import survey
 from secreg_host.images.layout import Repository
+from secreg_host.images.purging import Purge
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
@@ -244,6 +245,17 @@ def test_links_that_a_full_disk_emptied_are_mended(store: Store, root: Path, cap
     assert said.count("mended: ") == 4 and "team/app:1.0 is" in said
     assert [Path(link).read_text() for link in links] == [digest_of(b"shared"), digests, digests, digests]
     assert [int(Path(link).stat().st_mtime) for link in (links[0], links[1], links[3])] == 3 * [2000]
+
+
+def test_what_a_collection_that_was_killed_had_moved_away_is_back(store: Store, root: Path, capsys: Capture) -> None:
+    """Seen red: it was broken until the next collection."""
+    data = Path(store.tree.blob(digest_of(b"one")))
+    away = Path(Purge(store.tree).place(digest_of(b"one")))
+    away.parent.mkdir(parents=True)
+    data.rename(away)
+    assert typed(root, "check") == 3
+    assert typed(root, "check", "--repair") == 0
+    assert "is back, which gc had moved away" in capsys.readouterr().out and data.read_bytes() == b"one"
 
 
 @pytest.mark.promise("mends-without-doubt")

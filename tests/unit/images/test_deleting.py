@@ -134,6 +134,10 @@ def test_a_part_of_an_image_is_not_deleted_alone(registry: Distribution) -> None
     child = push(registry, "a", "amd64")
     top = registry.put("a", "1", index(child))
     assert [entry[0] for entry in rm(registry, f"a@{child}")] == ["wrong"]
+    planned: list[Entry] = [("revision", "a", child)]
+    assert list(deleting.delete(registry.tree, planned, "images rm")) == []
+    assert list(deleting.delete(registry.tree, planned, "DELETE", apart=True)) == planned
+    assert undelete(registry, f"a@{child}") and registry.wrong() == []
     assert len([entry for entry in rm(registry, f"a@{child}", f"a@{top}") if entry[0] != "layer"]) == 3
     assert undelete(registry, "a:1") and registry.wrong() == []
 

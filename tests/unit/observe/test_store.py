@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 
 GB = 1 << 30
+ROOM = {"f_bavail": 9, "f_blocks": 9, "f_frsize": 1, "f_files": 9, "f_favail": 9}
 NONE = Store()
 
 
@@ -57,6 +59,21 @@ def test_room(
     found = store.store(scene("/srv/registry"))
     assert (found.condition, found.event) == (condition, event) and word in found.said
     assert bool(found.remedy) == (condition is not Condition.OK)
+
+
+@pytest.mark.parametrize(
+    ("confined", "writable", "read_only"), [(True, True, False), (True, False, True), (False, True, True)]
+)
+def test_a_sandbox_of_ours_makes_no_disk_read_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, confined: bool, writable: bool, read_only: bool
+) -> None:
+    """Seen: the observer, for which home directories are read-only, told hooks that images in one were down."""
+    monkeypatch.setattr(store.os, "statvfs", lambda _: SimpleNamespace(**ROOM, f_flag=os.ST_RDONLY))
+    mount = distant.Mount("ext4", frozenset({"ro"}), "/dev/sdb1", read_only=not writable)
+    monkeypatch.setattr(distant, "mount_at", lambda _: mount)
+    monkeypatch.setattr(store.process, "confined", lambda: confined)
+    found = store._measure(str(tmp_path))
+    assert found is not None and found.read_only == read_only
 
 
 def test_what_is_not_there_is_not_made(tmp_path: Path) -> None:
