@@ -4,15 +4,17 @@ old one open, what it writes just now. One that is not there yet nobody has open
 from __future__ import annotations
 
 import os
+import stat
 import uuid
 from pathlib import Path
 
 from secreg_host.base import files, marks
-from secreg_host.images import moving
+from secreg_host.images import layout, moving
 
 MODE = 0o660
 """Of links, but for the umask: the registry writes them so."""
 
+PIECE = 1 << 20
 FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -56,3 +58,19 @@ def _filled(descriptor: int, digest: str, date: int | None = None) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_right(path: str, digest: str) -> bool:
+    """Whether the regular file `path` holds what its `digest` says. Raises OSError."""
+    algorithm, _, value = digest.partition(":")
+    hashed = marks.hashing(algorithm)
+    try:
+        descriptor = os.open(path, layout.FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        while piece := file.read(PIECE):
+            hashed.update(piece)
+    return hashed.hexdigest() == value

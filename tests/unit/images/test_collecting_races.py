@@ -165,6 +165,8 @@ def test_no_image_is_broken_by_collectors_that_are_killed(tmp_path: Path) -> Non
         count[killed(Collector(registry.tree, GREEDY, settle).collect(), chance.randrange(300))] += 1
 
     pushers.run(collect)
+    while count[True] < 3:  # where the machine is slow
+        collect()
     list(Collector(registry.tree, GREEDY, registry.settled).collect())
     assert registry.wrong() == []
     print(f"seed {SEED}: {dict(pushers.count)}; killed: {dict(count)}")

@@ -16,7 +16,7 @@ from secreg_host.formats.registryconf import Keeping
 from secreg_host.host.host import Host
 from secreg_host.images.survey import Entry
 from secreg_host.upkeep import holding
-from secreg_host.upkeep.tending import Doing, Freeing, Settle
+from secreg_host.upkeep.tending import Freeing, Settle
 
 
 def test_the_lock_is_held_until_the_deputy_has_ended(
@@ -26,7 +26,7 @@ def test_the_lock_is_held_until_the_deputy_has_ended(
     monkeypatch.setattr(holding, "WAIT_SECONDS", 0.1)
     lock, begun, end = tmp_path / "lock", tmp_path / "begun", tmp_path / "end"
 
-    def work(_: Settle, __: Doing) -> Iterator[Entry]:
+    def work(_: Settle) -> Iterator[Entry]:
         begun.touch()
         waiting.until(end.exists, 20)
         yield "freed", "1", "1"
@@ -48,7 +48,7 @@ def test_the_lock_is_held_until_the_deputy_has_ended(
 
 
 def test_a_full_disk_is_told_with_what_helps(host: Host, tmp_path: Path) -> None:
-    def work(_: Settle, __: Doing) -> Iterator[Entry]:
+    def work(_: Settle) -> Iterator[Entry]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "docker/registry/v2/_trash")
         yield
 
