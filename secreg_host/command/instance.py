@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
@@ -23,13 +23,12 @@ from secreg_host.formats.registryconf import MEMORY, Keeping
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.services import units
 from secreg_host.services.services import Idle, Services
+from secreg_host.services.unitservices import UnitServices
 from secreg_host.wanted.parts import users
 
 log = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from secreg_host.services.unitservices import UnitServices
 
 
 class Counted(NamedTuple):
@@ -95,8 +94,6 @@ class ByUnits:
 
     @functools.cached_property
     def services(self) -> UnitServices:
-        from secreg_host.services.unitservices import UnitServices
-
         return UnitServices(self.host)
 
     def running(self) -> bool:
@@ -106,10 +103,7 @@ class ByUnits:
         self._job("StartUnit")
 
     def enable(self) -> bool:
-        from secreg_host.base.systemd import Systemd
-        from secreg_host.services import units
-
-        systemd = Systemd()
+        systemd = self.services.systemd
         if systemd.properties(units.MAIN, "UnitFileState")["UnitFileState"] != "disabled":
             return False
         only_until_boot, in_place_of_others = False, False
@@ -125,13 +119,9 @@ class ByUnits:
 
     def _job(self, method: str) -> None:
         """Raises SecregError with the unit's own words."""
-        from secreg_host.base import systemd
-        from secreg_host.services import units
-
-        manager = systemd.Systemd()
         log.debug("%s %s; what that does is in the journal; in such detail after: %s", method, units.MAIN, journal.SET)
-        manager.job(method, units.MAIN)
-        state = manager.state(units.MAIN)
+        self.services.systemd.job(method, units.MAIN)
+        state = self.services.systemd.state(units.MAIN)
         if method != "StopUnit" and state.active != "active":
             said, _, hint = state.status_text.removeprefix("failed: ").partition(" -> ")
             said = said or f"the service is {state.active} ({state.result})"
@@ -175,10 +165,7 @@ class ByUnits:
             log.warning(str(wrong), extra=journal.entry({}))
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        from secreg_host.base.systemd import Systemd
-        from secreg_host.services import units
-
-        systemd = Systemd()
+        systemd = self.services.systemd
         with contextlib.suppress(SecregError):  # it may not be there any more
             systemd.job("StopUnit", units.MAIN)
         states = systemd.actives([units.unit_of(name) for name in processes.NAMES]).items()
@@ -244,8 +231,8 @@ class InForeground:
         """The process itself does."""
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        from secreg_host.services import units
-
+        if self.running():
+            self.stop()
         return units.remove(self.host)  # there may be some, where systemd does not run at the moment
 
 
@@ -268,3 +255,13 @@ def startable(call: Call) -> Instance:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
         raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")
     return found
+
+
+def in_foreground(call: Call) -> Host:
+    """Where the instance lives that this process is to run. Raises BadInput where that is systemd's to do: whoever asks
+    for the instance asks systemd then, and would hear that it does not run."""
+    host = call.host()
+    if host.by_systemd:
+        hint = "secure-registry start; or an instance of your own: add --root DIR"
+        raise bad_input("--foreground", "systemd runs the machine's own instance", hint)
+    return host

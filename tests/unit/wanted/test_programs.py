@@ -48,11 +48,11 @@ class Tried:
         self.parts({}, GOOD)
 
     def parts(self, given: Mapping[str, str | int], words: dict[str, str]) -> Parts:
-        return Parts(
-            made.settings(**given),
+        return made.parts(
             made.certificate({"certificate/x": words["certificate"].encode()}),
             NginxPart(files={"nginx/x": words["nginx"].encode()}),
             RegistryPart(files={YML: words["registry"].encode()}, root=None, sources=("yml",)),
+            **given,
         )
 
     def front(self, one: Generation) -> tuple[Problem, ...]:
