@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from secreg_host.base import marks, utf8
+from secreg_host.base import utf8
 from secreg_host.images.readable import TREE
 
 DIGEST = re.compile(r"(?P<algorithm>sha256):(?P<hex>[0-9a-f]{64})|(?P<other>sha512):(?P<longer>[0-9a-f]{128})")
@@ -43,7 +43,6 @@ LINK_BYTES = 256
 """More than a link ever has."""
 
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-PIECE = 1 << 20
 
 OWN = "_"
 """How directories of a repository's own begin; no word of a name does."""
@@ -246,22 +245,6 @@ def content(path: str, limit: int) -> tuple[bytes, int] | None:
         return b"".join(pieces), int(found.st_mtime)
     finally:
         os.close(descriptor)
-
-
-def is_right(path: str, digest: str) -> bool:
-    """Whether the regular file `path` holds what its `digest` says. Raises OSError."""
-    algorithm, _, value = digest.partition(":")
-    hashed = marks.hashing(algorithm)
-    try:
-        descriptor = os.open(path, FLAGS)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return False
-        while piece := file.read(PIECE):
-            hashed.update(piece)
-    return hashed.hexdigest() == value
 
 
 def written(link: str) -> int | None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import emptying, layout, mending, owners, relinking, remembered, site, usage
+from secreg_host.images import emptying, mending, owners, relinking, remembered, righted, site, usage
 from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
 from secreg_host.images.layout import HERE, Malformed, Repository
@@ -100,7 +100,7 @@ def rotten(host: Host, place: Path, digests: Collection[str]) -> list[str]:
     def work() -> Iterable[str]:
         for digest in digests:
             with contextlib.suppress(OSError):
-                if HERE.size(digest) is not None and not layout.is_right(HERE.blob(digest), digest):
+                if HERE.size(digest) is not None and not righted.is_right(HERE.blob(digest), digest):
                     yield digest
 
     return list(_told(host, place, [work])) if digests else []

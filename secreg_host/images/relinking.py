@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from secreg_host.images import layout, linking
+from secreg_host.images import layout, linking, righted
 from secreg_host.images.layout import Malformed, Repository, Tree
 
 
@@ -23,7 +23,7 @@ def mend(tree: Tree, names: Iterable[str], doubtful: Collection[tuple[str, str]]
         tags = [] if doubtful is None else [tag for tag in one.tags() if (name, tag) not in doubtful]
         for link in list(_cut(one, tags)):
             digest = layout.digest_of(link)
-            if layout.is_right(tree.blob(digest), digest) and linking.write_again(link, digest):
+            if righted.is_right(tree.blob(digest), digest) and linking.write_again(link, digest):
                 yield str(Path(link).relative_to(tree.base))
 
 
