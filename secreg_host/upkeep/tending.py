@@ -4,14 +4,13 @@ disk; what he tells is entries, line by line."""
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import deputies
+from secreg_host.base import deputies, reserve
 from secreg_host.base.deputies import Ask
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
@@ -107,10 +106,14 @@ def _read(told: Iterator[str], host: Host, images: Path) -> Iterator[Entry]:
     except OSError as error:
         account = host.accounts.registry
         what = f"cannot tend the images in {images}: {error.strerror} ({error.filename})"
-        raise SecregError(what, _remedy(error, account.name)) from error
+        full = error.errno in reserve.FULL
+        raise SecregError(
+            what, _FULL if full else f"see what is there, as user {account.name}: ls -l; then again"
+        ) from error
+    except SecregError as error:  # by paths in the directory of images
+        if not reserve.tells_full(error.message):
+            raise
+        raise SecregError(f"cannot tend the images in {images}: {error.message}", _FULL) from error
 
 
-def _remedy(error: OSError, user: str) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space on that disk otherwise: each name in the trash needs a little; then again"
-    return f"see what is there, as user {user}: ls -l; then again"
+_FULL = "free some space on that disk otherwise, for each name in the trash needs a little; then again: df -h"

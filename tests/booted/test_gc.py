@@ -60,6 +60,11 @@ def whole(registry: Registry) -> None:
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
+def serving(registry: Registry) -> str:
+    """The process of the registry that serves: it moves once before it is looked again, and once before bytes go."""
+    return registry.pid(f"secure-registry-registry@{registry.component('registry')['facts']['slot']}")
+
+
 def expect_cache(registry: Registry) -> None:
     registry.edit("docker-registry.yml", "  maintenance:\n", f"{CACHE}  maintenance:\n")
     assert registry.command("reload").returncode == 0
@@ -181,13 +186,13 @@ def test_under_a_cache_in_memory_the_registry_moves(registry: Registry) -> None:
     """And no request is dropped. Without that, what was purged is pushed again, and is broken."""
     expect_cache(registry)
     kept, layers = keeper(registry, "push"), keeper(registry, "ci", "0", "20")
-    slot = registry.component("registry")["facts"]["slot"]
+    before = serving(registry)
     with Load(registry) as load:
         found = collect(registry)
     refused = re.compile("HTTP 40[04], not")  # with no grace: what has no manifest yet goes
     assert [one for one in load.failures if not refused.search(one.what)] == []
     assert load.requests > 20 and found["manifests"] >= 19
-    assert registry.component("registry")["facts"]["slot"] != slot
+    assert serving(registry) != before
     assert keeper(registry, "ci", "0", "20") == layers, "all of it is pushed again"
     assert blobs(registry) >= {*layers}
     whole(registry)
@@ -200,11 +205,11 @@ def test_under_a_cache_in_memory_the_registry_moves(registry: Registry) -> None:
     registry.expected.append("GC_GRACE")
     registry.put("secure-registry.conf", "GC_GRACE=0s\n")
     registry.command("reload")
-    slot, [left] = registry.component("registry")["facts"]["slot"], keeper(registry, "ci", "30", "31")
+    before, [left] = serving(registry), keeper(registry, "ci", "30", "31")
     digest = re.findall(r"sha256:\w+", registry.command("images", "list", "ci/app", "--json").stdout)[0]
     registry.curl(f"/v2/ci/app/manifests/{digest}", "--request", "DELETE", user="docker")
     assert registry.systemctl("start", GC).returncode == 0, "the timer's unit has it move, too"
-    assert registry.component("registry")["facts"]["slot"] != slot
+    assert serving(registry) != before
     assert registry.status_of(f"/v2/ci/app/blobs/{left}", user="docker") == "404"
     whole(registry)
     running = registry.machine.run("systemctl", "list-units", "--no-legend", "secure-registry-registry@*").stdout
