@@ -49,6 +49,14 @@ class Instance(Protocol):
     def services(self) -> Services:
         """Who runs its processes, for an apply that is done here."""
 
+    @property
+    def attended(self) -> bool:
+        """Whether somebody runs it in a process of his own, which nobody else can start."""
+
+    @property
+    def to_start(self) -> str:
+        """What is typed to start it."""
+
     def running(self) -> bool:
         """Whether it runs, or is to run."""
 
@@ -95,6 +103,14 @@ class ByUnits:
     @functools.cached_property
     def services(self) -> UnitServices:
         return UnitServices(self.host)
+
+    @property
+    def attended(self) -> bool:
+        return False
+
+    @property
+    def to_start(self) -> str:
+        return "secure-registry start"
 
     def running(self) -> bool:
         return self.services.wanted()
@@ -189,6 +205,14 @@ class InForeground:
     def services(self) -> Services:
         return Idle()
 
+    @property
+    def attended(self) -> bool:
+        return True
+
+    @property
+    def to_start(self) -> str:
+        return "secure-registry start --foreground"
+
     def running(self) -> bool:
         return foreground.pid_of(self.host.paths) is not None
 
@@ -250,7 +274,7 @@ def forgetting(call: Call, keeping: Keeping) -> Callable[[], None]:
 def startable(call: Call) -> Instance:
     """The same, if it can be started from here. Raises BadInput when a process must run it that does not."""
     found = of(call)
-    if isinstance(found, InForeground) and not found.running():
+    if found.attended and not found.running():
         if not found.host.is_system:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
         raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")

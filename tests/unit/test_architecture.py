@@ -226,7 +226,7 @@ PLACES = {"base/directories", "apply/asking", "command/cli"}
 ROOTS = {"generation/liveusers", "base/reserve"}
 """Open files that only root can have put there."""
 
-IMAGES = {"base/deputies", "images/flight", "images/layout", "images/linking", "images/righted", "images/trash"}
+IMAGES = {"base/deputies", "images/flight", "images/layout", "images/linking", "images/trash"}
 """Open what is in the registry's store, as its user: regular files, without waiting, no link in their place."""
 
 BACKUPS = {f"upkeep/{name}" for name in ("configuration", "hashing", "holding", "listing", "pool")}
