@@ -42,7 +42,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos chaos-power chaos-readme \
-        check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
+        chaos-images check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
         need-venv
 
 help:                   ## Show this list
@@ -121,6 +121,11 @@ chaos-power: need-test venv ## Power cuts: every state that is tried otherwise b
 
 chaos-readme: need-test venv deb ## Any two of README's set-up commands, in any order
 	SECREG_ORDERS=$${SECREG_ORDERS:-1/1} SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py
+
+chaos-images: need-test venv deb ## Pushes while space is freed, 2 x 10 minutes; a million blobs (SECREG_CHAOS_SECONDS, SECREG_CHAOS_SEED)
+	SECREG_CHAOS_SECONDS=$${SECREG_CHAOS_SECONDS:-600} SECREG_CHAOS_REPOSITORIES=$${SECREG_CHAOS_REPOSITORIES:-100000} \
+		SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/real/test_collecting.py tests/real/test_many_blobs.py
+	SECREG_KILL_STRIDE=1 SECREG_RACE_SECONDS=$${SECREG_RACE_SECONDS:-30} $(RUN) -m pytest -s tests/unit/images tests/power/test_collecting.py
 
 mutants: need-lint venv ## Faults put into a copy one by one: which of them does no test see? MUTANTS=TEXT for some
 	$(RUN) -m tests.mutants '$(MUTANTS)'

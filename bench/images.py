@@ -1,4 +1,5 @@
-"""How long it takes to list the images of many repositories: the first time, again, and after one push."""
+"""How long it takes to list the images of many repositories: the first time, again, and after one push; and to free
+space there."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import collecting
 from tests.stores import Store, digest_of
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -68,4 +70,5 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any
             push(store, turn, " anew")
             time.sleep(SETTLED)
             took["pushed"].append(listed(root))
-    return {"figures": {name: {"ours": statistics.median(values)} for name, values in took.items()}}
+    figures = {name: {"ours": statistics.median(values)} for name, values in took.items()}
+    return {"figures": figures | collecting.measure(say, quick=quick)}

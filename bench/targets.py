@@ -31,7 +31,8 @@ NONE: Values = {}
 
 @dataclass(frozen=True)
 class Measure:
-    """One row of the table; `factors` are the ratios wanted over peers, `bound` what ours may be at the most."""
+    """One row of the table; `factors` are the ratios wanted over peers, `bound` what ours may be at the most, `least`
+    what it must be."""
 
     key: str
     title: str
@@ -39,6 +40,7 @@ class Measure:
     more_is_better: bool = False
     factors: tuple[tuple[str, float], ...] = ()
     bound: float | None = None
+    least: float | None = None
     plotted: bool = True
 
     def ratio(self, values: Values, peer: str, pairs: Values = NONE) -> float | None:
@@ -76,9 +78,11 @@ class Measure:
                         reached >= wanted,
                     )
                 )
-        if self.bound is not None and OURS in values:
-            figure = f"{values[OURS]:.3g} {self.unit}"
+        figure = f"{values[OURS]:.3g} {self.unit}" if OURS in values else ""
+        if self.bound is not None and figure:
             found.append(Verdict(f"≤ {self.bound:g} {self.unit}", figure, values[OURS] <= self.bound))
+        if self.least is not None and figure:
+            found.append(Verdict(f"≥ {self.least:g} {self.unit}", figure, values[OURS] >= self.least))
         return found
 
 
@@ -173,6 +177,11 @@ IMAGES = (
     Measure("first", "images list, 10,000 repositories", "s", bound=2),
     Measure("again", "… again", "s", bound=0.5),
     Measure("pushed", "… after a push", "s"),
+    Measure("look", "gc, 100,000 blobs in 10,000 repositories", "s", bound=4.5),
+    Measure("later", "… a later look", "s"),
+    Measure("look_memory", "… memory", "MB", bound=200),
+    Measure("pulls", "pulls while space is freed, of those without", "times", more_is_better=True, least=0.9),
+    Measure("pushes", "pushes while space is freed, of those without", "times", more_is_better=True, least=0.8),
 )
 
 PUSHES = (

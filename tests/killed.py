@@ -8,7 +8,7 @@ from collections.abc import Iterable
 STRIDE = int(os.environ.get("SECREG_KILL_STRIDE", "5"))
 """Every so many steps it is killed; at each one: 1."""
 
-STEPS = ("link", "unlink", "rename", "mkdir", "rmdir")
+STEPS = ("link", "unlink", "rename", "mkdir", "rmdir", "pwrite", "ftruncate")
 
 
 def killed(work: Iterable[object], number: int) -> bool:

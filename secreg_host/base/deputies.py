@@ -36,10 +36,12 @@ BUG, TOLD = 0, -1
 """In the place of an error number: what was raised is a bug, or a SecregError."""
 
 ANY = re.compile(r"(?s:.*)")
-DONE, FAILED = ".", "!"
-"""How the last line begins; no other one does."""
+DONE, FAILED, ASKED = ".", "!", "?"
+"""How the last line begins, and, among lines of JSON, a question; no other one does."""
 
 Work = Callable[[socket.socket], None]
+Ask = Callable[[str], str]
+"""The answer, one line, to a question of one line."""
 
 
 @contextlib.contextmanager
@@ -52,6 +54,29 @@ def telling(
     kept = by.link.fileno() if by is not None else None
     with _deputy(account, place, lambda to: _tell(to, work), socket.SOCK_STREAM, kept) as ours:
         yield _lines(ours)
+
+
+@contextlib.contextmanager
+def conversing(
+    account: Account, place: Path, work: Callable[[Ask], Iterable[str]], answer: Ask, kept: int | None = None
+) -> Iterator[Iterator[str]]:
+    """As `telling`; `work` may ask meanwhile, and who reads its lines has `answer` say what it is told. kept: a
+    descriptor that stays open in the fork, such as a lock: whoever is left of the two holds it."""
+    with _deputy(account, place, lambda to: _tell(to, lambda: work(_asking(to))), socket.SOCK_STREAM, kept) as ours:
+        yield _lines(ours, answer)
+
+
+def _asking(theirs: socket.socket) -> Ask:
+    def ask(said: str) -> str:
+        theirs.sendall(f"{ASKED}{said}\n".encode())
+        answer = b""
+        while not answer.endswith(b"\n"):
+            if not (piece := theirs.recv(PIECE)):
+                raise _ended()
+            answer += piece
+        return utf8.shown(answer.removesuffix(b"\n"))
+
+    return ask
 
 
 @dataclass(frozen=True)
@@ -169,7 +194,7 @@ def _say(theirs: socket.socket, lines: list[str]) -> None:
     theirs.sendall("".join(f"{one}\n" for one in lines).encode())
 
 
-def _lines(ours: socket.socket) -> Iterator[str]:
+def _lines(ours: socket.socket, answer: Ask | None = None) -> Iterator[str]:
     rest = b""
     while piece := ours.recv(PIECE):
         *whole, rest = (rest + piece).split(b"\n")
@@ -179,7 +204,10 @@ def _lines(ours: socket.socket) -> Iterator[str]:
                 return
             if said.startswith(FAILED):
                 _raise(*json.loads(said.removeprefix(FAILED)))
-            yield said
+            if answer is not None and said.startswith(ASKED):
+                ours.sendall(f"{answer(said.removeprefix(ASKED))}\n".encode())
+            else:
+                yield said
     raise _ended()
 
 

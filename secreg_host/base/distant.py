@@ -103,11 +103,13 @@ def below(path: Path) -> bool:
 
 class Mount(NamedTuple):
     """What is mounted at a place: the type of its file system, with what options this mount was made, and of what
-    (a device, such as /dev/sdb1, or any other word)."""
+    (a device, such as /dev/sdb1, or any other word). read_only: nobody can write to the file system, by whatever mount
+    of it: a sandbox has mounts of its own."""
 
     kind: str
     options: frozenset[str]
     device: str = ""
+    read_only: bool = False
 
 
 def mounts() -> dict[str, Mount]:
@@ -120,8 +122,8 @@ def mounts() -> dict[str, Mount]:
             words = before.split(b" ")
             point = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8)]), words[4])
             options = frozenset(utf8.shown(words[5]).split(","))
-            kind, device = (utf8.shown(word) for word in after.split(b" ")[:2])
-            found[os.fsdecode(point)] = Mount(kind, options, device)
+            kind, device, every = (utf8.shown(word) for word in after.split(b" ")[:3])
+            found[os.fsdecode(point)] = Mount(kind, options, device, "ro" in every.split(","))
     return found
 
 

@@ -50,15 +50,6 @@ def came_after(seen: os.stat_result, since: float) -> bool:
     return since <= seen.st_ctime <= time.time()
 
 
-def lasting(status: os.stat_result, since: float) -> str:
-    """The mark of one file, or of one directory and the names in it, of which lstat(2) said `status`; "": it changed so
-    shortly before `since` (seconds since the epoch), or by a clock so far ahead, that another change might not show,
-    for the times of files are coarse."""
-    if status.st_ctime > since - COARSE:
-        return ""
-    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-
-
 def _here(step: Path) -> str:
     try:
         return of(step.lstat())
@@ -74,10 +65,13 @@ def of(status: os.stat_result) -> str:
 
 
 class Stamp(NamedTuple):
-    """What tells a file from another one in its place, and from itself once it was written anew: its inode, when it was
-    written, and when anything of it changed (nanoseconds of the file system's clock, which is a coarse one)."""
+    """What tells a file from another one in its place, and from itself once it was written anew; or a directory from
+    itself once a name in it came or went: by lstat(2) (device, inode, size), when it was written, and when anything of
+    it changed (nanoseconds of the file system's clock, which is a coarse one)."""
 
+    device: int
     inode: int
+    size: int
     written: int
     changed: int
 
@@ -89,7 +83,14 @@ class Stamp(NamedTuple):
     def is_same(self, other: Stamp | None) -> bool:
         """Whether `other` is of the same file with the same bytes, wherever its name is by now: a new name changes the
         time of change."""
-        return other is not None and (self.inode, self.written) == (other.inode, other.written)
+        return other is not None and self[1:4] == other[1:4]
+
+    def lasting(self, since: float) -> str:
+        """The same as text, to be remembered; "": it changed so shortly before `since` (seconds since the epoch), or by
+        a clock so far ahead, that another change might not show."""
+        if self.changed > (since - COARSE) * 10**9:
+            return ""
+        return " ".join(map(str, self))
 
 
 def stamp(path: str) -> Stamp | None:
@@ -102,7 +103,7 @@ def stamp(path: str) -> Stamp | None:
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """The stamp of what stat(2) said `status` of."""
-    return Stamp(status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:

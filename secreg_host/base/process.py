@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from secreg_host.base import distant, masking, waiting
 from secreg_host.base.errors import SecregError
@@ -70,12 +71,17 @@ def as_account(argv: Sequence[str], account: Account) -> list[str]:
     ]
 
 
+def confined() -> bool:
+    """Whether we are in the sandbox of a unit, which says so: what we see of file systems may be its own."""
+    return CONFINED in os.environ
+
+
 def outside(argv: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> list[str]:
     """`argv` for `run`, beyond the sandbox of the unit that we are in (which says so): in a unit of its own.
 
     For programs that are not ours, which may need what we never do. The variables of `environment` are passed on.
     """
-    if CONFINED not in os.environ:
+    if not confined():
         return list(argv)
     passed = [f"--setenv={name}" for name in environment or {}]
     about = f"--description=secure-registry: {argv[0]}"
@@ -92,18 +98,7 @@ def run(
     can't be started or doesn't end in time.
     """
     shown, took = masking.shown(argv), waiting.stopwatch()
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=ENVIRONMENT | dict(environment or {}),
-        )
-    except OSError as error:
-        raise _not_run(argv[0], error) from error
+    child = _started(argv, environment, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
         said = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
@@ -124,10 +119,16 @@ def _given(environment: Mapping[str, str] | None) -> str:
     return f" (with {', '.join(environment)})" if environment else ""
 
 
-def _not_run(program: str, error: OSError) -> SecregError:
-    if isinstance(error, FileNotFoundError):
-        return SecregError(f"program not found: {program}", f"install the package that holds {program}")
-    return SecregError(f"cannot run {program}: {error.strerror}", f"see what it is: file {program}")
+def _started(argv: Sequence[str], environment: Mapping[str, str] | None, **how: Any) -> subprocess.Popen[Any]:
+    """`argv`, just started, with a fixed environment (and `environment`), no input, and a pipe for what it says; how:
+    what else subprocess.Popen is to know. Raises SecregError when it can't be."""
+    whole = ENVIRONMENT | dict(environment or {})
+    try:
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, env=whole, **{"stdin": subprocess.DEVNULL, **how})
+    except FileNotFoundError as error:
+        raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
+    except OSError as error:
+        raise SecregError(f"cannot run {argv[0]}: {error.strerror}", f"see what it is: file {argv[0]}") from error
 
 
 def spawn(
@@ -138,18 +139,9 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`.
     listener: a socket that it gets in the place of an input."""
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL if listener is None else listener.fileno(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=ENVIRONMENT | (environment or {}),
-            umask=umask,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise _not_run(argv[0], error) from error
+    given = subprocess.DEVNULL if listener is None else listener.fileno()
+    how: dict[str, Any] = {"stdin": given, "stderr": subprocess.STDOUT, "umask": umask, "start_new_session": True}
+    child = _started(argv, environment, **how)
     log.debug("started %s%s: process %d", masking.shown(argv), _given(environment), child.pid)
     return child
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from secreg_host.base.errors import BadInput, Problem
+from secreg_host.base.errors import Problem, Several
 from secreg_host.command import printing
-from secreg_host.command.backups import bytes_of, numbered
+from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.images.survey import NONE, Entry
 from secreg_host.images.trash import LAYER, REVISION
 
@@ -75,11 +75,17 @@ def _collected(found: Sum, *, done: bool) -> Iterator[str]:
         yield f"{'' if done else 'in all to be '}freed: {numbered(found.counts['freed'], 'blobs')} ({size})"
 
 
-def deleted(entries: Iterable[Entry], doing: str) -> list[Entry]:
-    """Tell each of `entries`, which is `doing` ("to be deleted", say). Raises BadInput for what is wrong."""
+def right(entries: Iterable[Entry]) -> list[Entry]:
+    """All of `entries`. Raises Several for what is wrong."""
     found = list(entries)
     if wrong := [Problem(*entry[1:]) for entry in found if entry[0] == "wrong"]:
-        raise BadInput(wrong)
+        raise Several(wrong)
+    return found
+
+
+def deleted(entries: Iterable[Entry], doing: str) -> list[Entry]:
+    """Tell each of `entries`, which is `doing` ("to be deleted", say). Raises Several for what is wrong."""
+    found = right(entries)
     layers = Counter(entry[1] for entry in found if entry[0] == "layer")
     for word, name, *said in found:
         if word == "tag":

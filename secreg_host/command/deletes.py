@@ -6,18 +6,20 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 
-from secreg_host.base.errors import Exit, Problem, bad_input
-from secreg_host.command import ages, asking, collected, printing
-from secreg_host.command.backups import bytes_of, numbered
+from secreg_host.base.errors import Exit, Problem, SecregError, bad_input
+from secreg_host.command import ages, asking, collected, instance, printing
+from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.command.call import Call
 from secreg_host.command.collected import Sum
+from secreg_host.formats.registryconf import Keeping
 from secreg_host.images import deleting, emptying, targets, undeleting
 from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.emptying import Choice
 from secreg_host.images.layout import HERE
 from secreg_host.images.survey import Entry
 from secreg_host.images.targets import Target
-from secreg_host.upkeep import holding, source, tending
+from secreg_host.upkeep import descriptors, holding, tending
+from secreg_host.upkeep.tending import Freeing
 
 ACTIONS = {
     "rm": "delete tags, or images by their digests: they go to the trash",
@@ -59,7 +61,7 @@ def _rm(call: Call) -> int:
         if not (args.all or one.tag or one.digest):
             hint = f"name a tag or a digest; the whole repository: secure-registry images rm --all {one}"
             raise bad_input(str(one), "would be a whole repository", hint)
-    images = source.images(host)
+    images, keeping = tending.images(host), tending.keeping(host)
     plan = list(tending.as_owner(host, images, lambda: deleting.plan(HERE, wanted, whole=args.all)))
     collected.deleted(plan, "to be deleted")
     if args.dry_run:
@@ -72,6 +74,8 @@ def _rm(call: Call) -> int:
         return deleting.delete(HERE, plan, "images rm")
 
     done = collected.deleted(tending.as_owner(host, images, work), "deleted")
+    remembered = _remembered(call, keeping, done)
+    printing.warnings(remembered)
     if len(done) < len(plan):
         hint = "see what is there now, and delete again: secure-registry images list"
         printing.warnings(
@@ -79,25 +83,39 @@ def _rm(call: Call) -> int:
         )
         return Exit.DEGRADED
     print("it is in the trash: secure-registry images undelete brings it back")
-    return Exit.DONE
+    return Exit.DEGRADED if remembered else Exit.DONE
+
+
+def _remembered(call: Call, keeping: Keeping, done: list[Entry]) -> tuple[Problem, ...]:
+    """Why the registry still gives out what went: it remembers blobs, and can't be made to forget them."""
+    if all(entry[0] == "tag" for entry in done):
+        return ()
+    try:
+        if keeping.redis is not None:
+            descriptors.forget(keeping.redis)
+        instance.forgetting(call, keeping)()
+    except SecregError as error:
+        return error.problems
+    return ()
 
 
 def _agreed(wanted: list[Target], plan: list[Entry], *, whole: bool) -> bool:
     if whole:
         return all(asking.typed_again(str(one), f"All of repository {one} goes.") for one in wanted)
-    return asking.agreed(f"Delete {numbered(len(plan), 'tags')} and manifests?" if len(plan) > 1 else "Delete it?")
+    count = sum(1 for entry in plan if entry[0] != "layer")
+    return asking.agreed(f"Delete these {count} tags and manifests?" if count > 1 else "Delete it?")
 
 
 def _undelete(call: Call) -> int:
     host, wanted = call.host(), targets.parse(call.args.image)
     work: Callable[[], Iterable[Entry]] = lambda: undeleting.undelete(HERE, wanted)  # noqa: E731
-    collected.deleted(tending.as_owner(host, source.images(host), work), "brought back")
+    collected.deleted(tending.as_owner(host, tending.images(host), work), "brought back")
     return Exit.DONE
 
 
 def _list(call: Call) -> int:
     host = call.host()
-    found = list(tending.as_owner(host, source.images(host), lambda: emptying.listed(HERE)))
+    found = list(tending.as_owner(host, tending.images(host), lambda: emptying.listed(HERE)))
     if call.args.json:
         keys = ("run", "deleted", "why", "repository", "kind", "name", "digest", "bytes")
         print(json.dumps([dict(zip(keys, entry, strict=True)) for entry in found], indent=2))
@@ -115,19 +133,24 @@ def _empty(call: Call) -> int:
     wanted = targets.parse(args.image) if args.image else Target("")
     if wanted.tag:
         raise bad_input(str(wanted), "names a tag, which takes no space", "name a digest, or the repository alone")
-    keeping, images = tending.keeping(host), source.images(host)
+    keeping, images = tending.keeping(host), tending.images(host)
     choice = Choice(wanted.repository, wanted.digest, ages.seconds("--older", args.older))
-    collector = Collector(HERE, Wish(grace=0, uploads=keeping.uploads), tending.settle)
+    wish = Wish(grace=0, uploads=keeping.uploads)
     if args.dry_run:
-        found = Sum().counting(tending.as_owner(host, images, lambda: collector.plan_emptying(choice)))
+        planned = Collector(HERE, wish, lambda: None)
+        found = Sum().counting(tending.as_owner(host, images, lambda: planned.plan_emptying(choice)))
         print(f"to be taken out of the trash for good: {found.counts['emptied']} links")
         return Exit.DONE
+    forget = instance.forgetting(call, keeping)
     what = str(wanted) if wanted.repository else "all of it"
     if not (args.yes or asking.agreed(f"Empty the trash ({what}) for good?")):
         print("nothing was changed")
         return Exit.FAILED
-    with holding.alone(host.paths.space, "images trash empty"):
-        found = Sum().counting(tending.as_owner(host, images, lambda: collector.empty(choice), idle=True))
+    with holding.alone(host.paths.space, "images trash empty") as lock:
+        freeing = Freeing(host, images, keeping, lock, forget)
+        found = Sum().counting(
+            freeing.as_owner(lambda settle: Collector(HERE, wish, settle, settle.doing).empty(choice))
+        )
     size = bytes_of(found.sizes["freed"])
     print(
         f"out of the trash: {found.counts['emptied']} links; freed: {numbered(found.counts['freed'], 'blobs')} ({size})"

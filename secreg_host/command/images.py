@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from secreg_host.base.errors import bad_input
 from secreg_host.command.amounts import bytes_of, columns, numbered
 from secreg_host.images import manifests, pushers, usage
-from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.looking import Room
 from secreg_host.images.overview import Held, Named, Overview
 from secreg_host.images.pushers import Pushers
@@ -22,26 +20,10 @@ SHORT = 19
 
 NONE = "-"
 
+DAY = 86400
+
 LAST = 253_402_300_799
 """The end of the year 9999."""
-
-
-class Reference(NamedTuple):
-    """What somebody named: a repository, and a tag or a digest of it, or neither."""
-
-    repository: str
-    tag: str = ""
-    digest: str = ""
-
-
-def reference(text: str) -> Reference:
-    """What `text` names: REPO, REPO:TAG or REPO@DIGEST. Raises BadInput."""
-    name, at, digest = text.partition("@")
-    name, colon, tag = name.partition(":")
-    is_name = NAME.fullmatch(name) and len(name) <= LONGEST
-    if not is_name or (at and colon) or (colon and not TAG.fullmatch(tag)) or (at and not DIGEST.fullmatch(digest)):
-        raise bad_input(repr(text), "it is no name of an image", "write REPO, REPO:TAG or REPO@DIGEST")
-    return Reference(name, tag, digest)
 
 
 class Image(NamedTuple):
@@ -170,10 +152,12 @@ def shown(one: Detail, *, as_json: bool) -> None:
         print(line)
 
 
-def used(whole: usage.Whole, room: Room, *, as_json: bool) -> None:
-    """What the bytes of a store are there for."""
+def used(whole: usage.Whole, room: Room, days: int, *, as_json: bool) -> None:
+    """What the bytes of a store are there for; days: for how many something is in the trash."""
+    trash, due = sum(size for _, size in room.trash), [(made + days * DAY, size) for made, size in room.trash]
     if as_json:
-        said = whole._asdict() | {"uploads": room.uploads}
+        said: dict[str, Any] = whole._asdict() | {"uploads": room.uploads, "trash": trash}
+        said["trash_due"] = [{"from": _iso(seconds), "bytes": size} for seconds, size in due]
         print(json.dumps(said | ({"disk": room.space._asdict()} if room.space else {}), indent=2))
         return
     rows = [
@@ -184,6 +168,7 @@ def used(whole: usage.Whole, room: Room, *, as_json: bool) -> None:
             "overwritten or pushed by digest: kept, for people pin digests",
         ),
         ("needed by nothing", bytes_of(whole.unnamed), "deleted, left by pushes that were cut, or being pushed"),
+        ("of that in the trash", bytes_of(trash), f"free from {date(due[0][0])} on: secure-registry gc" if due else ""),
         ("pushes begun", bytes_of(room.uploads), "going on, or cut"),
     ]
     if room.space:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
@@ -19,16 +19,16 @@ from secreg_host.base import journal
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
+from secreg_host.formats.registryconf import MEMORY, Keeping
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.services import units
 from secreg_host.services.services import Idle, Services
+from secreg_host.services.unitservices import UnitServices
 from secreg_host.wanted.parts import users
 
 log = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from secreg_host.services.unitservices import UnitServices
 
 
 class Counted(NamedTuple):
@@ -48,6 +48,14 @@ class Instance(Protocol):
     @property
     def services(self) -> Services:
         """Who runs its processes, for an apply that is done here."""
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody runs it in a process of his own, which nobody else can start."""
+
+    @property
+    def to_start(self) -> str:
+        """What is typed to start it."""
 
     def running(self) -> bool:
         """Whether it runs, or is to run."""
@@ -70,6 +78,10 @@ class Instance(Protocol):
     def let_users_count(self) -> Counted:
         """Let .htpasswd, which was just written, count when this returns."""
 
+    def renewal(self) -> Callable[[], None]:
+        """What has the registry begin anew, in another process, and returns once the one before has ended. Raises
+        BadInput where that can't be."""
+
     def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply, whose
         users are looked after `meanwhile`."""
@@ -90,9 +102,15 @@ class ByUnits:
 
     @functools.cached_property
     def services(self) -> UnitServices:
-        from secreg_host.services.unitservices import UnitServices
-
         return UnitServices(self.host)
+
+    @property
+    def attended(self) -> bool:
+        return False
+
+    @property
+    def to_start(self) -> str:
+        return "secure-registry start"
 
     def running(self) -> bool:
         return self.services.wanted()
@@ -101,10 +119,7 @@ class ByUnits:
         self._job("StartUnit")
 
     def enable(self) -> bool:
-        from secreg_host.base.systemd import Systemd
-        from secreg_host.services import units
-
-        systemd = Systemd()
+        systemd = self.services.systemd
         if systemd.properties(units.MAIN, "UnitFileState")["UnitFileState"] != "disabled":
             return False
         only_until_boot, in_place_of_others = False, False
@@ -120,13 +135,9 @@ class ByUnits:
 
     def _job(self, method: str) -> None:
         """Raises SecregError with the unit's own words."""
-        from secreg_host.base import systemd
-        from secreg_host.services import units
-
-        manager = systemd.Systemd()
         log.debug("%s %s; what that does is in the journal; in such detail after: %s", method, units.MAIN, journal.SET)
-        manager.job(method, units.MAIN)
-        state = manager.state(units.MAIN)
+        self.services.systemd.job(method, units.MAIN)
+        state = self.services.systemd.state(units.MAIN)
         if method != "StopUnit" and state.active != "active":
             said, _, hint = state.status_text.removeprefix("failed: ").partition(" -> ")
             said = said or f"the service is {state.active} ({state.result})"
@@ -155,6 +166,11 @@ class ByUnits:
         users.take_over()
         return Counted(users.findings, None if users.counted is None else users.counted.count(b"\n"))
 
+    def renewal(self) -> Callable[[], None]:
+        from secreg_host.services import successor
+
+        return lambda: successor.renew(self.host, self.services)
+
     def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         from secreg_host.clients import following
 
@@ -165,10 +181,7 @@ class ByUnits:
             log.warning(str(wrong), extra=journal.entry({}))
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        from secreg_host.base.systemd import Systemd
-        from secreg_host.services import units
-
-        systemd = Systemd()
+        systemd = self.services.systemd
         with contextlib.suppress(SecregError):  # it may not be there any more
             systemd.job("StopUnit", units.MAIN)
         states = systemd.actives([units.unit_of(name) for name in processes.NAMES]).items()
@@ -191,6 +204,14 @@ class InForeground:
     @property
     def services(self) -> Services:
         return Idle()
+
+    @property
+    def attended(self) -> bool:
+        return True
+
+    @property
+    def to_start(self) -> str:
+        return "secure-registry start --foreground"
 
     def running(self) -> bool:
         return foreground.pid_of(self.host.paths) is not None
@@ -218,6 +239,14 @@ class InForeground:
         report = foreground.reload(self.host.paths)
         return Counted(tuple(finding for finding in report.findings if finding.part == users.NAME), report.count)
 
+    def renewal(self) -> Callable[[], None]:
+        if self.running():
+            where, root = str(self.host.paths.registry_yml), self.host.paths.root
+            what = "cache: blobdescriptor: inmemory: the registry remembers blobs that are gone, as long as it runs"
+            hint = f"take the lines of storage: cache: out; or stop it meanwhile: secure-registry stop --root {root}"
+            raise bad_input(where, what, hint)
+        return lambda: None
+
     def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         """There are none: it is somebody's own instance, or systemd does not run."""
         return ()
@@ -226,8 +255,8 @@ class InForeground:
         """The process itself does."""
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        from secreg_host.services import units
-
+        if self.running():
+            self.stop()
         return units.remove(self.host)  # there may be some, where systemd does not run at the moment
 
 
@@ -237,11 +266,26 @@ def of(call: Call) -> Instance:
     return ByUnits(host) if host.by_systemd else InForeground(host)
 
 
+def forgetting(call: Call, keeping: Keeping) -> Callable[[], None]:
+    """What has the registry of `call` forget what it remembers of blobs in memory. Raises BadInput where it can't."""
+    return of(call).renewal() if keeping.cache == MEMORY else lambda: None
+
+
 def startable(call: Call) -> Instance:
     """The same, if it can be started from here. Raises BadInput when a process must run it that does not."""
     found = of(call)
-    if isinstance(found, InForeground) and not found.running():
+    if found.attended and not found.running():
         if not found.host.is_system:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
         raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")
     return found
+
+
+def in_foreground(call: Call) -> Host:
+    """Where the instance lives that this process is to run. Raises BadInput where that is systemd's to do: whoever asks
+    for the instance asks systemd then, and would hear that it does not run."""
+    host = call.host()
+    if host.by_systemd:
+        hint = "secure-registry start; or an instance of your own: add --root DIR"
+        raise bad_input("--foreground", "systemd runs the machine's own instance", hint)
+    return host

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from secreg_host.base.errors import Exit, Problem, SecregError, bad_input
 from secreg_host.command import asking, images
 from secreg_host.command.call import Call
-from secreg_host.command.images import Image, Reference
+from secreg_host.command.images import Image
 from secreg_host.host.host import Host
-from secreg_host.images import looking, mending, pushers, usage
+from secreg_host.images import looking, mending, pushers, targets, usage
 from secreg_host.images.mending import Cut
 from secreg_host.images.overview import Overview
+from secreg_host.images.targets import Target
 from secreg_host.upkeep import source
+
+if TYPE_CHECKING:  # it loads much that a list does without
+    from secreg_host.upkeep.checking import Checked
 
 ACTIONS = {
     "list": "list the images of all repositories, or of one",
@@ -68,7 +73,7 @@ def _known(host: Host) -> pushers.Pushers:
 def _list(call: Call) -> int:
     args, wanted = call.args, None
     if args.repository is not None:
-        wanted = images.reference(args.repository)
+        wanted = targets.parse(args.repository)
         if wanted.tag or wanted.digest:
             raise bad_input(args.repository, "is more than a repository", "type: secure-registry images show")
     host, place = _store(call)
@@ -90,7 +95,7 @@ def _unread(found: Overview, place: Path) -> int:
 
 
 def _show(call: Call) -> int:
-    wanted = images.reference(call.args.image)
+    wanted = targets.parse(call.args.image)
     host, place = _store(call)
     found = _found(host, place, wanted.repository)
     chosen = [one for one in images.images(found, _known(host), wanted.repository) if _is_meant(one, wanted)]
@@ -107,7 +112,7 @@ def _show(call: Call) -> int:
     return Exit.DONE
 
 
-def _is_meant(one: Image, wanted: Reference) -> bool:
+def _is_meant(one: Image, wanted: Target) -> bool:
     if wanted.digest:
         return one.digest == wanted.digest
     return not wanted.tag or one.tag == wanted.tag
@@ -119,7 +124,10 @@ def _usage(call: Call) -> int:
     if call.args.by:
         images.by_repository(usage.repositories(found, sizes), as_json=call.args.json)
     else:
-        images.used(usage.whole(found, sizes), looking.room(host, place), as_json=call.args.json)
+        from secreg_host.upkeep import tending
+
+        days = tending.settings(host).trash_days
+        images.used(usage.whole(found, sizes), looking.room(host, place), days, as_json=call.args.json)
     return _unread(found, place)
 
 
@@ -132,21 +140,26 @@ def _check(call: Call) -> int:
     with holding.shared(host.paths.space, "images check"):
         shown = progress.to_terminal(wanted=not args.json)
         found = checking.check(host, place, shown, read_data=args.read_data)
-        mended = _mend(host, place, found.cut) if args.repair else []
-    checks.told(found, mended, as_json=args.json)
+        mended = _mend(host, place, found) if args.repair else []
+        if mended:
+            found = checking.check(host, place, shown, read_data=False, hashed=found.hashed)
+    checks.told(found, place, mended, as_json=args.json)
     return Exit.DONE if found.is_whole else Exit.DEGRADED
 
 
-def _mend(host: Host, place: Path, cut: list[Cut]) -> list[str]:
-    """Mend what of the tags that are `cut` can be, which leaves the others there; what was done."""
-    done = []
-    for one in list(cut):
-        digest = mending.newest(one.was) or _asked(one)
-        if digest:
+def _mend(host: Host, place: Path, found: Checked) -> list[str]:
+    """Mend what can be; what was done. What tags are is judged by their history as it was left, so that is last."""
+    names = {one.repository for one in found.broken} | {one.repository for one in found.cut}
+    done = [f"{one} is back, which gc had moved away when it was ended" for one in looking.back(host, place)]
+    done += looking.mend_links(host, place, names)
+    doubtful = []
+    for one in looking.cut(host, place, [(one.repository, one.tag) for one in found.cut]):
+        if digest := mending.newest(one.was) or _asked(one):
             became = looking.mend(host, place, one, digest)
             done += [f"{one.repository}:{one.tag} is {became}"] if became else []
-            cut.remove(one)
-    return done
+        else:
+            doubtful.append((one.repository, one.tag))
+    return done + looking.mend_links(host, place, names, doubtful)
 
 
 def _asked(one: Cut) -> str:

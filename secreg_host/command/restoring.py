@@ -26,6 +26,9 @@ from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.pool import room
 from secreg_host.wanted.parts import registry
 
+SHOWN = 40
+"""Characters of a version that a foreign list says."""
+
 ONLY = re.compile(r"(?P<repository>[^:]+)(?::(?P<tag>[^:]+))?")
 
 
@@ -204,10 +207,16 @@ def check(place: Place, order: Order, found: Plan) -> None:
 
 def later(about: dict[str, Any]) -> Problem | None:
     """That the backup is of a later version than this one, which may not know all of it."""
-    numbers = [tuple(map(int, re.findall(r"\d+", said))) for said in (str(about.get("version", "")), __version__)]
-    if numbers[0] <= numbers[1]:
+    said = str(about.get("version", ""))
+    if _parts(said) <= _parts(__version__):
         return None
-    what = (
-        f"the backup was made by version {about.get('version')}, and this is {__version__}: it may not know all of it"
-    )
+    shown = listing.plain(said[:SHOWN])
+    what = f"the backup was made by version {shown}, and this is {__version__}: it may not know all of it"
     return Problem("restore", what, "install that version, or a later one")
+
+
+def _parts(version: str) -> list[tuple[int, str]]:
+    """The numbers of `version` in an order that holds for any length: a foreign list may have thousands of digits, of
+    which int() makes no number."""
+    numbers = [found.lstrip("0") for found in re.findall(r"[0-9]+", version)]
+    return [(len(number), number) for number in numbers]

@@ -21,18 +21,21 @@ way out are in `purging`. What is told is a row of entries, as of a survey:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from secreg_host.base.marks import Stamp
 from secreg_host.formats.users import PROBE
-from secreg_host.images import clocks, flight, hiding, marking, sighting, tidying, uploads
+from secreg_host.images import clocks, flight, hiding, marking, room, sighting, tidying, uploads
 from secreg_host.images.emptying import Choice
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.marking import Spare
-from secreg_host.images.purging import Digests, Purge
+from secreg_host.images.naming import Digests, Naming
+from secreg_host.images.purging import Purge
 from secreg_host.images.survey import Entry
 from secreg_host.images.trash import LAYER, REVISION, Item, Run, Trash
 
@@ -58,19 +61,29 @@ class Wish:
 @dataclass
 class Collector:
     """A run over the store `tree`. settle: waits for what is under way in the registry, and has it forget what it
-    remembers of blobs."""
+    remembers of blobs; where it raises, all comes back that went before. doing: is told how far it is. names: the
+    repositories that there are; untidy: those in which directories may be empty."""
 
     tree: Tree
     wish: Wish
     settle: Callable[[], None]
+    doing: Callable[[str], object] = lambda _: None
     trash: Trash = field(init=False)
     purge: Purge = field(init=False)
+    names: list[str] = field(default_factory=list)
+    untidy: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.trash, self.purge = Trash(self.tree), Purge(self.tree)
 
+    @functools.cached_property
+    def naming(self) -> Naming:
+        """What links name, by all looks of this run."""
+        return Naming(self.tree)
+
     def collect(self) -> Iterator[Entry]:
         """Do it. Raises OSError for what can't be read or written; then, too, the store is whole."""
+        room.make(self.tree)
         yield from self.go_on()
         if self.wish.daily:
             self.trash.one_more_day()
@@ -82,23 +95,48 @@ class Collector:
         yield from self._freed()
         yield from self._tidied()
         self.trash.sweep(run)
+        room.keep(self.tree)
 
     def go_on(self) -> Iterator[Entry]:
         """What a run that was killed left."""
         if back := self.purge.undo():
             yield "kept", str(len(back))
-        for run in [run for run in self.trash.runs() if run.open]:
-            yield from (("back", *item[1:]) for item in hiding.go_on(self.trash, run))
+        runs = [run for run in self.trash.runs() if run.open]
+        if repositories := {name for run in runs for name in self.trash.repositories(run)}:
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, sorted(repositories))
+            except Exception:
+                for run in runs:
+                    hiding.undo(self.trash, run)
+                raise
+        for run in runs:
+            again = hiding.go_on if not repositories or landed else hiding.undo
+            yield from (("back", *item[1:]) for item in again(self.trash, run))
 
     def _hide(self, run: Run) -> Iterator[Entry]:
         hidden, wrong = Hidden(self.trash, run), list[OSError]()
-        for one in self._repositories(wrong.append):
-            before = self.trash.now()
-            sight, spare = self._spare(one, before)
+        before = self.trash.now()
+        for number, one in enumerate(self._repositories(wrong.append)):
+            self.doing(f"looking for what nothing needs: {number} repositories done")
+            mark = self.naming.mark(one)
+            spare = self._spare(one, before)
+            self.names.append(one.name)
+            if spare.hollow or spare.held or not spare.stays:
+                self.untidy.add(one.name)
+            elif not spare:
+                self.naming.add(one.name, mark, spare.stays)
             if spare.held:
                 yield "held", one.name, spare.held
-            if spare and not hidden.hide(one.name, sight, spare):
-                yield "held", one.name, "manifests keep coming"
+            try:
+                if spare and not hidden.hide(one.name, spare):
+                    yield "held", one.name, "manifests keep coming"
+            except OSError as error:
+                if not room.lacks(error):
+                    raise
+                yield "held", one.name, "the disk is full: once more frees more"
+                self.trash.mend(run)
+                break
             yield from (("hidden", *item[1:]) for item in hidden.items.get(one.name, ()))
             if hidden.count >= BATCH:
                 yield from self._second_look(hidden)
@@ -108,19 +146,24 @@ class Collector:
 
     def _second_look(self, hidden: Hidden) -> Iterator[Entry]:
         if hidden.count:
-            self.settle()
-            landed = flight.landed(self.tree, hidden.items)
+            try:
+                self.settle()
+                landed = flight.landed(self.tree, hidden.items)
+            except Exception:
+                hidden.undo()
+                raise
             yield from (("back", *item[1:]) for item in (hidden.look_again() if landed else hidden.undo()))
 
-    def _spare(self, one: Repository, before: int) -> tuple[sighting.Sight, Spare]:
-        """A look at repository `one`, and what is spare of it; before: what the file system's clock said before it."""
-        sight = sighting.look(one)
+    def _spare(self, one: Repository, before: int) -> Spare:
+        """What is spare of repository `one`, by a look at it; before: what the file system's clock said before it."""
         untagged = None if self.wish.untagged is None else clocks.older(before, self.wish.untagged)
-        return sight, marking.spare(sight, hiding.reader(self.tree), clocks.older(before, self.wish.grace), untagged)
+        old = clocks.older(before, self.wish.grace)
+        return marking.spare(sighting.look(one), hiding.reader(self.tree), old, untagged)
 
     def _emptied(self, items: Iterable[Item]) -> Iterator[Entry]:
         count = 0
         for item in list(items):
+            self.doing(f"emptying the trash: {count} links gone")
             self.trash.forget(item)
             count += 1
         if count:
@@ -128,10 +171,12 @@ class Collector:
 
     def empty(self, choice: Choice) -> Iterator[Entry]:
         """Take what is chosen out of the trash for good, and free what no link names any more."""
+        room.make(self.tree)
         yield from self.go_on()
         yield from self._emptied(choice.items(self.trash))
         yield from self._freed()
         self.trash.sweep()
+        room.keep(self.tree)
 
     def plan_emptying(self, choice: Choice) -> Iterator[Entry]:
         """What would leave the trash; nothing is removed."""
@@ -139,14 +184,19 @@ class Collector:
 
     def _freed(self) -> Iterator[Entry]:
         old = clocks.older(self.trash.now(), self.wish.grace)
-        while batch := list(itertools.islice(self.purge.spare(old), BATCH)):  # all links are looked at for each
+        self.doing("looking for bytes that no link names")
+        while batch := list(itertools.islice(self.purge.spare(old, self.naming.look()), BATCH)):
             repositories = [one.name for one in self._repositories()]
-            self.purge.away(batch)
-            self.settle()
+            try:
+                self.purge.away(batch)
+                self.settle()
+            except Exception:
+                self.purge.undo()
+                raise
             if not flight.landed(self.tree, repositories):
                 yield "kept", str(len(self.purge.undo()))
                 return
-            count, size, back = self.purge.settle()
+            count, size, back = self.purge.settle(self.naming.look())
             yield "freed", str(count), str(size)
             if back:
                 yield "kept", str(len(back))
@@ -157,13 +207,23 @@ class Collector:
         count = size = 0
         now = self.trash.now()
         old, long_ago = clocks.older(now, max(self.wish.grace, clocks.QUIET)), clocks.older(now, self.wish.uploads)
-        for one in self._repositories():
-            for name, found in list(uploads.stale(one, long_ago)):
-                if uploads.remove(self.tree, one, name):
+        for number, name in enumerate(self.names):
+            one = Repository(self.tree, name)
+            self.doing(f"looking for pushes that nobody ended: {number} repositories done")
+            for upload, found in list(uploads.stale(one, long_ago)):
+                if uploads.remove(self.tree, one, upload):
                     count, size = count + 1, size + found
-            tidying.tidy(one, old)
+            self._forget_gone(one, clocks.older(now, self.wish.grace))
+            if name in self.untidy:
+                tidying.tidy(one, old)
         if count:
             yield "uploads", str(count), str(size)
+
+    def _forget_gone(self, one: Repository, old: Callable[[Stamp], bool]) -> None:
+        """What a tag was that nobody can bring back: else one that is moved each hour is a file for each hour."""
+        if tidying.gone(self.tree, one, old):
+            with flight.still(self.tree, one.name, hiding.BUSY_SECONDS) as still:
+                tidying.forget(tidying.gone(self.tree, one, old) if still else ())
 
     def _repositories(self, wrong: Callable[[OSError], object] = lambda _: None) -> Iterator[Repository]:
         """All of them; wrong: is told of what can't be read, which is left alone."""
@@ -174,13 +234,12 @@ class Collector:
         now = time.time_ns()
         kept, spare_digests = Digests(), dict[str, None]()
         for one in self._repositories():
-            sight, spare = self._spare(one, now)
+            spare = self._spare(one, now)
             if spare.held:
                 yield "held", one.name, spare.held
             yield from (("hidden", one.name, REVISION, digest) for digest in spare.revisions)
             yield from (("hidden", one.name, LAYER, digest) for digest in spare.layers)
-            kept.add(sight.layers.keys() - {*spare.layers})
-            kept.add(sight.revisions.keys() - {*spare.revisions})
+            kept.add(spare.stays)
             spare_digests.update(dict.fromkeys((*spare.revisions, *spare.layers)))
         sizes = [self.tree.size(digest) for digest in spare_digests if digest not in kept]
         yield "freed", str(len(sizes)), str(sum(size or 0 for size in sizes))

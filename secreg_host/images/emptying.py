@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from secreg_host.images import sighting, trash
+from secreg_host.images import layout, sighting, trash
 from secreg_host.images.layout import Tree
 from secreg_host.images.manifests import Unreadable
 from secreg_host.images.survey import Entry
@@ -43,6 +45,22 @@ class Choice:
             named = trash.tagged(there, item) if item.kind == TAG else item.name
             if item.name in blobs if item.kind == LAYER else named == self.digest:
                 yield item
+
+
+def frees(tree: Tree) -> Iterator[tuple[int, int]]:
+    """Bytes that only links in the trash name, which emptying it would free: when the last of these was put there
+    (seconds since the epoch), and how many; the oldest first."""
+    there, last = Trash(tree), dict[str, int]()
+    for run in there.runs():
+        last |= {item.name: run.made for item in there.all([run]) if item.kind != TAG}
+    for one in tree.repositories(lambda _: None) if last else ():
+        for link in (*one.layers(), *one.revisions()):
+            if layout.digest_of(link) in last and os.path.lexists(link):
+                del last[layout.digest_of(link)]
+    found = Counter[int]()
+    for digest, made in last.items():
+        found[made] += tree.size(digest) or 0
+    yield from sorted(found.items())
 
 
 def listed(tree: Tree) -> Iterator[Entry]:

@@ -29,7 +29,7 @@ class Filesystem:
             found = os.lstat(key)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Seen(found.st_size, int(found.st_mtime), marks.lasting(found, self.since))
+        return Seen(found.st_size, int(found.st_mtime), marks.stamp_of(found).lasting(self.since))
 
     def read(self, key: str, limit: int) -> bytes | None:
         """The first `limit` bytes of the regular file `key`; None: there is none."""

@@ -4,8 +4,11 @@ A seam for the manifest service: `putting` around a PUT, from before what the ma
 registry has answered. The collector moves links of a repository only while none is on its way there (`still`), and ends
 a wait for all that were (`landed`). Whoever comes then waits at a gate, so that who hides gets his turn among many.
 
-Locks are of an open file (fcntl(2), F_OFD_SETLK), two bytes of one file for each repository. Nothing that is whole
-depends on them: a PUT that went past them is what the collector looks again for.
+Who gives a tag something else has a `turn`: whoever decides by what a tag is, an immutable one, say, has nobody change
+it until that is done. It is taken before `putting`, so that nobody who waits for it holds up the collector.
+
+Locks are of an open file (fcntl(2), F_OFD_SETLK), two bytes of one file for each repository, a byte of another one for
+each tag. Nothing that is whole depends on them: a PUT that went past them is what the collector looks again for.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from secreg_host.base import files, marks, waiting
 from secreg_host.images.layout import Tree
 from secreg_host.images.trash import FOLDER, MODE
 
-FILE = "puts"
+FILE, TURNS = "puts", "turns"
 SECONDS = 60.0
 """How long a manifest is on its way at the most."""
 
@@ -37,6 +40,13 @@ def putting(tree: Tree, repository: str) -> Iterator[None]:
         _locked(descriptor, main, fcntl.F_RDLCK, SECONDS)
         _lock(descriptor, gate, fcntl.F_UNLCK)
         yield
+
+
+@contextlib.contextmanager
+def turn(tree: Tree, repository: str, tag: str, seconds: float = SECONDS) -> Iterator[bool]:
+    """Nobody else changes `tag` of `repository` within the block; False: somebody does, for longer than `seconds`."""
+    with _opened(tree, TURNS) as descriptor:
+        yield _locked(descriptor, _bytes(f"{repository}:{tag}")[0], fcntl.F_WRLCK, seconds)
 
 
 @contextlib.contextmanager
@@ -62,20 +72,20 @@ def landed(tree: Tree, repositories: Iterable[str], seconds: float = SECONDS) ->
 
 
 @contextlib.contextmanager
-def _opened(tree: Tree) -> Iterator[int]:
+def _opened(tree: Tree, name: str = FILE) -> Iterator[int]:
     folder = tree.base / FOLDER
     folder.mkdir(MODE, parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(folder / FILE, flags, files.PRIVATE)
+    descriptor = os.open(folder / name, flags, files.PRIVATE)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _bytes(repository: str) -> tuple[int, int]:
-    """The two bytes that are locked for `repository`: two repositories may have the same, and wait for each other."""
-    at = 2 * int(marks.digest(repository.encode())[:15], 16)
+def _bytes(name: str) -> tuple[int, int]:
+    """The two bytes that are locked for what is called `name`: two may have the same, and wait for each other."""
+    at = 2 * int(marks.digest(name.encode())[:15], 16)
     return at, at + 1
 
 

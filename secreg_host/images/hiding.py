@@ -16,7 +16,6 @@ from secreg_host.images import flight, marking, sighting
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Manifest
 from secreg_host.images.marking import Spare
-from secreg_host.images.sighting import Sight
 from secreg_host.images.trash import LAYER, REVISION, TAG, Item, Run, Trash
 
 BUSY_SECONDS = 2.0
@@ -36,16 +35,13 @@ class Hidden:
         """How many links."""
         return sum(map(len, self.items.values()))
 
-    def hide(self, repository: str, sight: Sight, spare: Spare) -> bool:
-        """Hide what is `spare` of a repository, seen as `sight`; False: manifests keep coming there."""
+    def hide(self, repository: str, spare: Spare) -> bool:
+        """Hide what is `spare` of a repository; False: manifests keep coming there."""
         with flight.still(self.trash.tree, repository, BUSY_SECONDS) as still:
             if still:
                 went = self.items.setdefault(repository, {})
-                for kind, names, seen in (
-                    (REVISION, spare.revisions, sight.revisions),
-                    (LAYER, spare.layers, sight.layers),
-                ):
-                    for item in self.trash.hide(self.run, repository, kind, {name: seen[name] for name in names}):
+                for kind, seen in ((REVISION, spare.revisions), (LAYER, spare.layers)):
+                    for item in self.trash.hide(self.run, repository, kind, seen):
                         went[item] = seen[item.name]
         return still
 
@@ -94,6 +90,14 @@ def go_on(trash: Trash, run: Run) -> list[Item]:
     back: list[Item] = []
     for repository in list(trash.repositories(run)):
         back += again(trash, repository, list(trash.items(run, repository)), lambda item: _since(trash, item, run))
+    trash.close(run)
+    return back
+
+
+def undo(trash: Trash, run: Run) -> list[Item]:
+    """Bring back all that a `run` hid that was killed before it looked again."""
+    trash.mend(run)
+    back = [item for item in list(trash.all([run])) if item.kind != TAG and trash.back(item)]
     trash.close(run)
     return back
 

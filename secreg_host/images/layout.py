@@ -13,7 +13,6 @@ registry/storage/paths.go.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -37,8 +36,13 @@ LONGEST = 255
 """Characters of one, at the most."""
 
 TAG = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+ALGORITHMS = ("sha256", "sha512")
+"""Those of digests."""
+
 LINK_BYTES = 256
 """More than a link ever has."""
+
+FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 OWN = "_"
 """How directories of a repository's own begin; no word of a name does."""
@@ -83,14 +87,19 @@ class Tree:
     def blobs(self, hollow: Callable[[str], object] = lambda _: None) -> Iterator[str]:
         """The digests of which there are bytes, in order; none is held in memory for long. hollow: is told of those of
         which there is a directory alone."""
+        for digest in self.places():
+            if self.size(digest) is not None:
+                yield digest
+            else:
+                hollow(digest)
+
+    def places(self) -> Iterator[str]:
+        """The digests of which there is a directory, with bytes or without, in order."""
         for algorithm in _folders(self.base / "blobs"):
             for two in _folders(self.base / "blobs" / algorithm):
-                for value in _folders(self.base / "blobs" / algorithm / two):
-                    digest = f"{algorithm}:{value}"
-                    if DIGEST.fullmatch(digest) and self.size(digest) is not None:
+                for value in _folders(f"{self.root}/{self.within}/blobs/{algorithm}/{two}"):
+                    if DIGEST.fullmatch(digest := f"{algorithm}:{value}"):
                         yield digest
-                    elif DIGEST.fullmatch(digest):
-                        hollow(digest)
 
     def repositories(self, wrong: Callable[[OSError], object] | None = None) -> Iterator[Repository]:
         """Every repository, in the order of names; one that holds others, too. wrong: is told of a directory that can't
@@ -99,7 +108,7 @@ class Tree:
 
     def _below(self, name: str, wrong: Callable[[OSError], object] | None) -> Iterator[Repository]:
         try:
-            found, links = inside(self.base / "repositories" / name)
+            found, links = inside(self._at(name))
         except OSError as error:
             if wrong is None:
                 raise
@@ -120,7 +129,7 @@ class Tree:
                 wrong(OSError(errno.ELOOP, "it is a link: what it leads to is left out", self._at(f"{name}/{one}")))
 
     def _at(self, name: str) -> str:
-        return f"{self.root}/{self.within}/repositories/{name.lstrip('/')}"
+        return f"{self.root}/{self.within}/repositories/{name.lstrip('/')}".rstrip("/")
 
 
 HERE = Tree(Path())
@@ -148,6 +157,11 @@ class Repository:
     def revised(self) -> str:
         """Its directory of manifests, in one for each algorithm."""
         return f"{self.path}/_manifests/revisions"
+
+    @property
+    def uploads(self) -> str:
+        """Its directory of pushes that were begun, in one for each."""
+        return f"{self.path}/_uploads"
 
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
@@ -216,7 +230,7 @@ def dated(link: str) -> Link | None:
 def content(path: str, limit: int) -> tuple[bytes, int] | None:
     """The first `limit` bytes of the file `path`, and when it was written; None: it is no regular file. Nothing is
     waited for, and no link followed in its place. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(path, FLAGS)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -249,10 +263,22 @@ def digest_of(link: str) -> str:
 
 def _links(folder: str) -> Iterator[str]:
     """The links below `folder`, ALGORITHM/HEX/link, in order."""
-    for algorithm in _folders(folder):
-        for value in _folders(f"{folder}/{algorithm}"):
-            if DIGEST.fullmatch(f"{algorithm}:{value}"):
-                yield f"{folder}/{algorithm}/{value}/link"
+    for algorithm in ALGORITHMS:
+        above = f"{folder}/{algorithm}"
+        if is_folder(above):
+            for value in _folders(above):
+                if DIGEST.fullmatch(f"{algorithm}:{value}"):
+                    yield f"{above}/{value}/link"
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a directory at `path` itself. Raises OSError."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:  # it is about the one above
+        raise PermissionError(error.errno, error.strerror, str(Path(path).parent)) from None
 
 
 def _folders(path: Path | str) -> list[str]:
@@ -262,8 +288,11 @@ def _folders(path: Path | str) -> list[str]:
 
 def inside(path: Path | str) -> tuple[list[str], list[str]]:
     """The names of the directories in `path`, in order, and those of links; none where it is gone, or is none."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
-        found = list(entries)
-        folders = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
-        return folders, sorted(entry.name for entry in found if entry.is_symlink())
-    return [], []
+    try:
+        with os.scandir(path) as entries:
+            found = list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    folders = sorted([entry.name for entry in found if entry.is_dir(follow_symlinks=False)])
+    others = len(folders) < len(found)
+    return folders, sorted([entry.name for entry in found if entry.is_symlink()]) if others else []

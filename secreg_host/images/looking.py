@@ -8,7 +8,7 @@ import gc
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -16,16 +16,14 @@ from typing import NamedTuple
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import mending, remembered, usage
+from secreg_host.images import emptying, linking, mending, owners, relinking, remembered, site, usage
 from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
 from secreg_host.images.layout import HERE, Malformed, Repository
 from secreg_host.images.looker import Look, Share
 from secreg_host.images.mending import Cut, Was
 from secreg_host.images.overview import Overview
-
-UPLOADS = "_uploads"
-"""What a repository has of pushes that go on, or were cut."""
+from secreg_host.images.purging import Purge
 
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -75,12 +73,62 @@ def mend(host: Host, place: Path, one: Cut, digest: str) -> str:
     """Let the tag that is `one` be `digest`, unless it is something by now; what it is then. Raises SecregError."""
 
     def work() -> Iterable[str]:
+        os.umask(site.UMASK)
         try:
             yield mending.mend(Repository(HERE, one.repository), one.tag, digest)
         except Malformed as error:
             raise OSError(errno.EINVAL, error.what, error.path) from None
 
     return next(iter(_told(host, place, [work])), "")
+
+
+def mend_links(
+    host: Host, place: Path, names: Collection[str], doubtful: Collection[tuple[str, str]] | None = None
+) -> list[str]:
+    """Mend the links of the repositories `names` that say nothing: of blobs and manifests, and, where it is said which
+    tags are `doubtful`, the history of all others; which were. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        os.umask(site.UMASK)
+        return relinking.mend(HERE, names, doubtful)
+
+    return list(_told(host, place, [work])) if names else []
+
+
+def back(host: Host, place: Path) -> list[str]:
+    """Bring back the bytes that a collection which was killed had moved away; of which digests. Nobody collects
+    meanwhile. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        os.umask(site.UMASK)
+        return Purge(HERE).undo()
+
+    return list(_told(host, place, [work]))
+
+
+def rotten(host: Host, place: Path, digests: Collection[str]) -> list[str]:
+    """Those of the `digests` of which there are bytes, and not the right ones, as far as that can be read."""
+
+    def work() -> Iterable[str]:
+        for digest in digests:
+            with contextlib.suppress(OSError):
+                if HERE.size(digest) is not None and not linking.is_right(HERE.blob(digest), digest):
+                    yield digest
+
+    return list(_told(host, place, [work])) if digests else []
+
+
+def foreign(host: Host, place: Path) -> tuple[str, str] | None:
+    """What of the store the registry can't write, and what to do; None: nothing. Raises SecregError."""
+
+    def work() -> Iterable[str]:
+        found = owners.every()
+        first = next(found, None)
+        if first is not None:
+            yield json.dumps([first, sum(1 for _ in found)])
+
+    said = next(iter(_told(host, place, [work])), None)
+    return None if said is None else owners.told(host, str(place), *json.loads(said))
 
 
 def sizes(host: Host, place: Path) -> dict[str, int]:
@@ -98,10 +146,12 @@ def sizes(host: Host, place: Path) -> dict[str, int]:
 
 
 class Room(NamedTuple):
-    """uploads: bytes of pushes that were begun; space: what the file system has (None: that can't be known)."""
+    """uploads: bytes of pushes that were begun; space: what the file system has (None: unknown); trash: what
+    emptying the trash would free, by when it was put there."""
 
     uploads: int
     space: Space | None
+    trash: tuple[tuple[int, int], ...] = ()
 
 
 def room(host: Host, place: Path) -> Room:
@@ -111,12 +161,16 @@ def room(host: Host, place: Path) -> Room:
         driver = Filesystem()
         yield json.dumps(driver.space())
         for one in HERE.repositories(lambda _: None):
-            for upload in driver.list(f"{one.path}/{UPLOADS}"):
-                if seen := driver.look(f"{one.path}/{UPLOADS}/{upload}/data"):
+            for upload in driver.list(one.uploads):
+                if seen := driver.look(f"{one.uploads}/{upload}/data"):
                     yield str(seen.size)
 
+    def in_trash() -> Iterable[str]:
+        return map(json.dumps, emptying.frees(HERE))
+
     space, *uploads = map(json.loads, _told(host, place, [work]))
-    return Room(sum(uploads), Space(*space) if space else None)
+    trash = tuple((made, size) for made, size in map(json.loads, _told(host, place, [in_trash])))
+    return Room(sum(uploads), Space(*space) if space else None, trash)
 
 
 def _work(before: Overview, share: Share) -> Callable[[], Iterable[str]]:

@@ -9,8 +9,8 @@ Where a manifest that stays can't be read, nobody knows what it needs: then noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from secreg_host.base.marks import Stamp
 from secreg_host.images.manifests import Manifest, Unreadable
@@ -30,11 +30,15 @@ class Needed:
 
 @dataclass(frozen=True)
 class Spare:
-    """What nothing needs: manifests and blobs of a repository; held: why nothing of it is, though something may be."""
+    """What nothing needs: manifests and blobs of a repository, with the stamps of their links; stays: digests that
+    links of it name besides; held: why nothing of it is, though something may be; hollow: whether links are gone from
+    their places."""
 
-    revisions: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()
+    revisions: Mapping[str, Stamp] = field(default_factory=dict)
+    layers: Mapping[str, Stamp] = field(default_factory=dict)
+    stays: Collection[str] = ()
     held: str = ""
+    hollow: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.revisions or self.layers)
@@ -62,15 +66,21 @@ def needed(roots: Iterable[str], there: Collection[str], read: Read) -> Needed:
 def spare(sight: Sight, read: Read, old: Old, untagged: Old | None) -> Spare:
     """What nothing needs of the repository that was seen as `sight`, and is `old`; manifests only where it is said
     from when on those without a tag go (`untagged`)."""
+    stays: Collection[str] = (*sight.layers.names, *sight.revisions)
     if sight.odd:
-        return Spare(held=sight.odd[0])
+        return Spare(stays=stays, held=sight.odd[0])
     young = [one for one, stamp in sight.revisions.items() if untagged is None or not (untagged(stamp) and old(stamp))]
     try:
-        stays = needed((*sight.tags.values(), *young), sight.revisions, read)
+        those = needed((*sight.tags.values(), *young), sight.revisions, read)
     except Unreadable as error:
-        return Spare(held=f"one of its manifests can't be read: {error}")
-    layers = (one for one, stamp in sight.layers.items() if one not in stays.blobs and old(stamp))
-    return Spare(tuple(one for one in sight.revisions if one not in stays.revisions), tuple(layers))
+        return Spare(stays=stays, held=f"one of its manifests can't be read: {error}")
+    revisions = {one: stamp for one, stamp in sight.revisions.items() if one not in those.revisions}
+    loose = sight.layers.besides(those.blobs)
+    layers = {one: stamp for one, stamp in loose.items() if old(stamp)}
+    kept = [one for one in sight.layers.names if one in those.blobs]
+    hollow = sight.hollow or len(kept) + len(loose) < len(sight.layers.names)
+    kept += [*(loose.keys() - layers.keys()), *(sight.revisions.keys() - revisions.keys()), *sight.tags.values()]
+    return Spare(revisions, layers, kept, hollow=hollow)
 
 
 def wanted_back(sight: Sight, hidden: Collection[str], read: Read) -> Needed | None:

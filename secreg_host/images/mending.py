@@ -4,20 +4,15 @@ tag was is in its history, with dates, if these still say something: after a cop
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from secreg_host.base import files
-from secreg_host.images import layout
+from secreg_host.images import layout, linking
 from secreg_host.images.layout import Malformed, Repository, Tree
 
 CLEAR = 3
 """Seconds by which one entry must be newer than any other one: dates are whole seconds, and a copy takes a moment."""
-
-MODE = 0o660
-"""Of links, but for the umask: the registry writes them so."""
 
 
 class Was(NamedTuple):
@@ -77,18 +72,8 @@ def mend(one: Repository, tag: str, digest: str) -> str:
 
 
 def _write(link: str, digest: str) -> None:
-    """Write the file `link` in place, as the registry does: a file put there instead would take it from a push that
-    writes it just now. No link in its place is followed. Raises OSError."""
     Path(link).parent.mkdir(exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    descriptor = os.open(link, flags, MODE)
-    try:
-        os.pwrite(descriptor, digest.encode(), 0)
-        os.ftruncate(descriptor, len(digest))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    files.sync_directory(Path(link).parent)
+    linking.write(link, digest)
 
 
 def _is(link: str, digest: str) -> bool:

@@ -13,53 +13,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host.base import marks
 from secreg_host.base.marks import Stamp
-from secreg_host.images import clocks, layout, moving, tidying
+from secreg_host.images import clocks, moving, tidying
 from secreg_host.images.layout import Tree
 from secreg_host.images.trash import AWAY, FOLDER, MODE, REST, Trash
-
-
-class Digests:
-    """A set of digests that takes little room: of each its first digits. Two with the same are one, so that something
-    may seem to be named that is not, never the other way."""
-
-    DIGITS = 15
-
-    def __init__(self, digests: Iterable[str] = ()) -> None:
-        self.known = {self._short(one) for one in digests}
-
-    def add(self, digests: Iterable[str]) -> None:
-        """These, too."""
-        self.known.update(map(self._short, digests))
-
-    def __contains__(self, digest: object) -> bool:
-        return isinstance(digest, str) and self._short(digest) in self.known
-
-    def _short(self, digest: str) -> int:
-        return int(digest.partition(":")[2][: self.DIGITS], 16)
-
-
-def named(tree: Tree) -> Digests:
-    """What any link names: of a repository, or in the trash. Raises OSError where a directory can't be read."""
-    found = Digests()
-    for one in tree.repositories(_refused):
-        for links in (one.layers(), one.revisions()):
-            found.add(layout.digest_of(link) for link in links if os.path.lexists(link))
-        for tag in one.tags():  # a tag whose manifest has no link is broken; its bytes mend it
-            with contextlib.suppress(layout.Malformed):
-                found.add(filter(None, [layout.linked(one.current(tag))]))
-    found.add(Trash(tree).digests())
-    return found
-
-
-def _refused(error: OSError) -> None:
-    """What can't be read, or is a link that leads elsewhere, may name anything."""
-    raise error
 
 
 @dataclass(frozen=True)
@@ -77,11 +39,15 @@ class Purge:
         """Where the bytes of `digest` are."""
         return f"{self.path}/{digest.replace(':', '-')}"
 
-    def spare(self, old: Callable[[Stamp], bool]) -> Iterator[tuple[str, Stamp]]:
-        """The bytes that no link names now, and which are `old`, each with its stamp."""
-        kept, quiet = named(self.tree), clocks.older(Trash(self.tree).now(), clocks.QUIET)
-        for digest in self.tree.blobs(lambda digest: tidying.removed(str(Path(self.tree.blob(digest)).parent), quiet)):
-            if digest not in kept and (stamp := marks.stamp(self.tree.blob(digest))) and old(stamp):
+    def spare(self, old: Callable[[Stamp], bool], kept: Container[str]) -> Iterator[tuple[str, Stamp]]:
+        """The bytes that are not among `kept`, which links name now, and which are `old`, each with its stamp."""
+        quiet = clocks.older(Trash(self.tree).now(), clocks.QUIET)
+        for digest in self.tree.places():
+            if digest in kept:
+                continue
+            if self.tree.size(digest) is None:
+                tidying.removed(str(Path(self.tree.blob(digest)).parent), quiet)
+            elif (stamp := marks.stamp(self.tree.blob(digest))) and old(stamp):
                 yield digest, stamp
 
     def away(self, found: Iterable[tuple[str, Stamp]]) -> list[str]:
@@ -108,10 +74,9 @@ class Purge:
         """Bring the bytes of `digest` back; whether there are any now. What was written anew stays."""
         return moving.back(self.place(digest), self.tree.blob(digest))
 
-    def settle(self) -> tuple[int, int, list[str]]:
-        """Look again: how many went for good, their bytes, and which came back, for a link names them by now. Nothing
-        may be under way any more that saw them before they were moved."""
-        kept = named(self.tree)
+    def settle(self, kept: Container[str]) -> tuple[int, int, list[str]]:
+        """Look again: how many went for good, their bytes, and which came back, for they are among `kept`, which links
+        name by now. Nothing may be under way any more that saw them before they were moved."""
         count, size, back = 0, 0, []
         for digest in self.there():
             if digest in kept:

@@ -1,12 +1,13 @@
 """One look at a repository, for who decides what of it is needed: each link that is there, with its stamp.
 
-Links of blobs are looked at first, then manifests, then tags: a push goes the same way, so what needs a link that was
-seen is seen as well, or comes to be after the look. No link's date is compared with the clock here.
+Links of blobs are listed first, then manifests, then tags: a push goes the same way, so what needs a link that was
+seen is seen as well, or comes to be after the look. What was written since the look began has a stamp of then. No
+link's date is compared with the clock here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from secreg_host.base import marks
@@ -17,20 +18,37 @@ from secreg_host.images.manifests import Manifest, Unreadable
 
 
 @dataclass(frozen=True)
+class Links:
+    """Links of blobs. names: the digests of which there is a place for a link; stamp: that of the link in it (None: it
+    is gone), looked up when it is asked for: most blobs are needed, whatever their stamps."""
+
+    names: Sequence[str] = ()
+    stamp: Callable[[str], Stamp | None] = lambda _: None
+
+    def besides(self, needed: Container[str]) -> dict[str, Stamp]:
+        """Those that are there, and not `needed`, with their stamps."""
+        found = ((name, self.stamp(name)) for name in self.names if name not in needed)
+        return {name: stamp for name, stamp in found if stamp is not None}
+
+
+@dataclass(frozen=True)
 class Sight:
-    """What was seen of a repository. tags: what each is; revisions, layers: its manifests and blobs, each with the
-    stamp of its link; odd: what could not be read, so that nobody knows what is needed."""
+    """What was seen of a repository. tags: what each is; revisions: its manifests, each with the stamp of its link;
+    layers: its blobs; odd: what could not be read, so that nobody knows what is needed; hollow: whether the link of
+    some manifest is gone from its place."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, Stamp] = field(default_factory=dict)
-    layers: Mapping[str, Stamp] = field(default_factory=dict)
+    layers: Links = field(default_factory=Links)
     odd: tuple[str, ...] = ()
+    hollow: bool = False
 
 
 def look(one: Repository) -> Sight:
     """What is in the repository `one` now. Raises OSError for a directory that can't be read."""
-    layers = dict(_stamped(one.layers()))
-    revisions = dict(_stamped(one.revisions()))
+    names = tuple(map(layout.digest_of, one.layers()))
+    places = list(one.revisions())
+    revisions = dict(_stamped(places))
     tags: dict[str, str] = {}
     odd: list[str] = []
     for tag in one.tags():
@@ -41,10 +59,11 @@ def look(one: Repository) -> Sight:
         else:
             if found is not None:
                 tags[tag] = found
-    return Sight(tags, revisions, layers, tuple(odd))
+    layers = Links(names, lambda digest: marks.stamp(one.layer(digest)))
+    return Sight(tags, revisions, layers, tuple(odd), len(revisions) < len(places))
 
 
-def _stamped(links: Iterator[str]) -> Iterator[tuple[str, Stamp]]:
+def _stamped(links: Sequence[str]) -> Iterator[tuple[str, Stamp]]:
     """The digests that `links` are of, by their places, with their stamps. What a link holds does not count: one that
     is being written is empty, and who needs what it leads to does not care."""
     for link in links:

@@ -27,7 +27,7 @@ def parse(said: str) -> Target:
     if not at:
         repository, _, tag = said.partition(":")
     if not (len(repository) <= layout.LONGEST and layout.NAME.fullmatch(repository)):
-        raise bad_input(said, "no repository is called so", "write it as the catalog does: team/app (without the host)")
+        raise bad_input(repr(said), "no repository is called so", "write it without the host: team/app")
     if (at and not layout.DIGEST.fullmatch(digest)) or (":" in said and not at and not layout.TAG.fullmatch(tag)):
-        raise bad_input(said, "names neither a tag nor a digest", "write REPO:TAG, or REPO@sha256:... in whole")
+        raise bad_input(repr(said), "names neither a tag nor a digest", "write REPO:TAG, or REPO@sha256:... in whole")
     return Target(repository, tag, digest)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
 from secreg_host.base import marks
 from secreg_host.base.marks import Stamp
-from secreg_host.images.layout import Repository
+from secreg_host.images import layout
+from secreg_host.images.layout import Repository, Tree
 
 KINDS = ("_layers", "_uploads", "_manifests")
+LEFT = re.compile(r"(link|data)\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp")
+"""What a registry (distribution 3) writes before it renames it, and leaves where it is killed."""
 
 
 def tidy(one: Repository, old: Callable[[Stamp], bool]) -> bool:
@@ -28,23 +32,59 @@ def tidy(one: Repository, old: Callable[[Stamp], bool]) -> bool:
     return not os.path.lexists(one.path)
 
 
+def gone(tree: Tree, one: Repository, old: Callable[[Stamp], bool]) -> list[str]:
+    """Links of the history of the tags of repository `one` that are `old`, and of which there are no bytes any more, so
+    that nothing can come of them. A registry writes one after the bytes, and after the link of the manifest."""
+    found = []
+    for link in (link for tag in one.tags() for link in one.history(tag)):
+        digest = layout.digest_of(link)
+        if tree.size(digest) is None and not os.path.lexists(one.revision(digest)):
+            stamp = marks.stamp(link)
+            if stamp is not None and old(stamp):
+                found.append(link)
+    return found
+
+
+def forget(links: Iterable[str]) -> None:
+    """Remove these `links`, each with its directory."""
+    for link in links:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(link)  # noqa: PTH108
+        _removed(os.path.dirname(link))  # noqa: PTH120
+
+
 def _emptied(folder: str, old: Callable[[Stamp], bool]) -> None:
-    """Remove `folder`, and what is below it, as far as it is empty and old."""
+    """Remove `folder`, and what is below it, as far as nothing is in it, or what a registry left, and it is old."""
     stamp = marks.stamp(folder)  # before what is in it goes, which is a change
     if stamp is None:
         return
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-        inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for path in inner:
-            _emptied(path, old)
+        found = list(entries)
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                _emptied(entry.path, old)
+        for entry in found if all(LEFT.fullmatch(entry.name) for entry in found) else ():
+            _left(entry, old)
     if old(stamp):
         _removed(folder)
+
+
+def _left(entry: os.DirEntry[str], old: Callable[[Stamp], bool]) -> None:
+    """Remove what a registry left that was killed, if it is `old`."""
+    if LEFT.fullmatch(entry.name) and (stamp := marks.stamp(entry.path)) and old(stamp):
+        with contextlib.suppress(OSError):
+            os.unlink(entry.path)  # noqa: PTH108
 
 
 def removed(folder: str, old: Callable[[Stamp], bool]) -> bool:
     """Remove the directory `folder`, if it is empty and `old`; whether it went."""
     stamp = marks.stamp(folder)
-    return stamp is not None and old(stamp) and _removed(folder)
+    if stamp is None or not old(stamp):
+        return False
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            _left(entry, old)
+    return _removed(folder)
 
 
 def _removed(folder: str) -> bool:

@@ -14,12 +14,10 @@ from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.purging import Purge
 from secreg_host.images.trash import MODE, REST
 
-FOLDER = "_uploads"
-
 
 def stale(one: Repository, old: Callable[[Stamp], bool]) -> Iterator[tuple[str, int]]:
     """The uploads of repository `one` in which nothing was written for so long that all is `old`, and their bytes."""
-    above = f"{one.path}/{FOLDER}"
+    above = one.uploads
     try:
         names = sorted(os.listdir(above))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
@@ -41,7 +39,7 @@ def remove(tree: Tree, one: Repository, name: str) -> bool:
     moving.made(purge.path, MODE)
     aside = f"{purge.path}/{REST}{name}"
     try:
-        Path(f"{one.path}/{FOLDER}/{name}").rename(aside)
+        Path(f"{one.uploads}/{name}").rename(aside)
     except FileNotFoundError:
         return False
     shutil.rmtree(aside, ignore_errors=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OBSERVER, QUEUE = "secure-registry-observer.service", "secure-registry-queue.service"
 MANIFESTS = units.unit_of("manifests")
+GC = "secure-registry-gc.service"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Scene:
 def names(slot: str) -> list[str]:
     """The units of an instance whose registry is in `slot`."""
     ours = [units.unit_of(name) for name in ("nginx", "auth", f"registry@{slot}")]
-    return [*ours, watch.UNIT, watch.MAIN, OBSERVER, sockets.QUEUE, units.MANIFESTS]
+    return [*ours, watch.UNIT, watch.MAIN, OBSERVER, sockets.QUEUE, units.MANIFESTS, GC]
 
 
 def of(

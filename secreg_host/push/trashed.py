@@ -58,7 +58,7 @@ class Runs:
                 run = there.begin(why, open=False)
                 self.runs[tree, why] = run, waiting.within(SECONDS)
                 self.runs = {key: one for key, one in self.runs.items() if not one[1].over}
-        return list(deleting.delete(tree, entries, why, run))
+        return list(deleting.delete(tree, entries, why, run, apart=True))
 
 
 def _takes(there: Trash, run: Run, entries: Sequence[Entry]) -> bool:

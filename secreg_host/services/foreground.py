@@ -90,7 +90,7 @@ class ForegroundServices:
             finally:
                 self.stop("manifests")
 
-    def prepare(self, parts: Parts) -> None:
+    def prepare(self, parts: Parts, slot: str) -> None:
         self.parts = parts
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:

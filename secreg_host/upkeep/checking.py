@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from secreg_host.base import deputies
 from secreg_host.host.host import Host
-from secreg_host.images import looking, owners, usage
+from secreg_host.images import looking, usage
 from secreg_host.images.layout import HERE
 from secreg_host.images.mending import Cut
 from secreg_host.images.overview import Overview
@@ -24,13 +25,16 @@ from secreg_host.upkeep.progress import Progress
 @dataclass
 class Checked:
     """What a check found. counts, size: entries by their word, bytes of blobs; broken: what is not whole; cut: tags
-    that say nothing, and what they were; foreign: what the registry can't write, and what to do (None: nothing)."""
+    that say nothing, and what they were; foreign: what the registry can't write, and what to do (None: nothing);
+    rotten: digests of which there are bytes, and not the right ones; hashed: those that were read, and why."""
 
     counts: Counter[str] = field(default_factory=Counter)
     size: int = 0
     broken: list[Broken] = field(default_factory=list)
     cut: list[Cut] = field(default_factory=list)
     foreign: tuple[str, str] | None = None
+    rotten: set[str] = field(default_factory=set)
+    hashed: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
@@ -38,10 +42,12 @@ class Checked:
         return not self.broken and not self.cut and self.foreign is None
 
 
-def check(host: Host, place: Path, progress: Progress, *, read_data: bool) -> Checked:
-    """Check the store in the directory `place`; read_data: hash all bytes, too. Raises SecregError where it can't be
-    read."""
-    found, blobs, repository = Checked(), dict[str, int](), ""
+def check(
+    host: Host, place: Path, progress: Progress, *, read_data: bool, hashed: Mapping[str, str] = MappingProxyType({})
+) -> Checked:
+    """Check the store in the directory `place`; read_data: hash all bytes, too; hashed: which were not right when that
+    was done before. Raises SecregError where it can't be read."""
+    found, blobs, repository = Checked(hashed=dict(hashed)), dict[str, int](), ""
     for word, *values in create.surveyed(host, place):
         found.counts[word] += 1
         if word == "repository":
@@ -55,12 +61,16 @@ def check(host: Host, place: Path, progress: Progress, *, read_data: bool) -> Ch
     overview = looking.everything(host, place)
     bad = sizes(overview, blobs)
     if read_data:
-        bad |= _hashed(host, place, {digest: size for digest, size in blobs.items() if digest not in bad}, progress)
+        found.hashed |= _hashed(
+            host, place, {digest: size for digest, size in blobs.items() if digest not in bad}, progress
+        )
+    bad |= found.hashed
     found.broken += needing(overview, bad)
     found.cut = looking.cut(host, place, _nothing(overview, found.broken))
     cut = {(one.repository, one.tag) for one in found.cut}
     found.broken = [one for one in found.broken if one.digest or (one.repository, one.tag) not in cut]
-    found.foreign = owners.wrong(host, str(place))
+    found.rotten = {*bad, *looking.rotten(host, place, {one.digest for one in found.broken if one.digest} - bad.keys())}
+    found.foreign = looking.foreign(host, place)
     return found
 
 

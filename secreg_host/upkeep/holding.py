@@ -21,7 +21,8 @@ HOLDER: dict[Any, records.Shape] = {"host": str, "boot": str, "pid": int, "doing
 WAIT_SECONDS = 5.0
 """How long somebody else is waited for who is about to end."""
 
-SPACE_SECONDS = 60.0
+SPACE_SECONDS = 1800.0
+"""How long a backup waits for who frees space."""
 
 
 @contextlib.contextmanager
@@ -72,18 +73,18 @@ def shared(path: Path, doing: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock `path` alone, for `doing`, which frees space among the images: nobody copies them meanwhile. Raises
-    SecregError when somebody does for longer than is waited."""
+def alone(path: Path, doing: str, seconds: float = 0.0) -> Iterator[int]:
+    """Hold the lock `path` alone, for `doing`, which frees space among the images: nobody copies them meanwhile. Its
+    descriptor: whoever has that holds it. Raises SecregError when somebody does for longer than these `seconds`."""
     files.make_directory(path.parent, 0o755)
     with files.explained(path, "lock"):
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path, flags, files.PRIVATE)
     try:
-        if not waiting.until(lambda: _taken(descriptor, fcntl.LOCK_EX), WAIT_SECONDS, 0.05):
+        if not waiting.until(lambda: _taken(descriptor, fcntl.LOCK_EX), max(seconds, WAIT_SECONDS), 0.05):
             what = f"{doing} waits for {path}: a backup is made of the images, or space is being freed already"
             raise SecregError(what, "try again when that is done (which process it is: lslocks)")
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

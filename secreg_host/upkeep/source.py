@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from secreg_host.base import quoting, reading
-from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import registryconf
 from secreg_host.generation import generations
@@ -15,6 +15,10 @@ from secreg_host.host.host import Host
 from secreg_host.images import imagesplace, marker, site
 from secreg_host.wanted.parts import registry
 from secreg_host.wanted.parts.registry import RegistryPart
+
+
+class Elsewhere(BadInput):
+    """The images are on no file system of this host, or another registry's."""
 
 
 def images(host: Host) -> Path:
@@ -26,7 +30,7 @@ def place(host: Host, elsewhere: str, without: str = "") -> Path:
     """The directory of images, without links: of what serves, or, where nothing ever did, of docker-registry.yml.
     elsewhere: what can't be done where they are on no file system; without: how it can be done without them.
 
-    Raises BadInput where they are on no file system of this host, SecregError where they are away: what is there
+    Raises Elsewhere where they are on no file system of this host, SecregError where they are away: what is there
     instead, the mount point of a disk, say, would make a backup without images.
     """
     generation = generations.load(host, generations.current_name(host))
@@ -34,7 +38,7 @@ def place(host: Host, elsewhere: str, without: str = "") -> Path:
     root = part.root
     if root is None:
         what = f"the images are on no file system of this host: {elsewhere}"
-        raise bad_input(str(host.paths.registry_yml), what, f"do it where they are{without}")
+        raise Elsewhere([Problem(str(host.paths.registry_yml), what, f"do it where they are{without}")])
     real = imagesplace.resolved(root)
     if not reading.is_directory(Path(real)):
         raise SecregError(f"the images are not in {root}: there is no such directory", "see docker-registry.yml")

@@ -21,14 +21,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from secreg_host.base import files, leftovers, quoting, reading, records
+from secreg_host.base import files, leftovers, marks, quoting, reading, records
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.upkeep import archived, hashing, listing, present, sealing
 from secreg_host.upkeep.archived import Item, below
 from secreg_host.upkeep.configuration import ABOUT, ANEW, LINKED
 from secreg_host.upkeep.place import PLAIN, SEALED, Place
-from secreg_host.upkeep.pool import room
 
 OF_THE_MACHINE = ("trust.json", "backups")
 """Of the program's state, what is about other programs' files, which only the same machine has."""
@@ -71,16 +70,13 @@ def _read(place: Place, name: str) -> bytes:
     said = next((entry for entry in listing.entries(place.lists / name) if entry[0] == "config"), None)
     found = [place.configs / f"{name}{suffix}" for suffix in (PLAIN, SEALED)]
     there = [path for path in found if os.path.lexists(path)] or found[:1]
+    if said is not None and int(said[1]) > archived.LARGEST:
+        raise SecregError(f"{there[0]} has more than {archived.LARGEST} bytes", "take another one with --at NAME")
     for path in there:
-        with files.explained(path, "read"):
-            seen = hashing.hashed(hashing.opened(str(path)), "sha256", room())
-            if said is None or seen != (int(said[1]), said[2]):
-                continue
-            with os.fdopen(hashing.opened(str(path)), "rb") as file:
-                data = file.read(archived.LARGEST + 1)
-        if len(data) > archived.LARGEST:
-            raise SecregError(f"{path} has more than {archived.LARGEST} bytes", "take another one with --at NAME")
-        return data
+        with files.explained(path, "read"), os.fdopen(hashing.opened(str(path)), "rb") as file:
+            data = file.read(archived.LARGEST + 1)
+        if said is not None and (len(data), f"sha256:{marks.digest(data)}") == (int(said[1]), said[2]):
+            return data
     hint = f"see: secure-registry backup verify {place.path}; take another one with --at NAME"
     raise SecregError(f"{there[0]} is not as it was written", hint)
 

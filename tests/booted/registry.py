@@ -175,3 +175,9 @@ class Load:
         counted = json.loads(said[-1])
         self.requests, self.again, self.seen = counted["requests"], counted["again"], counted["seen"]
         self.failures = [Failure(*json.loads(line)) for line in said[:-1]]
+
+
+def how_it_is(machine: Machine) -> str:
+    """What status says on a host, what systemd is about to do, and the end of its journal."""
+    said = "secure-registry status; systemctl list-jobs; journalctl --no-hostname --output=short-precise --lines=60"
+    return machine.run("sh", "-c", said, check=False).stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.booted.registry import ETC, Registry
@@ -110,6 +112,15 @@ def test_a_program_that_can_not_be_used_holds_back_itself_alone(registry: Regist
     assert registry.command("reload").stdout.startswith(("nothing to change\n", "applied by the watchdog "))
 
 
+def as_observed(registry: Registry) -> str:
+    """How the store is by a look that the observer begins after this call."""
+    machine, last = registry.machine, "/run/secure-registry/look.json"
+    machine.run("sh", "-ec", f"rm -f {last}; systemctl restart secure-registry-observer")
+    machine.wait_for("a look", lambda: machine.run("test", "-s", last, check=False).returncode == 0)
+    found = json.loads(machine.read(last))["components"]
+    return str(next(one["condition"] for one in found if one["component"] == "store"))
+
+
 @pytest.mark.promise("images-anywhere", "metrics", "one-address")
 def test_images_and_metrics_anywhere(registry: Registry) -> None:
     machine = registry.machine
@@ -129,6 +140,7 @@ def test_images_and_metrics_anywhere(registry: Registry) -> None:
         assert "-probe/" not in machine.run("find", at).stdout, "and nothing else"
         assert registry.systemctl("restart", "secure-registry").returncode == 0
         assert pushed(registry) == "201 a blob\n", place
+        assert as_observed(registry) == "ok", f"{place}: it has a sandbox in which home directories are read-only"
         registry.put("docker-registry.yml", before)
     assert registry.command("reload").returncode == 0
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.booted.chaos import SETTLED
-from tests.booted.registry import ETC, Registry
+from tests.booted.registry import ETC, Registry, how_it_is
 from tests.hosts.commands import CommandFailed
 from tests.hosts.machine import Machine
 
@@ -23,7 +23,6 @@ NO_INSTANCE = (
     f"mkdir -p {FILTER}; printf '[Service]\\nSystemCallFilter=~inotify_init1:EMFILE inotify_init:EMFILE\\n' > "
     f"{FILTER}/limit.conf; systemctl daemon-reload; systemctl restart secure-registry-watchdog"
 )
-NOW = "secure-registry status; systemctl list-jobs; journalctl --no-hostname --output=short-precise --lines=60"
 TYPED = ""
 """What helps is the remedy itself, as it is typed."""
 
@@ -95,8 +94,7 @@ def test_each_is_named_with_what_helps(on_a_disk: Registry) -> None:
             machine.run("sh", "-ec", helps or seen["remedy"].partition(";")[0])
             machine.wait_for("it is well", well, 90)  # what is tried again may have to wait
         except (AssertionError, CommandFailed) as error:
-            now = machine.run("sh", "-c", NOW, check=False).stdout
-            wrong.append(f"{name}: {error}: {seen}\nand now:\n{now}")
+            wrong.append(f"{name}: {error}: {seen}\nand now:\n{how_it_is(machine)}")
             machine.run("sh", "-c", "systemctl kill -s CONT 'secure-registry-*'; secure-registry reload", check=False)
     assert wrong == [], "\n".join(wrong)
     assert registry.command("status", "--check").returncode == 0

@@ -53,6 +53,27 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
     assert host.run(*units, check=False).stdout == ""
 
 
+@pytest.mark.promise("removed-user-is-out")
+def test_up_while_something_is_held_back(fresh_host: Machine, deb: Path) -> None:
+    """What the old version held back, the new one does, too; users count all the same, and that is what is said."""
+    host = fresh_host
+    host.install(OLD)
+    host.run("systemctl", "enable", "--now", "secure-registry")
+    registry = Registry(host)
+    host.run("sh", "-c", f"echo '{GUEST}' >> {ETC}/.htpasswd; echo nonsense_of_mine >> {ETC}/nginx.conf")
+    host.wait_for("the guest", lambda: registry.status_of("/v2/", user="guest:chaos") == "200", SECONDS)
+    said = host.install(deb).stdout
+    assert "nobody can log in" not in said and "2 users can log in" in said, said
+    assert registry.login().returncode == 0
+    host.run("sed", "-i", "/^guest:/d", f"{ETC}/.htpasswd")
+    host.wait_for("he is out", lambda: registry.status_of("/v2/", user="guest:chaos") == "401", SECONDS)
+    found = registry.command("status")
+    assert f"rejected     {ETC}/nginx.conf:" in found.stdout and "nobody can log in" not in found.stdout, found.stdout
+    host.run("sed", "-i", "/nonsense_of_mine/d", f"{ETC}/nginx.conf")
+    host.wait_for("nothing is held back", lambda: registry.command("status").returncode == 0, SECONDS)
+    assert registry.login().returncode == 0
+
+
 def logs_are_for_adm(host: Machine, registry: Registry) -> None:
     """Those that 0.1 wrote, those of now, and those that logrotate makes; nobody else reads them."""
     logs = "/var/log/secure-registry"

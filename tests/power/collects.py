@@ -13,7 +13,7 @@ from secreg_host.base import files
 from secreg_host.entry import main
 from secreg_host.host import host as hosts
 from secreg_host.images import layout, moving
-from secreg_host.upkeep import tending
+from secreg_host.upkeep import settling
 from tests import accounts
 
 
@@ -25,5 +25,5 @@ def push() -> None:
 
 if __name__ == "__main__":
     hosts._account = accounts.found
-    tending.settle = push
+    settling._wait = push
     sys.exit(main())

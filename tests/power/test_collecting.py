@@ -13,6 +13,7 @@ import pytest
 
 from secreg_host.base.paths import Paths
 from secreg_host.images import manifests
+from secreg_host.images.layout import Repository
 from tests.distribution import Distribution, image
 from tests.distribution import Tree as Store
 from tests.power import cuts, scenes, trace
@@ -125,3 +126,49 @@ def test_bytes_that_a_push_came_to_need_are_there_or_on_their_way_out(registry: 
     away = f"{BASE}/_trash/purging/{digest.replace(':', '-')}"
     assert with_link and all(blob_at(digest) in tree or away in tree for tree in with_link)
     assert {away in tree for tree in with_link} == {True, False}
+
+
+def test_a_tag_that_is_given_is_whole_or_not_there(registry: Distribution, root: Path) -> None:
+    """With its history. Seen red: written in place, it was a tag of nothing."""
+    states = cut(root, "images", "tag", "a:1", "2")
+    tags = f"{BASE}/repositories/a/_manifests/tags"
+    assert {f"{tags}/2/current/link" in tree for tree in states} == {True, False}
+    for tree in states:
+        if (found := tree.get(f"{tags}/2/current/link")) is not None:
+            assert tree[f"{tags}/2/index/sha256/{found[1].decode()[7:]}/link"][1] == found[1]
+
+
+def test_mending_leaves_no_more_broken_than_there_was(registry: Distribution, root: Path) -> None:
+    digest = Path(registry.tree.base, "repositories/a/_manifests/tags/1/current/link").read_text()
+    links = [f"_layers/sha256/{digest_of(b'new')[7:]}", f"_manifests/revisions/sha256/{digest[7:]}"]
+    for link in links:
+        Path(registry.tree.base, f"repositories/a/{link}/link").write_text("")
+    disk = Disk(root, scenes.MEMORY)
+    done = run(root, "images", "check", "--repair")
+    whole = [f"{BASE}/repositories/a/_manifests/tags/1/current/link"]
+    for one in cuts.cuts(disk, done, SEED, MIXES):
+        assert one.tree[whole[0]][1].decode() == digest
+        for link in links:
+            assert f"{BASE}/repositories/a/{link}/link" in one.tree
+    assert all(Path(registry.tree.base, f"repositories/a/{link}/link").read_text() for link in links)
+
+
+def test_what_is_mended_is_as_it_was_or_mended(registry: Distribution, root: Path) -> None:
+    """`images check --repair`. All else is as it was; what a cut left of the link is mended by the next run."""
+    link = f"{BASE}/repositories/a/_manifests/tags/1/current/link"
+    digest = Path(root, link).read_text()
+    (old,) = (one for one in Repository(registry.tree, "a").history("1") if digest[7:] not in one)
+    os.utime(old, (1000, 1000))
+    Path(root, link).write_text("")
+    before = cuts.read(root)
+    states: list[tuple[int, bytes]] = []
+    disk = Disk(root, scenes.MEMORY)
+    done = run(root, "images", "check", "--repair")
+    for one in cuts.cuts(disk, done, SEED, MIXES):
+        states.append((one.after, one.tree[link][1]))
+        others = {path: entry for path, entry in one.tree.items() if path.startswith(BASE) and path != link}
+        assert others == {path: entry for path, entry in before.items() if path.startswith(BASE) and path != link}
+    assert {data for _, data in states} > {b"", digest.encode()}
+    assert all(digest.encode().startswith(data.rstrip(b"\0")) for _, data in states)
+    synced = max(number for number, one in enumerate(done) if one.path == root / link and one.kind == "sync")
+    assert {data for after, data in states if after >= synced} <= {digest.encode()}

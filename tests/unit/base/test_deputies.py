@@ -170,3 +170,37 @@ def test_root_is_the_other_user(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         with deputies.opening(account, place) as opened, pytest.raises(PermissionError):
             opened("secret")
+
+
+def test_who_is_asked_answers_and_what_is_kept_stays_open(tmp_path: Path) -> None:
+    """A lock, say, which is held as long as either of the two is there."""
+    reader, writer = os.pipe()
+
+    def work(ask: deputies.Ask) -> Iterator[str]:
+        os.write(writer, b"!")
+        for number in range(3):
+            yield f"{number}: {ask(str(number))}"
+
+    with deputies.conversing(ME, tmp_path, work, lambda said: said * 2, writer) as lines:
+        assert list(lines) == ["0: 00", "1: 11", "2: 22"]
+    assert os.read(reader, 1) == b"!"
+    for one in (reader, writer):
+        os.close(one)
+
+
+def test_what_looks_like_a_question_is_a_line_where_nobody_asks(tmp_path: Path) -> None:
+    with deputies.telling(ME, tmp_path, lambda: ["?a"]) as lines:
+        assert list(lines) == ["?a"]
+
+
+def test_a_deputy_whose_question_nobody_hears_ends(tmp_path: Path) -> None:
+    def answer(_: str) -> str:
+        raise KeyboardInterrupt
+
+    def work(ask: deputies.Ask) -> Iterator[str]:
+        yield ask("")
+        (tmp_path / "went-on").touch()
+
+    with deputies.conversing(ME, tmp_path, work, answer) as lines, pytest.raises(KeyboardInterrupt):
+        list(lines)
+    assert not (tmp_path / "went-on").exists()

@@ -228,11 +228,11 @@ def test_mount_points_are_read_as_the_kernel_writes_them(monkeypatch: pytest.Mon
     """Blanks as octal numbers, all other bytes as they are: a name in another encoding is no reason to fail."""
     table = tmp_path / "mountinfo"
     table.write_bytes(
-        "31 1 0:2 / /srv/ä\\040b ro,nosuid shared:1 - nfs4 server:/x rw\n".encode()
-        + b"32 1 0:2 / /srv/\xff rw - tmpfs tmpfs rw\n33 1 0:2 / /srv/\xff ro,noexec - ext4 /dev/sda rw\n"
+        "31 1 0:2 / /srv/ä\\040b ro,nosuid shared:1 - nfs4 server:/x rw,vers=4.2\n".encode()
+        + b"32 1 0:2 / /srv/\xff rw - tmpfs tmpfs rw\n33 1 0:2 / /srv/\xff ro,noexec - ext4 /dev/sda errors=x,ro\n"
     )
     monkeypatch.setattr(distant, "MOUNTINFO", table)
     assert distant.mounts() == {
         "/srv/ä b": distant.Mount("nfs4", frozenset({"ro", "nosuid"}), "server:/x"),
-        os.fsdecode(b"/srv/\xff"): distant.Mount("ext4", frozenset({"ro", "noexec"}), "/dev/sda"),
+        os.fsdecode(b"/srv/\xff"): distant.Mount("ext4", frozenset({"ro", "noexec"}), "/dev/sda", read_only=True),
     }

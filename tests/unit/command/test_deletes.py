@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ import pytest
 from secreg_host.base.paths import Paths
 from secreg_host.command import asking, cli
 from secreg_host.images.layout import Repository, Tree
-from secreg_host.upkeep import holding, tending
+from secreg_host.upkeep import holding, settling
+from secreg_host.upkeep.progress import Progress
 from tests.distribution import Distribution, image
 from tests.stores import digest_of
 
@@ -22,7 +26,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def registry(root: Path, monkeypatch: pytest.MonkeyPatch, service_users: None) -> Distribution:
     """The registry of an instance below `root`, in which `1` was overwritten."""
-    monkeypatch.setattr(tending, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(settling, "SECONDS", 0.01)
     monkeypatch.setattr(holding, "WAIT_SECONDS", 0.05)
     paths = Paths(root)
     paths.etc.mkdir(parents=True)
@@ -68,6 +72,26 @@ def test_by_default_people_may_pull_what_they_pinned(registry: Distribution, roo
     assert len([*registry.tree.blobs()]) == 5
 
 
+def test_somebody_at_a_terminal_sees_how_far_it_is(
+    registry: Distribution, root: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, before something is waited for. Seen red: told with the next thing that is found."""
+    said: list[str] = []
+
+    @contextlib.contextmanager
+    def steps(self: Progress) -> Iterator[Callable[[str], None]]:
+        yield said.append
+
+    monkeypatch.setattr(Progress, "steps", steps)
+    assert typed(root, "gc", "--untagged-older", "0s", "--grace", "0s") == 0 and said == []
+    push(registry, "newer")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    time.sleep(0.01)
+    assert typed(root, "gc", "--untagged-older", "0s", "--grace", "0s") == 0
+    assert said[0].startswith("looking for what nothing needs: 0 rep") and settling.UNDER_WAY in said
+
+
+@pytest.mark.promise("deleted-comes-back")
 def test_a_deleted_tag_comes_back_by_one_command(registry: Distribution, root: Path, capsys: Capture) -> None:
     assert typed(root, "images", "rm", "a:1", "--dry-run") == 0 and tags(registry) == ["1"]
     assert typed(root, "images", "rm", "a:1", "--yes") == 0 and tags(registry) == []
@@ -79,9 +103,15 @@ def test_a_deleted_tag_comes_back_by_one_command(registry: Distribution, root: P
     assert capsys.readouterr().out.endswith("nothing is in the trash\n") and registry.wrong() == []
 
 
-def test_what_is_not_there_is_bad_input(registry: Distribution, root: Path, capsys: Capture) -> None:
-    for words in (("rm", "a:2"), ("rm", "a"), ("rm", "--all", "a:1"), ("rm", "A:1"), ("undelete", "a:1")):
+@pytest.mark.promise("images-exit-codes")
+def test_what_can_not_be_done_and_what_is_bad_input(registry: Distribution, root: Path, capsys: Capture) -> None:
+    """Nothing is done, by the exit code too, of what is there beside it."""
+    for words in (("rm", "a:2", "a:1"), ("rm", "b:1"), ("rm", "--all", "b", "--yes"), ("undelete", "a:1")):
+        assert typed(root, "images", *words) == 1, words
+        assert "  -> see" in capsys.readouterr().err, words
+    for words in (("rm", "a"), ("rm", "--all", "a:1"), ("rm", "A:1"), ("undelete", "a:"), ("rm", "--all", "a")):
         assert typed(root, "images", *words) == 2, words
+    assert typed(root, "images", "rm", "a") == 2 and "secure-registry images rm --all a" in capsys.readouterr().err
     assert typed(root, "gc", "--grace", "soon") == 2
     assert "'soon' is no age" in capsys.readouterr().err and tags(registry) == ["1"]
 
@@ -109,12 +139,12 @@ def test_the_trash_is_emptied_of_what_is_named(registry: Distribution, root: Pat
     assert typed(root, "images", "trash", "empty", f"a@{digest}", "--yes") == 0
     said = capsys.readouterr().out
     assert "out of the trash: 3 links" in said and "freed: 2 blobs (" in said
-    assert typed(root, "images", "undelete", f"a@{digest}") == 2
+    assert typed(root, "images", "undelete", f"a@{digest}") == 1
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [("  cache: {blobdescriptor: inmemory}", "takes broken images"), ("proxy: {remoteurl: https://x}", "left alone")],
+    [("  cache: {blobdescriptor: other}", "takes broken images"), ("proxy: {remoteurl: https://x}", "left alone")],
 )
 def test_what_would_break_images_is_refused(
     registry: Distribution, root: Path, capsys: Capture, more: str, said: str

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from secreg_host.base.paths import Paths
-from secreg_host.command import cli
+from secreg_host.command import cli, restoring
 from secreg_host.images import imagesplace, survey
 from secreg_host.upkeep import holding, refill, sealing, source
 from tests.stores import Store, digest_of
@@ -357,3 +357,29 @@ def test_a_place_that_images_can_not_have_is_refused_before(
     monkeypatch.setattr(imagesplace, "refused", lambda *_: ("it is hidden from the registry", "elsewhere"))
     assert typed(root, str(tmp_path / "there")) == 1
     assert "it is hidden" in capsys.readouterr().err and not Paths(root).etc.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "is_later"),
+    [
+        ("0.1", False),
+        ("0.2.0", False),
+        ("0.10", True),
+        ("99", True),
+        ("1" * 5000, True),
+        ("0" * 5000, False),
+        ("", False),
+    ],
+    ids=lambda value: str(value)[:8],
+)
+def test_whether_a_backup_is_of_a_later_version_is_told_of_any_number(said: str, is_later: bool) -> None:
+    """Seen red: thousands of digits ended in a traceback of int()."""
+    problem = restoring.later({"version": said})
+    assert (problem is not None) == is_later
+    assert problem is None or len(problem.what) < 200
+
+
+def test_a_version_of_escape_sequences_is_said_plainly() -> None:
+    problem = restoring.later({"version": "99\x1b[2J"})
+    assert problem
+    assert "\x1b" not in problem.what

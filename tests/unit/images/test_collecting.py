@@ -7,11 +7,15 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from secreg_host.images import collecting, deleting, trash, undeleting
+from secreg_host.base import marks
+from secreg_host.base.errors import SecregError
+from secreg_host.images import collecting, deleting, room, trash, undeleting
 from secreg_host.images.collecting import Collector, Wish
+from secreg_host.images.emptying import Choice
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.purging import Purge
 from secreg_host.images.survey import Entry
@@ -61,6 +65,21 @@ def test_what_was_overwritten_a_hundred_times_is_one_image(registry: Distributio
     assert next(one[:2] for one in found if one[0] == "freed") == ("freed", "198")
 
 
+def test_what_a_tag_was_is_known_as_long_as_it_can_come_back(registry: Distribution) -> None:
+    """A tag that was moved a hundred thousand times has as many files of its history."""
+    old, new = push(registry, "a", "old", "1"), push(registry, "a", "new", "1")
+
+    def history() -> set[str]:
+        return {link.rsplit("/", 2)[1] for link in Repository(registry.tree, "a").history("1")}
+
+    collect(registry, HIDE)
+    assert history() == hexes(old, new)
+    collect(registry, Wish(grace=3600, days=0))
+    assert history() == hexes(old, new)
+    collect(registry, Wish(grace=0, days=0))
+    assert registry.tree.size(old) is None and history() == hexes(new) and registry.wrong() == []
+
+
 def test_by_default_only_what_nothing_refers_to_goes(registry: Distribution) -> None:
     """Manifests without a tag stay: people pull by digest."""
     old, new = push(registry, "a", "old", "1"), push(registry, "a", "new", "1")
@@ -83,6 +102,7 @@ def test_bytes_that_are_younger_than_the_grace_stay(registry: Distribution) -> N
     assert collect(registry, Wish(grace=0)) == [("freed", "1", "11")]
 
 
+@pytest.mark.promise("never-collected")
 def test_children_referrers_and_what_they_need_stay(registry: Distribution) -> None:
     child, other = push(registry, "a", "amd64"), push(registry, "a", "arm64")
     nested = registry.put("a", "", index(other))
@@ -183,6 +203,20 @@ def test_what_a_link_names_by_the_last_look_comes_back(registry: Distribution) -
     assert ("kept", "1") in found and registry.head("b", left)
 
 
+def test_what_is_linked_again_in_its_old_place_comes_back(
+    registry: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No directory changes then but that of the link itself, and all else was seen long ago."""
+    monkeypatch.setattr(marks, "COARSE", 0.005)
+    push(registry, "a", "1", "1")
+    left = registry.upload("a", b"of no image")
+    link = Repository(registry.tree, "a").layer(left)
+    Path(link).unlink()
+    time.sleep(0.05)
+    one = Collector(registry.tree, NOW, lambda: registry._write(link, left.encode()))
+    assert ("kept", "1") in list(one.collect()) and registry.head("a", left) and registry.wrong() == []
+
+
 @pytest.mark.parametrize("step", ["second", "away"])
 def test_a_link_that_is_written_anew_before_it_goes_stays(
     registry: Distribution, monkeypatch: pytest.MonkeyPatch, step: str
@@ -256,6 +290,60 @@ def test_killed_after_it_hid_what_a_push_was_about_to_name(registry: Distributio
     assert registry.wrong() == [] and [one[0] for one in found].count("back") == 2
 
 
+def refuse() -> None:
+    raise SecregError("it remembers", "")
+
+
+@pytest.mark.promise("gc-under-a-cache")
+def test_where_the_registry_does_not_forget_all_is_as_it_was(registry: Distribution) -> None:
+    """Before the second look, and before the last one. Seen red: what was hidden stayed so."""
+    kept = push(registry, "a", "old", "1"), push(registry, "a", "new", "1")
+    time.sleep(0.01)
+    with pytest.raises(SecregError, match="it remembers"):
+        list(Collector(registry.tree, NOW, refuse).collect())
+    assert revisions(registry) == hexes(*kept) and [*Trash(registry.tree).digests()] == []
+    collect(registry, HIDE)
+    list(Collector(registry.tree, HIDE, registry.settled).empty(Choice()))
+    push(registry, "a", "newer", "2")
+    left = registry.upload("b", b"left")
+    Path(Repository(registry.tree, "b").layer(left)).unlink()
+    time.sleep(0.01)
+    with pytest.raises(SecregError, match="it remembers"):
+        list(Collector(registry.tree, NOW, refuse).collect())
+    assert registry.tree.size(left) == 4 and Purge(registry.tree).there() == []
+
+
+@pytest.mark.promise("gc-under-a-cache")
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_run_that_was_killed_is_gone_on_with_by_a_registry_that_forgot(registry: Distribution, forgets: bool) -> None:
+    """It may still take manifests that name what is hidden, and those that are under way are waited for, too. Seen red:
+    the next run looked at once."""
+    layers = [registry.upload("a", data) for data in (b"{}", b"one")]
+    time.sleep(0.01)
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(Collector(registry.tree, NOW, die).collect())
+    assert not registry.head("a", layers[0])
+
+    def settle() -> None:
+        if not forgets:
+            raise SecregError("it remembers", "")
+        one, body = Repository(registry.tree, "a"), image(*layers)
+        registry._write(registry.tree.blob(digest_of(body)), body)
+        registry._write(one.revision(digest_of(body)), digest_of(body).encode())
+
+    again = Collector(registry.tree, Wish(), settle).collect()
+    if forgets:
+        assert [entry[0] for entry in again].count("back") == 2
+    else:
+        with pytest.raises(SecregError, match="it remembers"):
+            list(again)
+    assert all(registry.head("a", one) for one in layers)
+
+
 def test_batches_of_any_size_do_the_same(registry: Distribution, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "BATCH", 1)
     for number in range(5):
@@ -289,3 +377,29 @@ def test_the_same_where_files_have_one_name_only(registry: Distribution, monkeyp
     assert list(undeleting.undelete(registry.tree, Target("a", "1"))) != [] and registry.wrong() == []
     collect(registry)
     assert len([*registry.tree.blobs()]) == 4 and registry.wrong() == []
+
+
+@pytest.mark.promise("gc-on-a-full-disk")
+def test_room_for_the_trash_is_kept_and_given_up_on_a_full_disk(
+    registry: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = registry.tree.base / "_trash/reserve/0/0"
+    push(registry, "a", "old", "1"), collect(registry)
+    assert kept.stat().st_size == room.SIZE // room.PARTS <= kept.stat().st_blocks * 512
+    push(registry, "a", "new", "1"), collect(registry, HIDE)
+    real, begun = Trash.begin, list[bool]()
+
+    def begin(one: Trash, why: str, *, open: bool = True) -> trash.Run:
+        begun.append(kept.exists())
+        return real(one, why, open=open)
+
+    monkeypatch.setattr(Trash, "begin", begin)
+    full = SimpleNamespace(f_bavail=1, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    collect(registry)
+    assert begun == [False] and not kept.exists(), "nor is it kept where nothing is left"
+    list(deleting.delete(registry.tree, deleting.plan(registry.tree, [Target("a", "1")]), "images rm"))
+    assert begun == [False, False]
+    full.f_bavail = 1 << 20
+    collect(registry), collect(registry)
+    assert begun[3:] == [True], "there is room"

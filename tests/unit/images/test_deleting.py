@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base.errors import BadInput
-from secreg_host.images import deleting, targets, undeleting
+from secreg_host.images import deleting, flight, targets, undeleting
 from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.emptying import Choice
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.survey import Entry
 from secreg_host.images.targets import Target
-from secreg_host.images.trash import Trash
+from secreg_host.images.trash import LAYER, Trash
 from tests.distribution import Distribution, image, index
 from tests.killed import STRIDE, killed
 from tests.stores import digest_of
@@ -65,6 +65,7 @@ def test_what_can_be_named() -> None:
             targets.parse(wrong)
 
 
+@pytest.mark.promise("deleted-comes-back")
 def test_a_tag_is_untagged_and_comes_back_with_its_history(registry: Distribution) -> None:
     old, new = push(registry, "a", "old", "1"), push(registry, "a", "new", "1", "2")
     assert rm(registry, "a:1") == [("tag", "a", "1", new)]
@@ -74,22 +75,70 @@ def test_a_tag_is_untagged_and_comes_back_with_its_history(registry: Distributio
     assert tags(registry) == {"1", "2"} and Path(one.once("1", old)).exists() and registry.wrong() == []
 
 
+@pytest.mark.promise("deleted-comes-back", "what-is-needed-stays")
 def test_a_manifest_goes_with_each_tag_that_leads_to_it(registry: Distribution) -> None:
     digest, other = push(registry, "a", "one", "1", "2"), push(registry, "a", "two", "3")
-    assert {entry[0] for entry in rm(registry, f"a@{digest}")} == {"tag", "revision"}
+    done = rm(registry, f"a@{digest}")
+    assert {entry[:2] for entry in done} == {("tag", "a"), ("revision", "a"), ("layer", "a")}
+    assert [entry[2] for entry in done if entry[0] == "layer"] == [digest_of(b"one")], "{} is the other one's, too"
     assert tags(registry) == {"3"} and not Path(Repository(registry.tree, "a").revision(digest)).exists()
-    collect(registry, Wish(grace=0))
     assert not registry.head("a", digest_of(b"one")) and registry.wrong() == []
+    collect(registry, Wish(grace=0, purge=True))
     assert undelete(registry, f"a@{digest}")[0] == ("revision", "a", digest)
     assert tags(registry) == {"1", "2", "3"} and registry.head("a", digest_of(b"one")) and registry.wrong() == []
     assert other
 
 
+def test_with_its_last_manifest_a_repository_leaves_the_catalog_and_comes_back(registry: Distribution) -> None:
+    """Seen red: with the links of blobs left."""
+    digest, again = push(registry, "a", "one", "1"), push(registry, "a", "two")
+    registry.upload("a", b"of a push that was cut")
+    rm(registry, f"a@{digest}")
+    assert [one.name for one in registry.tree.repositories()] == ["a"]
+    rm(registry, f"a@{again}")
+    assert [*registry.tree.repositories()] == []
+    assert undelete(registry, "a:1") and registry.wrong() == [] and tags(registry) == {"1"}
+
+
+@pytest.mark.promise("what-is-needed-stays")
+def test_what_became_needed_while_somebody_was_asked_stays(registry: Distribution) -> None:
+    """Seen red: each of these, by a deletion of what was planned, and no more."""
+    child, moved = push(registry, "a", "amd64", "amd64"), push(registry, "b", "old", "1")
+    planned = deleting.plan(registry.tree, [Target("a", digest=child), Target("b", "1"), Target("b", digest=moved)])
+    top = registry.put("a", "1", index(child))
+    new = push(registry, "b", "new", "1")
+    done = list(deleting.delete(registry.tree, planned, "images rm"))
+    assert [entry[:3] for entry in done if entry[1] == "a"] == [("tag", "a", "amd64")]
+    assert {entry[:3] for entry in done if entry[1] == "b"} == {
+        ("revision", "b", moved),
+        ("layer", "b", digest_of(b"old")),
+    }
+    assert registry.wrong() == [] and tags(registry, "b") == {"1"} and new and top
+    planned = deleting.plan(registry.tree, [Target("b", digest=new)])
+    registry.put("b", "2", image(*(registry.upload("b", data) for data in (b"{}", b"new"))))
+    assert {entry[0] for entry in deleting.delete(registry.tree, planned, "images rm")} == {"tag"}
+    assert registry.wrong() == [] and tags(registry, "b") == {"2"}
+
+
+def test_nothing_goes_while_manifests_keep_coming(registry: Distribution, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = push(registry, "a", "one", "1")
+    monkeypatch.setattr(flight, "SECONDS", 0.01)
+    planned = deleting.plan(registry.tree, [Target("a", digest=digest)])
+    with flight.putting(registry.tree, "a"):
+        assert list(deleting.delete(registry.tree, planned, "images rm")) == []
+    assert tags(registry) == {"1"} and registry.wrong() == []
+
+
+@pytest.mark.promise("what-is-needed-stays")
 def test_a_part_of_an_image_is_not_deleted_alone(registry: Distribution) -> None:
     child = push(registry, "a", "amd64")
     top = registry.put("a", "1", index(child))
     assert [entry[0] for entry in rm(registry, f"a@{child}")] == ["wrong"]
-    assert len(rm(registry, f"a@{child}", f"a@{top}")) == 3
+    planned: list[Entry] = [("revision", "a", child)]
+    assert list(deleting.delete(registry.tree, planned, "images rm")) == []
+    assert list(deleting.delete(registry.tree, planned, "DELETE", apart=True)) == planned
+    assert undelete(registry, f"a@{child}") and registry.wrong() == []
+    assert len([entry for entry in rm(registry, f"a@{child}", f"a@{top}") if entry[0] != "layer"]) == 3
     assert undelete(registry, "a:1") and registry.wrong() == []
 
 
@@ -127,6 +176,9 @@ def test_what_was_deleted_twice_comes_back_as_it_was_last(registry: Distribution
 def test_what_was_purged_can_not_come_back_and_nothing_does(registry: Distribution) -> None:
     digest = push(registry, "a", "one", "1")
     rm(registry, f"a@{digest}")
+    trash = Trash(registry.tree)
+    for item in [item for item in trash.all(trash.runs()) if item.kind == LAYER]:
+        trash.drop(item)
     collect(registry, Wish(grace=0, purge=True))
     found = undelete(registry, f"a@{digest}")
     assert found[0][0] == "wrong" and "purged" in found[0][2]

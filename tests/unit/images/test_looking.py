@@ -76,3 +76,19 @@ def test_what_is_mended_is_its_users(store: Store, host: Host) -> None:
     assert looking.mend(host, store.tree.root, cut, one) == one
     assert link.read_text() == one and link.stat().st_uid == host.accounts.registry.uid
     assert looking.history(host, store.tree.root, "a", "1") == [(one, 1000)]
+
+
+@pytest.mark.promise("check-names-what-is-broken")
+def test_what_the_registry_can_not_write_is_all_counted(store: Store, host: Host) -> None:
+    """Seen red: by a sample."""
+    for number in range(40):
+        store.push(f"r{number}", "one", "1")
+    host, one = served(host, store), Repository(store.tree, "r39")
+    for path in (one.tagged, f"{one.tagged}/1"):
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+        Path(path).chmod(0o755 if os.geteuid() == 0 else 0o555)
+    found = looking.foreign(host, store.tree.root)
+    for path in (one.tagged, f"{one.tagged}/1"):
+        Path(path).chmod(0o755)
+    assert found is not None and "r39/_manifests/tags and 1 more: pushes fail" in found[0]

@@ -6,9 +6,9 @@ from secreg_host.base.marks import Stamp
 from secreg_host.images import clocks, marking
 from secreg_host.images.manifests import Manifest, Unreadable
 from secreg_host.images.marking import Spare
-from secreg_host.images.sighting import Sight
+from secreg_host.images.sighting import Links, Sight
 
-OLD, YOUNG = Stamp(1, 10, 10), Stamp(2, 10, 95)
+OLD, YOUNG = Stamp(1, 1, 1, 10, 10), Stamp(1, 2, 1, 10, 95)
 MANIFESTS = {
     "top": Manifest(children=("child", "cache")),
     "child": Manifest(blobs=("one",), foreign=("far",)),
@@ -25,23 +25,30 @@ def is_old(stamp: Stamp) -> bool:
 
 def sight(**tags: str) -> Sight:
     revisions = {one: YOUNG if one == "new" else OLD for one in MANIFESTS}
-    return Sight(tags, revisions, dict.fromkeys(BLOBS, OLD))
+    return Sight(tags, revisions, Links(BLOBS, lambda _: OLD))
+
+
+def spare(found: Spare) -> tuple[list[str], list[str]]:
+    """Manifests and blobs; what stays is the rest."""
+    assert {*found.stays} == {*MANIFESTS, *BLOBS} - {*found.revisions, *found.layers}
+    return [*found.revisions], [*found.layers]
 
 
 def test_all_manifests_stay_unless_it_is_said_from_when_on_they_go() -> None:
-    assert marking.spare(sight(t="top"), MANIFESTS.__getitem__, is_old, None) == Spare((), ("none",))
+    assert spare(marking.spare(sight(t="top"), MANIFESTS.__getitem__, is_old, None)) == ([], ["none"])
 
 
 def test_what_no_tag_leads_to_is_spare_if_it_is_old() -> None:
     found = marking.spare(sight(t="top"), MANIFESTS.__getitem__, is_old, is_old)
-    assert found == Spare(("lost",), ("two", "none"))
-    assert marking.spare(sight(), MANIFESTS.__getitem__, is_old, is_old).revisions == ("top", "child", "about", "lost")
+    assert spare(found) == (["lost"], ["two", "none"])
+    found = marking.spare(sight(), MANIFESTS.__getitem__, is_old, is_old)
+    assert [*found.revisions] == ["top", "child", "about", "lost"]
 
 
 def test_what_is_young_stays_with_what_it_needs() -> None:
     found = marking.spare(sight(), MANIFESTS.__getitem__, is_old, is_old)
     assert "new" not in found.revisions and "three" not in found.layers
-    young = Sight({}, {}, {"one": YOUNG})
+    young = Sight({}, {}, Links(["one"], lambda _: YOUNG))
     assert not marking.spare(young, MANIFESTS.__getitem__, is_old, is_old)
 
 
@@ -56,14 +63,21 @@ def test_nothing_is_spare_where_a_manifest_can_not_be_read() -> None:
 
 
 def test_what_is_there_again_and_what_it_names_is_wanted_back() -> None:
-    later = Sight({"t": "child"}, {"new": YOUNG}, {})
+    later = Sight({"t": "child"}, {"new": YOUNG})
     found = marking.wanted_back(later, ["child", "about", "lost", "top"], MANIFESTS.__getitem__)
     assert found is not None
     assert found.revisions == {"child", "about", "new"} and found.blobs == {"one", "far", "signature", "three"}
 
 
+def test_links_that_are_gone_leave_their_places_hollow() -> None:
+    lost = Sight({}, {}, Links(["one", "two"], lambda name: OLD if name == "one" else None))
+    found = marking.spare(lost, MANIFESTS.__getitem__, is_old, is_old)
+    assert ([*found.layers], [*found.stays], found.hollow) == (["one"], [], True)
+    assert not marking.spare(sight(), MANIFESTS.__getitem__, is_old, is_old).hollow
+
+
 def test_what_was_written_in_this_very_tick_is_not_old() -> None:
     """It may be written anew in it, and look the same."""
     assert not clocks.older(95, 0)(YOUNG) and clocks.older(96, 0)(YOUNG)
-    second = Stamp(1, 10**9, 10**9)
+    second = Stamp(1, 1, 1, 10**9, 10**9)
     assert clocks.older(3 * 10**9 + 1, 2)(second) and not clocks.older(3 * 10**9, 2)(second)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from secreg_host.images import mending
 from secreg_host.images.layout import Repository
 from secreg_host.images.mending import CLEAR, Was
+from tests import killed
 from tests.stores import Store
 
 ONE, TWO = "sha256:" + 64 * "1", "sha256:" + 64 * "2"
@@ -139,3 +141,28 @@ def test_one_that_is_cut_is_done_again(store: Store, monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
     assert mending.is_cut(one, "1") or Path(one.current("1")).read_text() == old
     assert mending.mend(one, "1", old) == old and Path(one.current("1")).read_text() == old
+
+
+@pytest.mark.promise("mends-without-doubt")
+def test_mending_that_is_killed_at_any_step_is_done_again(tmp_path: Path) -> None:
+    """Of several tags, in several ways: what was not mended yet is so the next time, and all else is as it was."""
+    number, was = 0, True
+    while was:
+        store = Store(tmp_path / str(number))
+        digests = {tag: store.push("a", tag, tag) for tag in ("empty", "odd", "away", "whole")}
+        one = Repository(store.tree, "a")
+        for tag in ("empty", "odd", "away"):
+            hurt(Path(one.current(tag)), tag)
+
+        def work(one: Repository = one, store: Store = store) -> Iterator[str]:
+            for cut in mending.cut(store.tree, [("a", tag) for tag in one.tags()]):
+                yield mending.mend(one, cut.tag, mending.newest(cut.was))
+
+        was = killed.killed(work(), number)
+        there = {tag: Path(one.current(tag)) for tag in digests}
+        for tag, link in there.items():
+            assert mending.is_cut(one, tag) or link.read_text() == digests[tag], (number, tag)
+        list(work())
+        assert {tag: link.read_text() for tag, link in there.items()} == digests, number
+        number += 1
+    assert number > 5

@@ -14,7 +14,6 @@ from secreg_host.images.collecting import Collector, Wish
 from secreg_host.images.hiding import Hidden
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.marking import Spare
-from secreg_host.images.sighting import Sight
 from secreg_host.images.survey import Entry
 from tests.distribution import Distribution, image
 from tests.stores import digest_of
@@ -131,10 +130,10 @@ def test_what_a_manifest_names_does_not_go_after_it(registry: Distribution, monk
     body = image(*(registry.upload("a", data) for data in (b"{}", b"one")))
     real = Hidden.hide
 
-    def hide(self: Hidden, name: str, sight: Sight, spare: Spare) -> bool:
+    def hide(self: Hidden, name: str, spare: Spare) -> bool:
         with flight.putting(registry.tree, name):
             assert bringing.named(registry.tree, name, manifests.read(body)) == ()
-        return real(self, name, sight, spare)
+        return real(self, name, spare)
 
     monkeypatch.setattr(Hidden, "hide", hide)
     time.sleep(0.01)
@@ -149,3 +148,10 @@ def test_what_a_manifest_names_comes_back_from_the_trash(registry: Distribution)
     assert not registry.head("a", digest_of(b"one"))
     assert bringing.named(registry.tree, "a", manifests.read(body)) == () and registry.head("a", digest_of(b"one"))
     assert bringing.named(registry.tree, "b", manifests.read(body)) == manifests.read(body).blobs, "of no other one"
+
+
+def test_who_gives_a_tag_something_else_has_it_alone(registry: Distribution) -> None:
+    with flight.turn(registry.tree, "a", "1") as first, flight.turn(registry.tree, "a", "1", 0.01) as second:
+        assert (first, second) == (True, False)
+    with flight.turn(registry.tree, "a", "1") as first, flight.turn(registry.tree, "a", "2", 0.01) as other:
+        assert (first, other) == (True, True)

@@ -298,7 +298,7 @@ def test_what_can_not_be_read_is_named(store: Store, monkeypatch: pytest.MonkeyP
     found = store.entries()
     assert {entry[3] for entry in of(found, "broken")} == {
         f"{Repository(store.tree, 'a').path}/{path}: Permission denied"
-        for path in ("_manifests/tags", "_manifests/revisions", "_layers")
+        for path in ("_manifests/tags", "_manifests/revisions/sha256", "_layers/sha256")
     }
     assert of(found, "tag")[0][1] == "1" and len(of(found, "repository")) == 2
 

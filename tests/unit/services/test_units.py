@@ -98,7 +98,13 @@ def test_only_root_can_ask_for_an_apply() -> None:
     assert sum(line.startswith("ListenStream=") for line in lines) == 1
 
 
-WORDS = {"without any capability": 0, "with two capabilities": 2, "seven capabilities": 7, "nine capabilities": 9}
+WORDS = {
+    "without any capability": 0,
+    "with two capabilities": 2,
+    "four capabilities": 4,
+    "seven capabilities": 7,
+    "nine capabilities": 9,
+}
 
 
 @pytest.mark.promise("guessing-holds-up-nobody", "remembered-passwords", "who-runs-as-whom")

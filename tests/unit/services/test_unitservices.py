@@ -25,6 +25,7 @@ BESIDE = (
     "observer.service",
     "renew.timer",
     "trust.path",
+    "gc.timer",
 )
 
 
@@ -144,7 +145,7 @@ def test_manifests_are_taken_before_a_front_passes_them_on(
     monkeypatch.setattr(unitservices.units, "render", lambda *_: {})
     services, manager = UnitServices(host), Taking(load)
     services.__dict__["systemd"] = manager
-    services.prepare(Parts(made.settings()))
+    services.prepare(Parts(made.settings()), "a")
     assert manager.started == asked
 
 

@@ -16,10 +16,10 @@ from secreg_host.base.errors import Note, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import removal
 from secreg_host.host.host import Host
-from secreg_host.upkeep import archived, listing, present, unpacking
+from secreg_host.upkeep import archived, create, hashing, listing, present, unpacking
 from secreg_host.upkeep.place import Place
 from tests.stores import Store, digest_of
-from tests.unit.upkeep.conftest import Back
+from tests.unit.upkeep.conftest import BEGIN, SILENT, Back
 
 STAMP = "20261130-051500"
 
@@ -274,6 +274,26 @@ def test_what_is_beside_the_one_that_is_meant_is_no_trap(
     assert unpacking.read(there, name, nobody)
     with pytest.raises(SecregError, match="is not sealed"):
         unpacking.read(there, name, nobody, sealed=True)
+
+
+@pytest.mark.promise("backup-is-sealed")
+def test_a_plain_one_that_was_left_is_no_trap(host: Host, paths: Paths, there: Place, store: Store) -> None:
+    """Seen red where the first of the two, which is not the one that is meant, ended the search."""
+    name = create.create(host, there, None, BEGIN, SILENT, "correct horse").name
+    (there.configs / f"{name}.tar").write_bytes(b"stale")
+    assert unpacking.read(there, name, lambda: "correct horse", sealed=True)
+
+
+def test_what_is_hashed_is_what_is_read(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who can write there puts another one in its place between two looks: there is one look."""
+    name = back(None).name
+    looks = list[str]()
+    opened = hashing.opened
+    monkeypatch.setattr(hashing, "opened", lambda path: (looks.append(path), opened(path))[1])
+    assert unpacking.read(there, name, nobody)
+    assert looks.count(str(there.config(name))) == 1, "seen red: it was hashed, and then opened anew"
 
 
 def test_the_configuration_of_another_backup_is_not_used(paths: Paths, there: Place, back: Back) -> None:
