@@ -42,11 +42,14 @@ DRAIN_SECONDS = 20.0
 LOOK_SECONDS = 5.0
 """Between two signs of life, and looks whether a newer version was installed."""
 
+OLD_SECONDS = 2.0
+"""How old this process gets before it ends because it does not see the store: the front asks six, one after the
+other."""
+
 FIELD = 64 * 1024
 """Bytes of a header at the most: more than nginx takes of a client's (large_client_header_buffers)."""
 
 TOO_LARGE = answers.refusal(413, "MANIFEST_INVALID", f"a manifest has {manifests.LARGEST} bytes at the most")
-AWAY = answers.away("the store of the images is away")
 BUG = answers.refusal(500, "UNKNOWN", "an error of the registry's own; its journal says more")
 
 Key = tuple[str, str]
@@ -87,7 +90,7 @@ class Service:
         self.ended = asyncio.Event()
         self.turns, self.room = Turns(), asyncio.Semaphore(AT_ONCE)
         self.pool = ThreadPoolExecutor(THREADS)
-        self.begun = waiting.within(LOOK_SECONDS)
+        self.old = waiting.within(OLD_SECONDS)
         self.doing: set[asyncio.Task[Answer | None]] = set()
 
     async def run(self, listener: socket.socket) -> None:
@@ -117,7 +120,7 @@ class Service:
             task.add_done_callback(self.doing.discard)
             answer = await asyncio.shield(task)
         if answer is None:
-            return self._begin_anew(request)
+            return await self._begin_anew(request)
         return _told(wanted, answer, took())
 
     async def _do(self, wanted: Asked) -> Answer | None:
@@ -129,13 +132,14 @@ class Service:
                 return await asyncio.get_running_loop().run_in_executor(self.pool, steps.done, wanted)
             except steps.Stale as stale:
                 log.info(f"the store is not where it was when this was started: {stale}")
-                return None if self.begun.over else AWAY
+                return None
             except Exception as error:
                 bugs.caught(error, "a manifest")
                 return BUG
 
-    def _begin_anew(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _begin_anew(self, request: web.BaseRequest) -> web.StreamResponse:
         """End, and answer nothing: the front asks whoever is started next, who sees the store as it is."""
+        await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=self.old.left)
         self.ended.set()
         if request.transport is not None:
             request.transport.close()
