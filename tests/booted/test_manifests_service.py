@@ -105,6 +105,7 @@ def test_it_is_started_by_its_socket_and_tells_who_did_what(registry: Registry) 
     assert machine.run("ps", "-o", "user:32=", "-p", registry.pid(SERVICE)).stdout.strip() == "secure-registry"
     found = re.search(r"digest: (sha256:[0-9a-f]{64})", pushed.stdout)
     assert found is not None
+    machine.wait_for("its line", lambda: lines(registry) != [])
     said = {key: value for key, value in lines(registry)[-1].items() if key != "duration"}
     assert said.pop("address") in ("127.0.0.1", "::1")
     assert said == {
@@ -128,7 +129,7 @@ def test_it_is_started_by_its_socket_and_tells_who_did_what(registry: Registry) 
     docker.remove_image(machine, f"{AT}/team/app:v1")
     assert docker.pull(machine, f"{AT}/team/app:v1").returncode == 0
     assert delete(registry, "team/app", "v1") == "202"
-    assert [one["status"] for one in lines(registry)[-2:]] == [202, 202]
+    machine.wait_for("its lines", lambda: [one["status"] for one in lines(registry)][-2:] == [202, 202])
     everything = machine.run("journalctl", "--no-pager", "-o", "export").stdout
     assert registry.password not in everything
 
