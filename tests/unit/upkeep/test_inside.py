@@ -105,11 +105,12 @@ def test_one_that_comes_meanwhile(
 def test_what_a_path_leads_by(tmp_path: Path) -> None:
     (tmp_path / "real/inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
-    for act in (
+    acts: list[Callable[[Path], None]] = [
         lambda path: os.close(inside.opened(tmp_path, path, os.O_WRONLY | os.O_CREAT)),
         lambda path: inside.make(tmp_path, path, 0o700),
         lambda path: inside.unlink(tmp_path, path),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(NotADirectoryError) as caught:
             act(tmp_path / "link/inner/x")
         assert caught.value.filename == str(tmp_path / "link")
