@@ -7,14 +7,14 @@ import sys
 
 from secreg_host.base.errors import SecregError, bad_input
 
-LINE = 4096
+LINE, LONGEST = 4096, 1024
 
 
 def agreed(question: str) -> bool:
     """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
     says no. The question is on standard error where the answers of the command go elsewhere (`| tee`). Raises BadInput
     where somebody is there, and sees neither."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         return True
     shown = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
     if shown is None:
@@ -31,7 +31,9 @@ def agreed(question: str) -> bool:
 def passphrase(*, twice: bool) -> str:
     """A passphrase from the terminal, asked for once or twice; elsewhere the first line of standard input. Raises
     BadInput where there is none, or the two differ, SecregError when the terminal closes."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None:  # it was closed by who started us
+        found = ""
+    elif not sys.stdin.isatty():
         found = sys.stdin.readline(LINE).rstrip("\r\n")
     else:
         try:
@@ -42,4 +44,7 @@ def passphrase(*, twice: bool) -> str:
             raise SecregError("no passphrase was typed", "type one; or pipe it in") from None
     if not found:
         raise bad_input("passphrase", "it is empty", "type one; or pipe it in: a line of standard input")
+    if len(found) > LONGEST or not found.isprintable():
+        what = f"it has more than {LONGEST} characters, or some that nobody can type"
+        raise bad_input("passphrase", what, "take a line of text: of a file of bytes, only some would count")
     return found

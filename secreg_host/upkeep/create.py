@@ -23,6 +23,7 @@ from secreg_host.base import deputies, files, quoting
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.host.host import Host
 from secreg_host.images.layout import HERE, Tree
+from secreg_host.images.readable import TREE
 from secreg_host.images.survey import NONE, Entry, Survey
 from secreg_host.upkeep import configuration, holding, inside, judging, listing, pool, source, whose
 from secreg_host.upkeep import place as places
@@ -202,7 +203,7 @@ def surveyed(host: Host, images: Path, tree: Tree = HERE) -> Iterator[Entry]:
 
 def _placed(entry: Entry, images: Path) -> Entry:
     """`entry` of a survey below the working directory, with whole paths in what it says."""
-    if entry[0] == "broken" and entry[3].startswith("./"):
+    if entry[0] == "broken" and entry[3].startswith(("./", f"{TREE}/")):
         return (*entry[:3], f"{images}/{entry[3].removeprefix('./')}")
     return entry
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from secreg_host.base import distant, files, quoting, reading, records, temporary
 from secreg_host.base.errors import BadInput, SecregError, bad_input
-from secreg_host.upkeep import inside
+from secreg_host.upkeep import inside, missing
 
 FORMAT = 1
 MARKER = "secure-registry-backup"
@@ -132,7 +132,9 @@ class Place:
         """Raise SecregError if it is not there any more: it may have been on a disk that is not mounted now."""
         said = records.parsed(reading.peek(self.path / MARKER, reading.JSON))
         if not isinstance(said, dict) or self.id not in ("", said.get("id")):
-            raise SecregError(f"{self.path} is not there any more", f"see whether it is mounted: {_findmnt(self.path)}")
+            raise SecregError(
+                f"{self.path} is not there any more", f"see whether it is mounted: {missing.findmnt(self.path)}"
+            )
 
 
 def order(name: str) -> tuple[str, int]:
@@ -170,10 +172,7 @@ def found(path: Path) -> Place:
     except BadInput as error:
         raise bad_input(str(path), error.problems[0].what, error.problems[0].hint) from None
     if data is None:
-        hint = (
-            f"make one: secure-registry backup create {quoting.shell(path)}; or see what is mounted: {_findmnt(path)}"
-        )
-        raise bad_input(str(path), "is no directory of backups", hint)
+        raise bad_input(str(path), *missing.told(path, MARKER))
     said = records.parsed(data)
     version = said.get("format") if isinstance(said, dict) else None
     if version != FORMAT:
@@ -194,8 +193,10 @@ def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
     try:
         place = found(path)
     except BadInput:
-        if _is_taken(path):
+        if reading.is_there(path / MARKER):
             raise
+        if _is_taken(path):
+            raise bad_input(str(path), *missing.taken(path)) from None
         if not reading.is_there(path):
             files.make_directory(path, 0o700)
         place = Place(path)
@@ -294,7 +295,3 @@ def blobs(place: Place) -> Iterator[tuple[str, Path]]:
                 name = path.name
                 if len(name) == length and name[:2] == folder.name and re.fullmatch("[0-9a-f]+", name):
                     yield f"{algorithm}:{name}", path
-
-
-def _findmnt(path: Path) -> str:
-    return f"findmnt -T {quoting.shell(path)}"

@@ -57,7 +57,7 @@ def read(place: Place, name: str, passphrase: Callable[[], str], *, sealed: bool
         raise SecregError(f"the configuration of backup {name} is not sealed", hint)
     items = archived.items(data)
     said = records.parsed(items[ABOUT].data) if ABOUT in items else None
-    if isinstance(said, dict) and said.get("name", name) != name:
+    if not isinstance(said, dict) or said.get("name") != name:
         hint = (
             f"it was put there by somebody; take another one with --at NAME: secure-registry backup list {place.path}"
         )
