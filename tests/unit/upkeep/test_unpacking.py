@@ -296,13 +296,17 @@ def test_what_is_hashed_is_what_is_read(
     assert looks.count(str(there.config(name))) == 1, "seen red: it was hashed, and then opened anew"
 
 
-def test_the_configuration_of_another_backup_is_not_used(paths: Paths, there: Place, back: Back) -> None:
-    """Whoever can write there may put an older one, that is sealed as it should be, in its place."""
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_configuration_of_another_backup_is_not_used(paths: Paths, there: Place, back: Back, empty: bool) -> None:
+    """Whoever can write there may put an older one, that is sealed as it should be, in its place. Seen red: nothing but
+    zeros was an empty one, and /etc was that, too."""
     first, second = back(None).name, back(None).name
     shutil.copy(there.config(first), there.config(second))
-    old, new = (
-        next(one for one in listing.entries(there.lists / name) if one[0] == "config") for name in (first, second)
-    )
+    if empty:
+        there.config(second).write_bytes(bytes(10240))
+    data = there.config(second).read_bytes()
+    new = next(one for one in listing.entries(there.lists / second) if one[0] == "config")
+    old = ("config", str(len(data)), digest_of(data))
     path = there.lists / second
     body = path.read_bytes().replace(" ".join(new).encode(), " ".join(old).encode())
     lines = body.splitlines(keepends=True)[:-1]
