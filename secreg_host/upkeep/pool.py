@@ -29,7 +29,7 @@ MANY, MUCH = 64, 64 << 20
 AHEAD = 2 * WORKERS
 """Batches that wait for a worker."""
 
-NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 OTHER_BYTES = "its bytes are others than its digest says"
 OTHER_SIZE = "its size is another one than it was a moment ago"
 TOO_LARGE = "it is larger than a file may be there (FAT: 4 GiB)"
@@ -166,7 +166,7 @@ def _copy(
         for one in batch:
             _make(target, target.folders(one.digest), touched)
             new = target.new(one.digest)
-            descriptor = inside.opened(target.top(new), new, NEW, target.mode)
+            descriptor = _new(target, new)
             written.append((descriptor, new, one))
             why = _take(descriptor, one, opened, buffer, tell)
             if why:
@@ -188,6 +188,15 @@ def _copy(
                 if unnamed:
                     inside.unlink(target.top(new), new, missing_ok=True)
     return failed
+
+
+def _new(target: Target, new: str) -> int:
+    """The file `new`, opened: what is there, such as of a run that was killed, is never written to, for somebody else
+    may read it."""
+    with contextlib.suppress(FileExistsError):
+        return inside.opened(target.top(new), new, NEW, target.mode)
+    inside.unlink(target.top(new), new)
+    return inside.opened(target.top(new), new, NEW, target.mode)
 
 
 def _make(target: Target, folders: tuple[str, ...], touched: set[str]) -> None:

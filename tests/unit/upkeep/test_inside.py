@@ -102,6 +102,25 @@ def test_one_that_comes_meanwhile(
     assert count < at and at > 5, "it was looked at to the end"
 
 
+@pytest.mark.promise("backup-links")
+def test_files_that_are_there_already(store: Store, there: Place, back: Back, tmp_path: Path) -> None:
+    """Of somebody who may read them, and by another name elsewhere. Seen red: bytes of an image went there."""
+    digest = store.push("a", "one", "1")
+    others = tmp_path / "others"
+    others.write_text("theirs")
+    (there.incoming / "left").touch()
+    real = places.sweep
+
+    def sweep(place: Place) -> None:
+        real(place)
+        os.link(others, place.new(digest))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(places, "sweep", sweep)
+        assert not back().degraded
+    assert others.read_text() == "theirs" and others.stat().st_nlink == 1
+
+
 def test_what_a_path_leads_by(tmp_path: Path) -> None:
     (tmp_path / "real/inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
