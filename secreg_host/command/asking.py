@@ -14,7 +14,7 @@ def agreed(question: str) -> bool:
     """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
     says no. The question is on standard error where the answers of the command go elsewhere (`| tee`). Raises BadInput
     where somebody is there, and sees neither."""
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not sys.stdin.isatty():
         return True
     shown = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
     if shown is None:
@@ -31,9 +31,7 @@ def agreed(question: str) -> bool:
 def passphrase(*, twice: bool) -> str:
     """A passphrase from the terminal, asked for once or twice; elsewhere the first line of standard input. Raises
     BadInput where there is none, or the two differ, SecregError when the terminal closes."""
-    if sys.stdin is None:  # it was closed by who started us
-        found = ""
-    elif not sys.stdin.isatty():
+    if not sys.stdin.isatty():
         found = sys.stdin.readline(LINE).rstrip("\r\n")
     else:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,18 @@ def test_a_variable_that_is_not_set(words: tuple[str, ...], capsys: Capture) -> 
     with pytest.raises(SystemExit, match="2"):
         cli.main(list(words), {})
     assert "argument DIR: it is empty" in capsys.readouterr().err
+
+
+@pytest.mark.real
+def test_what_is_closed_fails_nobody(store: Store, root: Path, tmp_path: Path) -> None:
+    """Seen red: a traceback, once it was done; and what was opened first had the number of what is printed."""
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there)) == 0
+    for words in ("list", "verify", "prune --keep-last 1"):
+        for closed in (">&-", "<&- >&-", "<&- >&- 2>&-"):
+            argv = f"exec {sys.executable} -m secreg_host backup {words} {there} {closed}"
+            done = subprocess.run(["sh", "-c", argv], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), argv
 
 
 def test_one_that_is_not_sealed_among_those_that_are(
