@@ -209,7 +209,8 @@ def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:
         if one.running():
             one.start()
         else:
-            print("start it as before: secure-registry start --foreground")
+            root = quoting.shell(one.host.paths.root)
+            print(f"start it as before: secure-registry start --foreground --root {root}")
         return True
     if not order.repository:
         wish = Wish("restore", {}, create=True, new_store=True)

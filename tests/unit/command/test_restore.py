@@ -96,7 +96,8 @@ def test_all_of_it_on_a_fresh_host(
     assert not Paths(root).etc.exists() and not Paths(root).storage.exists()
     assert typed(root, there) == 0
     said = capsys.readouterr().out
-    assert "images: 2 repositories, 2 tags" in said and "all proven" in said and "start --foreground" in said
+    assert "images: 2 repositories, 2 tags" in said and "all proven" in said
+    assert f"start --foreground --root {root}" in said
     assert store.entries() == before and Paths(root).ca_key.read_text() == "KEY"
     assert typed(root, there, "--at", next((tmp_path / "there/backups").iterdir()).name) == 2, "there are images"
     assert "--force" in capsys.readouterr().err
