@@ -9,28 +9,38 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def _folder(top: str | Path, path: str) -> int:
+    """The directory `path`, which is `top` or below it, as a descriptor. Raises OSError, which names the path."""
+    at, inner = str(top), os.open(top, FOLDER & ~os.O_NOFOLLOW)
+    try:
+        for folder in filter(None, path.removeprefix(at).split("/")):
+            at = f"{at}/{folder}"
+            with _named(at):
+                outer, inner = inner, os.open(folder, FOLDER, dir_fd=inner)
+            os.close(outer)
+    except OSError:
+        os.close(inner)
+        raise
+    return inner
 
 
 @contextlib.contextmanager
 def _within(top: str | Path, path: str | Path) -> Iterator[tuple[int, str]]:
     """The directory of `path`, which is below `top`, as a descriptor, and the name in it. Raises OSError, which names
     the path as a whole."""
-    *folders, name = str(path).removeprefix(str(top)).strip("/").split("/")
-    at, inner = str(top), os.open(top, FOLDER & ~os.O_NOFOLLOW)
+    folder, _, name = str(path).rpartition("/")
+    descriptor = _folder(top, folder)
     try:
-        for folder in folders:
-            at = f"{at}/{folder}"
-            with _named(at):
-                outer, inner = inner, os.open(folder, FOLDER, dir_fd=inner)
-            os.close(outer)
         with _named(str(path)):
-            yield inner, name
+            yield descriptor, name
     finally:
-        os.close(inner)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -42,6 +52,48 @@ def _named(path: str) -> Iterator[None]:
         error.filename = error.filename and path
         error.filename2 = None
         raise
+
+
+class Kept:
+    """Directories that are kept open, and what is done in them, for there are many files; top: up to where links are
+    followed on the way to a path."""
+
+    def __init__(self, top: Callable[[str], str]) -> None:
+        self._top, self._open = top, dict[str, int]()
+
+    def close(self) -> None:
+        """Let go of them."""
+        for descriptor in self._open.values():
+            os.close(descriptor)
+
+    def _at(self, path: str) -> tuple[int, str]:
+        folder, _, name = path.rpartition("/")
+        if folder not in self._open:
+            self._open[folder] = _folder(self._top(path), folder)
+        return self._open[folder], name
+
+    def new(self, path: str, mode: int) -> int:
+        """The new file `path`, opened for writing: what is there, such as of a run that was killed, is never written
+        to, for somebody else may read it. Raises OSError."""
+        folder, name = self._at(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(FileExistsError), _named(path):
+            return os.open(name, flags, mode, dir_fd=folder)
+        os.unlink(name, dir_fd=folder)  # noqa: PTH108
+        with _named(path):
+            return os.open(name, flags, mode, dir_fd=folder)
+
+    def replace(self, old: str, new: str) -> None:
+        """Let what is at `old` be at `new`. Raises OSError."""
+        (folder, name), (to, called) = self._at(old), self._at(new)
+        with _named(new):
+            os.replace(name, called, src_dir_fd=folder, dst_dir_fd=to)  # noqa: PTH105
+
+    def unlink(self, path: str) -> None:
+        """Remove the file `path`, if it is there. Raises OSError."""
+        folder, name = self._at(path)
+        with contextlib.suppress(FileNotFoundError), _named(path):
+            os.unlink(name, dir_fd=folder)  # noqa: PTH108
 
 
 def opened(top: str | Path, path: str | Path, flags: int, mode: int = 0o600) -> int:

@@ -29,7 +29,6 @@ MANY, MUCH = 64, 64 << 20
 AHEAD = 2 * WORKERS
 """Batches that wait for a worker."""
 
-NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 OTHER_BYTES = "its bytes are others than its digest says"
 OTHER_SIZE = "its size is another one than it was a moment ago"
 TOO_LARGE = "it is larger than a file may be there (FAT: 4 GiB)"
@@ -161,42 +160,34 @@ def _copy(
     failed: list[Failed] = []
     written: list[tuple[int, str, Blob]] = []
     unnamed = True
-    buffer = room()
+    buffer, kept = room(), inside.Kept(target.top)
     try:
         for one in batch:
             _make(target, target.folders(one.digest), touched)
             new = target.new(one.digest)
-            descriptor = _new(target, new)
+            descriptor = kept.new(new, target.mode)
             written.append((descriptor, new, one))
             why = _take(descriptor, one, opened, buffer, tell)
             if why:
                 written.pop()
                 os.close(descriptor)
-                inside.unlink(target.top(new), new)
+                kept.unlink(new)
                 failed.append(Failed(one.digest, why))
             else:  # the disk may begin
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         for descriptor, _, _ in written:
             os.fsync(descriptor)
         for _, new, one in written:
-            inside.replace(target.top(new), new, target.blob(one.digest))
+            kept.replace(new, target.blob(one.digest))
         unnamed = False
     finally:
         for descriptor, new, _ in written:
             os.close(descriptor)
             with contextlib.suppress(OSError):
                 if unnamed:
-                    inside.unlink(target.top(new), new, missing_ok=True)
+                    kept.unlink(new)
+        kept.close()
     return failed
-
-
-def _new(target: Target, new: str) -> int:
-    """The file `new`, opened: what is there, such as of a run that was killed, is never written to, for somebody else
-    may read it."""
-    with contextlib.suppress(FileExistsError):
-        return inside.opened(target.top(new), new, NEW, target.mode)
-    inside.unlink(target.top(new), new)
-    return inside.opened(target.top(new), new, NEW, target.mode)
 
 
 def _make(target: Target, folders: tuple[str, ...], touched: set[str]) -> None:

@@ -76,10 +76,10 @@ def test_one_that_comes_meanwhile(
     back()
     store.push("a", "two", "1")
     (there.incoming / "left").touch()
-    real, count, victim = inside._within, 0, Path("/nowhere")
+    real, count, victim = inside._folder, 0, Path("/nowhere")
     before: dict[str, bytes] = {}
 
-    def within(top: str | Path, path: str | Path) -> object:
+    def folder_of(top: str | Path, path: str) -> int:
         nonlocal count, victim, before
         count += 1
         if count == at:
@@ -89,7 +89,7 @@ def test_one_that_comes_meanwhile(
 
     for at in range(1, 60):
         count, before = 0, {}
-        monkeypatch.setattr(inside, "_within", within)
+        monkeypatch.setattr(inside, "_folder", folder_of)
         with contextlib.suppress(SecregError, OSError):
             back() if doing == "create" else prune.prune(there, 1, None)
         monkeypatch.undo()
