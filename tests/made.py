@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from secreg_host.formats.listening import Listen
+from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.certificate import CRT, KEY, CertificatePart
 from secreg_host.wanted.parts.nginx import CONF, NginxPart
 from secreg_host.wanted.parts.part import Part, Parts
@@ -48,6 +49,9 @@ def nginx(conf: str = "# one", **given: Any) -> NginxPart:
 
 
 def parts(*others: Part, **given: Any) -> Parts:
-    """Parts that make a generation, with `others` in their places; `given`: settings."""
+    """Parts that make a generation, with `others` in their places; `given`: settings. Of those that came later, what
+    there is of them in a generation of before."""
     pair = {CRT: b"crt", KEY: b"key"}
-    return Parts(settings(**given), certificate(pair, (), ("crt", "key")), registry(), nginx()).having(*others)
+    known = Parts(settings(**given), certificate(pair, (), ("crt", "key")), registry(), nginx())
+    later = (kind.restored({}, (), {}) for kind in kinds.ALL if kind not in known)
+    return known.having(*later).having(*others)

@@ -81,7 +81,7 @@ class World:
 
     # what runs: Services
 
-    def prepare(self, parts: Parts) -> None:
+    def prepare(self, parts: Parts, slot: str) -> None:
         self.prepared = parts
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:

@@ -101,7 +101,7 @@ def activate(
     and does not answer is `away`, a password check that hangs `unproven`: all else serves. Raises SecregError when
     there is nothing to go back to.
     """
-    stage.services.prepare(new.parts)
+    stage.services.prepare(new.parts, new.slot)
     if current is not None and programs.differs(new.settings, current.settings, programs.NGINX):
         renew = ("nginx", "auth")
     _make_room(stage, new, current)
@@ -115,7 +115,7 @@ def activate(
             raise
         log.debug("not proven (%s): back to %s", error.message, current.name)
         back = _way_back(stage, current)
-        stage.services.prepare(back.parts)
+        stage.services.prepare(back.parts, back.slot)
         found = _switch(stage, back, new, renew, proven=True)
         generations.mark_proven(stage.host, back.name)
         _retire(stage, new, back, before)

@@ -286,14 +286,6 @@ class Paths:
     def k3s(self) -> Path:
         return self.root / "etc/rancher/k3s"
 
-    @property
-    def anchors(self) -> tuple[tuple[Path, tuple[str, ...]], ...]:
-        """Directories of certificates that the whole system trusts, each with the command that takes them over."""
-        return (
-            (self.root / "etc/pki/ca-trust/source/anchors", ("update-ca-trust", "extract")),
-            (self.root / "usr/local/share/ca-certificates", ("update-ca-certificates",)),
-        )
-
     # --- what is shipped ---
     @property
     def templates(self) -> Path:

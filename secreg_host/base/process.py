@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from secreg_host.base import distant, masking, waiting
 from secreg_host.base.errors import SecregError
@@ -96,18 +97,7 @@ def run(
     can't be started or doesn't end in time.
     """
     shown, took = masking.shown(argv), waiting.stopwatch()
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=ENVIRONMENT | dict(environment or {}),
-        )
-    except OSError as error:
-        raise _not_run(argv[0], error) from error
+    child = _started(argv, environment, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
         said = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
@@ -128,28 +118,23 @@ def _given(environment: Mapping[str, str] | None) -> str:
     return f" (with {', '.join(environment)})" if environment else ""
 
 
-def _not_run(program: str, error: OSError) -> SecregError:
-    if isinstance(error, FileNotFoundError):
-        return SecregError(f"program not found: {program}", f"install the package that holds {program}")
-    return SecregError(f"cannot run {program}: {error.strerror}", f"see what it is: file {program}")
+def _started(argv: Sequence[str], environment: Mapping[str, str] | None, **how: Any) -> subprocess.Popen[Any]:
+    """`argv`, just started, with a fixed environment (and `environment`), no input, and a pipe for what it says; how:
+    what else subprocess.Popen is to know. Raises SecregError when it can't be."""
+    whole = ENVIRONMENT | dict(environment or {})
+    try:
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=whole, **how)
+    except FileNotFoundError as error:
+        raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
+    except OSError as error:
+        raise SecregError(f"cannot run {argv[0]}: {error.strerror}", f"see what it is: file {argv[0]}") from error
 
 
 def spawn(
     argv: Sequence[str], environment: dict[str, str] | None = None, umask: int = 0o077
 ) -> subprocess.Popen[bytes]:
     """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`."""
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=ENVIRONMENT | (environment or {}),
-            umask=umask,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise _not_run(argv[0], error) from error
+    child = _started(argv, environment, stderr=subprocess.STDOUT, umask=umask, start_new_session=True)
     log.debug("started %s%s: process %d", masking.shown(argv), _given(environment), child.pid)
     return child
 

@@ -43,3 +43,8 @@ def faults(directories: Iterable[Path]) -> tuple[Problem, ...]:
                 other = f"put {path.stem}.cert beside it, or remove it"
                 found.append(Problem(str(path), f"{what}; no client goes there", hint if certificate else other))
     return tuple(found)
+
+
+def refused(directory: Path) -> str:
+    """Why nobody goes where `directory` is looked at; "": nothing in it is in the way."""
+    return "; ".join(f"{problem.where} {problem.what}" for problem in faults([directory]))

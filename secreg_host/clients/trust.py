@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from secreg_host.base import bugs, temporary
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.base.proxies import Proxies
 from secreg_host.clients import (
     owned,
     served,
@@ -29,6 +30,7 @@ from secreg_host.clients import (
 from secreg_host.clients.docker.docker import Record
 from secreg_host.clients.docker.dockerd import ENDLESS, Manager, Patience
 from secreg_host.clients.kept import DOCKER, Kept
+from secreg_host.clients.rules import Rules
 from secreg_host.clients.served import Served
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
@@ -44,19 +46,38 @@ class Wants(Protocol):
 
 @dataclass(frozen=True)
 class Client:
-    """A family of clients: is it here, which files does it want, what should be known once they are there."""
+    """A family of clients: is it here, which files does it want, what should be known once they are there, and by which
+    rules does it go to a registry. used: whether it is, so that it is checked; services: those that pull, if not
+    whoever types; own_proxy: what their variables with a proxy may begin with; after: lets it take its files over."""
 
     name: str
     found: Callable[[Paths], bool]
     wants: Wants
     notes: Callable[[Paths, Served], tuple[Problem, ...]]
+    rules: Callable[[Paths, Proxies], Rules]
+    used: Callable[[Paths], bool]
+    services: Sequence[str] = ()
+    own_proxy: str = ""
     after: Callable[[Paths], None] | None = None
 
 
-OTHERS = tuple(
-    Client(one.NAME, one.found, one.wants, one.notes, getattr(one, "after", None))
-    for one in (trust_podman, trust_containerd, trust_k3s, trust_system)
-)
+def of(module: Any) -> Client:
+    """The client that `module` is about; what it need not have: `used` (else it is where it is found), SERVICES,
+    OWN_PROXY, `after`."""
+    return Client(
+        module.NAME,
+        module.found,
+        module.wants,
+        module.notes,
+        module.rules,
+        getattr(module, "used", module.found),
+        getattr(module, "SERVICES", ()),
+        getattr(module, "OWN_PROXY", ""),
+        getattr(module, "after", None),
+    )
+
+
+OTHERS = tuple(map(of, (trust_podman, trust_containerd, trust_k3s, trust_system)))
 GOING = "going"
 """What is kept of a client, in the place of how it trusts us, while our files are taken out: a run may be cut."""
 

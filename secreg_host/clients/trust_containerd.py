@@ -6,23 +6,32 @@ only when config_path says so.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
-from secreg_host.base import quoting
-from secreg_host.base.errors import BadInput, Note, Problem
+from secreg_host.base import files, quoting, records
+from secreg_host.base.errors import BadInput, Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
+from secreg_host.base.proxies import Proxies
 from secreg_host.clients import criconf
 from secreg_host.clients.criconf import Cri
-from secreg_host.clients.served import Served
+from secreg_host.clients.rules import Rules, toml
+from secreg_host.clients.served import Endpoint, Served
+from secreg_host.pki.handshake import Rule
 
 NAME = "containerd"
+SERVICES = ("containerd.service",)
 CAPABILITIES = 'capabilities = ["pull", "resolve", "push"]'
 """Said twice in hosts.toml: containerd 2 takes what is about `server`, containerd 1 the table below `host`. That is not
 [host."https://…"], for the parser of 1.6 knows no `]` in the name of a table, so no IPv6 address."""
 TOOLS = ("kubelet", "crictl", "nerdctl")
 RESTART = "then: systemctl restart containerd (containers go on)"
+TLS: dict[Any, records.Shape] = {"ca": (str, [str]), "skip_verify": bool}
+HOSTS: dict[Any, records.Shape] = {**TLS, "host": {str: TLS}}
+"""What is read of hosts.toml."""
 
 
 def found(paths: Paths) -> bool:
@@ -69,6 +78,24 @@ def place(paths: Paths, word: str) -> Path:
     """The directory of hosts.toml that counts for the registry that clients call `word`."""
     places = [root / word for root in reversed(roots(paths))]
     return next((one for one in places if one.is_dir()), places[-1])
+
+
+def rules(paths: Paths, proxies: Proxies) -> Rules:
+    """containerd, nerdctl, ctr --hosts-dir: hosts.toml."""
+
+    def rule(endpoint: Endpoint, word: str) -> Rule:
+        found = Rule(proxy=proxies.towards(endpoint.host, endpoint.port))
+        directory = place(paths, word)
+        whole = toml(directory / "hosts.toml", HOSTS)
+        for table in (*whole.get("host", {}).values(), whole):  # in this order; the whole is about `server`
+            given = table.get("ca") or ()
+            named = [given] if isinstance(given, str) else given
+            with contextlib.suppress(SecregError):
+                cas = tuple(data for name in named if (data := files.read_or_none(directory / name)))
+                found = Rule(found.insecure or bool(table.get("skip_verify")), (*found.cas, *cas), found.proxy)
+        return found
+
+    return rule
 
 
 def config(paths: Paths) -> Path:

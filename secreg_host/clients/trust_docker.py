@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from secreg_host.base import files, reading
+from secreg_host.base import files, names, reading
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
+from secreg_host.base.proxies import Proxies
 from secreg_host.clients import certsd, owned, proxied, served
 from secreg_host.clients.docker import docker, dockerd, dockerinfo, dockerproxies
 from secreg_host.clients.docker.dockerd import ENDLESS, Dockerd, Manager, Patience
 from secreg_host.clients.kept import DOCKER, Kept
+from secreg_host.clients.rules import Rules
+from secreg_host.clients.served import Endpoint
 from secreg_host.generation.generations import Generation
 from secreg_host.host import dockerfiles
 from secreg_host.pki import handshake
@@ -27,6 +33,27 @@ NAME = DOCKER
 def found(paths: Paths) -> bool:
     """Whether Docker is on this host, or a directory of its settings."""
     return any(find_program(name) for name in ("dockerd", "docker")) or reading.is_directory(paths.docker)
+
+
+def rules(paths: Paths, said: dict[str, Any], proxies: Proxies) -> Rules:
+    """dockerd, by what `docker info` says: "insecure-registries" by name, or by the network of an address; else certs.d
+    and the system."""
+    named = dockerinfo.insecure(said)
+    networks = [names.network(word) for word in said.get("RegistryConfig", {}).get("InsecureRegistryCIDRs") or ()]
+
+    def rule(endpoint: Endpoint, word: str) -> Rule:
+        near = False
+        with contextlib.suppress(OSError, ValueError):
+            for answer in socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM):
+                address = names.address(str(answer[4][0]))
+                near |= address is not None and any(address in network for network in networks)
+        directory = paths.docker / "certs.d" / word
+        through = proxies.towards(endpoint.host, endpoint.port)
+        if word in named or near:
+            return Rule(insecure=True, proxy=through)
+        return Rule(cas=certsd.cas(directory), proxy=through, refuses=certsd.refused(directory))
+
+    return rule
 
 
 class Docker:

@@ -5,32 +5,40 @@ Source: k3s, "Private Registry Configuration". k3s reads the file when it starts
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, reading, utf8
-from secreg_host.base.errors import BadInput, Note, Problem, bad_input
+from secreg_host.base import files, reading, records, utf8
+from secreg_host.base.errors import BadInput, Note, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
+from secreg_host.base.proxies import Proxies
 from secreg_host.clients import edits
 from secreg_host.clients.edits import Mine
 from secreg_host.clients.kept import Kept
-from secreg_host.clients.served import Served
+from secreg_host.clients.rules import Rules
+from secreg_host.clients.served import Endpoint, Served
 from secreg_host.formats import yamlfile
+from secreg_host.pki.handshake import Rule
 
 NAME = "k3s"
+SERVICES = ("k3s.service", "k3s-agent.service", "rke2-server.service", "rke2-agent.service")
+OWN_PROXY = "CONTAINERD_"
+"""What the names of its variables may begin with (docs.k3s.io, "Configuring an HTTP proxy")."""
+
 MARK = "  # secure-registry"
+NONE = type(None)
+CONFIGS: dict[Any, records.Shape] = {str: ({"tls": ({"ca_file": str, "insecure_skip_verify": bool}, NONE)}, NONE)}
+"""What is read of the configs of registries.yaml."""
 
 
 def found(paths: Paths) -> bool:
     """Whether k3s is on this host."""
     return find_program("k3s") is not None or reading.is_directory(paths.k3s)
-
-
-used = found
 
 
 def ca_file(paths: Paths) -> Path:
@@ -64,6 +72,23 @@ def follow(paths: Paths, kept: Kept, wanted: tuple[str, ...], *, insecure: bool)
     kept.save("k3s", after.as_json() if after else None)
     edits.replace(seen, new)
     return True
+
+
+def rules(paths: Paths, proxies: Proxies) -> Rules:
+    """k3s: registries.yaml."""
+    configs: dict[str, Any] = {}
+    with contextlib.suppress(SecregError):
+        path = paths.k3s / "registries.yaml"
+        found = Registries(str(path), {}).load(files.read_or_none(path)).get("configs") or {}
+        configs = found if records.fits(found, CONFIGS) else {}
+
+    def rule(endpoint: Endpoint, word: str) -> Rule:
+        tls = (configs.get(word) or {}).get("tls") or {}
+        ca = files.read_or_none(Path(tls["ca_file"])) if "ca_file" in tls else None
+        through = proxies.towards(endpoint.host, endpoint.port)
+        return Rule(bool(tls.get("insecure_skip_verify")), (ca,) if ca else (), through)
+
+    return rule
 
 
 class Registries:

@@ -5,19 +5,20 @@ Source: containers-certs.d(5), containers-registries.conf.d(5).
 
 from __future__ import annotations
 
-import contextlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from secreg_host.base import files, quoting, records, utf8
-from secreg_host.base.errors import Note, Problem, SecregError
+from secreg_host.base import quoting, records
+from secreg_host.base.errors import Note, Problem
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
+from secreg_host.base.proxies import Proxies
 from secreg_host.clients import certsd
-from secreg_host.clients.served import Served
+from secreg_host.clients.rules import Rules, toml
+from secreg_host.clients.served import Endpoint, Served
+from secreg_host.pki.handshake import Rule
 
 NAME = "podman"
 PROGRAMS = ("podman", "skopeo", "buildah", "crio")
@@ -40,9 +41,6 @@ def found(paths: Paths) -> bool:
     return any(find_program(name) for name in PROGRAMS)
 
 
-used = found
-
-
 def wants(paths: Paths, served: Served, *, insecure: bool) -> dict[Path, bytes]:
     """ca.crt for each spelling of an endpoint; or, if `insecure`, a drop-in that turns the check off for them."""
     if insecure:
@@ -62,13 +60,29 @@ def notes(paths: Paths, served: Served) -> tuple[Problem, ...]:
     return tuple(found)
 
 
+def rules(paths: Paths, proxies: Proxies) -> Rules:
+    """Podman and its relatives: registries.conf and its drop-ins, certs.d of their own or of Docker."""
+    known = tables(paths)
+
+    def rule(endpoint: Endpoint, word: str) -> Rule:
+        said = table(known, endpoint.host, word)
+        closed = f"it is blocked in {said.where}" if said is not None and said.blocked else ""
+        places = [paths.containers / "certs.d" / word, paths.docker / "certs.d" / word]
+        directory = next((place for place in places if place.is_dir()), places[0])
+        through = proxies.towards(endpoint.host, endpoint.port)
+        refuses = closed or certsd.refused(directory)
+        return Rule(said is not None and said.insecure, certsd.cas(directory), through, refuses)
+
+    return rule
+
+
 def tables(paths: Paths) -> dict[str, Table]:
     """What registries.conf and its drop-ins say of registries, by prefix: the last that names one counts. Nothing of a
     file that Podman does not take either."""
     drop_ins = sorted((paths.containers / "registries.conf.d").glob("*.conf"))
     found: dict[str, Table] = {}
     for path in (paths.containers / "registries.conf", *drop_ins):
-        given = _toml(path)
+        given = toml(path, SHAPE)
         for one in given.get("registry", ()):
             prefix = str(one.get("prefix") or one.get("location"))
             found[prefix] = Table(path, bool(one.get("insecure")), bool(one.get("blocked")))
@@ -93,10 +107,3 @@ def blocked(paths: Paths, served: Served) -> tuple[Problem, ...]:
     found = {one.where: word for end, word in reversed(ends) if (one := table(known, end.host, word)) and one.blocked}
     said, hint = "blocks {}: no image comes from there", "take that out of it"
     return tuple(Problem(str(where), said.format(word), hint) for where, word in found.items())
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(ValueError, RecursionError, SecregError):
-        found = tomllib.loads(utf8.text(files.read_or_none(path) or b"", str(path)))
-        return found if records.fits(found, SHAPE) else {}
-    return {}

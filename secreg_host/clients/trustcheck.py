@@ -7,30 +7,18 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from secreg_host.base import masking
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.base.process import find_program
 from secreg_host.base.proxies import Proxies
-from secreg_host.clients import proxied, rules, trust_containerd, trust_docker, trust_k3s, trust_podman, trust_system
+from secreg_host.clients import proxied, trust, trust_docker
 from secreg_host.clients.docker import dockerinfo, unit
 from secreg_host.clients.docker.dockerd import ENDLESS, Dockerd, Manager
 from secreg_host.clients.rules import Rules
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.pki import handshake
-
-K3S = ("k3s.service", "k3s-agent.service", "rke2-server.service", "rke2-agent.service")
-CLIENTS: tuple[tuple[Any, Callable[[Paths, Proxies], Rules], Sequence[str]], ...] = (
-    (trust_podman, rules.podman, ()),
-    (trust_containerd, rules.containerd, ("containerd.service",)),
-    (trust_k3s, rules.k3s, K3S),
-)
-"""Those with files of their own: their module, their rules, and the services that pull, if not whoever types."""
-
-OWN_PROXY = "CONTAINERD_"
-"""What the names of k3s' variables may begin with (docs.k3s.io, "Configuring an HTTP proxy")."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +85,11 @@ def check(
             clients.append(_docker(paths, manager))
         except SecregError as error:
             problems += error.problems
-    for module, rules_of, services in CLIENTS:
-        if module.NAME in wanted or (not wanted and module.used(paths)):
-            proxies, remedy = _proxies(paths, manager, services, OWN_PROXY if module is trust_k3s else "")
-            clients.append(Client(module.NAME, rules_of(paths, proxies), proxies, remedy))
-            problems += [one for one in module.notes(paths, served) if not isinstance(one, Note)]
-    installed = any((directory / trust_system.FILE).exists() for directory, _ in paths.anchors)
-    if trust_system.NAME in wanted or (not wanted and installed):
-        proxies, remedy = _proxies(paths, manager, ())
-        clients.append(Client(trust_system.NAME, rules.system(proxies), proxies, remedy))
+    for one in trust.OTHERS:
+        if one.name in wanted or (not wanted and one.used(paths)):
+            proxies, remedy = _proxies(paths, manager, one.services, one.own_proxy)
+            clients.append(Client(one.name, one.rules(paths, proxies), proxies, remedy))
+            problems += [note for note in one.notes(paths, served) if not isinstance(note, Note)]
     found = []
     for client in clients:
         checked, told = client.everywhere(served)
@@ -114,7 +98,7 @@ def check(
     return tuple(found), tuple(problems)
 
 
-def _proxies(paths: Paths, manager: Manager | None, services: Sequence[str], own: str = "") -> tuple[Proxies, str]:
+def _proxies(paths: Paths, manager: Manager | None, services: Sequence[str], own: str) -> tuple[Proxies, str]:
     """The proxies of the first of `services` that there is (none named: of whoever types), and how it goes without."""
     if not services:
         return Proxies.of(os.environ), proxied.OF_SHELL
@@ -141,4 +125,4 @@ def _docker(paths: Paths, manager: Manager | None) -> Client:
         except SecregError as error:
             return error.message
 
-    return Client(trust_docker.NAME, rules.docker(paths, said, told), told, remedy, ask)
+    return Client(trust_docker.NAME, trust_docker.rules(paths, said, told), told, remedy, ask)

@@ -18,7 +18,7 @@ from secreg_host.base import files, quoting
 from secreg_host.base.errors import BadInput, Exit, Note, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import backups, printing
-from secreg_host.command.instance import InForeground, Instance
+from secreg_host.command.instance import Instance
 from secreg_host.command.restoring import Order, Plan
 from secreg_host.generation import generations
 from secreg_host.images import imagesplace, marker, site
@@ -55,10 +55,9 @@ class Aside:
         if not (self.back or self.stopped):
             return
         yield "to go back to what was there:" if self.back else "nothing was replaced; to let it serve again:"
-        units = not isinstance(one, InForeground)
-        for command in (*(["secure-registry stop"] if units and self.back else []), *self.back):
+        for command in (*(["secure-registry stop"] if self.back and not one.attended else []), *self.back):
             yield f"  {command}"
-        yield "  secure-registry start" + ("" if units else " --foreground, as before")
+        yield f"  {one.to_start}{', as before' if one.attended else ''}"
 
 
 def restore(one: Instance, place: Place, order: Order, found: Plan, progress: Progress) -> int:
@@ -205,12 +204,11 @@ def _place(one: Instance, built: Site, aside: Aside, *, placed: bool) -> None:
 
 def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:
     """Let it serve, and pull an image as a client; whether that came."""
-    if isinstance(one, InForeground):
+    if one.attended:
         if one.running():
             one.start()
         else:
-            root = quoting.shell(one.host.paths.root)
-            print(f"start it as before: secure-registry start --foreground --root {root}")
+            print(f"start it as before: {one.to_start}")
         return True
     if not order.repository:
         wish = Wish("restore", {}, create=True, new_store=True)

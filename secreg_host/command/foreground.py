@@ -42,7 +42,6 @@ RELOAD_SECONDS = 60.0
 def run(host: Host, environment: Mapping[str, str], *, watching: bool = True) -> int:
     """Serve until SIGTERM or SIGINT (exit code 0) or until a process dies (1; the last line says which and why)."""
     foreground.fit(host)
-    host = replace(host, by_systemd=False)
     _raise_file_limit()
     files.make_directory(host.paths.run, 0o755)
     if pid_of(host.paths):
@@ -207,7 +206,8 @@ def stop(paths: Paths) -> None:
 def _signal(paths: Paths, number: signal.Signals) -> int:
     pid = pid_of(paths)
     if pid is None:
-        raise SecregError(f"no instance runs below {paths.root}", "secure-registry start --foreground")
+        hint = f"secure-registry start --foreground --root {paths.root}"
+        raise SecregError(f"no instance runs below {paths.root}", hint)
     log.debug("%s to process %d: what it does is told where it was started, if that was with --debug", number.name, pid)
     os.kill(pid, number)
     return pid

@@ -8,27 +8,26 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from secreg_host.apply import apply, hooks
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import journal
+from secreg_host.base import journal, quoting
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
+from secreg_host.services import units
 from secreg_host.services.services import Idle, Services
+from secreg_host.services.unitservices import UnitServices
 from secreg_host.wanted.parts import users
 
 log = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from secreg_host.services.unitservices import UnitServices
 
 
 class Counted(NamedTuple):
@@ -48,6 +47,14 @@ class Instance(Protocol):
     @property
     def services(self) -> Services:
         """Who runs its processes, for an apply that is done here."""
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody runs it in a process of his own, which nobody else can start."""
+
+    @property
+    def to_start(self) -> str:
+        """What is typed to start it."""
 
     def running(self) -> bool:
         """Whether it runs, or is to run."""
@@ -90,9 +97,15 @@ class ByUnits:
 
     @functools.cached_property
     def services(self) -> UnitServices:
-        from secreg_host.services.unitservices import UnitServices
-
         return UnitServices(self.host)
+
+    @property
+    def attended(self) -> bool:
+        return False
+
+    @property
+    def to_start(self) -> str:
+        return "secure-registry start"
 
     def running(self) -> bool:
         return self.services.wanted()
@@ -101,10 +114,7 @@ class ByUnits:
         self._job("StartUnit")
 
     def enable(self) -> bool:
-        from secreg_host.base.systemd import Systemd
-        from secreg_host.services import units
-
-        systemd = Systemd()
+        systemd = self.services.systemd
         if systemd.properties(units.MAIN, "UnitFileState")["UnitFileState"] != "disabled":
             return False
         only_until_boot, in_place_of_others = False, False
@@ -120,13 +130,9 @@ class ByUnits:
 
     def _job(self, method: str) -> None:
         """Raises SecregError with the unit's own words."""
-        from secreg_host.base import systemd
-        from secreg_host.services import units
-
-        manager = systemd.Systemd()
         log.debug("%s %s; what that does is in the journal; in such detail after: %s", method, units.MAIN, journal.SET)
-        manager.job(method, units.MAIN)
-        state = manager.state(units.MAIN)
+        self.services.systemd.job(method, units.MAIN)
+        state = self.services.systemd.state(units.MAIN)
         if method != "StopUnit" and state.active != "active":
             said, _, hint = state.status_text.removeprefix("failed: ").partition(" -> ")
             said = said or f"the service is {state.active} ({state.result})"
@@ -165,10 +171,7 @@ class ByUnits:
             log.warning(str(wrong), extra=journal.entry({}))
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        from secreg_host.base.systemd import Systemd
-        from secreg_host.services import units
-
-        systemd = Systemd()
+        systemd = self.services.systemd
         with contextlib.suppress(SecregError):  # it may not be there any more
             systemd.job("StopUnit", units.MAIN)
         states = systemd.actives([units.unit_of(name) for name in processes.NAMES]).items()
@@ -191,6 +194,14 @@ class InForeground:
     @property
     def services(self) -> Services:
         return Idle()
+
+    @property
+    def attended(self) -> bool:
+        return True
+
+    @property
+    def to_start(self) -> str:
+        return f"secure-registry start --foreground --root {quoting.shell(self.host.paths.root)}"
 
     def running(self) -> bool:
         return foreground.pid_of(self.host.paths) is not None
@@ -226,8 +237,8 @@ class InForeground:
         """The process itself does."""
 
     def remove_units(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        from secreg_host.services import units
-
+        if self.running():
+            self.stop()
         return units.remove(self.host)  # there may be some, where systemd does not run at the moment
 
 
@@ -240,8 +251,18 @@ def of(call: Call) -> Instance:
 def startable(call: Call) -> Instance:
     """The same, if it can be started from here. Raises BadInput when a process must run it that does not."""
     found = of(call)
-    if isinstance(found, InForeground) and not found.running():
+    if found.attended and not found.running():
         if not found.host.is_system:
             raise bad_input("--root", "systemd runs only the machine's own instance", "add --foreground")
         raise bad_input("start", "systemd does not run on this host", "secure-registry start --foreground")
     return found
+
+
+def in_foreground(call: Call) -> Host:
+    """Where the instance lives that this process is to run. Raises BadInput where that is systemd's to do: whoever asks
+    for the instance asks systemd then, and would hear that it does not run."""
+    host = call.host()
+    if host.by_systemd:
+        hint = "secure-registry start; or an instance of your own: add --root DIR"
+        raise bad_input("--foreground", "systemd runs the machine's own instance", hint)
+    return host

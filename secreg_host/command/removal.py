@@ -8,7 +8,6 @@ from pathlib import Path
 from secreg_host.base import distant, leftovers, masking
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.command import foreground
 from secreg_host.command.instance import Instance
 from secreg_host.generation import generations
 from secreg_host.host import views
@@ -46,8 +45,6 @@ def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> N
     or a file can't be removed.
     """
     host, paths = one.host, one.host.paths
-    if foreground.pid_of(paths):
-        foreground.stop(paths)
     removed, edited = one.remove_units()
     for path in removed:
         tell(f"removed {path}")

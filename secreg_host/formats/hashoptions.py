@@ -72,7 +72,7 @@ def choice_of(args: argparse.Namespace) -> HashChoice:
     return HashChoice(scheme)
 
 
-def split_options(opt: str, where: str) -> HashChoice:
+def split_options(opt: str) -> HashChoice:
     """The hash that the setting OPT asks for, such as `-B -C 12`. Raises BadInput."""
     parser = _Parser(add_help=False)
     add(parser)
@@ -81,4 +81,4 @@ def split_options(opt: str, where: str) -> HashChoice:
     try:
         return choice_of(parser.parse_args(shlex.split(opt)))
     except ValueError:
-        raise bad_input(where, "a quote or a backslash in it is not closed", KNOWN) from None
+        raise bad_input("OPT", "a quote or a backslash in it is not closed", KNOWN) from None

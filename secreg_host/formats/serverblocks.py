@@ -66,11 +66,6 @@ class Line:
         return self.directive.opens and self.directive.name == "server" and len(self.context) == 1
 
 
-def blocks(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Block, ...]:
-    """Those of `etc`/nginx.conf, in order, with what they include. Raises BadInput as `walked`."""
-    return of(walked(etc, read))
-
-
 def walked(etc: Path, read: Callable[[Path], bytes | None]) -> tuple[Line, ...]:
     """Every directive that nginx reads from `etc`/nginx.conf, in its order. What can't be read or parsed is empty.
 

@@ -64,7 +64,7 @@ class Host:
 
     @property
     def is_system(self) -> bool:
-        """Whether this is the machine's own instance, which systemd runs."""
+        """Whether this is the machine's own instance, which systemd runs where there is one."""
         return self.paths.root == Path("/")
 
     @property

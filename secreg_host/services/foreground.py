@@ -69,7 +69,7 @@ class ForegroundServices:
         self.parts = Parts()
         self.registries: dict[str, Parts] = {}  # by slot, what each was made ready for
 
-    def prepare(self, parts: Parts) -> None:
+    def prepare(self, parts: Parts, slot: str) -> None:
         self.parts = parts
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:

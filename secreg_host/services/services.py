@@ -16,8 +16,9 @@ TRIAL_SECONDS = 10.0
 class Services(Protocol):
     """Runs the processes of `processes.py`, known by their names: `nginx`, `auth`, `registry@a`."""
 
-    def prepare(self, parts: Parts) -> None:
-        """Make ready for processes with these parts: units, programs. Raises SecregError."""
+    def prepare(self, parts: Parts, slot: str) -> None:
+        """Make ready for processes with these parts, the registry in `slot`: units, programs. What is tried in another
+        slot meanwhile stays as it is. Raises SecregError."""
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:
         """Make ready for the registry of these parts in `slot`, and for nothing else: they are only tried. Raises
@@ -78,7 +79,7 @@ class Services(Protocol):
 class Idle:
     """`Services` where nothing runs and nothing may be started: configuration is only checked."""
 
-    def prepare(self, parts: Parts) -> None:
+    def prepare(self, parts: Parts, slot: str) -> None:
         pass
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:

@@ -128,10 +128,10 @@ def prepare_slot(host: Host, parts: Parts, slot: str) -> bool:
     return changed
 
 
-def drop_slots(host: Host) -> bool:
-    """Remove the units of single slots: those of all slots fit what serves now. Whether there were any."""
-    names = [f"{name}@{slot}" for name in ("registry", "images") for slot in processes.SLOTS]
-    return any([_drop(host.paths.trial_units / unit_of(name)) for name in names])
+def drop_slot(host: Host, slot: str) -> bool:
+    """Remove the units of `slot` alone, which is to serve: those of all slots fit that. Whether there were any. Another
+    slot keeps its own: who is tried there by them must not be started again by those of all."""
+    return any([_drop(host.paths.trial_units / unit_of(f"{name}@{slot}")) for name in ("registry", "images")])
 
 
 def _drop(path: Path) -> bool:

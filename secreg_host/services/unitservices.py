@@ -48,7 +48,7 @@ class UnitServices:
         """Connected when it is first needed: users go live without it."""
         return Systemd()
 
-    def prepare(self, parts: Parts) -> None:
+    def prepare(self, parts: Parts, slot: str) -> None:
         with contextlib.suppress(SecregError):  # it is away, which was told: the link stays as it is
             program = str(hosts.nginx(parts[SettingsPart].settings.nginx_binary))
             link = self.host.paths.nginx_program
@@ -56,7 +56,7 @@ class UnitServices:
             files.flip(link, program)
         rendered = units.render(self.host, parts)
         changed = units.write(self.host, rendered)
-        if units.drop_slots(self.host):
+        if units.drop_slot(self.host, slot):
             self.systemd.call("Reload")
         elif changed:
             names = {path.name.replace("@.", f"@{slot}.") for path in rendered for slot in processes.SLOTS}
@@ -65,7 +65,7 @@ class UnitServices:
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:
         if not (self.host.paths.units / units.unit_of("registry@")).exists():
-            self.prepare(parts)  # nothing was ever proven, and systemd finds new units by itself
+            self.prepare(parts, slot)  # nothing was ever proven, and systemd finds new units by itself
         elif units.prepare_slot(self.host, parts, slot):
             self.systemd.call("Reload")  # it does not notice that there is another file for a unit that it knows
 

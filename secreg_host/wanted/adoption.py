@@ -96,7 +96,7 @@ def _check_password(settings: Settings, given: Given) -> None:
     from secreg_host.formats import hashoptions, users
 
     try:
-        users.check_password(settings.password, hashoptions.split_options(settings.opt, "OPT").scheme)
+        users.check_password(settings.password, hashoptions.split_options(settings.opt).scheme)
     except BadInput as error:
         raise BadInput([given.problem(SECRET, one.what, one.hint) for one in error.problems]) from None
 

@@ -138,7 +138,7 @@ def _followed(
         password = made = utf8.shown(base64.b64encode(secrets.token_bytes(32)))
         written.append(Write(paths.password, f"{password}\n".encode(), files.PRIVATE))
         disk.write(written)
-    choice = hashoptions.split_options(settings.opt, "OPT")
+    choice = hashoptions.split_options(settings.opt)
     try:
         line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}"
     except BadInput as error:

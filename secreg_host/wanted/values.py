@@ -131,7 +131,7 @@ def options(value: str) -> str:
     from secreg_host.formats import hashoptions  # late: passlib takes its time, and OPT is rarely set
 
     try:
-        hashoptions.split_options(value, "OPT")
+        hashoptions.split_options(value)
     except BadInput as error:
         raise Invalid("; ".join(problem.what for problem in error.problems)) from None
     return value

@@ -68,7 +68,7 @@ def test_up_while_something_is_held_back(fresh_host: Machine, deb: Path) -> None
     host.run("sed", "-i", "/^guest:/d", f"{ETC}/.htpasswd")
     host.wait_for("he is out", lambda: registry.status_of("/v2/", user="guest:chaos") == "401", SECONDS)
     found = registry.command("status")
-    assert "nonsense_of_mine" in found.stdout and "nobody can log in" not in found.stdout, found.stdout
+    assert f"rejected     {ETC}/nginx.conf:" in found.stdout and "nobody can log in" not in found.stdout, found.stdout
     host.run("sed", "-i", "/nonsense_of_mine/d", f"{ETC}/nginx.conf")
     host.wait_for("nothing is held back", lambda: registry.command("status").returncode == 0, SECONDS)
     assert registry.login().returncode == 0

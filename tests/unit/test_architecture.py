@@ -160,16 +160,9 @@ def test_whether_systemd_runs_is_asked_once() -> None:
 
 def test_who_runs_the_processes_is_known_in_one_room() -> None:
     """What follows from it, all others ask of host/: which walls there are, whether views, whether systemd answers.
-    One place chooses who acts on an instance; what runs in the foreground says so of itself."""
+    One place chooses who acts on an instance, or may run it."""
     found = {module for module in MODULES if "by_systemd" in (PACKAGE / f"{module}.py").read_text()}
-    assert {module for module in found if room_of(module) != "host"} == {"command/instance", "command/foreground"}
-    readers = {
-        module
-        for module in found
-        for node in nodes(module)
-        if isinstance(node, ast.Attribute) and node.attr == "by_systemd"
-    }
-    assert "command/foreground" not in readers, "it is told, and asks nobody"
+    assert {module for module in found if room_of(module) != "host"} == {"command/instance"}
 
 
 def test_bytes_become_text_by_one_rule() -> None:

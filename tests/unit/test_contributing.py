@@ -13,12 +13,20 @@ from typing import Any
 
 import pytest
 
+from secreg_host.apply import choice
+from secreg_host.base.errors import Problem
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.clients import trust, trustcheck
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.command.call import Call
+from secreg_host.generation import generations
 from secreg_host.host.host import Host
+from secreg_host.pki import handshake
+from secreg_host.pki.handshake import Rule
+from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.part import Context, Parts
 from tests import made
+from tests.world import World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TEXT = (CHECKOUT / "CONTRIBUTING.md").read_text()
@@ -56,14 +64,51 @@ def test_a_part(example: Any, host: Host) -> None:
     assert type(part).restored({}, (), {}).lines == 0, "in a generation of before"
 
 
+@pytest.mark.parametrize("example", ["wanted/parts/motd"], indirect=True)
+def test_a_part_goes_the_way_of_all(example: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its file and its lines in `kinds` alone: what served before it was known serves on, it is part of the next
+    generation, and is held back by itself."""
+    kind, path = example.MotdPart, example.MotdPart.where(world.host.paths)
+    before = world.serving(made.parts())
+    for name in ("FILES", "ALL", "REVERTIBLE"):
+        monkeypatch.setattr(kinds, name, (*getattr(kinds, name), kind))
+    current = generations.load(world.host, before.name)
+    assert current is not None and current.parts == made.parts(kind())
+
+    def read() -> Parts:
+        context = Context(world.host, Snapshot(world.host.paths), made.BEGIN, Parts(), Parts())
+        return current.parts.having(kind.read(context).part)
+
+    assert read() == current.parts, "there is no such file"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("one\ntwo\n")
+    new, found = choice.choose(world.stage, read(), current, None, "", live=True, renew=False)
+    assert (new.files["front/motd"], found) == (b"one\ntwo\n", ())
+    path.write_text("bad\n")
+    world.bad = lambda one: (Problem("motd", "bad", "mend it"),) if b"bad" in one.files["front/motd"] else ()
+    kept, (rejected,) = choice.choose(world.stage, read(), new, None, "", live=True, renew=False)
+    assert (kept.parts, rejected.part) == (new.parts, kind.NAME)
+
+
 @pytest.mark.parametrize("example", ["clients/trust_skopeo"], indirect=True)
-def test_a_client(example: Any, host: Host) -> None:
+def test_a_client(example: Any, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its file and its line in OTHERS alone it is checked, too, and goes by what it was told."""
     served = Served((Endpoint("a.example", 5000),), b"CA")
     (path,) = example.wants(host.paths, served, insecure=False)
     assert path.name == "skopeo.crt" and "a.example:5000" in str(path)
     (drop_in,) = example.wants(host.paths, served, insecure=True).values()
     assert b'location = "a.example:5000"' in drop_in, "each client can be told not to verify"
     assert example.NAME and example.notes(host.paths, served) == () and example.found(host.paths) in (True, False)
+    monkeypatch.setattr(trust, "OTHERS", (trust.of(example),))
+    went: list[Rule] = []
+    monkeypatch.setattr(handshake, "shake", lambda *by: went.append(by[2]) or "")
+    for insecure in (False, True):
+        for place, data in example.wants(host.paths, served, insecure=insecure).items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        (checked,), problems = trustcheck.check(host.paths, None, served, [example.NAME])
+        assert checked.client == example.NAME and not problems
+    assert [(rule.insecure, rule.cas) for rule in went] == [(False, (b"CA",)), (True, (b"CA",))]
 
 
 def test_every_example_is_tried() -> None:
@@ -71,9 +116,10 @@ def test_every_example_is_tried() -> None:
 
 
 def test_each_file_of_the_table_is_there() -> None:
-    table = TEXT.partition("Where things go:")[2].partition("\n## ")[0]
-    named = re.findall(r"`((?:\w+/)+[\w]+\.py|(?:\w+/)+\w+)`", table)
-    assert len(named) >= 10
-    for path in named:
-        exact = path.replace("NAME", "*").replace("_*", "_*")
-        assert list((CHECKOUT / "secreg_host").glob(exact)), path
+    """Each change names one: of the program, or a template."""
+    table = TEXT.partition("| --- | --- |\n")[2].partition("\n## ")[0]
+    rows = [re.findall(r"`((?:\w+/)+[\w.]+)`", row) for row in table.splitlines() if row]
+    assert len(rows) >= 10 and all(rows)
+    for path in (path for row in rows for path in row):
+        below = CHECKOUT if path.startswith("templates/") else CHECKOUT / "secreg_host"
+        assert list(below.glob(path.replace("NAME", "*"))), path

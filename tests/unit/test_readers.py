@@ -22,7 +22,7 @@ from secreg_host.base import paths, reading
 from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.base.proxies import Proxies
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.clients import criconf, edits, rules, trust_containerd, trust_k3s
+from secreg_host.clients import criconf, edits, trust_containerd, trust_k3s, trust_podman
 from secreg_host.clients.docker import daemonjson, dockerflags
 from secreg_host.clients.edits import Kind, Mine
 from secreg_host.clients.served import Served
@@ -242,7 +242,7 @@ def test_toml_of_other_programs(data: bytes) -> None:
             path.write_bytes(data)
         trust_containerd.notes(at, Served((), None))
         endpoint: Any = type("Endpoint", (), {"host": "a.example", "port": 443})
-        for rules_of in (rules.podman, rules.containerd, rules.k3s):
+        for rules_of in (trust_podman.rules, trust_containerd.rules, trust_k3s.rules):
             reads(partial(rules_of(at, Proxies()), endpoint, "a.example"))
 
 

@@ -42,7 +42,7 @@ def run(call: Call) -> int:
         own = htpasswd.Place(paths.state, reserve.of_state(paths))
     before = marks.mark(paths.htpasswd)
     code = htpasswd.run(
-        call.args, request, lambda: hashoptions.split_options(settings().opt, "OPT"), sys.stdin, sys.stdout, own
+        call.args, request, lambda: hashoptions.split_options(settings().opt), sys.stdin, sys.stdout, own
     )
     if code != Exit.DONE or marks.mark(paths.htpasswd) == before:
         return code

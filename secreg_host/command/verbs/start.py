@@ -56,7 +56,7 @@ def run(call: Call) -> int:
             Path(directory).chmod(0o711)
             return foreground.run(hosts.discover(Paths(Path(directory))), call.environment, watching=args.watch)
     if args.foreground:
-        return foreground.run(call.host(), call.environment, watching=args.watch)
+        return foreground.run(instance.in_foreground(call), call.environment, watching=args.watch)
     one = instance.startable(call)
     provision.check(Snapshot(call.paths), call.environment)
     report = apply.apply(Stage(one.host, one.services), Wish("start", call.environment, create=True), one.follow)

@@ -8,7 +8,7 @@ import pytest
 
 from secreg_host.base.errors import BadInput, Note, Problem
 from secreg_host.base.proxies import Proxies
-from secreg_host.clients import criconf, rules, trust_containerd
+from secreg_host.clients import criconf, trust_containerd
 from secreg_host.clients.served import Endpoint, Served
 from secreg_host.host.host import Host
 from tests.unit.clients.test_trustcheck import CA, put
@@ -104,6 +104,6 @@ def test_another_directory_of_cri_gets_the_files_too(host: Host) -> None:
     for path, data in wanted.items():
         put(path, data)
     put(host.paths.containerd / "certs.d" / WORD / "hosts.toml", b"")
-    rule = rules.containerd(host.paths, Proxies())(SERVED.endpoints[0], WORD)
+    rule = trust_containerd.rules(host.paths, Proxies())(SERVED.endpoints[0], WORD)
     assert set(rule.cas) == {CA}, "that is where CRI looks"
     assert replace(SERVED, ca=None) and trust_containerd.roots(host.paths)[1] == theirs

@@ -192,7 +192,7 @@ def test_each_client_installs_and_removes_without_a_trace(
         host.paths.k3s,
         host.paths.containerd,
         host.paths.containers,
-        *(at for at, _ in host.paths.anchors),
+        *(at for at, _ in trust_system.anchors(host.paths)),
     ):
         directory.mkdir(parents=True)
     (host.paths.k3s / "registries.yaml").write_text("mirrors:\n  docker.io:\n    endpoint: [https://m.example]\n")

@@ -15,12 +15,11 @@ import pytest
 from secreg_host.base.proxies import Proxies
 from secreg_host.clients import (
     certsd,
-    rules,
     trust,
     trust_containerd,
     trust_docker,
+    trust_k3s,
     trust_podman,
-    trust_system,
     trustcheck,
 )
 from secreg_host.clients.served import Endpoint, Served
@@ -232,11 +231,14 @@ def put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def test_each_client_that_can_be_named_has_rules() -> None:
-    """Without any, `trust check NAME` looked at nothing and said that all is well."""
-    assert {trust_docker.NAME, trust_system.NAME, *(client.NAME for client, *_ in trustcheck.CLIENTS)} == set(
-        trust.NAMES
-    )
+@pytest.mark.usefixtures("dockerless")
+def test_each_client_that_can_be_named_is_checked(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: without any rules, `trust check NAME` looked at nothing and said that all is well."""
+    monkeypatch.setattr(handshake, "shake", lambda *_: "")
+    names = [name for name in trust.NAMES if name != trust_docker.NAME]
+    for name in names:
+        checked, _ = trustcheck.check(host.paths, None, Served((HERE,), CA), [name])
+        assert {one.client for one in checked} == {name} and len(checked) == len(HERE.spellings)
 
 
 def test_rules_of_docker(host: Host) -> None:
@@ -244,12 +246,12 @@ def test_rules_of_docker(host: Host) -> None:
     put(host.paths.docker / f"certs.d/{NAME}/client.cert", b"no CA")
     put(host.paths.docker / f"certs.d/{NAME}/client.key", b"its key")
     config = {"IndexConfigs": {"a:1": {"Secure": False}}, "InsecureRegistryCIDRs": ["127.0.0.0/8"]}
-    rule = rules.docker(host.paths, {"RegistryConfig": config}, Proxies())
+    rule = trust_docker.rules(host.paths, {"RegistryConfig": config}, Proxies())
     assert rule(HERE, NAME) == Rule(False, (CA,))
     assert rule(HERE, f"{NAME}:443") == Rule()
     assert rule(Endpoint("192.0.2.1", 1), "a:1") == Rule(True)
     assert rule(Endpoint("127.0.0.1", 443), "127.0.0.1") == Rule(True), "an address of a network that it trusts"
-    assert rules.docker(host.paths, {}, Proxies())(HERE, "a:1") == Rule()
+    assert trust_docker.rules(host.paths, {}, Proxies())(HERE, "a:1") == Rule()
 
 
 def test_rules_of_podman(host: Host) -> None:
@@ -259,12 +261,12 @@ def test_rules_of_podman(host: Host) -> None:
     put(directory / "registries.conf", b'[[registry]]\nlocation = "a:1"\ninsecure = true\n')
     put(directory / "registries.conf.d/1.conf", b'[[registry]]\nprefix = "*.loose.test"\ninsecure = true\n')
     put(directory / "registries.conf.d/2.conf", b"not TOML [")
-    rule = rules.podman(host.paths, Proxies())
+    rule = trust_podman.rules(host.paths, Proxies())
     assert [rule(HERE, word) for word in (NAME, f"{NAME}:443", "a:1")] == [Rule(False, (CA,))] * 2 + [Rule(True)]
     assert rule(Endpoint("b.loose.test", 1), "b.loose.test:1") == Rule(True)
     assert rule(Endpoint("loose.test", 1), "loose.test:1") == Rule()
     put(directory / "registries.conf.d/3.conf", b'[[registry]]\nlocation = "a:1"\ninsecure = false\n')
-    assert rules.podman(host.paths, Proxies())(HERE, "a:1") == Rule(), "the last one counts"
+    assert trust_podman.rules(host.paths, Proxies())(HERE, "a:1") == Rule(), "the last one counts"
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_rules_of_podman(host: Host) -> None:
 def test_what_podman_blocks_is_told(host: Host, text: str, blocked: list[str]) -> None:
     """By podman and skopeo: `registry ... is blocked`; seen with 5.4."""
     put(host.paths.containers / "registries.conf", text.encode())
-    rule = rules.podman(host.paths, Proxies())
+    rule = trust_podman.rules(host.paths, Proxies())
     assert [word for word in (NAME, f"{NAME}:443") if rule(HERE, word).refuses] == blocked
     said = handshake.shake("127.0.0.1", 1, rule(HERE, blocked[0])) if blocked else ""
     assert bool(blocked) is ("is blocked in" in said)
@@ -295,7 +297,11 @@ def test_half_a_pair_in_certs_d_is_told(host: Host, below: str) -> None:
     """Seen with docker 20.10, 26.1 and podman 5.4: ca.cert in the place of ca.crt, and nobody gets there."""
     directory = host.paths.root / "etc" / below / "certs.d" / NAME
     put(directory / "ca.cert", CA)
-    said = rules.docker(host.paths, {}, Proxies()) if below == "docker" else rules.podman(host.paths, Proxies())
+    said = (
+        trust_docker.rules(host.paths, {}, Proxies())
+        if below == "docker"
+        else trust_podman.rules(host.paths, Proxies())
+    )
     assert "ca.cert is a client's own certificate" in said(HERE, NAME).refuses
     (problem,) = certsd.faults([directory])
     assert problem.hint.endswith(f"mv {directory}/ca.cert {directory}/ca.crt")
@@ -308,9 +314,9 @@ def test_half_a_pair_in_certs_d_is_told(host: Host, below: str) -> None:
 
 def test_podman_reads_the_first_directory_that_is_there(host: Host) -> None:
     put(host.paths.docker / f"certs.d/{NAME}/ca.crt", CA)
-    assert rules.podman(host.paths, Proxies())(HERE, NAME).cas == (CA,)
+    assert trust_podman.rules(host.paths, Proxies())(HERE, NAME).cas == (CA,)
     (host.paths.containers / f"certs.d/{NAME}").mkdir(parents=True)
-    assert rules.podman(host.paths, Proxies())(HERE, NAME).cas == ()
+    assert trust_podman.rules(host.paths, Proxies())(HERE, NAME).cas == ()
 
 
 @pytest.mark.parametrize(
@@ -320,7 +326,7 @@ def test_podman_reads_the_first_directory_that_is_there(host: Host) -> None:
 )
 def test_what_podman_does_not_take_is_no_rule(host: Host, text: str) -> None:
     put(host.paths.containers / "registries.conf", text.encode())
-    assert rules.podman(host.paths, Proxies())(HERE, "a:1") == Rule()
+    assert trust_podman.rules(host.paths, Proxies())(HERE, "a:1") == Rule()
 
 
 @pytest.mark.parametrize(
@@ -328,20 +334,20 @@ def test_what_podman_does_not_take_is_no_rule(host: Host, text: str) -> None:
 )
 def test_what_containerd_does_not_take_is_no_rule(host: Host, text: str) -> None:
     put(host.paths.containerd / "certs.d/a:1/hosts.toml", text.encode())
-    assert rules.containerd(host.paths, Proxies())(HERE, "a:1") == Rule()
+    assert trust_containerd.rules(host.paths, Proxies())(HERE, "a:1") == Rule()
 
 
 @pytest.mark.parametrize("config", ["plain", "{tls: true}", "{tls: {ca_file: 5}}", "{tls: [a]}"])
 def test_what_k3s_does_not_take_is_no_rule(host: Host, config: str) -> None:
     put(host.paths.k3s / "registries.yaml", f"configs:\n  a:1: {config}\n".encode())
-    assert rules.k3s(host.paths, Proxies())(HERE, "a:1") == Rule()
+    assert trust_k3s.rules(host.paths, Proxies())(HERE, "a:1") == Rule()
 
 
 @pytest.mark.parametrize("insecure", [False, True])
 def test_rules_of_containerd(host: Host, insecure: bool) -> None:
     for path, data in trust_containerd.wants(host.paths, Served((HERE,), CA), insecure=insecure).items():
         put(path, data)
-    rule = rules.containerd(host.paths, Proxies())
+    rule = trust_containerd.rules(host.paths, Proxies())
     assert (rule(HERE, NAME).insecure, set(rule(HERE, NAME).cas)) == (insecure, set() if insecure else {CA})
     theirs = host.paths.containerd / "certs.d/theirs:1"
     put(theirs / "my.crt", CA)
@@ -355,5 +361,5 @@ def test_rules_of_k3s(host: Host) -> None:
     ca_file = host.paths.k3s / "ca.crt"
     text = "configs:\n  a:1: {tls: {insecure_skip_verify: true}}\n" + f"  {NAME}: {{tls: {{ca_file: {ca_file}}}}}\n"
     put(host.paths.k3s / "registries.yaml", text.encode())
-    rule = rules.k3s(host.paths, Proxies())
+    rule = trust_k3s.rules(host.paths, Proxies())
     assert (rule(HERE, "a:1"), rule(HERE, NAME), rule(HERE, "b:2")) == (Rule(True), Rule(False, (CA,)), Rule())

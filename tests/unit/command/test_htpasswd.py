@@ -187,13 +187,13 @@ def test_a_terminal_is_asked_twice() -> None:
     [("", HashChoice()), ("-B -C 12", HashChoice(Scheme.BCRYPT, 12)), ("-5", HashChoice()), ("-bc", HashChoice())],
 )
 def test_opt(opt: str, choice: HashChoice) -> None:
-    assert hashoptions.split_options(opt, "OPT") == choice
+    assert hashoptions.split_options(opt) == choice
 
 
 def test_no_hash_is_made_that_nobody_can_get_in_by() -> None:
-    assert hashoptions.split_options("-5 -r 150000000", "OPT").cost == 150_000_000
+    assert hashoptions.split_options("-5 -r 150000000").cost == 150_000_000
     with pytest.raises(BadInput, match="not from 1000 to 150000000"):
-        hashoptions.split_options("-5 -r 150000001", "OPT")
+        hashoptions.split_options("-5 -r 150000001")
 
 
 def test_runs_at_the_same_time_lose_no_user_and_bring_none_back(tmp_path: Path) -> None:

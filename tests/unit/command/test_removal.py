@@ -47,6 +47,18 @@ def test_purge_follows_no_link_to_images(host: Host, tmp_path: Path) -> None:
     assert blob.read_bytes() == b"an image"
 
 
+@pytest.mark.promise("uninstall")
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_runs_in_the_foreground_is_stopped_first(host: Host, monkeypatch: pytest.MonkeyPatch, runs: bool) -> None:
+    """Seen red: where that was taken out, its files went while it ran."""
+    stopped: list[bool] = []
+    host.paths.run.mkdir(parents=True)
+    monkeypatch.setattr(InForeground, "running", lambda _: runs)
+    monkeypatch.setattr(InForeground, "stop", lambda one: stopped.append(one.host.paths.run.exists()))
+    removal.uninstall(InForeground(host), purge=False, tell=str)
+    assert stopped == [True] * runs and not host.paths.run.exists()
+
+
 @pytest.mark.promise("purge-keeps-images")
 def test_purge_takes_links_and_not_what_they_lead_to(host: Host, tmp_path: Path) -> None:
     host.paths.etc.mkdir(parents=True)

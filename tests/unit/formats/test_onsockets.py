@@ -114,7 +114,7 @@ def test_the_world_is_asked_at_addresses_of_any_file(tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    found = serverblocks.blocks(tmp_path, lambda path: outside.get(path) or path.read_bytes())
+    found = serverblocks.of(serverblocks.walked(tmp_path, lambda path: outside.get(path) or path.read_bytes()))
     assert serverblocks.listens(found) == (
         Listen("", 5432, tls=False), Listen("", 80, tls=False), Listen("", 443), Listen("", 81, tls=False), UNSAID,
     )  # fmt: skip

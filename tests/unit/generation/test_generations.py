@@ -17,7 +17,6 @@ from secreg_host.generation.generations import KEPT, Generation
 from secreg_host.host.host import Host
 from secreg_host.wanted.parts import certificate
 from secreg_host.wanted.parts.nginx import NginxPart
-from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
 
@@ -26,7 +25,7 @@ def generation(copies: dict[str, bytes], rendered: dict[str, bytes] | None = Non
     """One of this host's own pair, in which nginx reads `copies`."""
     pair = made.certificate({certificate.CRT: b"crt", certificate.KEY: b"key", certificate.CA: b"ours"})
     nginx = NginxPart(files={"front/nginx.conf": b"conf", **copies})
-    return Generation(Parts(made.settings(), pair, RegistryPart(root=None), nginx), "a", rendered or {})
+    return Generation(made.parts(pair, RegistryPart(root=None), nginx), "a", rendered or {})
 
 
 @pytest.mark.parametrize("data", [b"ours", b"ours and theirs"], ids=["the same bytes", "others"])

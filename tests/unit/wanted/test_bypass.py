@@ -180,7 +180,7 @@ def test_every_server_block_has_a_door() -> None:
         Path("/e/nginx.conf"): f"events {{}} http {{ {servers} }}".encode(),
         Path("/etc/more"): b"listen 8443 ssl; server_name e.example;",
     }
-    blocks = serverblocks.blocks(Path("/e"), files.get)
+    blocks = serverblocks.of(serverblocks.walked(Path("/e"), files.get))
     one, six, other, plain = Listen("", 443), Listen("::", 443), Listen("", 8443), Listen("", 80, tls=False)
     assert serverblocks.answering(blocks) == (one, six)
     doors = set(serverblocks.doors(blocks))
@@ -205,7 +205,7 @@ def test_every_server_block_has_a_door() -> None:
 )
 def test_what_may_keep_this_host_out(text: str, closed: bool) -> None:
     files = {Path("/e/nginx.conf"): f"http {{ {text} }}".encode(), Path("/etc/more"): b"deny all;"}
-    assert any(block.closed for block in serverblocks.blocks(Path("/e"), files.get)) is closed
+    assert any(block.closed for block in serverblocks.of(serverblocks.walked(Path("/e"), files.get))) is closed
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_names_where_others_have_the_same_address() -> None:
         server {{ listen 443 ssl default_server; return 444; }}
         server {{ listen 443 ssl; listen 8443 ssl; server_name *.a.example b.example; {include} }}
     }}"""
-    blocks = serverblocks.blocks(Path("/e"), {Path("/e/nginx.conf"): text.encode()}.get)
+    blocks = serverblocks.of(serverblocks.walked(Path("/e"), {Path("/e/nginx.conf"): text.encode()}.get))
     assert serverblocks.called(blocks) == tuple(Door(Listen("", 443), name) for name in ("any.a.example", "b.example"))
 
 

@@ -12,12 +12,14 @@ from secreg_host.apply import activate, choice, portconflicts, rehearsal
 from secreg_host.apply.activate import Stage
 from secreg_host.base import distant
 from secreg_host.base.errors import BadInput, Later, Problem, SecregError
+from secreg_host.base.systemd import Systemd
 from secreg_host.generation import generations
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.services import units
 from secreg_host.services.services import Idle
+from secreg_host.services.unitservices import UnitServices
 from secreg_host.wanted import programs
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Parts
@@ -46,11 +48,11 @@ class Tried:
         self.parts({}, GOOD)
 
     def parts(self, given: Mapping[str, str | int], words: dict[str, str]) -> Parts:
-        return Parts(
-            made.settings(**given),
+        return made.parts(
             made.certificate({"certificate/x": words["certificate"].encode()}),
             NginxPart(files={"nginx/x": words["nginx"].encode()}),
             RegistryPart(files={YML: words["registry"].encode()}, root=None, sources=("yml",)),
+            **given,
         )
 
     def front(self, one: Generation) -> tuple[Problem, ...]:
@@ -193,8 +195,45 @@ def test_what_is_tried_has_units_of_its_slot(host: Host, monkeypatch: pytest.Mon
     assert not units.prepare_slot(host, parts(registry_binary="/opt/registry"), "b"), "nothing to read again"
     assert units.prepare_slot(host, parts(), "b") and not own.exists()
     assert units.prepare_slot(host, parts(registry_binary="/opt/registry"), "c")
-    assert units.drop_slots(host) and list(host.paths.trial_units.iterdir()) == []
-    assert not units.drop_slots(host)
+    tried = {path: path.read_bytes() for path in host.paths.trial_units.iterdir()}
+    assert not units.drop_slot(host, "b") and {path: path.read_bytes() for path in tried} == tried
+    assert units.drop_slot(host, "c") and list(host.paths.trial_units.iterdir()) == []
+    assert not units.drop_slot(host, "c")
+
+
+class Manager(Systemd):
+    """systemd that reads units when it is told, and knows them all."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def call(self, method: str, *_: object, **__: object) -> None:
+        assert method == "Reload"
+        self.read += 1
+
+    def properties(self, name: str, *wanted: str) -> dict[str, object]:
+        return {"LoadState": "loaded", "NeedDaemonReload": False}
+
+
+@pytest.mark.promise("bad-programs")
+def test_what_is_tried_keeps_its_units_while_what_is_proven_serves(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen, beside two busy loops: a start had what is proven serve while REGISTRY_BINARY=/bin/true was tried, and by
+    that removed the unit of the slot in which it was. systemd started that slot again by the unit of all slots, so
+    the program that was proven answered there: /bin/true was taken over, and after a reboot nothing answered."""
+    monkeypatch.setattr(hosts, "nginx", lambda *_: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda given: Path(given or "/usr/bin/registry"))
+    for folder in (host.paths.units, host.paths.state):
+        folder.mkdir(parents=True)
+    services, manager = UnitServices(host), Manager()
+    services.__dict__["systemd"] = manager
+    proven, tried = (Parts(made.settings(registry_binary=one), RegistryPart(root="/srv")) for one in ("", "/bin/true"))
+    own = host.paths.trial_units / "secure-registry-registry@b.service"
+    services.prepare(proven, "a")
+    services.prepare_registry(tried, "b")
+    services.prepare(proven, "a")
+    assert b"ExecStart=:/bin/true serve" in own.read_bytes() and manager.read == 1
+    services.prepare(tried, "b")
+    assert not own.exists() and manager.read == 2
 
 
 def test_a_trial_has_the_walls_of_nginx_and_nothing_of_its_work(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
