@@ -7,7 +7,7 @@ import sys
 
 from secreg_host.base.errors import SecregError, bad_input
 
-LINE = 4096
+LINE, LONGEST = 4096, 1024
 
 
 def agreed(question: str) -> bool:
@@ -54,4 +54,7 @@ def passphrase(*, twice: bool) -> str:
             raise SecregError("no passphrase was typed", "type one; or pipe it in") from None
     if not found:
         raise bad_input("passphrase", "it is empty", "type one; or pipe it in: a line of standard input")
+    if len(found) > LONGEST or not found.isprintable():
+        what = f"it has more than {LONGEST} characters, or some that nobody can type"
+        raise bad_input("passphrase", what, "take a line of text: of a file of bytes, only some would count")
     return found

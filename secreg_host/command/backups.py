@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from secreg_host.apply import report as reports
-from secreg_host.base.errors import Problem
+from secreg_host.base import quoting
+from secreg_host.base.errors import Note, Problem
 from secreg_host.command import printing
 from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.generation import generations
 from secreg_host.host.host import Host
+from secreg_host.upkeep import place as places
 from secreg_host.upkeep.create import Made
 from secreg_host.upkeep.judging import Broken
 from secreg_host.upkeep.place import Place
@@ -70,15 +74,38 @@ def unserved(host: Host) -> tuple[Problem, ...]:
     return tuple(told.values())
 
 
-def listed(found: Sequence[Verdict], about: dict[str, dict[str, Any]], *, as_json: bool) -> None:
-    """Which backups there are; about: what each says of itself."""
+def directory(said: str) -> Path:
+    """The directory that somebody `said`; nothing, such as a variable that is not set, is not the one where he is."""
+    if not said:
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(said)
+
+
+def unsealed(place: Place, name: str) -> tuple[Problem, ...]:
+    """That backup `name` is not sealed, and the one before is."""
+    before = [one for one in place.names() if places.order(one) < places.order(name)]
+    if not before or not _is_sealed(place, before[-1]):
+        return ()
+    what = f"backup {before[-1]} there is sealed, and {name} is not: keys and hashes of passwords are in it"
+    hint = f"with a passphrase: --encrypt; to remove it again: rm {quoting.shell(place.lists / name)}, and make another"
+    return (Note(str(place.path), what, hint),)
+
+
+def _is_sealed(place: Place, name: str) -> bool:
+    return place.config(name).suffix == places.SEALED
+
+
+def listed(place: Place, found: Sequence[Verdict], about: dict[str, dict[str, Any]], *, as_json: bool) -> None:
+    """Which backups there are in `place`; about: what each says of itself."""
     if as_json:
-        print(json.dumps([_listed(one, about.get(one.name, {})) for one in found], indent=2))
+        said = [_listed(one, about.get(one.name, {})) | {"sealed": _is_sealed(place, one.name)} for one in found]
+        print(json.dumps(said, indent=2))
         return
     for one in found:
-        said = about.get(one.name, {})
-        of = f"of {said.get('host', '?')}, by version {said.get('version', '?')}"
-        print(f"{one.name}  {of}: {'; '.join(one.damaged) or contents(one.counts, one.size)}")
+        told = about.get(one.name, {})
+        of = f"of {told.get('host', '?')}, by version {told.get('version', '?')}"
+        sealed = "; sealed" if _is_sealed(place, one.name) else ""
+        print(f"{one.name}  {of}: {'; '.join(one.damaged) or contents(one.counts, one.size)}{sealed}")
     if not found:
         print("there is no backup yet")
 

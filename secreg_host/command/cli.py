@@ -118,6 +118,7 @@ def complete(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     os.umask(0o022)
+    _open_streams()
     words = sys.argv[1:] if argv is None else argv
     parser = build_parser(*typed(words))
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow; it gets its answer here and nothing is done
@@ -131,6 +132,17 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     code = _run(args.verb, call)
     log.debug("%s: exit code %d", args.verb, code)
     return code
+
+
+def _open_streams() -> None:
+    """What was closed by who started us (`>&-`) leads nowhere: nothing fails by it, and no file that is opened gets its
+    number, by which a program of ours would write into that."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        os.set_inheritable(descriptor, descriptor == number)
+        setattr(sys, name, os.fdopen(descriptor, "w" if number else "r"))
 
 
 def _run(verb: str, call: Call) -> int:

@@ -15,7 +15,7 @@ from secreg_host.apply.activate import Stage
 from secreg_host.apply.report import Finding, Report
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import journal
+from secreg_host.base import journal, quoting
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
@@ -211,7 +211,7 @@ class InForeground:
 
     @property
     def to_start(self) -> str:
-        return "secure-registry start --foreground"
+        return f"secure-registry start --foreground --root {quoting.shell(self.host.paths.root)}"
 
     def running(self) -> bool:
         return foreground.pid_of(self.host.paths) is not None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from secreg_host import __version__
-from secreg_host.base import files, quoting, reading
+from secreg_host.base import distant, files, quoting, reading
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import amounts
@@ -29,6 +31,7 @@ from secreg_host.wanted.parts import registry
 SHOWN = 40
 """Characters of a version that a foreign list says."""
 
+IF_NOBODY = "if nobody else gets there, say --insecure-destination"
 ONLY = re.compile(r"(?P<repository>[^:]+)(?::(?P<tag>[^:]+))?")
 
 
@@ -78,8 +81,8 @@ def plan(one: Instance, place: Place, order: Order, passphrase: Callable[[], str
     if counted.damaged:
         hint = f"take another backup, with --at NAME: secure-registry backup list {place.path}"
         raise SecregError(counted.damaged[0], hint)
-    if order.repository and not _has(place, order):
-        raise bad_input("--only", "the backup has no such image", f"see what is in it: less {place.lists / order.name}")
+    if order.repository and not _has(place, order, order.name):
+        raise _missing(place, order)
     if not (order.config or order.repository or counted.counts["blob"]):
         hint = f"take one with images, with --at NAME: secure-registry backup list {place.path}"
         raise bad_input("--images-only", f"backup {order.name} has no images", hint)
@@ -108,17 +111,33 @@ def _build(one: Instance, place: Place, order: Order, found: Plan) -> None:
     found.full = marker.look(str(found.store)).images and not found.there.placed
 
 
-def trusted(place: Place) -> None:
-    """Raise BadInput where others can put something into the directory of backups."""
-    for path in (place.path, *(place.path / one for one in places.FOLDERS)):
-        status = reading.status(path)
-        if status is not None and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
+def trusted(place: Place) -> Place:
+    """The directory of backups without links on the way there. Raises BadInput where others can put something into it,
+    or another one in its place."""
+    real = replace(place, path=distant.ask(place.path, place.path.resolve))
+    for path in real.path.parents:
+        if _is_others(path, sticky=True):
+            what = f"whoever owns {path}, or can write there, can put another directory in its place"
+            raise bad_input(str(place.path), what, f"move it to where nobody else can (mv); or, {IF_NOBODY}")
+    for path in (real.path, *(real.path / one for one in places.FOLDERS)):
+        if _is_others(path):
             quoted = quoting.shell(place.path)
             hint = (
                 f"see that all in it is what you put there: chown -R {os.geteuid()}: {quoted}; chmod -R go-w {quoted}"
             )
             what = "others can write there: what comes back, users and keys, may be theirs"
-            raise bad_input(str(path), what, f"{hint}; or, if nobody else gets there, say --insecure-destination")
+            raise bad_input(str(path), what, f"{hint}; or, {IF_NOBODY}")
+    return real
+
+
+def _is_others(path: Path, *, sticky: bool = False) -> bool:
+    """Whether somebody else can change what is in directory `path`; sticky: one in which everybody may write, and each
+    remove what is his own (/tmp), is none of these."""
+    status = reading.status(path)
+    if status is None:
+        return False
+    writable = status.st_mode & 0o022 and not (sticky and status.st_mode & stat.S_ISVTX)
+    return status.st_uid not in (0, os.geteuid()) or bool(writable)
 
 
 def _check_room(store: Path, size: int) -> None:
@@ -143,11 +162,24 @@ def _about(one: Instance, place: Place, name: str) -> dict[str, Any]:
     return about
 
 
-def _has(place: Place, order: Order) -> bool:
-    for section in listing.sections(listing.entries(place.lists / order.name)):
+def _has(place: Place, order: Order, name: str) -> bool:
+    """Whether backup `name` has what is ordered."""
+    for section in listing.sections(listing.entries(place.lists / name)):
         if section.name == order.repository:
             return not order.tag or order.tag in section.tags
     return False
+
+
+def _missing(place: Place, order: Order) -> BadInput:
+    """That the backup has no such image, and which other one has: whoever deleted it did so before the last backup."""
+    image = f"{order.repository}:{order.tag}" if order.tag else order.repository
+    hint = f"see what is in it: less {quoting.shell(place.lists / order.name)}"
+    for name in reversed(place.names()):
+        with contextlib.suppress(Damaged, OSError):
+            if name != order.name and _has(place, order, name):
+                hint = f"backup {name} has it: --at {name}"
+                break
+    return bad_input("--only", f"backup {order.name} has no such image: {image}", hint)
 
 
 def _store(one: Instance, items: dict[str, Item], about: dict[str, Any]) -> Path | None:

@@ -27,6 +27,7 @@ from typing import Any
 from secreg_host.base import files, marks, reading, temporary
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
+from secreg_host.upkeep import inside
 from secreg_host.upkeep.sealing import Sealer
 
 ABOUT, LINKED = "about.json", "linked"
@@ -45,16 +46,16 @@ ANEW = {
 DEPTH, MANY = 8, 10_000
 """How deep, and how many files, below a directory that a link leads to."""
 
-NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class Sink:
     """A new file that is written from its beginning to its end, and hashed meanwhile; sealed, if there is a passphrase.
     size: how many bytes it has."""
 
-    def __init__(self, path: Path, passphrase: str = "") -> None:
+    def __init__(self, path: Path, passphrase: str, top: Path) -> None:
         self.path, self.size, self._digest = path, 0, marks.hashing()
-        self._descriptor, self._told = os.open(path, NEW, files.PRIVATE), 0
+        self._descriptor, self._told = inside.opened(top, path, NEW, files.PRIVATE), 0
         self._sealer = Sealer(passphrase, self._put) if passphrase else None
 
     def write(self, data: bytes) -> int:
@@ -173,11 +174,12 @@ def machine(paths: Paths) -> str:
     return marks.digest(b"secure-registry backup\n", found)[:32] if found else ""
 
 
-def save(paths: Paths, about: Mapping[str, Any], target: Path, passphrase: str = "") -> Saved:
+def save(paths: Paths, about: Mapping[str, Any], target: Path, passphrase: str = "", top: Path | None = None) -> Saved:
     """Write what a new host needs of the instance at `paths` to the new file `target`, sealed by the `passphrase` if
-    there is one. Raises SecregError where that can't be written; what can't be read is told."""
+    there is one; below `top` no link on the way there is followed. Raises SecregError where that can't be written; what
+    can't be read is told."""
     with files.explained(target):
-        sink = Sink(target, passphrase)
+        sink = Sink(target, passphrase, top or target.parent)
         try:
             with tarfile.TarFile(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[arg-type]
                 archive = Archive(tar)

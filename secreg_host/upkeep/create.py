@@ -23,8 +23,9 @@ from secreg_host.base import deputies, files, quoting
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.host.host import Host
 from secreg_host.images.layout import HERE, Tree
+from secreg_host.images.readable import TREE
 from secreg_host.images.survey import NONE, Entry, Survey
-from secreg_host.upkeep import configuration, holding, judging, listing, pool, source, whose
+from secreg_host.upkeep import configuration, holding, inside, judging, listing, pool, source, whose
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.configuration import Saved
 from secreg_host.upkeep.judging import Broken
@@ -131,7 +132,7 @@ def _forget(place: Place, name: str) -> None:
     """Remove the configuration of what became no backup: there are keys in it."""
     with contextlib.suppress(OSError):
         for suffix in (PLAIN, SEALED) if not os.path.lexists(place.lists / name) else ():
-            (place.configs / f"{name}{suffix}").unlink(missing_ok=True)
+            inside.unlink(place.path, place.configs / f"{name}{suffix}", missing_ok=True)
 
 
 def _make(
@@ -139,7 +140,7 @@ def _make(
 ) -> None:
     first = place.incoming / f"{made.name}.first"
     with files.explained(place.path):
-        _write(first, made.counting(entries))
+        _write(place, first, made.counting(entries))
     failed = _copied(host, place, images, first, made, progress) if images else {}
     if images is not None:
         source.check_restored(host, images)  # one may have begun meanwhile
@@ -170,10 +171,11 @@ def _configuration(host: Host, place: Place, about: Mapping[str, Any], passphras
             stack.enter_context(files.lock(host.paths.lock, "backup create", LOCK_SECONDS))
         except SecregError as error:
             busy = error.at(str(host.paths.etc))
-        written = configuration.save(host.paths, about, place.incoming / "config", passphrase)
+        written = configuration.save(host.paths, about, place.incoming / "config", passphrase, place.path)
     _forget(place, about["name"])  # that of a run that was killed, sealed or not
     with files.explained(place.configs):
-        (place.incoming / "config").replace(place.configs / f"{about['name']}{SEALED if passphrase else PLAIN}")
+        name = f"{about['name']}{SEALED if passphrase else PLAIN}"
+        inside.replace(place.path, place.incoming / "config", place.configs / name)
         places.sync(place.configs)
     return Saved(written.size, written.digest, (*busy, *written.problems))
 
@@ -201,7 +203,7 @@ def surveyed(host: Host, images: Path, tree: Tree = HERE) -> Iterator[Entry]:
 
 def _placed(entry: Entry, images: Path) -> Entry:
     """`entry` of a survey below the working directory, with whole paths in what it says."""
-    if entry[0] == "broken" and entry[3].startswith("./"):
+    if entry[0] == "broken" and entry[3].startswith(("./", f"{TREE}/")):
         return (*entry[:3], f"{images}/{entry[3].removeprefix('./')}")
     return entry
 
@@ -213,8 +215,8 @@ def _entries(about: Mapping[str, Any], saved: Saved, surveyed: Iterable[Entry]) 
     yield from surveyed
 
 
-def _write(path: Path, entries: Iterable[Entry]) -> None:
-    writer = Writer(path)
+def _write(place: Place, path: Path, entries: Iterable[Entry]) -> None:
+    writer = Writer(path, place.path)
     try:
         for entry in entries:
             writer.add(entry)
@@ -275,12 +277,12 @@ def _name(place: Place, first: Path, made: Made, failed: dict[str, str]) -> None
     if failed:
         whole = place.incoming / made.name
         with files.explained(place.path):
-            _write(whole, made.counting(_mended(place, first, failed)))
+            _write(place, whole, made.counting(_mended(place, first, failed)))
     place.check()
     with files.explained(place.lists):
-        whole.replace(place.lists / made.name)
+        inside.replace(place.path, whole, place.lists / made.name)
         places.sync(place.lists)
-        first.unlink(missing_ok=True)
+        inside.unlink(place.path, first, missing_ok=True)
 
 
 def _mended(place: Place, first: Path, failed: Mapping[str, str]) -> Iterator[Entry]:

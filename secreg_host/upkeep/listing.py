@@ -25,7 +25,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.images.closure import Flaw
 from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.survey import NONE, Entry
-from secreg_host.upkeep import hashing
+from secreg_host.upkeep import hashing, inside
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.pool import Blob
 
@@ -106,12 +106,14 @@ def plain(text: str) -> str:
 
 
 class Writer:
-    """A list that is being written to the new file `path`, by a name that is nobody's yet."""
+    """A list that is being written to the new file `path`, by a name that is nobody's yet; below `top` no link on the
+    way there is followed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, top: Path | None = None) -> None:
         self.path = path
         self._digest, self._lines = marks.hashing(), 0
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.PRIVATE), "wb")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        self._file = os.fdopen(inside.opened(top or path.parent, path, flags, files.PRIVATE), "wb")
         self._write(FIRST)
 
     def add(self, entry: Entry) -> None:

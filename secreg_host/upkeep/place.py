@@ -28,6 +28,7 @@ from pathlib import Path
 
 from secreg_host.base import distant, files, quoting, reading, records, temporary
 from secreg_host.base.errors import BadInput, SecregError, bad_input
+from secreg_host.upkeep import inside, missing
 
 FORMAT = 1
 MARKER = "secure-registry-backup"
@@ -98,6 +99,10 @@ class Place:
         """The directory of a blob, which is made if there is none."""
         return (self.blob(digest).rpartition("/")[0],)
 
+    def top(self, _: str) -> str:
+        """All that is below is one's own, and no link."""
+        return str(self.path)
+
     def settle(self, touched: set[str]) -> None:
         """Make names durable that came to be in the directories `touched`. Raises OSError."""
         for folder in (*map(Path, sorted(touched)), self.pool / "sha256", self.pool / "sha512"):
@@ -116,11 +121,20 @@ class Place:
         with files.explained(self.lists, "read"), os.scandir(self.lists) as found:
             return sorted((one.name for one in found if BACKUP.fullmatch(one.name)), key=order)
 
+    def check_folders(self) -> None:
+        """Raise SecregError where something else is in the place of a directory: a link, by which somebody else's files
+        would be removed."""
+        for path in (self.path / folder for folder in FOLDERS):
+            with files.explained(path, "read"), contextlib.suppress(FileNotFoundError), inside.held(self.path, path):
+                pass
+
     def check(self) -> None:
         """Raise SecregError if it is not there any more: it may have been on a disk that is not mounted now."""
         said = records.parsed(reading.peek(self.path / MARKER, reading.JSON))
         if not isinstance(said, dict) or self.id not in ("", said.get("id")):
-            raise SecregError(f"{self.path} is not there any more", f"see whether it is mounted: {_findmnt(self.path)}")
+            raise SecregError(
+                f"{self.path} is not there any more", f"see whether it is mounted: {missing.findmnt(self.path)}"
+            )
 
 
 def order(name: str) -> tuple[str, int]:
@@ -158,10 +172,7 @@ def found(path: Path) -> Place:
     except BadInput as error:
         raise bad_input(str(path), error.problems[0].what, error.problems[0].hint) from None
     if data is None:
-        hint = (
-            f"make one: secure-registry backup create {quoting.shell(path)}; or see what is mounted: {_findmnt(path)}"
-        )
-        raise bad_input(str(path), "is no directory of backups", hint)
+        raise bad_input(str(path), *missing.told(path, MARKER))
     said = records.parsed(data)
     version = said.get("format") if isinstance(said, dict) else None
     if version != FORMAT:
@@ -182,8 +193,10 @@ def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
     try:
         place = found(path)
     except BadInput:
-        if _is_taken(path):
+        if reading.is_there(path / MARKER):
             raise
+        if _is_taken(path):
+            raise bad_input(str(path), *missing.taken(path)) from None
         if not reading.is_there(path):
             files.make_directory(path, 0o700)
         place = Place(path)
@@ -197,8 +210,9 @@ def prepared(path: Path, *, insecure: bool, sealed: bool = False) -> Place:
         files.write(path / MARKER, json.dumps(said).encode() + b"\n", files.PRIVATE)
     with files.explained(path):
         for one in FOLDERS:
-            _make(path / one)
+            inside.make(path, path / one, 0o700)
         sync(path)
+    place.check_folders()
     return place
 
 
@@ -219,14 +233,6 @@ def _is_left(one: Path, top: Path) -> bool:
     if str(one.relative_to(top)) not in FOLDERS or one.is_symlink() or not one.is_dir():
         return False
     return all(_is_left(inner, top) for inner in one.iterdir())
-
-
-def _make(path: Path) -> None:
-    """Make directory `path`, if there is none. Raises OSError where something else is."""
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(0o700)
-    if not stat.S_ISDIR(path.lstat().st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
 ANYWAY = "; or, if nobody else gets there, say --insecure-destination"
@@ -270,12 +276,11 @@ def sweep(place: Place) -> None:
     """Remove what a run that was killed left, which may not have had the time to make names in the pool durable. Only
     who holds the lock may do that."""
     with files.explained(place.incoming, "remove"):
-        found = place.incoming.iterdir() if place.incoming.exists() else ()
-        left = [path for path in found if path.is_file() and not path.is_symlink()]
+        left = inside.regular(place.path, place.incoming)
         for folder in [*place.pool.glob("*/*"), *place.pool.iterdir()] if left else ():
             sync(folder)
-        for path in left:
-            path.unlink()
+        for name in left:
+            inside.unlink(place.path, place.incoming / name)
 
 
 def blobs(place: Place) -> Iterator[tuple[str, Path]]:
@@ -290,7 +295,3 @@ def blobs(place: Place) -> Iterator[tuple[str, Path]]:
                 name = path.name
                 if len(name) == length and name[:2] == folder.name and re.fullmatch("[0-9a-f]+", name):
                     yield f"{algorithm}:{name}", path
-
-
-def _findmnt(path: Path) -> str:
-    return f"findmnt -T {quoting.shell(path)}"

@@ -53,6 +53,10 @@ class Store:
         own = self.tree.blob(digest).rpartition("/")[0]
         return own.rpartition("/")[0], own
 
+    def top(self, path: str) -> str:
+        """Whoever may put links here is who copies."""
+        return path.rpartition("/")[0]
+
     def settle(self, touched: set[str]) -> None:
         """All is made durable at once, at the end."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from secreg_host.base import files, marks
+from secreg_host.upkeep import inside
 from secreg_host.upkeep.place import Place
 
 T = TypeVar("T")
@@ -28,7 +29,6 @@ MANY, MUCH = 64, 64 << 20
 AHEAD = 2 * WORKERS
 """Batches that wait for a worker."""
 
-NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 OTHER_BYTES = "its bytes are others than its digest says"
 OTHER_SIZE = "its size is another one than it was a moment ago"
 TOO_LARGE = "it is larger than a file may be there (FAT: 4 GiB)"
@@ -78,6 +78,9 @@ class Target(Protocol):
     def folders(self, digest: str) -> tuple[str, ...]:
         """The directories in which that is, from the top down, that are made if there are none. What is above is not:
         it may be on a disk that went."""
+
+    def top(self, path: str) -> str:
+        """The directory above `path` to which links are followed, and no further: below it somebody may put them."""
 
     def settle(self, touched: set[str]) -> None:
         """Make names durable that came to be in the directories `touched`. Raises OSError."""
@@ -157,32 +160,33 @@ def _copy(
     failed: list[Failed] = []
     written: list[tuple[int, str, Blob]] = []
     unnamed = True
-    buffer = room()
+    buffer, kept = room(), inside.Kept(target.top)
     try:
         for one in batch:
             _make(target, target.folders(one.digest), touched)
             new = target.new(one.digest)
-            descriptor = os.open(new, NEW, target.mode)
+            descriptor = kept.new(new, target.mode)
             written.append((descriptor, new, one))
             why = _take(descriptor, one, opened, buffer, tell)
             if why:
                 written.pop()
                 os.close(descriptor)
-                Path(new).unlink()
+                kept.unlink(new)
                 failed.append(Failed(one.digest, why))
             else:  # the disk may begin
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         for descriptor, _, _ in written:
             os.fsync(descriptor)
         for _, new, one in written:
-            Path(new).replace(target.blob(one.digest))
+            kept.replace(new, target.blob(one.digest))
         unnamed = False
     finally:
         for descriptor, new, _ in written:
             os.close(descriptor)
             with contextlib.suppress(OSError):
                 if unnamed:
-                    Path(new).unlink(missing_ok=True)
+                    kept.unlink(new)
+        kept.close()
     return failed
 
 
@@ -191,8 +195,7 @@ def _make(target: Target, folders: tuple[str, ...], touched: set[str]) -> None:
     mode = target.mode | (target.mode & 0o444) >> 2
     if folders[-1] not in touched:
         for folder in folders:
-            with contextlib.suppress(FileExistsError):
-                Path(folder).mkdir(mode)
+            inside.make(target.top(folder), folder, mode)
         touched.update(folders)
 
 

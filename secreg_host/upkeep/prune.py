@@ -6,10 +6,11 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from secreg_host.base import files, quoting
 from secreg_host.base.errors import SecregError
-from secreg_host.upkeep import holding, listing
+from secreg_host.upkeep import holding, inside, listing
 from secreg_host.upkeep import place as places
 from secreg_host.upkeep.listing import Damaged
 from secreg_host.upkeep.place import Place
@@ -60,6 +61,7 @@ def prune(place: Place, last: int, within: timedelta | None) -> Plan:
     """Remove what does not stay: backups first, then blobs, so that a run that is killed leaves none without its blobs.
     Raises SecregError, with nothing removed where a list that stays can't be read."""
     with holding.held(place.lock, "backup prune"):
+        place.check_folders()
         places.sweep(place)
         names = place.names()
         keep = kept(names, last, within, _always(place))
@@ -67,16 +69,16 @@ def prune(place: Place, last: int, within: timedelta | None) -> Plan:
         remove = tuple(name for name in names if name not in keep)
         with files.explained(place.lists, "remove"):
             for name in remove:
-                (place.lists / name).unlink()
+                inside.unlink(place.path, place.lists / name)
             places.sync(place.lists)
         with files.explained(place.configs, "remove"):
-            for path in place.configs.iterdir():
+            for path in map(Path, inside.regular(place.path, place.configs)):
                 if (
                     path.suffix in (places.PLAIN, places.SEALED)
                     and places.BACKUP.fullmatch(path.stem)
                     and path.stem not in keep
                 ):
-                    path.unlink()
+                    inside.unlink(place.path, place.configs / path)
             places.sync(place.configs)
         count, size = _free(place, keep, remove=True, named=named)
     return Plan(keep, remove, count, size)
@@ -107,7 +109,7 @@ def _free(place: Place, keep: Sequence[str], *, remove: bool, named: set[bytes] 
                 count += 1
                 size += os.lstat(path).st_size
                 if remove:
-                    path.unlink()
+                    inside.unlink(place.path, path)
     return count, size
 
 

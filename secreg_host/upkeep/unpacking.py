@@ -57,7 +57,7 @@ def read(place: Place, name: str, passphrase: Callable[[], str], *, sealed: bool
         raise SecregError(f"the configuration of backup {name} is not sealed", hint)
     items = archived.items(data)
     said = records.parsed(items[ABOUT].data) if ABOUT in items else None
-    if isinstance(said, dict) and said.get("name", name) != name:
+    if not isinstance(said, dict) or said.get("name") != name:
         hint = (
             f"it was put there by somebody; take another one with --at NAME: secure-registry backup list {place.path}"
         )
@@ -138,7 +138,10 @@ def _stage(paths: Paths, items: Mapping[str, Item], done: Put) -> None:
         for item in sorted(below(items, etc), key=lambda item: item.name):
             _write(to / item.name.removeprefix(f"{etc}/"), item, items, done)
         top = items.get(etc)
-        to.chmod(top.mode if top is not None else 0o755)
+        if top is not None:
+            _own(to, top)
+        else:
+            to.chmod(0o755)
         for folder, _, _ in os.walk(to):
             files.sync_directory(Path(folder))
 
@@ -227,7 +230,7 @@ def _write(path: Path, item: Item, items: Mapping[str, Item], done: Put) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     if item.kind == tarfile.DIRTYPE:
         path.mkdir(exist_ok=True)
-        path.chmod(item.mode)
+        _own(path, item)
         return
     if item.kind == tarfile.SYMTYPE:
         if _leads_somewhere(done.root, item):
@@ -260,6 +263,13 @@ def _leads_somewhere(root: Path, item: Item) -> bool:
     if not target.is_absolute() and ".." not in target.parts:
         return True
     return reading.status((root / item.name).parent / target) is not None
+
+
+def _own(folder: Path, item: Item) -> None:
+    """Give `folder` to whom it belonged, with its mode."""
+    if os.geteuid() == 0:
+        os.chown(folder, *_owner(item))
+    folder.chmod(item.mode)
 
 
 def _owner(item: Item) -> tuple[int, int]:

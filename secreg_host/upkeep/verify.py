@@ -98,7 +98,9 @@ def read(place: Place, name: str) -> Verdict:
     try:
         for entry in listing.entries(path):
             found.count(entry)
-    except (OSError, Damaged) as error:
+    except OSError as error:
+        found.damaged.append(f"its list {path}: {error.strerror}")
+    except Damaged as error:
         found.damaged.append(f"its list {path}: {error}")
     return found
 

@@ -230,8 +230,8 @@ ROOTS = {"generation/liveusers", "base/reserve"}
 IMAGES = {"base/deputies", "images/flight", "images/layout", "images/linking", "images/trash"}
 """Open what is in the registry's store, as its user: regular files, without waiting, no link in their place."""
 
-BACKUPS = {f"upkeep/{name}" for name in ("configuration", "hashing", "holding", "listing", "pool")}
-"""Open files of backups in the same way: large ones, piece by piece, in a directory that only we write to."""
+BACKUPS = {f"upkeep/{name}" for name in ("configuration", "hashing", "holding", "inside", "listing", "pool")}
+"""Open files of backups in the same way: large ones, piece by piece, whoever writes there, too."""
 
 READERS = {"base/reading", "base/files", "base/temporary", "base/distant"}
 """Of what others wrote; locks of ours, and what was left of such; the table of mounts."""

@@ -34,7 +34,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True, title="actions")
     made = {name: actions.add_parser(name, help=about) for name, about in ACTIONS.items()}
     for one in made.values():
-        one.add_argument("directory", metavar="DIR", type=Path, help="a directory of backups, and of nothing else")
+        one.add_argument(
+            "directory", metavar="DIR", type=backups.directory, help="a directory of backups, and of nothing else"
+        )
     made["create"].add_argument("--config-only", action="store_true", help="without the images")
     made["create"].add_argument(
         "--encrypt",
@@ -76,7 +78,7 @@ def _create(call: Call) -> int:
     destinations.remember(host.paths, args.directory, place)
     shown = progress.to_terminal(wanted=not args.json)
     found = create.create(host, place, images, datetime.now(UTC), shown, passphrase, take_over=args.take_over)
-    found.problems += backups.unserved(host)
+    found.problems += backups.unserved(host) + (() if args.encrypt else backups.unsealed(place, found.name))
     backups.made(found, place, as_json=args.json, sealed=args.encrypt)
     if new and not args.json:
         print(f"{place.path} is a new directory of backups: if there were some, see what is mounted there")
@@ -100,7 +102,7 @@ def _list(call: Call) -> int:
             about[one.name] = listing.about(place.lists / one.name)
         except (Damaged, OSError):
             continue
-    backups.listed(found, about, as_json=call.args.json)
+    backups.listed(place, found, about, as_json=call.args.json)
     return Exit.DEGRADED if any(one.damaged for one in found) else Exit.DONE
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from secreg_host.base import files
 from secreg_host.base.errors import Exit, SecregError, bad_input
-from secreg_host.command import asking, bringback, instance, printing, restoring
+from secreg_host.command import asking, backups, bringback, instance, printing, restoring
 from secreg_host.command.call import Call
 from secreg_host.command.restoring import Order
 from secreg_host.upkeep import holding, listing, progress, verify
@@ -22,7 +21,7 @@ LOCK = "restore"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its options to `parser`."""
-    parser.add_argument("directory", metavar="DIR", type=Path, help="a directory of backups")
+    parser.add_argument("directory", metavar="DIR", type=backups.directory, help="a directory of backups")
     parser.add_argument("--at", metavar="NAME", help="this backup (default: the newest with images)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be brought back, and change nothing")
     what = parser.add_mutually_exclusive_group()
@@ -44,7 +43,7 @@ def run(call: Call) -> int:
     """Bring it back, prove it, and let it serve."""
     place = places.found(call.args.directory)
     if not call.args.insecure_destination:
-        restoring.trusted(place)
+        place = restoring.trusted(place)
     if call.args.dry_run:
         return _run(call, place)
     lock = call.host().paths.run / LOCK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from secreg_host.base.paths import Paths
 from secreg_host.command import cli
 from secreg_host.generation import generations
 from secreg_host.images import survey
-from secreg_host.upkeep import holding
+from secreg_host.upkeep import holding, sealing
 from secreg_host.upkeep.listing import Writer
 from tests.stores import Store, digest_of
 
@@ -111,11 +112,13 @@ def test_what_became_of_a_backup_is_named(store: Store, root: Path, tmp_path: Pa
         (["prune", "{there}", "--keep-within", "30"], "write a number and h, d, w or y"),
         (["prune", "{there}", "--keep-last", "-1"], "--keep-last N"),
         (["verify", "{there}", "--at", "20200101T000000Z"], "there is no backup"),
-        (["list", "{there}/gone"], "is no directory of backups"),
+        (["list", "{there}/gone"], "but in one\n  -> name that: {there}"),
+        (["list", "{there}-gone"], "is no directory of backups: it is not there"),
         (["verify", "/"], "is no directory of backups"),
         (["create", "{root}/etc/secure-registry/backups"], "which is backed up"),
         (["create", "{root}/var/lib/secure-registry/storage/backups"], "which is backed up"),
-        (["create", "{root}"], "is no directory of backups"),
+        (["create", "{root}"], "and other files are in it\n  -> name an empty one, or one that is not there: {root}/"),
+        (["create", "/dev/null"], "is no directory of backups, and no other one"),
     ],
 )
 def test_what_can_not_be_done(
@@ -124,7 +127,49 @@ def test_what_can_not_be_done(
     assert typed(root, "create", str(tmp_path / "there")) == 0
     before = sorted(tmp_path.rglob("*"))
     assert typed(root, *(word.format(there=tmp_path / "there", root=root) for word in words)) == 2
-    assert said in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == before
+    assert said.format(there=tmp_path / "there", root=root) in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words", [("backup", "create", ""), ("backup", "prune", "", "--keep-last", "1"), ("restore", "")]
+)
+def test_a_variable_that_is_not_set(words: tuple[str, ...], capsys: Capture) -> None:
+    """Seen red: that was the directory where one just was."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(list(words), {})
+    assert "argument DIR: it is empty" in capsys.readouterr().err
+
+
+@pytest.mark.real
+def test_what_is_closed_fails_nobody(store: Store, root: Path, tmp_path: Path) -> None:
+    """Seen red: a traceback, once it was done; and what was opened first had the number of what is printed."""
+    there = tmp_path / "there"
+    assert typed(root, "create", str(there)) == 0
+    for words in ("list", "verify", "prune --keep-last 1"):
+        for closed in (">&-", "<&- >&-", "<&- >&- 2>&-"):
+            argv = f"exec {sys.executable} -m secreg_host backup {words} {there} {closed}"
+            done = subprocess.run(["sh", "-c", argv], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), argv
+
+
+def test_one_that_is_not_sealed_among_those_that_are(
+    store: Store, root: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: keys went there in the clear, and no list said which."""
+    monkeypatch.setattr(sealing, "COST", 2)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))
+    there = str(tmp_path / "there")
+    assert typed(root, "create", there, "--encrypt") == 0
+    assert "is not: keys" not in capsys.readouterr().err
+    assert typed(root, "create", there) == 0
+    assert "there is sealed, and" in capsys.readouterr().err
+    assert typed(root, "create", there) == 0
+    assert "there is sealed" not in capsys.readouterr().err
+    assert typed(root, "list", there) == 0
+    assert [line.endswith("; sealed") for line in capsys.readouterr().out.splitlines()] == [True, False, False]
+    assert typed(root, "list", there, "--json") == 0
+    assert [one["sealed"] for one in json.loads(capsys.readouterr().out)] == [True, False, False]
 
 
 @pytest.mark.promise("backup-refuses-where-others-read")

@@ -68,10 +68,12 @@ def test_what_is_sealed_comes_back_by_its_passphrase(
         assert not path.is_file() or b"rootdirectory" not in path.read_bytes()
     assert cli.main(["backup", "verify", str(there)], {}) == 0, "nobody needs the passphrase for that"
     away(root)
-    for wrong in ("\n", "correct\n"):
+    for wrong in ("\n", "correct\n", "\0\n", "\x01correct horse\n", "a" * 5000):
         say(monkeypatch, wrong)
         assert typed(root, str(there)) == 2
         assert not paths.etc.exists()
+    monkeypatch.setattr(sys, "stdin", None)  # closed; seen red: a traceback
+    assert typed(root, str(there)) == 2
     say(monkeypatch, "correct horse\n")
     assert typed(root, str(there)) == 0
     assert paths.ca_key.read_text() == "KEY"
@@ -94,7 +96,8 @@ def test_all_of_it_on_a_fresh_host(
     assert not Paths(root).etc.exists() and not Paths(root).storage.exists()
     assert typed(root, there) == 0
     said = capsys.readouterr().out
-    assert "images: 2 repositories, 2 tags" in said and "all proven" in said and "start --foreground" in said
+    assert "images: 2 repositories, 2 tags" in said and "all proven" in said
+    assert f"start --foreground --root {root}" in said
     assert store.entries() == before and Paths(root).ca_key.read_text() == "KEY"
     assert typed(root, there, "--at", next((tmp_path / "there/backups").iterdir()).name) == 2, "there are images"
     assert "--force" in capsys.readouterr().err
@@ -169,8 +172,8 @@ def test_one_repository(store: Store, root: Path, tmp_path: Path, capsys: Captur
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--only", "gone"], "has no such image"),
-        (["--only", "other:2"], "has no such image"),
+        (["--only", "gone"], "has no such image: gone\n  -> see what is in it: less "),
+        (["--only", "other:2"], "has no such image: other:2"),
         (["--only", ":x"], "is no repository"),
         (["--at", "20200101T000000Z"], "there is no backup"),
     ],
@@ -180,6 +183,16 @@ def test_what_can_not_be_done(
 ) -> None:
     assert typed(root, str(tmp_path / "there"), *words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_which_backup_has_what_was_deleted_since(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = tmp_path / "there"
+    (older,) = (path.name for path in (there / "backups").iterdir())
+    shutil.rmtree(Paths(root).storage / "docker/registry/v2/repositories/other")
+    assert cli.main(["backup", "create", str(there), "--root", str(root)], {}) == 0
+    assert typed(root, str(there), "--only", "other:1.0") == 2
+    assert f"other:1.0\n  -> backup {older} has it: --at {older}\n" in capsys.readouterr().err
+    assert typed(root, str(there), "--only", "other:1.0", "--at", older) == 0
 
 
 def test_an_instance_below_another_root(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -348,6 +361,20 @@ def test_what_others_can_write_to_is_not_trusted(
         assert "others can write there" in said and "--insecure-destination" in said
     assert not Paths(root).etc.exists()
     assert typed(root, str(there), "--insecure-destination") == 0
+
+
+@pytest.mark.promise("backup-refuses-where-others-read")
+def test_where_others_could_put_another_one(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Seen red: whoever owns what it is in can swap it as it is read."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "there").rename(tmp_path / "home/there")
+    (tmp_path / "link").symlink_to("home/there")
+    (tmp_path / "home").chmod(0o777)
+    for path in ("home/there", "link"):
+        assert typed(root, str(tmp_path / path), "--dry-run", "--force") == 2
+        assert "can write there, can put another directory in its place" in capsys.readouterr().err
+    (tmp_path / "home").chmod(0o1777)
+    assert typed(root, str(tmp_path / "link"), "--dry-run", "--force") == 0, "as in /tmp"
 
 
 def test_a_place_that_images_can_not_have_is_refused_before(

@@ -608,14 +608,14 @@ def test_a_prune_that_is_killed_leaves_no_backup_without_its_blobs(
 ) -> None:
     for tag in ("1", "2"):
         store.push("b", "other", tag)
-    calls, real = iter(range(1000)), Path.unlink
+    calls, real = iter(range(1000)), os.unlink
 
-    def unlink(path: Path, missing_ok: bool = False) -> None:
+    def unlink(name: str, **folder: int) -> None:
         if next(calls) == at:
             raise Full
-        real(path, missing_ok=missing_ok)
+        real(name, **folder)
 
-    monkeypatch.setattr(Path, "unlink", unlink)
+    monkeypatch.setattr(os, "unlink", unlink)
     with contextlib.suppress(Full):
         prune.prune(there, 1, None)
     monkeypatch.undo()

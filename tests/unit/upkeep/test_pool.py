@@ -36,18 +36,18 @@ def test_bytes_are_on_disk_before_the_name_and_the_name_before_the_end(
     synced: set[int] = set()
     named: dict[str, bool] = {}
     folders: set[Path] = set()
-    real_sync, real_replace = os.fsync, Path.replace
+    real_sync, real_replace = os.fsync, os.replace
 
     def fsync(descriptor: int) -> None:
         synced.add(os.fstat(descriptor).st_ino)
         real_sync(descriptor)
 
-    def replace(path: Path, target: str) -> Path:
-        named[target] = path.stat().st_ino in synced
-        return real_replace(path, target)
+    def replace(name: str, target: str, **folders: int) -> None:
+        named[target] = os.stat(name, dir_fd=folders["src_dir_fd"]).st_ino in synced  # noqa: PTH116
+        real_replace(name, target, **folders)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     monkeypatch.setattr(places, "sync", lambda path: folders.add(path))
     assert copied(there, given, tmp_path) == []
     assert len(named) == 200 and all(named.values())

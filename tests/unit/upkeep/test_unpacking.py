@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,25 @@ def test_it_is_as_it_was(paths: Paths, there: Place, back: Back) -> None:
     assert left(paths) == []
     again = put(paths, there, same_machine=True)
     assert (again.aside, again.count, tree(paths.etc)) == ([], 0, before[0]), "it is gone on with"
+
+
+def test_directories_are_whose_they_were(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red: a group that could look into /etc/secure-registry could not any more."""
+    (paths.etc / "hooks.d").chmod(0o750)
+    back(None)
+    away(paths)
+    items = unpacking.read(there, there.names()[-1], nobody)
+    etc = str(paths.etc.relative_to(paths.root))
+    for name in (etc, f"{etc}/hooks.d"):
+        items[name] = replace(items[name], owner=("daemon", "no-such-group"))
+    owned: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda path, *ids: owned.update({path.name: ids}))
+    unpacking.put(paths, items, STAMP, same_machine=True)
+    assert set(owned.values()) == {(pwd.getpwnam("daemon").pw_uid, 0)} and "hooks.d" in owned and len(owned) == 2
+    assert (paths.etc / "hooks.d").stat().st_mode & 0o777 == 0o750
 
 
 def test_what_is_of_the_machine_stays_there(paths: Paths, there: Place, back: Back) -> None:
@@ -296,13 +317,17 @@ def test_what_is_hashed_is_what_is_read(
     assert looks.count(str(there.config(name))) == 1, "seen red: it was hashed, and then opened anew"
 
 
-def test_the_configuration_of_another_backup_is_not_used(paths: Paths, there: Place, back: Back) -> None:
-    """Whoever can write there may put an older one, that is sealed as it should be, in its place."""
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_configuration_of_another_backup_is_not_used(paths: Paths, there: Place, back: Back, empty: bool) -> None:
+    """Whoever can write there may put an older one, that is sealed as it should be, in its place. Seen red: nothing but
+    zeros was an empty one, and /etc was that, too."""
     first, second = back(None).name, back(None).name
     shutil.copy(there.config(first), there.config(second))
-    old, new = (
-        next(one for one in listing.entries(there.lists / name) if one[0] == "config") for name in (first, second)
-    )
+    if empty:
+        there.config(second).write_bytes(bytes(10240))
+    data = there.config(second).read_bytes()
+    new = next(one for one in listing.entries(there.lists / second) if one[0] == "config")
+    old = ("config", str(len(data)), digest_of(data))
     path = there.lists / second
     body = path.read_bytes().replace(" ".join(new).encode(), " ".join(old).encode())
     lines = body.splitlines(keepends=True)[:-1]
