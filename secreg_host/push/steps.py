@@ -106,9 +106,12 @@ def _pass(asked: Asked) -> Answer:
 
 @contextlib.contextmanager
 def _on_its_way(asked: Asked, tree: Tree | None) -> Iterator[Tree | None]:
-    """The lock against who hides links, where there is one. Without it nothing is lost: he looks again."""
+    """The locks against who gives that tag by hand, and against who hides links, where there are such. Without them
+    nothing is lost: he looks again."""
     with contextlib.ExitStack() as held:
         with _store():
+            if tree is not None and asked.target.tag:
+                held.enter_context(flight.turn(tree, asked.repository, asked.target.tag))
             if tree is not None:
                 held.enter_context(flight.putting(tree, asked.repository))
         yield tree

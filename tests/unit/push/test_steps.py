@@ -53,6 +53,20 @@ def test_what_a_manifest_names_comes_back(store: Store, registry: Registry, behi
     assert there == [True], "a registry that remembers it writes no link of it"
 
 
+def test_while_it_is_passed_on_nobody_gives_that_tag_by_hand(store: Store, registry: Registry, behind: Behind) -> None:
+    """Seen red: the service's own locks are in its own process, and `images tag` is another one."""
+    found = []
+
+    def look() -> None:
+        for tag in ("v2", "v3"):
+            with flight.turn(store.tree, "team/app", tag, 0) as mine:
+                found.append(mine)
+
+    registry.before = look
+    assert steps.done(of(behind, "PUT", "v2", body(store, "team/app", "two"))).status == 201
+    assert found == [False, True]
+
+
 def test_while_it_is_passed_on_nobody_hides_links(store: Store, registry: Registry, behind: Behind) -> None:
     found = []
 
