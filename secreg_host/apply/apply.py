@@ -80,7 +80,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     seen = take(trying, wish, current, before)
     seen = replace(seen, provisioned=seen.provisioned.after(adopted))
     live = wish.start or stage.services.wanted()
-    if live and (users.changed or not users.live.epoch):
+    if live and (users.changed or users.counted is None or not users.live.epoch):
         users.take_over(begin=True)
     outdated = upgrades.outdated(stage.services, current, renew=wish.renew) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome

@@ -160,6 +160,21 @@ def test_users_never_go_back(etc: Etc, world: World) -> None:
     assert users_of(world) == (ALICE, True) and apply.exit_code(report) == Exit.DEGRADED
 
 
+def test_users_whom_another_run_began_with_are_told(etc: Etc, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on hosts that were upgraded: "nobody can log in", for this run had read before the other one wrote."""
+    etc.apply(start=True)
+    live = LiveUsers(world.host)
+    live.shut()
+
+    def take(*_: Any) -> Seen:
+        live.write(ALICE + BOB)
+        return etc.take()
+
+    monkeypatch.setattr(apply, "take", take)
+    assert etc.apply().count == 2
+    assert users_of(world) == (ALICE + BOB, True)
+
+
 def test_a_removed_user_is_out_whatever_is_raised(etc: Etc, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     etc.apply(start=True)
     world.host.paths.htpasswd.write_bytes(ALICE)
