@@ -16,12 +16,17 @@ SECONDS = 20.0
 GUEST = "guest:{SHA}sjtLjWgc/4GRCphLKHWUi/wyyOE="  # of "chaos"
 
 
+def old(host: Machine) -> Registry:
+    """The registry of version 0.1, which serves on `host` from now on."""
+    host.install(OLD)
+    host.run("systemctl", "enable", "--now", "secure-registry")
+    return Registry(host)
+
+
 @pytest.mark.promise("logs-for-adm")
 def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
     host = fresh_host
-    host.install(OLD)
-    host.run("systemctl", "enable", "--now", "secure-registry")
-    registry = Registry(host)
+    registry = old(host)
     assert registry.login().returncode == 0
     image = upload(registry, "image")
     for package in (deb, OLD, deb):
@@ -57,9 +62,7 @@ def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
 def test_up_while_something_is_held_back(fresh_host: Machine, deb: Path) -> None:
     """What the old version held back, the new one does, too; users count all the same, and that is what is said."""
     host = fresh_host
-    host.install(OLD)
-    host.run("systemctl", "enable", "--now", "secure-registry")
-    registry = Registry(host)
+    registry = old(host)
     host.run("sh", "-c", f"echo '{GUEST}' >> {ETC}/.htpasswd; echo nonsense_of_mine >> {ETC}/nginx.conf")
     host.wait_for("the guest", lambda: registry.status_of("/v2/", user="guest:chaos") == "200", SECONDS)
     said = host.install(deb).stdout
