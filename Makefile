@@ -14,7 +14,7 @@ DEB         := dist/secure-registry_$(VERSION)_all.deb
 RPM         := dist/secure-registry-$(VERSION)-1.noarch.rpm
 
 # With `=` a name is looked up when it is used: these lines can stand in any order.
-RUNTIME_PACKAGES = nginx libnginx-mod-http-js docker-registry python3 python3-bcrypt python3-cryptography \
+RUNTIME_PACKAGES = nginx libnginx-mod-http-js docker-registry python3 python3-aiohttp python3-bcrypt python3-cryptography \
                    python3-jinja2 python3-passlib python3-pydbus python3-watchdog python3-yaml
 BUILD_PACKAGES   = debhelper dh-python dpkg-dev $(PAGES_PACKAGES)
 PAGES_PACKAGES   = python3-argcomplete python3-cryptography python3-docutils python3-jinja2 python3-passlib python3-yaml
@@ -42,7 +42,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help build deb rpm artifacts release install clean gencert htpasswd setup start start-fg test test-fg stop shell check chaos chaos-power chaos-readme \
-        check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
+        chaos-images check-fast mutants lint lint-python lint-units lint-scripts lint-versions bench bench-front bench-hosts promises host venv need-run need-build need-rpm need-lint need-test need-bench \
         need-venv
 
 help:                   ## Show this list
@@ -120,7 +120,14 @@ chaos-power: need-test venv ## Power cuts: every state that is tried otherwise b
 		$(RUN) -m pytest -s tests/power
 
 chaos-readme: need-test venv deb ## Any two of README's set-up commands, in any order
-	SECREG_ORDERS=$${SECREG_ORDERS:-1/1} SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py
+	SECREG_ALL_RELEASES=1 SECREG_ORDERS=$${SECREG_ORDERS:-1/1} SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/booted/test_orders.py
+
+chaos-images: need-test venv deb ## Pushes while space is freed, 2 x 10 minutes; a million blobs (SECREG_CHAOS_SECONDS, SECREG_CHAOS_SEED)
+	SECREG_CHAOS_SECONDS=$${SECREG_CHAOS_SECONDS:-600} SECREG_CHAOS_REPOSITORIES=$${SECREG_CHAOS_REPOSITORIES:-100000} \
+		SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest -s tests/real/test_collecting.py tests/real/test_many_blobs.py
+	SECREG_ALL_RELEASES=1 SECREG_DEB=$(CURDIR)/$(DEB) $(RUN) -m pytest tests/booted/test_gc.py tests/booted/test_manifests_service.py \
+		tests/booted/test_story.py::test_a_layer_of_more_than_two_gibibytes_by_docker
+	SECREG_KILL_STRIDE=1 SECREG_RACE_SECONDS=$${SECREG_RACE_SECONDS:-30} $(RUN) -m pytest -s tests/unit/images tests/power/test_collecting.py
 
 mutants: need-lint venv ## Faults put into a copy one by one: which of them does no test see? MUTANTS=TEXT for some
 	$(RUN) -m tests.mutants '$(MUTANTS)'

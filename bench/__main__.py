@@ -10,10 +10,18 @@ import sys
 import time
 from pathlib import Path
 
-from bench import backups, costs, flood, front, hosts, http2, plot, results, table, verbs
+from bench import backups, costs, flood, front, hosts, http2, images, plot, pushes, results, table, verbs
 from tests.hosts import tree
 
-PARTS = ("front", "http2", "flood", "hosts", "watchdog", "verbs", "backups")
+PARTS = ("front", "http2", "flood", "hosts", "watchdog", "verbs", "backups", "images", "pushes")
+ALIKE = {
+    "front": front.measure,
+    "flood": flood.measure,
+    "backups": backups.measure,
+    "images": images.measure,
+    "pushes": pushes.measure,
+}
+"""Parts that are measured on this machine, and say how far they are."""
 
 
 def main() -> int:
@@ -34,16 +42,12 @@ def main() -> int:
     found = results.load() if not args.quick else {}
     for part in [] if args.render else args.parts or PARTS:
         say(part)
-        if part == "front":
-            figures = front.measure(say, quick=args.quick)
+        if part in ALIKE:
+            figures = ALIKE[part](say, quick=args.quick)
         elif part == "http2":
             figures = {"versions": http2.measure(quick=args.quick)}
-        elif part == "flood":
-            figures = flood.measure(say, quick=args.quick)
         elif part == "verbs":
             figures = verbs.measure()
-        elif part == "backups":
-            figures = backups.measure(say, quick=args.quick)
         else:
             deb = args.deb or next(Path("dist").glob("secure-registry_*_all.deb"))
             releases = args.release or list(tree.RELEASES)

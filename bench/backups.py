@@ -15,9 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench import restored
 from secreg_host.images.layout import Repository
 from tests.stores import Store
 
@@ -40,8 +42,12 @@ def fill(place: Path, images: int, layer: int) -> int:
     store, size = Store(place), 0
     for number in range(images):
         name = f"group{number % 50}/app{number % 2000}"
-        parts = [{"digest": store.layer(name, os.urandom(each))} for each in (500, layer, layer, layer)]
-        store.manifest(name, {"config": parts[0], "layers": parts[1:]}, f"v{number}")
+        parts = [
+            {"mediaType": "application/octet-stream", "size": each, "digest": store.layer(name, os.urandom(each))}
+            for each in (500, layer, layer, layer)
+        ]
+        kind = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
+        store.manifest(name, {**kind, "config": parts[0], "layers": parts[1:]}, f"v{number}")
         size += 500 + 3 * layer
     return size
 
@@ -118,15 +124,18 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any
         (root / "etc/secure-registry").mkdir(parents=True)
         yml = root / "etc/secure-registry/docker-registry.yml"
         yml.write_text(YML % large)
-        hashed = f"find {top}/ours/blobs -type f -print0 | xargs -0 -P2 -n 50 sha256sum"
         took: dict[str, list[float]] = {name: [] for name in ("first", "rsync", "verify", "sha256sum")}
-        for _ in range(1 if quick else ROUNDS):
-            shutil.rmtree(top / "ours", ignore_errors=True)
-            shutil.rmtree(top / "rsync", ignore_errors=True)
-            took["rsync"].append(seconds(lambda: shell(f"rsync -a {large}/ {top}/rsync && sync -f {top}/rsync")))
-            took["first"].append(seconds(lambda: ours(root, "create", str(top / "ours"))))
-            took["sha256sum"].append(seconds(lambda: shell(hashed)))
-            took["verify"].append(seconds(lambda: ours(root, "verify", str(top / "ours"))))
+        for number in range(1 if quick else ROUNDS):
+            made, copied = top / f"ours{number}", top / f"rsync{number}"  # one that was removed would be missed
+            hashed = f"find {made}/blobs -type f -print0 | xargs -0 -P2 -n 50 sha256sum"
+            took["rsync"].append(seconds(partial(shell, f"rsync -a {large}/ {copied} && sync -f {copied}")))
+            took["first"].append(seconds(partial(ours, root, "create", str(made))))
+            took["sha256sum"].append(seconds(partial(shell, hashed)))
+            took["verify"].append(seconds(partial(ours, root, "verify", str(made))))
+            shutil.rmtree(made)
+            shutil.rmtree(copied)
+        say("a host that is restored")
+        back = restored.measure(large, quick=quick)
         say("a store of 50,000 blobs")
         many = top / "many"
         fill(many, MANY // 20 if quick else MANY, 100)
@@ -138,6 +147,8 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> dict[str, Any
     figures = {
         "first": {"ours": rate["first"], "rsync": rate["rsync"]},
         "verify": {"ours": rate["verify"], "sha256sum": rate["sha256sum"]},
+        "restored": {"ours": back["restored"], "rsync": back["copied"]},
+        "beyond": {"ours": back["beyond"]},
         "again": {"ours": statistics.median(again)},
         **lots,
     }

@@ -103,6 +103,10 @@ def _measured(results: Results) -> list[list[str]]:
         measured += [(one, *one.seen(results["front"])) for one in FRONT]
     if "backups" in results:
         measured += [(one, *one.seen(results["backups"])) for one in targets.BACKUPS]
+    if "images" in results:
+        measured += [(one, *one.seen(results["images"])) for one in targets.IMAGES]
+    if "pushes" in results:
+        measured += [(one, *one.seen(results["pushes"])) for one in targets.PUSHES]
     if "flood" in results:
         measured += [(one, _ours(results["flood"], one), targets.NONE) for one in targets.FLOOD]
     return [
@@ -159,6 +163,24 @@ def backups(results: Results) -> str:
         for one in targets.BACKUPS
     ]
     return markdown(["", *names.values()], rows) + "\n\n" + targets.BACKUPS_LEGEND
+
+
+def images(results: Results) -> str:
+    """Lists of images."""
+    figures = results["images"]["figures"]
+    rows = [[f"{one.title} ({one.unit})", figure(figures.get(one.key, {}).get(targets.OURS))] for one in targets.IMAGES]
+    return markdown(["", PEERS[targets.OURS]], rows)
+
+
+def pushes(results: Results) -> str:
+    """Manifests that are put."""
+    figures = results["pushes"]["figures"]
+    names = (targets.OURS, "registry")
+    rows = [
+        [f"{one.title} ({one.unit})", *(figure(figures.get(one.key, {}).get(name)) for name in names)]
+        for one in targets.PUSHES
+    ]
+    return markdown(["", *(PEERS[name] for name in names)], rows)
 
 
 def _ours(found: dict[str, Any], measure: Measure) -> dict[str, float]:
@@ -233,6 +255,10 @@ def report(results: Results) -> str:
         parts += ["## What it costs to watch", _where(results["watchdog"]), watching(results)]
     if "backups" in results:
         parts += ["## Backups", _where(results["backups"]), backups(results)]
+    if "images" in results:
+        parts += ["## Images", _where(results["images"]), images(results)]
+    if "pushes" in results:
+        parts += ["## Pushes", _where(results["pushes"]), pushes(results)]
     parts += ["## Targets", verdicts(results)]
     if (before := records.earlier(results)) is not None:
         parts += [f"## Worse than {before[0]}", worsened(results, *before)]
@@ -272,5 +298,7 @@ def readme(results: Results) -> str:
         parts += ["What it costs to watch, after a change went through:", watching(results)]
     if "backups" in results:
         parts += [f"Backups ({facts.describe(results['backups']['machine'])}):", backups(results)]
+    if "images" in results:
+        parts += [f"Images ({facts.describe(results['images']['machine'])}):", images(results)]
     parts.append("All of it, with targets and what was met: [bench/results](bench/results/results.md).")
     return "\n\n".join(parts)

@@ -31,7 +31,8 @@ NONE: Values = {}
 
 @dataclass(frozen=True)
 class Measure:
-    """One row of the table; `factors` are the ratios wanted over peers, `bound` what ours may be at the most."""
+    """One row of the table; `factors` are the ratios wanted over peers, `bound` what ours may be at the most, `least`
+    what it must be."""
 
     key: str
     title: str
@@ -39,6 +40,7 @@ class Measure:
     more_is_better: bool = False
     factors: tuple[tuple[str, float], ...] = ()
     bound: float | None = None
+    least: float | None = None
     plotted: bool = True
 
     def ratio(self, values: Values, peer: str, pairs: Values = NONE) -> float | None:
@@ -76,9 +78,11 @@ class Measure:
                         reached >= wanted,
                     )
                 )
-        if self.bound is not None and OURS in values:
-            figure = f"{values[OURS]:.3g} {self.unit}"
+        figure = f"{values[OURS]:.3g} {self.unit}" if OURS in values else ""
+        if self.bound is not None and figure:
             found.append(Verdict(f"≤ {self.bound:g} {self.unit}", figure, values[OURS] <= self.bound))
+        if self.least is not None and figure:
+            found.append(Verdict(f"≥ {self.least:g} {self.unit}", figure, values[OURS] >= self.least))
         return found
 
 
@@ -161,6 +165,8 @@ the kernel's."""
 BACKUPS = (
     Measure("first", "first backup, which hashes", "MB/s", more_is_better=True, factors=(("rsync", 0.7),)),
     Measure("verify", "proving it", "MB/s", more_is_better=True, factors=(("sha256sum", 0.8),)),
+    Measure("restored", "restore to the first pull, on a booted host; a copy there", "s"),
+    Measure("beyond", "… what it takes beyond that copy", "s", bound=5),
     Measure("again", "backup with nothing new, 50,000 blobs", "s", bound=5),
     Measure("many", "… 200,000 blobs that are holes", "s", bound=30),
     Measure("many_memory", "… its memory", "MB", bound=100),
@@ -168,6 +174,26 @@ BACKUPS = (
 )
 BACKUPS_LEGEND = """\
 2 GB in 1,300 files, in memory when it begins, and on disk when it ends; the tools on the same tree, in turn."""
+
+IMAGES = (
+    Measure("first", "images list, 10,000 repositories", "s", bound=2),
+    Measure("again", "… again", "s", bound=0.5),
+    Measure("pushed", "… after a push", "s"),
+    Measure("look", "gc, 100,000 blobs in 10,000 repositories", "s", bound=4.5),
+    Measure("later", "… a later look", "s"),
+    Measure("look_memory", "… memory", "MB", bound=200),
+    Measure("pulls", "pulls while space is freed, of those without", "times", more_is_better=True, least=0.9),
+    Measure("pushes", "pushes while space is freed, of those without", "times", more_is_better=True, least=0.8),
+)
+
+PUSHES = (
+    Measure("put", "a manifest is put, over a connection that is kept", "ms"),
+    Measure("times", "… in times of the registry alone", "times", bound=1.2),
+    Measure("refused", "a PUT of as many bytes, past the manifest service, that the registry refuses at once", "ms"),
+    Measure("front", "… so the front adds (TLS, the password, passing on)", "ms"),
+    Measure("service", "… and the manifest service adds", "ms"),
+    Measure("served", "a manifest in times of the registry alone and the front", "times"),
+)
 
 GROWTH = (
     Measure("small", "blob of 10 KB", "requests/s", more_is_better=True),

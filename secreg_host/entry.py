@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host.queue import serve
 
         return _lasting(serve.main)
+    if arguments in (["manifests"], ["manifests", "-"]):
+        from secreg_host.push import serve as pushing
+
+        return _lasting(pushing.main if len(arguments) == 1 else pushing.beside)
     if arguments == ["--version"]:
         from secreg_host import __version__
 

@@ -47,8 +47,8 @@ def no_outside_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 @pytest.hookimpl(tryfirst=True)  # xdist looks at the marks in its own hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of one release run on that one. With several workers (`pytest -n 2`), the hosts of a release are one
-    worker's: it installs the package once."""
+    """Tests of one release run on that one, long ones not at all, unless all is asked for. With several workers
+    (`pytest -n 2`), the hosts of a release are one worker's: it installs the package once."""
     from tests.hosts.fixtures import releases
 
     known = releases()
@@ -58,7 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         item.add_marker(pytest.mark.xdist_group(release))
         only = item.get_closest_marker("one_release")
-        if only and release != known[only.args[0]]:
+        elsewhere = only is not None and release != known[only.args[0]]
+        if (elsewhere or item.get_closest_marker("long")) and "SECREG_ALL_RELEASES" not in os.environ:
             items.remove(item)
             config.hook.pytest_deselected(items=[item])
 

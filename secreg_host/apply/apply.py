@@ -82,7 +82,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     live = wish.start or stage.services.wanted()
     if live and (users.changed or users.counted is None or not users.live.epoch):
         users.take_over(begin=True)
-    outdated = upgrades.outdated(stage.services, current) if live else ()
+    outdated = upgrades.outdated(stage.services, current, renew=wish.renew) if live else ()
     # of what does not run, only a check is wanted: the same as last time has the same outcome
     checked = before.checked if not live and seen.fingerprint and seen.fingerprint == before.fingerprint else ""
     log.debug("%s; replaced programs: %s", "it is to serve" if live else "only checked", outdated)

@@ -21,7 +21,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import dockerfiles
 from secreg_host.host.host import Host
 from secreg_host.services import units
-from secreg_host.wanted import authority, exposure, provision, sources
+from secreg_host.wanted import authority, cautions, exposure, provision, sources
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Context, Part, Parts, Reading, guarded
@@ -100,7 +100,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     try:
         provisioned = _provisioned(host, disk, wish, settings, parts)
         found.extend(findings("warning", SettingsPart.NAME, provisioned.warnings))
-        found.extend(findings("warning", SettingsPart.NAME, authority.differs(disk, parts[SettingsPart].settings)))
+        found.extend(_cautions(disk, parts[SettingsPart].settings))
     except BaseException as error:
         told = bugs.caught(error, host.paths.etc, serves=current is not None)
         add(SettingsPart, Reading(parts[SettingsPart], told))
@@ -125,6 +125,12 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
     fingerprint = sources.fingerprint_of(found_marks) if same else ""
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users, min(again, default=0.0))
+
+
+def _cautions(disk: Snapshot, settings: Settings) -> tuple[Finding, ...]:
+    """Warnings about settings that hold."""
+    told = (*authority.differs(disk, settings), *cautions.short(disk.paths.conf, settings))
+    return findings("warning", SettingsPart.NAME, told)
 
 
 def _weaknesses(host: Host, disk: Snapshot) -> tuple[Finding, ...]:

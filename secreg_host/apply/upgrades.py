@@ -37,12 +37,13 @@ def programs(host: Host, settings: Settings) -> tuple[str, ...]:
     return tuple(found)
 
 
-def outdated(services: Services, current: Generation | None) -> tuple[str, ...]:
-    """The processes of `current`, which serves, whose program was replaced since they were started."""
+def outdated(services: Services, current: Generation | None, *, renew: bool = False) -> tuple[str, ...]:
+    """The processes of `current`, which serves, whose program was replaced since they were started; renew: its registry
+    is one in any case."""
     if current is None:
         return ()
     registry = () if current.slot == NO_SLOT else (f"registry@{current.slot}",)
-    return tuple(name for name in (*NGINX, *registry) if services.outdated(name))
+    return tuple(name for name in (*NGINX, *registry) if services.outdated(name) or (renew and name in registry))
 
 
 def nginx_problems(host: Host, generation: Generation) -> tuple[Problem, ...]:

@@ -15,7 +15,8 @@ class Wish:
 
     doing: its name, for whoever waits for the lock; environment: settings given there; create: write files of /etc
     that are missing; restore: also bring back users that were deleted; start: start what does not run (else a
-    stopped service is only checked); new_store: take whatever store is in the place of the one that served.
+    stopped service is only checked); new_store: take whatever store is in the place of the one that served; renew: let
+    the registry move to another slot, for what it remembers is not so any more.
     """
 
     doing: str
@@ -24,3 +25,4 @@ class Wish:
     restore: bool = False
     start: bool = False
     new_store: bool = False
+    renew: bool = False

@@ -36,22 +36,60 @@ BUG, TOLD = 0, -1
 """In the place of an error number: what was raised is a bug, or a SecregError."""
 
 ANY = re.compile(r"(?s:.*)")
-DONE, FAILED = ".", "!"
-"""How the last line begins; no other one does."""
+DONE, FAILED, ASKED = ".", "!", "?"
+"""How the last line begins, and, among lines of JSON, a question; no other one does."""
 
 Work = Callable[[socket.socket], None]
+Shut = Callable[[], bool]
+Ask = Callable[[str], str]
+"""The answer, one line, to a question of one line."""
 
 
 @contextlib.contextmanager
 def telling(
-    account: Account, place: Path, work: Callable[[], Iterable[str]], *, by: Opened | None = None
+    account: Account,
+    place: Path,
+    work: Callable[[], Iterable[str]],
+    *,
+    by: Opened | None = None,
+    shut: Shut = lambda: False,
 ) -> Iterator[Iterator[str]]:
     """The lines (ASCII, without their ends) that `work` finds as `account` in the directory `place`, as it finds them.
     Reading them raises what OSError it raised, and SecregError if it was ended. by: what `work` opens files by that
-    `account` may not open."""
+    `account` may not open. shut: as in distant.become; then `work` finds nothing else of the host either, not even
+    modules that were not needed yet."""
     kept = by.link.fileno() if by is not None else None
-    with _deputy(account, place, lambda to: _tell(to, work), socket.SOCK_STREAM, kept) as ours:
+    with _deputy(account, place, lambda to: _tell(to, work), socket.SOCK_STREAM, kept, shut) as ours:
         yield _lines(ours)
+
+
+@contextlib.contextmanager
+def conversing(
+    account: Account,
+    place: Path,
+    work: Callable[[Ask], Iterable[str]],
+    answer: Ask,
+    kept: int | None = None,
+    shut: Shut = lambda: False,
+) -> Iterator[Iterator[str]]:
+    """As `telling`; `work` may ask meanwhile, and who reads its lines has `answer` say what it is told. kept: a
+    descriptor that stays open in the fork, such as a lock: whoever is left of the two holds it."""
+    kind = socket.SOCK_STREAM
+    with _deputy(account, place, lambda to: _tell(to, lambda: work(_asking(to))), kind, kept, shut) as ours:
+        yield _lines(ours, answer)
+
+
+def _asking(theirs: socket.socket) -> Ask:
+    def ask(said: str) -> str:
+        theirs.sendall(f"{ASKED}{said}\n".encode())
+        answer = b""
+        while not answer.endswith(b"\n"):
+            if not (piece := theirs.recv(PIECE)):
+                raise _ended()
+            answer += piece
+        return utf8.shown(answer.removesuffix(b"\n"))
+
+    return ask
 
 
 @dataclass(frozen=True)
@@ -79,25 +117,32 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opening(account: Account, place: Path, only: re.Pattern[str] = ANY) -> Iterator[Opened]:
+def opening(
+    account: Account, place: Path, only: re.Pattern[str] = ANY, *, shut: Shut = lambda: False
+) -> Iterator[Opened]:
     """What opens a regular file by its path, for reading, as `account` in the directory `place`, and returns the
     descriptor; no link in its place is followed, and nothing is waited for. It raises OSError, EINVAL for what is no
     regular file, and SecregError when it was ended; threads may share it. only: what paths may be like, for who asks
-    may be another deputy."""
-    with _deputy(account, place, lambda to: _open(to, only), socket.SOCK_SEQPACKET) as ours:
+    may be another deputy. shut: as in distant.become."""
+    with _deputy(account, place, lambda to: _open(to, only), socket.SOCK_SEQPACKET, shut=shut) as ours:
         yield Opened(ours)
 
 
 @contextlib.contextmanager
 def _deputy(
-    account: Account, place: Path, work: Work, kind: socket.SocketKind, kept: int | None = None
+    account: Account,
+    place: Path,
+    work: Work,
+    kind: socket.SocketKind,
+    kept: int | None = None,
+    shut: Shut = lambda: False,
 ) -> Iterator[socket.socket]:
     """The other end of the socket to which a fork does `work`. It is ended with the block. kept: a descriptor that it
     needs besides."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     child = os.fork()
     if child == 0:
-        _act(account, place, work, theirs, kept)
+        _act(account, place, work, theirs, kept, shut)
     theirs.close()
     try:
         yield ours
@@ -109,14 +154,14 @@ def _deputy(
             os.waitpid(child, 0)
 
 
-def _act(account: Account, place: Path, work: Work, theirs: socket.socket, kept: int | None) -> None:
+def _act(account: Account, place: Path, work: Work, theirs: socket.socket, kept: int | None, shut: Shut) -> None:
     """In the fork: nothing of the process that it was made by stays open in it."""
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         _detach({theirs.fileno(), *(() if kept is None else (kept,))})
         with _failures(theirs):
-            distant.become(account.name, account.uid, account.gid, place)
+            distant.become(account.name, account.uid, account.gid, place, shut)
             work(theirs)
     finally:
         os._exit(0)
@@ -169,7 +214,7 @@ def _say(theirs: socket.socket, lines: list[str]) -> None:
     theirs.sendall("".join(f"{one}\n" for one in lines).encode())
 
 
-def _lines(ours: socket.socket) -> Iterator[str]:
+def _lines(ours: socket.socket, answer: Ask | None = None) -> Iterator[str]:
     rest = b""
     while piece := ours.recv(PIECE):
         *whole, rest = (rest + piece).split(b"\n")
@@ -179,7 +224,10 @@ def _lines(ours: socket.socket) -> Iterator[str]:
                 return
             if said.startswith(FAILED):
                 _raise(*json.loads(said.removeprefix(FAILED)))
-            yield said
+            if answer is not None and said.startswith(ASKED):
+                ours.sendall(f"{answer(said.removeprefix(ASKED))}\n".encode())
+            else:
+                yield said
     raise _ended()
 
 

@@ -52,8 +52,10 @@ _table: tuple[int, int] = (0, -1)
 _silent: dict[str, waiting.Deadline] = {}
 _waited: dict[str, float] = {}
 _left: list[int] = []
+_root = ""
 """Which mounts may not answer; by which process the table of mounts is watched, and its descriptor; until when which
-mounts are not asked by the next run; for how many seconds this run has waited for which; forks left behind."""
+mounts are not asked by the next run; for how many seconds this run has waited for which; forks left behind; the
+directory that this process sees as / ("": that of all)."""
 
 
 def begin_run() -> None:
@@ -71,7 +73,7 @@ def mount_of(path: Path | str) -> str:
     far = _distant_mounts()
     done, links = "", 0
     whole = path if Path(path).is_absolute() else f"{Path.cwd()}/{path}"
-    todo = str(whole).split("/")[::-1]
+    todo = f"{_root}{whole}".split("/")[::-1]
     while far and todo:
         name = todo.pop()
         if name in ("", "."):
@@ -98,6 +100,7 @@ def mount_of(path: Path | str) -> str:
 def below(path: Path) -> bool:
     """Whether `path`, by its name alone, is on a file system that may not answer."""
     far = _distant_mounts()
+    path = Path(f"{_root}{path}") if _root else path
     return bool(far) and any(str(place) in far for place in (path, *path.parents))
 
 
@@ -143,7 +146,7 @@ def open_mounts() -> int:
 def _distant_mounts() -> frozenset[str]:
     """Those that may not answer, as they are now: looked at again only when the kernel says that one came or went."""
     global _far
-    if _mounts_changed():
+    if not _root and _mounts_changed():
         _far = frozenset(point for point, mount in mounts().items() if point != "/" and not LOCAL.fullmatch(mount.kind))
     return _far
 
@@ -209,8 +212,10 @@ def ask_as(name: str, uid: int, gid: int, work: Callable[[], T], place: Path | N
     return value if done else None
 
 
-def become(name: str, uid: int, gid: int, place: Path | None = None) -> None:
-    """Be the user `name` from now on, in the directory `place`, as `ask_as` says; for forks. Raises OSError."""
+def become(name: str, uid: int, gid: int, place: Path | None = None, shut: Callable[[], bool] = lambda: False) -> None:
+    """Be the user `name` from now on, in the directory `place`, as `ask_as` says; for forks. shut: whether no link is
+    to lead out of it (chroot(2)), asked there while we may be let to see all; without the right to do so (a container,
+    an instance of somebody's own) one does. Raises OSError."""
     if place is not None:
         os.chdir(place)
     if os.geteuid() == 0:
@@ -219,7 +224,19 @@ def become(name: str, uid: int, gid: int, place: Path | None = None) -> None:
         except OSError:
             os.setgroups([gid])
         os.setgid(gid)
+        if place is not None and shut():
+            _shut_in()
         os.setuid(uid)
+
+
+def _shut_in() -> None:
+    """Have no way out of the working directory, if we may; what leads to where stays known."""
+    global _root
+    here = str(Path.cwd())
+    _distant_mounts()
+    with contextlib.suppress(PermissionError):
+        os.chroot(".")
+        _root = here
 
 
 def _in_fork(work: Callable[[], T], wait: float) -> bytes | None:

@@ -72,14 +72,12 @@ class SecregError(Exception):
         return tuple(one if one.where else replace(one, where=where) for one in self.problems)
 
 
-class BadInput(SecregError):
-    """What the administrator gave can't be used; carries every problem found. message and hint are of the first."""
-
-    code = Exit.BAD_INPUT
+class Several(SecregError):
+    """Something failed for several reasons; carries every problem found. message and hint are of the first."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         if not problems:
-            raise ValueError("BadInput needs at least one problem")
+            raise ValueError(f"{type(self).__name__} needs at least one problem")
         first = problems[0]
         super().__init__(f"{first.where}: {first.what}" if first.where else first.what, first.hint)
         self._problems = tuple(problems)
@@ -91,6 +89,12 @@ class BadInput(SecregError):
     @property
     def problems(self) -> tuple[Problem, ...]:
         return self._problems
+
+
+class BadInput(Several):
+    """What the administrator gave can't be used."""
+
+    code = Exit.BAD_INPUT
 
 
 class Refused(BadInput):

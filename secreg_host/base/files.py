@@ -27,9 +27,21 @@ PUBLIC = 0o644
 @contextlib.contextmanager
 def explained(path: Path, doing: str = "write") -> Iterator[None]:
     """Turn an OSError inside the block into a `SecregError` that names `path` and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename2 or error.filename
+        beside = not isinstance(named, str) or Path(named).parent == path.parent  # a temporary file
+        where = path if beside else named
+        hint = _remedies(path).get(error.errno or 0, f"see what is there: ls -ld {path}")
+        raise SecregError(f"cannot {doing} {where}: {error.strerror}", hint) from error
+
+
+def _remedies(path: Path) -> dict[int, str]:
+    """What helps where `path` can't be written, by the number of the error."""
     hidden = [part.startswith(".") for part in path.parts] + [True]
     lasting = Path(*path.parts[: min(hidden.index(True), len(path.parts) - 1)])  # what is hidden may be gone by then
-    remedies = {
+    return {
         errno.ENOSPC: f"free some space on the file system of {lasting} (see: df -h {lasting})",
         errno.EDQUOT: f"remove something of the owner of {path.parent}, or raise his quota (see: quota)",
         errno.EROFS: f"the file system is mounted read-only; remount it: mount -o remount,rw (see: findmnt -T {path})",
@@ -38,14 +50,6 @@ def explained(path: Path, doing: str = "write") -> Iterator[None]:
         errno.EBUSY: f"it is mounted there: edit it where it comes from (findmnt {path})",
         errno.EPERM: "run this as root (sudo); if you are, see whether the file is immutable: lsattr -d",
     }
-    try:
-        yield
-    except OSError as error:
-        named = error.filename2 or error.filename
-        beside = not isinstance(named, str) or Path(named).parent == path.parent  # a temporary file
-        where = path if beside else named
-        hint = remedies.get(error.errno or 0, f"see what is there: ls -ld {path}")
-        raise SecregError(f"cannot {doing} {where}: {error.strerror}", hint) from error
 
 
 def sync_directory(path: Path) -> None:

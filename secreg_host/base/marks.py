@@ -14,9 +14,13 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from secreg_host.base import distant
 from secreg_host.base.errors import SecregError
+
+COARSE = 2.0
+"""Seconds in which two changes may leave the same time, on whatever file system (FAT has the coarsest)."""
 
 Link = Callable[[Path], Path | None]
 
@@ -58,6 +62,48 @@ def of(status: os.stat_result) -> str:
     content = () if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     owner = f"{status.st_uid} {status.st_gid}"
     return f"{status.st_dev} {status.st_ino} {content} {status.st_mode:o} {owner}"
+
+
+class Stamp(NamedTuple):
+    """What tells a file from another one in its place, and from itself once it was written anew; or a directory from
+    itself once a name in it came or went: by lstat(2) (device, inode, size), when it was written, and when anything of
+    it changed (nanoseconds of the file system's clock, which is a coarse one)."""
+
+    device: int
+    inode: int
+    size: int
+    written: int
+    changed: int
+
+    @property
+    def latest(self) -> int:
+        """When something became of it last."""
+        return max(self.written, self.changed)
+
+    def is_same(self, other: Stamp | None) -> bool:
+        """Whether `other` is of the same file with the same bytes, wherever its name is by now: a new name changes the
+        time of change."""
+        return other is not None and self[1:4] == other[1:4]
+
+    def lasting(self, since: float) -> str:
+        """The same as text, to be remembered; "": it changed so shortly before `since` (seconds since the epoch), or by
+        a clock so far ahead, that another change might not show."""
+        if self.changed > (since - COARSE) * 10**9:
+            return ""
+        return " ".join(map(str, self))
+
+
+def stamp(path: str) -> Stamp | None:
+    """The stamp of what is at `path` itself; None: nothing is. Raises OSError."""
+    try:
+        return stamp_of(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp of what stat(2) said `status` of."""
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:

@@ -30,7 +30,8 @@ OPTION = re.compile(rf"--?[\w-]*(?:{SECRET})", re.IGNORECASE)
 def urls(text: str) -> str:
     """`text`, which may quote a path or a value of the administrator's, with what is secret of a URL in it masked: user
     information, and parameters that are called like secrets. It takes no longer than in proportion to its length."""
-    return PARAMETER.sub(rf"\g<1>{MASK}", WORD.sub(_without_user, text))
+    known = WORD.sub(_without_user, text) if "@" in text else text
+    return PARAMETER.sub(rf"\g<1>{MASK}", known) if "=" in known else known
 
 
 def _without_user(word: re.Match[str]) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE, PACKAGE = Path(__file__).resolve().parents[1:3]
 SHARE = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
 """Where templates/ lie: in the package that pip installed, else beside it (a checkout, /usr/share/secure-registry)."""
 
@@ -160,13 +160,15 @@ class Paths:
 
     @property
     def report(self) -> Path:
-        """What the last apply found: rejections, warnings; read by `status`."""
-        return self.state / "report.json"
+        return self.state / "report.json"  # what the last apply found: rejections, warnings; read by `status`
 
     @property
     def storage(self) -> Path:
-        """Images, unless docker-registry.yml names another place."""
-        return self.lib / "storage"
+        return self.lib / "storage"  # images, unless docker-registry.yml names another place
+
+    @property
+    def looked(self) -> Path:
+        return self.root / "var/cache/secure-registry/images.json"  # what the last look at images found; for speed only
 
     # --- while it runs ---
     @property
@@ -215,8 +217,7 @@ class Paths:
 
     @property
     def users_live(self) -> Path:
-        """Link to those that count right now."""
-        return self.users_run / "live"
+        return self.users_run / "live"  # link to those that count right now
 
     def registry_run(self, slot: str) -> Path:
         return self.run / f"registry-{slot}"
@@ -252,8 +253,7 @@ class Paths:
     # --- clients of this host ---
     @property
     def trust(self) -> Path:
-        """Record of what was put into files of clients."""
-        return self.state / "trust.json"
+        return self.state / "trust.json"  # record of what was put into files of clients
 
     @property
     def backups(self) -> Path:

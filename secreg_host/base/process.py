@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def _started(argv: Sequence[str], environment: Mapping[str, str] | None, **how: 
     what else subprocess.Popen is to know. Raises SecregError when it can't be."""
     whole = ENVIRONMENT | dict(environment or {})
     try:
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=whole, **how)
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, env=whole, **{"stdin": subprocess.DEVNULL, **how})
     except FileNotFoundError as error:
         raise SecregError(f"program not found: {argv[0]}", f"install the package that holds {argv[0]}") from error
     except OSError as error:
@@ -131,10 +132,16 @@ def _started(argv: Sequence[str], environment: Mapping[str, str] | None, **how: 
 
 
 def spawn(
-    argv: Sequence[str], environment: dict[str, str] | None = None, umask: int = 0o077
+    argv: Sequence[str],
+    environment: dict[str, str] | None = None,
+    umask: int = 0o077,
+    listener: socket.socket | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`."""
-    child = _started(argv, environment, stderr=subprocess.STDOUT, umask=umask, start_new_session=True)
+    """Start `argv` and leave it running in a process group of its own; all it says comes by the pipe `stdout`.
+    listener: a socket that it gets in the place of an input."""
+    given = subprocess.DEVNULL if listener is None else listener.fileno()
+    how: dict[str, Any] = {"stdin": given, "stderr": subprocess.STDOUT, "umask": umask, "start_new_session": True}
+    child = _started(argv, environment, **how)
     log.debug("started %s%s: process %d", masking.shown(argv), _given(environment), child.pid)
     return child
 

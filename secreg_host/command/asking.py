@@ -28,6 +28,18 @@ def agreed(question: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
+def typed_again(word: str, said: str) -> bool:
+    """Whether somebody at a terminal types `word` when he is told what was `said`. Raises BadInput where nobody is
+    there, or sees it."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise bad_input(word, "is to be typed again at a terminal, and there is none", "if it is meant, add --yes")
+    try:
+        return input(f"{said} Type its name again: ").strip() == word
+    except (EOFError, UnicodeError):
+        print()
+        return False
+
+
 def passphrase(*, twice: bool) -> str:
     """A passphrase from the terminal, asked for once or twice; elsewhere the first line of standard input. Raises
     BadInput where there is none, or the two differ, SecregError when the terminal closes."""

@@ -13,6 +13,7 @@ from secreg_host.apply import report as reports
 from secreg_host.base import quoting
 from secreg_host.base.errors import Note, Problem
 from secreg_host.command import printing
+from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.generation import generations
 from secreg_host.host.host import Host
 from secreg_host.upkeep import place as places
@@ -23,7 +24,6 @@ from secreg_host.upkeep.prune import Plan
 from secreg_host.upkeep.verify import Verdict
 from secreg_host.wanted.parts import users
 
-UNITS = ("B", "KB", "MB", "GB", "TB")
 COUNTED = {"repository": "repositories", "tag": "tags", "revision": "manifests", "blob": "blobs"}
 """Of the entries of a list, what is told how many there are, and by what name."""
 
@@ -31,25 +31,11 @@ SHOWN = 20
 """Images of which it is told what is wrong, where there are more."""
 
 
-def bytes_of(size: int) -> str:
-    """`size` for people."""
-    value, unit = float(size), 0
-    while value >= 1000 and unit < len(UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.3g} {UNITS[unit]}" if unit else f"{size} B"
-
-
 def contents(counts: Counter[str], size: int) -> str:
     """What is in a backup."""
     if not counts["repository"]:
         return "no images"
     return ", ".join(numbered(counts[word], name) for word, name in COUNTED.items()) + f" ({bytes_of(size)})"
-
-
-def numbered(count: int, names: str) -> str:
-    """So many of what is called `names`."""
-    one = f"{names.removesuffix('ies')}y" if names.endswith("ies") else names.removesuffix("s")
-    return f"{count} {one if count == 1 else names}"
 
 
 def made(found: Made, place: Place, *, as_json: bool, sealed: bool) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 from secreg_host.apply import apply
 from secreg_host.apply.activate import Stage
 from secreg_host.apply.wish import Wish
-from secreg_host.base import files, quoting
+from secreg_host.base import attributes, files, quoting
 from secreg_host.base.errors import BadInput, Exit, Note, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.command import backups, printing
+from secreg_host.command import amounts, backups, printing
 from secreg_host.command.instance import Instance
 from secreg_host.command.restoring import Order, Plan
 from secreg_host.generation import generations
@@ -91,13 +91,15 @@ def check_possible(one: Instance, order: Order, found: Plan) -> None:
         ):
             if wrong:
                 raise SecregError(*wrong)
-    etc = one.host.paths.etc
-    moved = [etc] if order.config and not present.is_there(one.host.paths, found.items) else []
+    moved = [*present.replaced(one.host.paths, found.items)] if order.config else []
     moved += [found.store / site.TOP] if found.store is not None and found.site is not None else []
     for path in moved:
         if os.path.ismount(path):
             hint = f"unmount it for as long as this takes; or mount it one level above: findmnt {quoting.shell(path)}"
             raise SecregError(f"{path} is to be replaced, and something is mounted there", hint)
+        if command := attributes.fixed(path.parent, path):
+            hint = f"let it go, and type this again: {command}"
+            raise SecregError(f"{path} is to be replaced, and is fixed in its place", hint)
 
 
 def _check_still(one: Instance, order: Order, found: Plan) -> None:
@@ -136,8 +138,8 @@ def _into(one: Instance, place: Place, store: Path, wanted: Wanted, progress: Pr
     broken = [_why(flaw, done) for flaw in broken if f"{flaw.repository}:{flaw.tag}" not in done.kept]
     hint = f"secure-registry backup verify {place.path}"
     printing.warnings(backups.problems(broken, "it is not as it should be", hint))
-    size = backups.bytes_of(done.size)
-    repositories, tags = backups.numbered(done.repositories, "repositories"), backups.numbered(done.tags, "tags")
+    size = amounts.bytes_of(done.size)
+    repositories, tags = amounts.numbered(done.repositories, "repositories"), amounts.numbered(done.tags, "tags")
     print(f"images: {repositories}, {tags}, {size} copied; {'not all' if broken else 'all'} proven", flush=True)
     return not broken and not done.kept
 
@@ -187,7 +189,7 @@ def _configure(staged: unpacking.Staged, aside: Aside) -> None:
         aside.back += staged.done.back
         for path in staged.done.aside:
             print(f"what was there is in {path}", flush=True)
-    print(f"configuration: {backups.numbered(staged.done.count, 'files')}", flush=True)
+    print(f"configuration: {amounts.numbered(staged.done.count, 'files')}", flush=True)
     printing.warnings(staged.done.notes)
 
 
@@ -229,5 +231,5 @@ def _serve(one: Instance, place: Place, order: Order, found: Plan) -> bool:
     if wrong := pulling.pull(one.host, generation, found.store, image):
         printing.warnings([Problem(image.name, f"can't be pulled: {wrong}", "secure-registry status")])
         return False
-    print(f"pulled {image.name} through the public port: {backups.bytes_of(image.size)}, each byte as it was")
+    print(f"pulled {image.name} through the public port: {amounts.bytes_of(image.size)}, each byte as it was")
     return code == Exit.DONE

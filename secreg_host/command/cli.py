@@ -64,6 +64,8 @@ VERBS = (
     "trust",
     "backup",
     "restore",
+    "images",
+    "gc",
     "uninstall",
     "help",
 )

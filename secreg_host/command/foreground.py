@@ -53,7 +53,7 @@ def run(host: Host, environment: Mapping[str, str], *, watching: bool = True) ->
     events = _Events()
     services = ForegroundServices(host)
     stage = Stage(host, services)
-    with serve.beside(host):
+    with serve.beside(host), services.taking_manifests():
         try:
             report = applying.apply(stage, Wish("start", environment, create=True, start=True))
             _tell(host, report)

@@ -47,6 +47,7 @@ EXAMPLES = (
     ("secure-registry status", "how each component is, and what is held back"),
     ("secure-registry trust show --line", "a line to paste on another host, whose Docker then trusts the registry"),
     ("secure-registry backup create /srv/backup", "configuration and images, while everything runs"),
+    ("secure-registry images list", "which images there are, and what they need"),
     (
         "secure-registry start --foreground --disposable",
         "an instance that leaves nothing behind, for a try; needs no root",

@@ -19,6 +19,7 @@ from secreg_host.base import journal, quoting
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.command import foreground
 from secreg_host.command.call import Call
+from secreg_host.formats.registryconf import MEMORY, Keeping
 from secreg_host.generation.generations import Generation
 from secreg_host.host import processes
 from secreg_host.host.host import Host
@@ -76,6 +77,10 @@ class Instance(Protocol):
 
     def let_users_count(self) -> Counted:
         """Let .htpasswd, which was just written, count when this returns."""
+
+    def renewal(self) -> Callable[[], None]:
+        """What has the registry begin anew, in another process, and returns once the one before has ended. Raises
+        BadInput where that can't be."""
 
     def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         """Let the clients of this host that trust the registry follow `generation`, which serves. For an apply, whose
@@ -161,6 +166,11 @@ class ByUnits:
         users.take_over()
         return Counted(users.findings, None if users.counted is None else users.counted.count(b"\n"))
 
+    def renewal(self) -> Callable[[], None]:
+        from secreg_host.services import successor
+
+        return lambda: successor.renew(self.host, self.services)
+
     def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         from secreg_host.clients import following
 
@@ -229,6 +239,14 @@ class InForeground:
         report = foreground.reload(self.host.paths)
         return Counted(tuple(finding for finding in report.findings if finding.part == users.NAME), report.count)
 
+    def renewal(self) -> Callable[[], None]:
+        if self.running():
+            where, root = str(self.host.paths.registry_yml), self.host.paths.root
+            what = "cache: blobdescriptor: inmemory: the registry remembers blobs that are gone, as long as it runs"
+            hint = f"take the lines of storage: cache: out; or stop it meanwhile: secure-registry stop --root {root}"
+            raise bad_input(where, what, hint)
+        return lambda: None
+
     def follow(self, generation: Generation, meanwhile: Callable[[], None]) -> tuple[Finding, ...]:
         """There are none: it is somebody's own instance, or systemd does not run."""
         return ()
@@ -246,6 +264,11 @@ def of(call: Call) -> Instance:
     """The instance that `call` is about."""
     host = call.host()
     return ByUnits(host) if host.by_systemd else InForeground(host)
+
+
+def forgetting(call: Call, keeping: Keeping) -> Callable[[], None]:
+    """What has the registry of `call` forget what it remembers of blobs in memory. Raises BadInput where it can't."""
+    return of(call).renewal() if keeping.cache == MEMORY else lambda: None
 
 
 def startable(call: Call) -> Instance:

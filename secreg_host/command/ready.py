@@ -26,7 +26,7 @@ from secreg_host.base.journal import notify
 from secreg_host.base.paths import PROC, Paths
 from secreg_host.command import cli
 from secreg_host.host import activity
-from secreg_host.watchdog.ask import BEGUN, DEBUGGED
+from secreg_host.watchdog.ask import BEGUN, DEBUGGED, RENEWED
 
 LATER = (
     "cryptography.hazmat.backends.openssl.backend",
@@ -37,6 +37,9 @@ LATER = (
     "yaml",
 )
 """What applies load when they come to need it."""
+
+WORDS = {DEBUGGED: ("--debug",), RENEWED: ("--renew",)}
+"""The options of an apply, by what is asked for."""
 
 TERM_SECONDS = 0.1
 """How long one that nobody waits for may take to end."""
@@ -110,7 +113,7 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
         if child == 0:
             listener.close()
             link.close()
-            _apply(outputs, debug=asked == DEBUGGED)
+            _apply(outputs, WORDS.get(asked, ()))
     finally:
         for descriptor in outputs:
             os.close(descriptor)
@@ -127,14 +130,14 @@ def _serve(listener: socket.socket, link: socket.socket) -> None:
         link.sendall(bytes([code]))
 
 
-def _apply(outputs: list[int], *, debug: bool) -> None:
-    """In the fork: one apply, which says what it has to say to `outputs`, all of it to `debug`. Does not return."""
+def _apply(outputs: list[int], options: tuple[str, ...]) -> None:
+    """In the fork: one apply with these `options`, which says what it has to say to `outputs`. Does not return."""
     gc.disable()  # it is over before there is anything to collect
     code = int(Exit.FAILED)
     try:
         for descriptor, output in enumerate(outputs, 1):
             os.dup2(output, descriptor)
-        code = cli.main(["apply", "--debug"] if debug else ["apply"])
+        code = cli.main(["apply", *options])
     except BaseException:
         traceback.print_exc()
     finally:

@@ -64,7 +64,7 @@ def uninstall(one: Instance, tell: Callable[[str], object], *, purge: bool) -> N
 
 
 def _purge(paths: Paths, tell: Callable[[str], object]) -> None:
-    for path in leftovers.restoring(paths):
+    for path in (*leftovers.restoring(paths), paths.looked.parent):
         clear(path)
     for path in (paths.etc, paths.log):
         left = clear(path)

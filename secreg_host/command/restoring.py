@@ -16,7 +16,7 @@ from secreg_host import __version__
 from secreg_host.base import distant, files, quoting, reading
 from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.command import backups
+from secreg_host.command import amounts
 from secreg_host.command.instance import Instance
 from secreg_host.images import imagesplace, marker, site
 from secreg_host.images.site import Found, Site
@@ -145,7 +145,7 @@ def _check_room(store: Path, size: int) -> None:
     place = next(path for path in (store, *store.parents) if path.is_dir())
     found = os.statvfs(place)
     if size > found.f_bavail * found.f_frsize:
-        what = f"the images need {backups.bytes_of(size)}, and {place} has no room for that"
+        what = f"the images need {amounts.bytes_of(size)}, and {place} has no room for that"
         raise SecregError(what, f"free some space (see: df -h {place})")
 
 

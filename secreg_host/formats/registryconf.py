@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ DEBUG = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})
 
 PLAIN_NAME, PLAIN_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -~]*")
 """Headers that nginx can add as the registry does: printable ASCII."""
+
+DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+"""A time as Go writes it (time.ParseDuration), as far as people do."""
 
 OWN_HEADERS = {
     "accept-ranges", "cache-control", "content-length", "content-range", "content-type", "docker-content-digest",
@@ -92,6 +95,65 @@ def parse(data: bytes, where: str) -> RegistryConf:
     readonly = bool(_section(document, "storage", "maintenance", "readonly", "enabled"))
     plain = tuple(one for one in headers if _is_plain(*one))
     return RegistryConf(root, bool(document.get("auth")), more, plain, debug, readonly)
+
+
+MEMORY, REDIS = "inmemory", "redis"
+"""Where a registry remembers descriptors of blobs (storage: cache: blobdescriptor)."""
+
+
+@dataclass(frozen=True)
+class Redis:
+    """Where a Redis is, and how one gets in."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    db: int = 0
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What of docker-registry.yml who frees space must know. cache: where descriptors of blobs are remembered ("":
+    nowhere); redis: which one that is; proxied: whether the images are another registry's; uploads: after how many
+    seconds uploads are removed that nobody ended."""
+
+    cache: str = ""
+    redis: Redis | None = None
+    proxied: bool = False
+    uploads: int = 168 * 3600
+
+
+def keeping(data: bytes, where: str) -> Keeping:
+    """The same of the configuration in `data`. Raises BadInput for what is not YAML, and for a Redis of which it can't
+    be told where it is."""
+    document = yamlfile.load(data, where)
+    caches = _section(document, "storage", "cache") or {}
+    old = _section(caches, "layerinfo")  # what it was called once, and is still taken for (handlers/app.go)
+    cache = _section(caches, "blobdescriptor") if "blobdescriptor" in caches else old
+    age = _section(document, "storage", "maintenance", "uploadpurging", "age")
+    found = DURATION.fullmatch(str(age)) if age is not None else None
+    uploads = (
+        sum(int(part or 0) * size for part, size in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0
+    )
+    proxied = bool(_section(document, "proxy", "remoteurl"))
+    redis = _redis(_section(document, "redis"), where, data) if cache == REDIS else None
+    return Keeping(str(cache or ""), redis, proxied, uploads or Keeping.uploads)
+
+
+def _redis(given: object, where: str, data: bytes) -> Redis:
+    address = _section(given, "addr")
+    if not address and isinstance(several := _section(given, "addrs"), list) and len(several) == 1:
+        address = several[0]  # of distribution 3
+    found = DEBUG.fullmatch(str(address))
+    port, db = names.port(found["port"]) if found else None, str(_section(given, "db") or 0)
+    if found is None or port is None or not db.isdecimal():
+        what = "it is not told which Redis the registry's cache of descriptors is in"
+        raise BadInput([Problem(place(where, data, "redis"), what, "write redis: addr: HOST:PORT, and db: a number")])
+    user, password = (str(_section(given, key) or "") for key in ("username", "password"))
+    host = names.bare(found["host"]) or "localhost"
+    return Redis(host, port, user, password, int(db), bool(_section(given, "tls", "enabled")))
 
 
 def place(where: str, data: bytes, *path: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from secreg_host.base import files, marks, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
 from secreg_host.formats import listening, users
-from secreg_host.generation import basicauth, direct, health, njs
+from secreg_host.generation import basicauth, behind, direct, health, njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host import authcache, processes
 from secreg_host.host import host as hosts
@@ -73,6 +73,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "word": (word := quoting.Quoted(marks.digest(b"probe ", bits.encode())[:32])),
         "auth_socket": socket,
         "queue_socket": processes.queue_socket(host),
+        "behind": behind.of(upstream, registry).said,
         "upstream": upstream,
         "users": glob.escape(str(paths.users_live)),  # stands in patterns
         "registry_auth": registry.auth,
@@ -83,7 +84,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "look": direct.must_look(host),
         "headers": registry.headers if settings.own_registry else (),
         "memory": authcache.place(host),
-        **_own(paths, parts[NginxPart]),
+        **_own(host, parts[NginxPart]),
         "njs": None,
         "load_njs": False,
         "debug": None,
@@ -133,9 +134,11 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
     return found | {"front/secure-registry/inside.conf": locations(Variant(), inside=True)}
 
 
-def _own(paths: Paths, nginx: NginxPart) -> dict[str, object]:
+def _own(host: Host, nginx: NginxPart) -> dict[str, object]:
     """Names and places of the front's own, whether it answers /healthz, and whether it says how long it waits."""
+    paths = host.paths
     return {
+        "manifests_socket": processes.manifests_socket(host),
         "run": paths.front_run,
         "log": paths.log,
         "guarded": paths.front_run / GUARDED,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from secreg_host.base import reading
 from secreg_host.base.errors import SecregError
-from secreg_host.base.paths import PROC
+from secreg_host.base.paths import PACKAGE, PROC
 from secreg_host.base.process import Account
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
@@ -23,6 +24,9 @@ ELF = b"\x7fELF"
 
 DRAIN_SECONDS = 3600
 """How long a registry that was replaced may take to finish what it has begun: a slow upload is not cut."""
+
+PROGRAM = "secreg_host"
+"""Our own package, below `PACKAGE`."""
 
 UMASK = 0o027
 """What nginx's processes leave others: nothing; their group may read their logs."""
@@ -118,6 +122,19 @@ def socket_of(host: Host, slot: str) -> Path:
 def auth_socket(host: Host) -> Path:
     """The unix socket on which the password check listens."""
     return host.paths.auth_run / "auth.sock"
+
+
+def manifests(host: Host) -> Process:
+    """The manifest service of an instance in the foreground: the same program, as the store's user."""
+    argv = (sys.executable, "-sBP", "-m", PROGRAM, "manifests", "-")
+    environment = {"PYTHONPATH": str(PACKAGE)}
+    run = host.paths.run / "manifests"
+    return Process("manifests", argv, host.accounts.registry, run, environment, umask=0o007)
+
+
+def manifests_socket(host: Host) -> Path:
+    """The unix socket on which the manifest service before the registry listens (push/)."""
+    return host.paths.run / "manifests.sock"
 
 
 def queue_socket(host: Host) -> Path:

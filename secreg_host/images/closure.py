@@ -28,8 +28,10 @@ def flaws(
     """What keeps the images of one repository from being whole.
 
     tags: the manifest of each; revisions: its manifests, layers: its blobs, as far as their bytes are there; manifest:
-    what one of them names, which raises Unreadable. Each flaw is told for every tag that leads to it. Pure.
+    what one of them names, which raises Unreadable. Each flaw is told for every tag that leads to it. That an index
+    which no tag leads to lacks manifests is none: clients that delete by digest take such apart one by one. Pure.
     """
+    apart: dict[str, list[tuple[str, str]]] = {}
     wrong: dict[str, list[tuple[str, str]]] = {}
     children: dict[str, tuple[str, ...]] = {}
     for revision in revisions:
@@ -40,18 +42,19 @@ def flaws(
             continue
         lacking = [(one, "a blob of it is not there") for one in found.blobs if one not in layers]
         away = [one for one in found.children if one not in revisions and one not in layers]  # blobs, of a cache
-        lacking += [(one, "a manifest of it is not there") for one in away]
         if lacking:
             wrong[revision] = lacking
+        if away:
+            apart[revision] = [(one, "a manifest of it is not there") for one in away]
         if found.children:
             children[revision] = found.children
     told = set()
     for tag, digest in tags.items():
         if digest not in revisions:
             yield Flaw(tag, digest, "its manifest is not there")
-        for revision in _reached(digest, children) if wrong else ():
+        for revision in _reached(digest, children) if wrong or apart else ():
             told.add(revision)
-            yield from (Flaw(tag, *one) for one in wrong.get(revision, ()))
+            yield from (Flaw(tag, *one) for one in (*wrong.get(revision, ()), *apart.get(revision, ())))
     for revision, lacking in wrong.items():
         if revision not in told:
             yield from (Flaw("", *one) for one in lacking)

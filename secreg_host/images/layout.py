@@ -13,8 +13,8 @@ registry/storage/paths.go.
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import functools
 import os
 import re
 import stat
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from secreg_host.base import utf8
+from secreg_host.images import dates
 from secreg_host.images.readable import TREE
 
 DIGEST = re.compile(r"(?P<algorithm>sha256):(?P<hex>[0-9a-f]{64})|(?P<other>sha512):(?P<longer>[0-9a-f]{128})")
@@ -37,8 +38,13 @@ LONGEST = 255
 """Characters of one, at the most."""
 
 TAG = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+ALGORITHMS = ("sha256", "sha512")
+"""Those of digests."""
+
 LINK_BYTES = 256
 """More than a link ever has."""
+
+FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 OWN = "_"
 """How directories of a repository's own begin; no word of a name does."""
@@ -62,7 +68,7 @@ class Tree:
     root: Path
     within: str = TREE
 
-    @property
+    @functools.cached_property
     def base(self) -> Path:
         """What holds blobs and repositories."""
         return self.root / self.within
@@ -80,13 +86,21 @@ class Tree:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def blobs(self) -> Iterator[str]:
-        """The digests of which there are bytes, in order; none is held in memory for long."""
+    def blobs(self, hollow: Callable[[str], object] = lambda _: None) -> Iterator[str]:
+        """The digests of which there are bytes, in order; none is held in memory for long. hollow: is told of those of
+        which there is a directory alone."""
+        for digest in self.places():
+            if self.size(digest) is not None:
+                yield digest
+            else:
+                hollow(digest)
+
+    def places(self) -> Iterator[str]:
+        """The digests of which there is a directory, with bytes or without, in order."""
         for algorithm in _folders(self.base / "blobs"):
             for two in _folders(self.base / "blobs" / algorithm):
-                for value in _folders(self.base / "blobs" / algorithm / two):
-                    digest = f"{algorithm}:{value}"
-                    if DIGEST.fullmatch(digest) and self.size(digest) is not None:
+                for value in _folders(f"{self.root}/{self.within}/blobs/{algorithm}/{two}"):
+                    if DIGEST.fullmatch(digest := f"{algorithm}:{value}"):
                         yield digest
 
     def repositories(self, wrong: Callable[[OSError], object] | None = None) -> Iterator[Repository]:
@@ -96,7 +110,7 @@ class Tree:
 
     def _below(self, name: str, wrong: Callable[[OSError], object] | None) -> Iterator[Repository]:
         try:
-            found, links = _inside(self.base / "repositories" / name)
+            found, links = inside(self._at(name))
         except OSError as error:
             if wrong is None:
                 raise
@@ -117,7 +131,7 @@ class Tree:
                 wrong(OSError(errno.ELOOP, "it is a link: what it leads to is left out", self._at(f"{name}/{one}")))
 
     def _at(self, name: str) -> str:
-        return f"{self.root}/{self.within}/repositories/{name.lstrip('/')}"
+        return f"{self.root}/{self.within}/repositories/{name.lstrip('/')}".rstrip("/")
 
 
 HERE = Tree(Path())
@@ -137,28 +151,39 @@ class Repository:
         return f"{self.tree.root}/{self.tree.within}/repositories/{self.name}"
 
     @property
-    def _tags(self) -> str:
+    def tagged(self) -> str:
+        """Its directory of tags."""
         return f"{self.path}/_manifests/tags"
+
+    @property
+    def revised(self) -> str:
+        """Its directory of manifests, in one for each algorithm."""
+        return f"{self.path}/_manifests/revisions"
+
+    @property
+    def uploads(self) -> str:
+        """Its directory of pushes that were begun, in one for each."""
+        return f"{self.path}/_uploads"
 
     def tags(self) -> Iterator[str]:
         """Its tags, in order."""
-        yield from (tag for tag in _folders(self._tags) if TAG.fullmatch(tag))
+        yield from (tag for tag in _folders(self.tagged) if TAG.fullmatch(tag))
 
     def current(self, tag: str) -> str:
         """The link that says what `tag` is."""
-        return f"{self._tags}/{tag}/current/link"
+        return f"{self.tagged}/{tag}/current/link"
 
     def history(self, tag: str) -> Iterator[str]:
         """The links of what `tag` ever was."""
-        return _links(f"{self._tags}/{tag}/index")
+        return _links(f"{self.tagged}/{tag}/index")
 
     def once(self, tag: str, digest: str) -> str:
         """The link that says that `tag` was `digest`."""
-        return f"{self._tags}/{tag}/index/{digest.replace(':', '/')}/link"
+        return f"{self.tagged}/{tag}/index/{digest.replace(':', '/')}/link"
 
     def revisions(self) -> Iterator[str]:
         """The links of its manifests."""
-        return _links(f"{self.path}/_manifests/revisions")
+        return _links(self.revised)
 
     def layers(self) -> Iterator[str]:
         """The links of its blobs."""
@@ -166,7 +191,7 @@ class Repository:
 
     def revision(self, digest: str) -> str:
         """The link of manifest `digest`."""
-        return f"{self.path}/_manifests/revisions/{digest.replace(':', '/')}/link"
+        return f"{self.revised}/{digest.replace(':', '/')}/link"
 
     def layer(self, digest: str) -> str:
         """The link of blob `digest`."""
@@ -207,7 +232,7 @@ def dated(link: str) -> Link | None:
 def content(path: str, limit: int) -> tuple[bytes, int] | None:
     """The first `limit` bytes of the file `path`, and when it was written; None: it is no regular file. Nothing is
     waited for, and no link followed in its place. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(path, FLAGS)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -219,7 +244,7 @@ def content(path: str, limit: int) -> tuple[bytes, int] | None:
             if len(piece) < wanted:
                 break  # that was its end
             wanted = left
-        return b"".join(pieces), int(found.st_mtime)
+        return b"".join(pieces), dates.plausible(found.st_mtime)
     finally:
         os.close(descriptor)
 
@@ -227,7 +252,7 @@ def content(path: str, limit: int) -> tuple[bytes, int] | None:
 def written(link: str) -> int | None:
     """When the file `link` was written (seconds since the epoch); None: there is no such file (any more)."""
     try:
-        return int(os.lstat(link).st_mtime)
+        return dates.plausible(os.lstat(link).st_mtime)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -240,21 +265,36 @@ def digest_of(link: str) -> str:
 
 def _links(folder: str) -> Iterator[str]:
     """The links below `folder`, ALGORITHM/HEX/link, in order."""
-    for algorithm in _folders(folder):
-        for value in _folders(f"{folder}/{algorithm}"):
-            if DIGEST.fullmatch(f"{algorithm}:{value}"):
-                yield f"{folder}/{algorithm}/{value}/link"
+    for algorithm in ALGORITHMS:
+        above = f"{folder}/{algorithm}"
+        if is_folder(above):
+            for value in _folders(above):
+                if DIGEST.fullmatch(f"{algorithm}:{value}"):
+                    yield f"{above}/{value}/link"
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a directory at `path` itself. Raises OSError."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:  # it is about the one above
+        raise PermissionError(error.errno, error.strerror, str(Path(path).parent)) from None
 
 
 def _folders(path: Path | str) -> list[str]:
     """The names of the directories in `path`, in order; none where it is gone, or is no directory."""
-    return _inside(path)[0]
+    return inside(path)[0]
 
 
-def _inside(path: Path | str) -> tuple[list[str], list[str]]:
-    """The same, and the names of links."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
-        found = list(entries)
-        folders = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
-        return folders, sorted(entry.name for entry in found if entry.is_symlink())
-    return [], []
+def inside(path: Path | str) -> tuple[list[str], list[str]]:
+    """The names of the directories in `path`, in order, and those of links; none where it is gone, or is none."""
+    try:
+        with os.scandir(path) as entries:
+            found = list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    folders = sorted([entry.name for entry in found if entry.is_dir(follow_symlinks=False)])
+    others = len(folders) < len(found)
+    return folders, sorted([entry.name for entry in found if entry.is_symlink()]) if others else []

@@ -22,6 +22,12 @@ FOREIGN = re.compile(r"application/vnd\.(docker\.image\.rootfs\.foreign|oci\.ima
 """Types of layers that registries need not have where these have urls: clients fetch them from elsewhere (distribution,
 registry/storage/ocimanifesthandler.go)."""
 
+IMAGE = re.compile(r"application/vnd\.(docker\.container\.image\.v1|oci\.image\.config\.v1)\+json|None")
+"""Types of configurations of images; no type is that of an old one."""
+
+MOST = 1 << 53
+"""Bytes that nothing has."""
+
 REFERRERS = re.compile(r"(sha256|sha512)-([0-9a-f]{64})(?:\.[a-z]+)?")
 """Tags of what refers to a manifest, where no referrers API is (OCI distribution-spec; cosign's .sig, .att, .sbom): its
 digest, cut after so many digits."""
@@ -46,8 +52,65 @@ class Manifest:
     subject: str = ""
 
 
+@dataclass(frozen=True)
+class Described:
+    """What a manifest says of itself for people. manifest: what it names; sizes: bytes of each digest that it names, as
+    it says; platforms: of its children, each as OS/ARCHITECTURE ("": it does not say); config: its configuration
+    ("": none); kind: what it is, where it is no image (artifactType, or the type of its configuration)."""
+
+    manifest: Manifest
+    sizes: Mapping[str, int]
+    platforms: Mapping[str, str]
+    config: str = ""
+    kind: str = ""
+
+
 def read(data: bytes) -> Manifest:
     """The manifest in `data`. Raises Unreadable."""
+    return _manifest(_content(data))
+
+
+def described(data: bytes) -> Described:
+    """The manifest in `data`, with what it says besides. Raises Unreadable."""
+    content = _content(data)
+    config = content.get("config")
+    config = config if isinstance(config, dict) else {}
+    found = _manifest(content)  # what stands in these lists are objects, each with a digest, or this raises
+    children = list(_objects(content, "manifests"))
+    named = [config, *children, *_objects(content, "layers"), *_objects(content, "blobs")]
+    kind = content.get("artifactType") or ("" if IMAGE.fullmatch(str(config.get("mediaType"))) else config["mediaType"])
+    return Described(
+        found,
+        {str(one.get("digest")): _size(one.get("size")) for one in named},
+        {one["digest"]: platform(one.get("platform")) for one in children},
+        str(config.get("digest") or ""),
+        str(kind),
+    )
+
+
+def platform(said: object) -> str:
+    """OS/ARCHITECTURE[/VARIANT], as a descriptor or a configuration says it; "": it does not, or it is said that there
+    is none, as buildx does of attestations."""
+    if not isinstance(said, dict):
+        return ""
+    words = [said.get(key) for key in ("os", "architecture", "variant")]
+    found = [word for word in words if isinstance(word, str) and word]
+    return "/".join(found) if isinstance(words[1], str) and "unknown" not in found else ""
+
+
+def config_platform(data: bytes) -> str:
+    """The platform that the configuration in `data` says."""
+    try:
+        return platform(json.loads(utf8.shown(data)))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _size(said: object) -> int:
+    return int(said) if isinstance(said, int | float) and 0 <= said < MOST else 0
+
+
+def _content(data: bytes) -> Mapping[str, Any]:
     if len(data) > LARGEST:
         raise Unreadable(f"it has more than {LARGEST} bytes")
     try:
@@ -56,6 +119,10 @@ def read(data: bytes) -> Manifest:
         raise Unreadable("it is no JSON") from None
     if not isinstance(content, dict):
         raise Unreadable("it is no object")
+    return content
+
+
+def _manifest(content: Mapping[str, Any]) -> Manifest:
     layers = list(_descriptors(content, "layers")) + list(_descriptors(content, "blobs"))
     config = [_descriptor(content["config"])] if isinstance(content.get("config"), dict) else []
     children = list(_descriptors(content, "manifests"))
@@ -71,6 +138,12 @@ def read(data: bytes) -> Manifest:
         foreign=_unique([digest for digest, _ in layers if digest in foreign]),
         subject=_digest(subject.get("digest"), lax=True) if isinstance(subject, dict) else "",
     )
+
+
+def cut(digest: str) -> str:
+    """`digest` with as many digits as tags of what refers to it say."""
+    algorithm, _, value = digest.partition(":")
+    return f"{algorithm}:{value[:64]}"
 
 
 def refers(tag: str, digest: str) -> bool:

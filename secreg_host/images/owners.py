@@ -29,10 +29,38 @@ def wrong(host: Host, root: str) -> tuple[str, str] | None:
     be, or it took too long."""
     account = host.accounts.registry
     found = distant.ask_as(account.name, account.uid, account.gid, _first_wrong, Path(root))
-    if not found:
-        return None
-    what = f"the registry (user {account.name}) can't write {Path(root) / found}: pushes fail"
+    return told(host, root, found) if found else None
+
+
+def told(host: Host, root: str, found: str, more: int = 0) -> tuple[str, str]:
+    """That the registry can't write what is `found` in the directory `root`, and so many `more`, and what to do."""
+    account, rest = host.accounts.registry, f" and {more} more" if more else ""
+    what = f"the registry (user {account.name}) can't write {Path(root) / found}{rest}: pushes fail"
     return what, imagesplace.remedy(account, root)
+
+
+def every() -> Iterator[str]:
+    """All of the store in the working directory that the present user has not all rights to; as with the sample."""
+    if os.statvfs(".").f_flag & os.ST_RDONLY:
+        return
+    pending = [Path(TREE).parts[0]]
+    if _lacks(pending[0], DIRECTORY):
+        yield pending[0]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if is_folder:
+                    pending.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    continue
+                if _lacks(entry.path, DIRECTORY if is_folder else FILE):
+                    yield entry.path
+
+
+def _lacks(path: str, rights: int) -> bool:
+    """Whether these rights to `path` are not there; what is gone says nothing: uploads come and go."""
+    return not os.access(path, rights) and os.access(path, os.F_OK)
 
 
 def _first_wrong() -> str:
@@ -44,7 +72,7 @@ def _first_wrong() -> str:
     for path, rights in itertools.islice(_sample(), ALL):
         if due.over:
             break
-        if not os.access(path, rights) and os.access(path, os.F_OK):  # what is gone says nothing: uploads come and go
+        if _lacks(path, rights):
             return path
     return ""
 

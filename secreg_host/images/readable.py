@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,18 @@ LOOKED = 3
 
 LOOKS = 100
 """Directories that are searched for a sample, and entries of each."""
+
+
+def closed() -> bool:
+    """Whether no link of the administrator's leads out of the store in the working directory, where it begins: one by
+    which he keeps it elsewhere. All others, whoever took over the registry may have made."""
+    below = ("blobs", "blobs/sha256", "blobs/sha512", "repositories")
+    for path in ("docker", "docker/registry", TREE, *(f"{TREE}/{one}" for one in below)):
+        with contextlib.suppress(OSError):
+            found = os.lstat(path)
+            if stat.S_ISLNK(found.st_mode) and found.st_uid == 0:
+                return False
+    return True
 
 
 @dataclass(frozen=True)

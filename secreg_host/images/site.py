@@ -25,7 +25,7 @@ from secreg_host.base import deputies, distant, files, quoting, records, utf8
 from secreg_host.base.errors import SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.host.host import Host
-from secreg_host.images import layout, marker
+from secreg_host.images import layout, marker, readable
 from secreg_host.images.layout import Tree
 from secreg_host.images.readable import TREE
 
@@ -97,7 +97,10 @@ def look(host: Host, site: Site) -> Found:
         yield f"empty {not _entries(site.folder)}"
 
     others, said = [], dict[str, str]()
-    with contextlib.suppress(OSError), deputies.telling(host.accounts.registry, site.images, work) as lines:
+    with (
+        contextlib.suppress(OSError),
+        deputies.telling(host.accounts.registry, site.images, work, shut=readable.closed) as lines,
+    ):
         for line in lines:
             word, space, value = line.partition(" ")
             if space:
@@ -227,7 +230,7 @@ def unplaced(host: Host, images: Path) -> str:
         names = [found["name"] for one in os.listdir() if (found := NAMED.fullmatch(one))]  # noqa: PTH208
         return [] if Path(TREE, "blobs/sha256").is_dir() else names
 
-    with deputies.telling(host.accounts.registry, images, work) as lines:
+    with deputies.telling(host.accounts.registry, images, work, shut=readable.closed) as lines:
         return next(iter(sorted(lines)), "")
 
 
@@ -235,7 +238,7 @@ def _do(host: Host, site: Site, work: Callable[[], list[str]]) -> list[str]:
     """What `work` finds as the registry's user in the directory of images. Raises SecregError."""
     account = host.accounts.registry
     try:
-        with deputies.telling(account, site.images, work) as lines:
+        with deputies.telling(account, site.images, work, shut=readable.closed) as lines:
             return list(lines)
     except OSError as error:
         what = f"cannot write in {site.images}: {error.strerror} ({error.filename})"

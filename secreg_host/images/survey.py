@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from secreg_host.base import waiting
 from secreg_host.formats.users import PROBE
-from secreg_host.images import closure, layout, manifests
+from secreg_host.images import closure, layout, sighting
 from secreg_host.images.closure import Flaw
 from secreg_host.images.layout import Link, Malformed, Repository, Tree
 from secreg_host.images.manifests import Manifest, Unreadable
@@ -241,13 +241,7 @@ class Survey:
 
     def _manifest(self, digest: str) -> Manifest:
         """What manifest `digest` names. Raises Unreadable."""
-        try:
-            found = layout.content(self.tree.blob(digest), manifests.LARGEST + 1)
-        except OSError as error:
-            raise Unreadable(str(error.strerror)) from None
-        if found is None:
-            raise Unreadable("it is no regular file")
-        return manifests.read(found[0])
+        return sighting.manifest(self.tree, digest)
 
 
 def _readable(found: Iterator[T], flaws: list[Flaw]) -> Iterator[T]:

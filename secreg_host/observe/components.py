@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from secreg_host.apply import backend, clientproof, faults, probe, rehearsal
+from secreg_host.apply import backend, clientproof, faults, probe, pushproof, rehearsal
 from secreg_host.apply import store as stores
 from secreg_host.base import bugs, marks, names
 from secreg_host.base.errors import SecregError
@@ -17,7 +17,7 @@ from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host import host as hosts
 from secreg_host.host import registryprogram
 from secreg_host.observe import state
-from secreg_host.observe.scene import OBSERVER, QUEUE, Scene
+from secreg_host.observe.scene import MANIFESTS, OBSERVER, QUEUE, Scene, masked
 from secreg_host.observe.state import Component, Condition, State
 from secreg_host.observe.store import store
 from secreg_host.services import sockets, units
@@ -27,6 +27,7 @@ from secreg_host.watchdog import watch
 
 START = "systemctl start secure-registry"
 CHECKED = "are checked: a right one is let in, a wrong one is not"
+UNWRITTEN = "nothing can be pushed or deleted; images can be pulled"
 UNQUEUED = "a flood keeps others out, and the time that an answer takes tells names that there are"
 """What it means where the front asks the password check itself."""
 
@@ -97,14 +98,18 @@ def _unqueued(scene: Scene, wrong: str, aside: str) -> State:
     """The password check past the queue, `aside` of which questions go; wrong: with a login, which may be why."""
     helps = f"systemctl restart {QUEUE}; what it says: journalctl -u {QUEUE} -n 20"
     if isinstance(aside, clientproof.Unheard):
-        anew = f"secure-registry stop --root {scene.host.paths.root}; then start it as before"
-        helps = faults.REOPEN if scene.manager is not None else anew
+        helps = faults.REOPEN if scene.manager is not None else _anew(scene)
         aside = scene.stopped(sockets.QUEUE) or aside
     if wrong:
         return state.down(Component.PASSWORDS, f"{wrong}: {aside}", helps)
-    if scene.manager and scene.manager.properties(sockets.QUEUE, "LoadState")["LoadState"] == "masked":
+    if scene.manager and masked(scene.manager, sockets.QUEUE):
         return state.ok(Component.PASSWORDS, f"{CHECKED}; the queue is masked: {UNQUEUED}")
     return state.warning(Component.PASSWORDS, f"are checked, but past the queue ({aside}): {UNQUEUED}", helps)
+
+
+def _anew(scene: Scene) -> str:
+    """How an instance in the foreground is started anew."""
+    return f"secure-registry stop --root {scene.host.paths.root}; then start it as before"
 
 
 def _judged(wrong: str, helps: str) -> State:
@@ -138,6 +143,23 @@ def registry(scene: Scene) -> State:
     version = str(known["version"]) if same else registryprogram.version(program, scene.host.accounts.registry)
     facts = {"program": str(program), "version": version, "mark": mark, "slot": slot}
     return state.ok(Component.REGISTRY, f"{program.name} {version}, slot {slot}", **facts)
+
+
+def manifests(scene: Scene) -> State:
+    """The service by which manifests are written and deleted, asked as the front asks it."""
+    helps = f"systemctl restart {MANIFESTS}; what it says: journalctl -u {MANIFESTS} -n 20"
+    if scene.manager and any(masked(scene.manager, unit) for unit in (MANIFESTS, units.MANIFESTS)):
+        helps = f"systemctl unmask {units.MANIFESTS} {MANIFESTS}; then: secure-registry reload"
+        return state.warning(Component.MANIFESTS, "are not taken, for the service is masked: images are pulled", helps)
+    if said := scene.stopped(MANIFESTS):  # where it does not run, the next manifest starts it
+        return state.down(Component.MANIFESTS, f"{said}: {UNWRITTEN}", helps)
+    wrong = pushproof.wrong(scene.host)
+    if isinstance(wrong, pushproof.Unheard):
+        helps = f"systemctl restart {units.MANIFESTS}" if scene.manager is not None else _anew(scene)
+        wrong = scene.stopped(units.MANIFESTS) or wrong
+    if wrong:
+        return state.down(Component.MANIFESTS, f"{wrong}: {UNWRITTEN}", helps)
+    return state.ok(Component.MANIFESTS, "what is pushed and deleted is passed on to the registry")
 
 
 def certificate(scene: Scene) -> State:
@@ -187,7 +209,7 @@ def watchdog(scene: Scene) -> State:
     found = scene.manager.state(watch.UNIT)
     helps = f"systemctl restart {watch.UNIT}"
     if found.active in ("inactive", "failed"):
-        if scene.manager.properties(watch.UNIT, "LoadState")["LoadState"] == "masked":
+        if masked(scene.manager, watch.UNIT):
             return state.ok(Component.WATCHDOG, "is masked: edits serve after a reload")
         if scene.states.get(watch.MAIN, ("active", ""))[0] != "active":
             return state.ok(Component.WATCHDOG, "is stopped, as the service is")
@@ -218,6 +240,7 @@ ASKED: dict[Component, Callable[[Scene], State]] = {
     Component.FRONT: front,
     Component.PASSWORDS: passwords,
     Component.REGISTRY: registry,
+    Component.MANIFESTS: manifests,
     Component.STORE: store,
     Component.CERTIFICATE: certificate,
     Component.USERS: users,

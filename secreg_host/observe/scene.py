@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from secreg_host.base.systemd import Systemd
 
 OBSERVER, QUEUE = "secure-registry-observer.service", "secure-registry-queue.service"
+MANIFESTS = units.unit_of("manifests")
+GC, DAILY = "secure-registry-gc.service", "secure-registry-gc.timer"
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,15 @@ class Scene:
         return None
 
 
+def masked(manager: Systemd | None, unit: str) -> bool:
+    """Whether somebody wants that `unit` never starts (systemctl(1), mask)."""
+    return manager is not None and bool(manager.properties(unit, "LoadState")["LoadState"] == "masked")
+
+
 def names(slot: str) -> list[str]:
     """The units of an instance whose registry is in `slot`."""
     ours = [units.unit_of(name) for name in ("nginx", "auth", f"registry@{slot}")]
-    return [*ours, watch.UNIT, watch.MAIN, OBSERVER, sockets.QUEUE]
+    return [*ours, watch.UNIT, watch.MAIN, OBSERVER, sockets.QUEUE, units.MANIFESTS, GC]
 
 
 def of(

@@ -25,6 +25,7 @@ class Component(StrEnum):
     FRONT = "front"
     PASSWORDS = "passwords"
     REGISTRY = "registry"
+    MANIFESTS = "manifests"
     STORE = "store"
     CERTIFICATE = "certificate"
     USERS = "users"
@@ -34,7 +35,7 @@ class Component(StrEnum):
 
 
 SERVING = (Component.FRONT, Component.PASSWORDS, Component.REGISTRY, Component.STORE)
-"""What must be there to push and pull."""
+"""What must be there to pull, and to log in."""
 
 PROCESSES = (Component.FRONT, Component.PASSWORDS, Component.REGISTRY)
 """What may be on its way back when it was killed."""

@@ -3,28 +3,62 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from secreg_host.apply import store as stores
 from secreg_host.base import distant, masking, process
 from secreg_host.base.errors import SecregError
-from secreg_host.images import imagesplace
+from secreg_host.images import imagesplace, lastrun
+from secreg_host.images.lastrun import LastRun
 from secreg_host.observe import state
-from secreg_host.observe.scene import Scene
-from secreg_host.observe.state import Component, State
+from secreg_host.observe.scene import DAILY, GC, Scene, masked
+from secreg_host.observe.state import Component, Condition, State
 from secreg_host.wanted.parts.registry import RegistryPart
 
 MB, GB = 1 << 20, 1 << 30
 LITTLE_SHARE, LITTLE = 0.05, 10 * GB
 """Free space that is worth a warning: less than both."""
 
+BEGUN = "InactiveExitTimestamp"
+
 NOTHING = 1 << 20
 """Bytes below which a disk is full: no image fits."""
 
 
 def store(scene: Scene) -> State:
-    """Where images are: on this host's file system, or wherever docker-registry.yml says."""
+    """Where images are: on this host's file system, or wherever docker-registry.yml says; and what came of the last
+    collection."""
+    found, last = _place(scene), lastrun.read(scene.host.paths)
+    if found.condition is Condition.OK and masked(scene.manager, DAILY):
+        found = replace(found, said=f"{found.said}; gc does not run by itself: its timer is masked")
+    if ended := _ended(scene, last):
+        last = ended
+    if last is None or last.passed:
+        return found
+    facts = {**found.facts, "collected": last.at, "freed": last.freed}
+    if not last.failed:
+        day = f"{datetime.fromtimestamp(last.at, UTC):%Y-%m-%d}"
+        return replace(found, said=f"{found.said}; gc freed {_sized(last.freed)} on {day}", facts=facts)
+    said = f"{found.said}; the last gc failed: {last.failed}"
+    if found.condition is not Condition.OK:
+        return replace(found, said=said, facts=facts)
+    return replace(found, condition=Condition.WARNING, said=said, remedy=last.hint, facts=facts)
+
+
+def _ended(scene: Scene, last: LastRun | None) -> LastRun | None:
+    """That the timer's run was ended since the `last` one, which could not say so; None: it was not."""
+    if scene.manager is None or scene.states.get(GC, ("", ""))[0] != "failed":
+        return None
+    begun = scene.manager.properties(GC, BEGUN)[BEGUN] / 1e6
+    if last is not None and last.at >= begun:
+        return None
+    return LastRun(begun, failed="it was ended", hint=f"journalctl -u {GC} -n 20; it goes on: systemctl start {GC}")
+
+
+def _place(scene: Scene) -> State:
     part = scene.generation.parts[RegistryPart]
     root = part.root
     if not root:
@@ -52,7 +86,7 @@ def store(scene: Scene) -> State:
     hint = f"free some, or name a larger disk in docker-registry.yml: df -h {mount}; du -xsh {shown}"
     if free < NOTHING or inodes == 0:
         what = f"{said}: it is full, nothing can be pushed"
-        return State(Component.STORE, state.Condition.DOWN, what, hint, "disk", facts=facts)
+        return State(Component.STORE, Condition.DOWN, what, hint, "disk", facts=facts)
     if free < LITTLE and free < LITTLE_SHARE * size:
         return state.warning(Component.STORE, f"{said}: it fills up", hint, "disk", **facts)
     if wrong := imagesplace.unwritable(scene.host, root):

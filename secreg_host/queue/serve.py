@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from secreg_host.base import files, handed, marks
+from secreg_host.base import handed, marks
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
 from secreg_host.formats.users import PROBE
@@ -206,12 +206,7 @@ def beside(host: Host) -> Iterator[Queue]:
         begun.set()
         await queue.run(listener, ended)
 
-    queue.path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(queue.path))
-        queue.path.chmod(files.PRIVATE)
-        os.chown(queue.path, *host.accounts.front.owner)
-        listener.listen(BACKLOG)
+    with handed.bound(queue.path, host.accounts.front.owner, BACKLOG) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
         thread.start()
         begun.wait()
@@ -220,4 +215,3 @@ def beside(host: Host) -> Iterator[Queue]:
         finally:
             ends[0]()
             thread.join()
-            queue.path.unlink(missing_ok=True)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from secreg_host.base import files, process, utf8
+from secreg_host.base import files, handed, process, utf8
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.host import processes
 from secreg_host.host.host import Host
@@ -24,7 +27,13 @@ from secreg_host.wanted import provision
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.settings import SettingsPart
 
-STOP_ORDER = ("nginx", "auth", "registry")
+log = logging.getLogger(__name__)
+
+STOP_ORDER = ("nginx", "auth", "manifests", "registry")
+ANEW = ("manifests",)
+"""What is started anew when it dies: whoever asks meanwhile waits at its socket, which is ours."""
+
+BACKLOG = 1024
 STOP_SECONDS = 10.0
 LAST_LINES = 20
 
@@ -32,11 +41,11 @@ LAST_LINES = 20
 class Child:
     """A running process; what it says goes to our stderr, each line with its name before it."""
 
-    def __init__(self, one: Process, environment: dict[str, str]) -> None:
+    def __init__(self, one: Process, environment: dict[str, str], listener: socket.socket | None = None) -> None:
         self.name = one.name
         self.said: deque[str] = deque(maxlen=LAST_LINES)
         argv = ["nice", "-n", str(one.nice), *one.argv] if one.nice else one.argv
-        self.popen = process.spawn(process.as_account(argv, one.account), environment, one.umask)
+        self.popen = process.spawn(process.as_account(argv, one.account), environment, one.umask, listener)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -68,6 +77,18 @@ class ForegroundServices:
         self.leaving: dict[str, Child] = {}  # asked to end; they finish what they have begun
         self.parts = Parts()
         self.registries: dict[str, Parts] = {}  # by slot, what each was made ready for
+        self.listener: socket.socket | None = None  # of the manifest service
+
+    @contextlib.contextmanager
+    def taking_manifests(self) -> Iterator[None]:
+        """Have the manifest service within the block."""
+        path, owner = processes.manifests_socket(self.host), self.host.accounts.front.owner
+        with handed.bound(path, owner, BACKLOG) as self.listener:
+            self.start("manifests")
+            try:
+                yield
+            finally:
+                self.stop("manifests")
 
     def prepare(self, parts: Parts, slot: str) -> None:
         self.parts = parts
@@ -87,6 +108,8 @@ class ForegroundServices:
 
     def _process(self, name: str) -> Process:
         kind, _, slot = name.partition("@")
+        if kind == "manifests":
+            return processes.manifests(self.host)
         settings = self.registries.get(slot, self.parts)[SettingsPart].settings
         if kind == "registry":
             return processes.registry(self.host, slot, settings.registry_binary)
@@ -99,15 +122,15 @@ class ForegroundServices:
             return
         one = self._process(name)
         files.make_directory(one.run, 0o750, one.account.owner)
-        for socket in one.run.glob("*.sock"):
-            socket.unlink()  # left by one that was killed; nobody else listens in our run directory
+        for left in one.run.glob("*.sock"):
+            left.unlink()  # left by one that was killed; nobody else listens in our run directory
         environment = dict(one.environment)
         if name.startswith("registry"):
             environment |= provision.http_secret(self.host.paths.http_secret)
             own = self.host.paths.slot(name.partition("@")[2]) / "environment"
             lines = utf8.text(files.read_or_none(own) or b"", str(own)).splitlines()
             environment |= dict(line.split("=", 1) for line in lines)
-        self.children[name] = Child(one, environment)
+        self.children[name] = Child(one, environment, self.listener if name in ANEW else None)
 
     def reload(self, name: str) -> bool:
         if self.died(name):
@@ -178,7 +201,10 @@ class ForegroundServices:
         """Until `ended` is set (None) or a child that should run has died (that child)."""
         while not ended.wait(0.1):
             for name, child in list(self.children.items()):
-                if not child.alive:
+                if not child.alive and name in ANEW:
+                    log.warning(f"secure-registry: {child.obituary}; it is started anew")
+                    self.start(name)
+                elif not child.alive:
                     return self.children.pop(name)
         return None
 

@@ -16,8 +16,8 @@ from secreg_host.services import units
 log = logging.getLogger(__name__)
 
 QUEUE = "secure-registry-queue.socket"
-PATHS = {QUEUE: "queue.sock", "secure-registry-apply.socket": "apply.sock"}
-"""Our units that listen, and where, below the run directory (units/*.socket)."""
+PATHS = {QUEUE: "queue.sock", units.MANIFESTS: "manifests.sock", "secure-registry-apply.socket": "apply.sock"}
+"""Our units that listen, and where, below the run directory (units/*.socket, templates/units/*.socket.j2)."""
 
 NOBODY = (errno.ENOENT, errno.ECONNREFUSED)
 

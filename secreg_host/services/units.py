@@ -21,7 +21,7 @@ from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 
-MAIN = "secure-registry.service"
+MAIN, MANIFESTS = "secure-registry.service", "secure-registry-manifests.socket"
 TRIAL = "trial"
 """A process that is none: its unit runs a program to see whether it can be run."""
 
@@ -54,6 +54,7 @@ def render(host: Host, parts: Parts) -> dict[Path, bytes]:
     for name, make in wanted.items():
         with contextlib.suppress(SecregError):  # its program is away, which was told; its unit stays as it is
             rendered[host.paths.units / unit_of(name)] = _service(host, name, make(), registry)
+    rendered |= _manifests(host, registry, own=settings.own_registry)
     if settings.own_registry and storage:
         rendered[host.paths.units / unit_of("images@")] = templating.render(
             host.paths.templates,
@@ -66,6 +67,25 @@ def render(host: Host, parts: Parts) -> dict[Path, bytes]:
             unmounting=[_words(argv) for argv in views.unmounting(host.paths, INSTANCE)],
         )
     return rendered
+
+
+def _manifests(host: Host, registry: RegistryPart, *, own: bool) -> dict[Path, bytes]:
+    """The units of the manifest service: where it listens, and what it may write (push/)."""
+    storage = registry.storage if own else None
+    known = {
+        "paths": host.paths,
+        "socket": processes.manifests_socket(host),
+        "front": host.accounts.front.name,
+        "account": host.accounts.registry,
+        "own": own,
+        "storage": storage,
+        "at_home": imagesplace.at_home(storage),
+    }
+    found = {}
+    for unit in (unit_of("manifests"), MANIFESTS):
+        template = f"units/{unit.removeprefix('secure-registry-')}.j2"
+        found[host.paths.units / unit] = templating.render(host.paths.templates, template, unit=unit, **known)
+    return found
 
 
 def _service(host: Host, name: str, one: processes.Process, registry: RegistryPart) -> bytes:
@@ -158,7 +178,7 @@ def trial(host: Host, argv: Iterable[str], seconds: float) -> bytes:
 def links(host: Host) -> tuple[Problem, ...]:
     """What stands in the place of our units and is left as it is: links."""
     found = []
-    for path in (host.paths.units / unit_of(name) for name in ("nginx", "auth", "registry@")):
+    for path in (host.paths.units / unit_of(name) for name in ("nginx", "auth", "manifests", "registry@")):
         if path.is_symlink():
             target = path.readlink()
             masked = target == MASK

@@ -62,6 +62,15 @@ class UnitServices:
             names = {path.name.replace("@.", f"@{slot}.") for path in rendered for slot in processes.SLOTS}
             if not all(map(self._known, names)):
                 self.systemd.call("Reload")
+        self._take_manifests()
+
+    def _take_manifests(self) -> None:
+        """Have the socket of the manifest service before a front asks there. Where that fails, the observer says so."""
+        if sockets.leads(processes.manifests_socket(self.host)):
+            return
+        with contextlib.suppress(SecregError):
+            if self.systemd.properties(units.MANIFESTS, "LoadState")["LoadState"] != "masked":
+                self.systemd.job("StartUnit", units.MANIFESTS, mode="fail")
 
     def prepare_registry(self, parts: Parts, slot: str) -> None:
         if not (self.host.paths.units / units.unit_of("registry@")).exists():

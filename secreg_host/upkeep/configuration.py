@@ -27,7 +27,7 @@ from typing import Any
 from secreg_host.base import files, marks, reading, temporary
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.upkeep import inside
+from secreg_host.upkeep import archived, inside
 from secreg_host.upkeep.sealing import Sealer
 
 ABOUT, LINKED = "about.json", "linked"
@@ -92,10 +92,11 @@ class Sink:
 
 @dataclass
 class Archive:
-    """An archive that is being written: what is in it, and what could not be taken."""
+    """An archive that is being written, what could not be taken, and how many files, links and directories were."""
 
     tar: tarfile.TarFile
     problems: list[Problem] = field(default_factory=list)
+    count: int = 0
 
     def take(self, path: Path, name: str) -> None:
         """Put what is at `path` into it as `name`, with all below. Only what `path` itself is may be a link that is
@@ -157,6 +158,7 @@ class Archive:
     def _write(self, info: tarfile.TarInfo, data: bytes) -> None:
         info.size = len(data)
         self.tar.addfile(info, io.BytesIO(data))
+        self.count += 1
 
 
 @dataclass(frozen=True)
@@ -188,9 +190,20 @@ def save(paths: Paths, about: Mapping[str, Any], target: Path, passphrase: str =
                     if path.is_dir():
                         archive.take(path, str(path.relative_to(paths.root)))
             digest = sink.finish()
-            return Saved(sink.size, digest, tuple(archive.problems))
+            return Saved(sink.size, digest, (*archive.problems, *_too_much(paths, archive.count, sink.size)))
         finally:
             sink.close()
+
+
+def _too_much(paths: Paths, count: int, size: int) -> Iterator[Problem]:
+    """That the archive could not be brought back: `restore` refuses one that has no end."""
+    if count > archived.MOST or size > archived.LARGEST:
+        what = (
+            f"{count} files of {size} bytes are to be backed up with it, and `restore` takes {archived.MOST} of "
+            f"{archived.LARGEST} at the most: this configuration can't be brought back"
+        )
+        hint = f"move away what is not secure-registry's, then back up again: du -a {paths.etc} {paths.state} | sort -n"
+        yield Problem(str(paths.etc), what, hint)
 
 
 def _walk(top: Path, depth: int = 64) -> Iterator[tuple[Path, str]]:

@@ -22,6 +22,7 @@ from secreg_host import __version__
 from secreg_host.base import deputies, files, quoting
 from secreg_host.base.errors import Note, Problem, SecregError
 from secreg_host.host.host import Host
+from secreg_host.images import readable
 from secreg_host.images.layout import HERE, Tree
 from secreg_host.images.readable import TREE
 from secreg_host.images.survey import NONE, Entry, Survey
@@ -98,7 +99,7 @@ def create(
         if images is not None:
             source.check_restored(host, images)
         before = place.names()
-        made = Made(places.next_name(before, now))
+        made = Made(places.next_name(before, now, place.lists))
         about = _about(host, made.name, now, images)
         told = whose.check(place, about, take_over=take_over)
         places.sweep(place)
@@ -186,16 +187,23 @@ def surveyed(host: Host, images: Path, tree: Tree = HERE) -> Iterator[Entry]:
     def lines() -> Iterable[str]:
         return (listing.line_of(_placed(entry, images)) for entry in Survey(tree).entries())
 
-    with deputies.telling(host.accounts.registry, images, lines) as told:
+    with deputies.telling(host.accounts.registry, images, lines, shut=readable.closed) as told:
         found = map(listing.entry_of, told)
         while True:
             try:
                 entry = next(found, None)
             except Damaged as error:
-                raise SecregError(f"cannot read the images in {images}: {error}", "see what was put there") from error
+                hint = (
+                    f"see what was put there: find {quoting.shell(images)} -newermt -1day -ls; all else: --config-only"
+                )
+                raise SecregError(f"cannot read the images in {images}: {error}", hint) from error
             except OSError as error:
                 what = f"cannot read the images in {images}: {error.strerror} ({error.filename})"
-                raise SecregError(what, f"see what is there, as user {host.accounts.registry.name}: ls -l") from error
+                user, where = host.accounts.registry.name, quoting.shell(images / str(error.filename or ""))
+                hint = (
+                    f"see what its user sees there: runuser -u {user} -- ls -la {where}; the disk: findmnt -T {where}"
+                )
+                raise SecregError(what, f"{hint}, dmesg; all else: --config-only") from error
             if entry is None:
                 return
             yield entry
@@ -238,7 +246,8 @@ def _copied(host: Host, place: Place, images: Path, first: Path, made: Made, pro
         return left_out
     _check_room(place, images, made.new_size)
     tree, account = Tree(Path()), host.accounts.registry
-    with deputies.opening(account, images) as opened, progress.of(made.new_size, "copied") as tell:
+    opening = deputies.opening(account, images, shut=readable.closed)
+    with opening as opened, progress.of(made.new_size, "copied") as tell:
         wanted = (one for one in pool.wanting(place, listing.blobs(first)) if one.digest not in left_out)
         failed = dict(pool.copy(place, wanted, lambda digest: opened(tree.blob(digest)), tell))
     made.new -= len(failed)

@@ -21,7 +21,8 @@ HOLDER: dict[Any, records.Shape] = {"host": str, "boot": str, "pid": int, "doing
 WAIT_SECONDS = 5.0
 """How long somebody else is waited for who is about to end."""
 
-SPACE_SECONDS = 60.0
+SPACE_SECONDS = 1800.0
+"""How long a backup waits for who frees space."""
 
 
 @contextlib.contextmanager
@@ -65,8 +66,26 @@ def shared(path: Path, doing: str) -> Iterator[None]:
         descriptor = os.open(path, flags, files.PRIVATE)
     try:
         if not waiting.until(lambda: _taken(descriptor, fcntl.LOCK_SH), SPACE_SECONDS, 0.05):
-            raise SecregError(f"{doing} waits for {path}: space is being freed among the images", "try again later")
+            hint = "try again when that is done: secure-registry status; which process it is: lslocks"
+            raise SecregError(f"{doing} waits for {path}: space is being freed among the images", hint)
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def alone(path: Path, doing: str, seconds: float = 0.0) -> Iterator[int]:
+    """Hold the lock `path` alone, for `doing`, which frees space among the images: nobody copies them meanwhile. Its
+    descriptor: whoever has that holds it. Raises SecregError when somebody does for longer than these `seconds`."""
+    files.make_directory(path.parent, 0o755)
+    with files.explained(path, "lock"):
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, files.PRIVATE)
+    try:
+        if not waiting.until(lambda: _taken(descriptor, fcntl.LOCK_EX), max(seconds, WAIT_SECONDS), 0.05):
+            what = f"{doing} waits for {path}: a backup is made of the images, or space is being freed already"
+            raise SecregError(what, "try again when that is done (which process it is: lslocks)")
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -137,7 +156,10 @@ def _boot() -> str:
 
 def _busy(path: Path, holder: str, more: str = "") -> SecregError:
     known = records.parsed(holder.encode())
-    who = "another run"
+    who, end = "another run", "which one: lslocks"
     if records.fits(known, HOLDER) and isinstance(known, dict) and set(known) == set(HOLDER):
         who = f"secure-registry {known['doing']} (process {known['pid']} on {known['host']})"
-    return SecregError(f"{who} works in {path.parent}", f"wait until it is done, or end it{more}")
+        end = f"see it: ps -fp {known['pid']}; end it: kill {known['pid']}"
+        if known["host"] != socket.gethostname():
+            end = f"end it on {known['host']}"
+    return SecregError(f"{who} works in {path.parent}", f"wait until it is done, or end it ({end}){more}")

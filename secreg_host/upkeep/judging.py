@@ -48,15 +48,13 @@ def judge(section: Section, bad: Mapping[str, str], read: Read) -> tuple[Flaw, .
     not in the pool."""
     revisions = [digest for digest in section.revisions if digest not in bad]
     layers = {digest for digest in section.layers if digest not in bad}
-    found = [flaw for flaw in closure.flaws(section.tags, revisions, layers, read) if _is_new(flaw, section)]
+    known = {(one.tag, one.digest) for one in section.broken}
+    said = closure.flaws(section.tags, revisions, layers, read)
+    found = [flaw for flaw in said if (flaw.tag, flaw.digest) not in known]
     named = {flaw.digest for flaw in found}
     alone = [one for one in (*section.revisions, *section.layers) if one in bad and one not in named]
     found += [Flaw("", digest, "") for digest in dict.fromkeys(alone)]
     return tuple(flaw._replace(why=bad.get(flaw.digest, flaw.why)) for flaw in found)
-
-
-def _is_new(flaw: Flaw, section: Section) -> bool:
-    return not any((flaw.tag, flaw.digest) == (one.tag, one.digest) for one in section.broken)
 
 
 def mended(section: Section, bad: Mapping[str, str], read: Read) -> list[Entry]:

@@ -1,10 +1,12 @@
-"""What is said where no directory of backups is: in the hurry somebody named another one, or a disk is away."""
+"""What is said where no directory of backups is, or can be: in the hurry somebody named another one, or a disk is away,
+or whose it is is not for this host to say."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from secreg_host.base import quoting, reading
+from secreg_host.base import distant, quoting, reading
 
 IT_IS_NONE = "is no directory of backups"
 
@@ -23,6 +25,16 @@ def told(path: Path, marker: str) -> tuple[str, str]:
     if not reading.is_there(path):
         return f"{IT_IS_NONE}: it is not there", f"{mounted}; `backup create` makes new ones"
     return IT_IS_NONE, f"name one; {mounted}"
+
+
+def to_own(path: Path, owner: int) -> str:
+    """How directory `path`, which is of the user `owner`, or in which others may write, is made one's own."""
+    mount, quoted = distant.mount_at(path), quoting.shell(path)
+    if owner != os.geteuid() and mount is not None and mount.kind.startswith("nfs"):
+        return (
+            f"let its server take root for root ({mount.device}, exports(5): no_root_squash), then: chown 0: {quoted}"
+        )
+    return f"make it yours alone: chown {os.geteuid()}: {quoted}; chmod 700 {quoted}"
 
 
 def taken(path: Path) -> tuple[str, str]:

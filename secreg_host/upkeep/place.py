@@ -151,16 +151,18 @@ def made_at(name: str) -> datetime | None:
         return None
 
 
-def next_name(names: list[str], now: datetime) -> str:
-    """The name of a backup that is made `now`, after those by the `names`, the oldest first: it is sorted behind them,
-    also where the clock was set back. Raises BadInput where nothing is, which no backup of ours ever comes to."""
+def next_name(names: list[str], now: datetime, lists: Path = Path()) -> str:
+    """The name of a backup that is made `now`, after those by the `names` in `lists`, the oldest first: it is sorted
+    behind them, also where the clock was set back. Raises BadInput where nothing is, as no backup of ours ever is."""
     stamp = f"{now:{STAMP}}"
     if not names:
         return stamp
     last, number = order(names[-1])
     found = stamp if stamp > last else f"{last}-{number + 1}"
     if not BACKUP.fullmatch(found):
-        raise bad_input(names[-1], "no name of a backup comes after this one", "rename it, or remove it")
+        what = f"no name of a backup comes after {names[-1]}, which no backup of secure-registry ever gets"
+        where = quoting.shell(lists / names[-1])
+        raise bad_input(str(lists / names[-1]), what, f"call it something else: mv {where} {where}.old")
     return found
 
 
@@ -243,8 +245,8 @@ def _check_ours(path: Path) -> None:
     status = reading.status(path)
     if status is not None and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
         who = "others can write there" if status.st_uid == os.geteuid() else f"it is of another user ({status.st_uid})"
-        hint = f"make it yours alone: chown {os.geteuid()}: {quoting.shell(path)}; chmod 700 {quoting.shell(path)}"
-        raise bad_input(str(path), f"is no place for keys and hashes of passwords: {who}", hint + ANYWAY)
+        what = f"is no place for keys and hashes of passwords: {who}"
+        raise bad_input(str(path), what, missing.to_own(path, status.st_uid) + ANYWAY)
 
 
 def _check_private(path: Path) -> None:

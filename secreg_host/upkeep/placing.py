@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from secreg_host.images import closure, layout, manifests
+from secreg_host.images import closure, dates, layout, manifests
 from secreg_host.images.layout import Malformed, Repository, Tree
 from secreg_host.images.manifests import Unreadable
 from secreg_host.upkeep import pool
@@ -97,6 +97,7 @@ def _needed(section: Section, tag: str, read: Read) -> tuple[set[str], set[str],
     blobs: set[str] = set()
     todo = [section.tags[tag]]
     known = {digest: found for digest in section.revisions if (found := _read(read, digest)) is not None}
+    referring, about = _referring(section, known)
     while todo:
         digest = todo.pop()
         blobs.add(digest)  # that is what it is in an index of a cache
@@ -107,11 +108,25 @@ def _needed(section: Section, tag: str, read: Read) -> tuple[set[str], set[str],
         if found is not None:
             blobs.update(found.blobs, found.foreign)
             todo += found.children
-        todo += [other for other, one in known.items() if one.subject == digest]
-        about = [name for name in section.tags if manifests.refers(name, digest)]
-        tags.update(about)
-        todo += [section.tags[name] for name in about]
+        names = about.get(manifests.cut(digest), [])
+        tags.update(names)
+        todo += [*referring.get(digest, ()), *(section.tags[name] for name in names)]
     return tags, revisions, blobs
+
+
+def _referring(
+    section: Section, known: Mapping[str, manifests.Manifest]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Which manifests refer to which one, and the tags of what refers to one, by its digest, which is cut there."""
+    referring: dict[str, list[str]] = {}
+    about: dict[str, list[str]] = {}
+    for digest, one in known.items():
+        if one.subject:
+            referring.setdefault(one.subject, []).append(digest)
+    for tag in section.tags:
+        if found := manifests.REFERRERS.fullmatch(tag):
+            about.setdefault(f"{found[1]}:{found[2]}", []).append(tag)
+    return referring, about
 
 
 def _read(read: Read, digest: str) -> manifests.Manifest | None:
@@ -188,7 +203,7 @@ def _write(path: str, digest: str, seconds: int | None = None) -> None:
             return
     folder, new = Path(path).parent, Path(f"{path}{NEW}")
     folder.mkdir(parents=True, exist_ok=True)
-    new.write_text(digest, "ascii")
+    new.write_bytes(digest.encode())
     if seconds is not None:
-        os.utime(new, (seconds, seconds))
+        os.utime(new, (dates.plausible(seconds),) * 2)
     new.replace(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from secreg_host.base import reading
@@ -65,6 +65,16 @@ def is_there(paths: Paths, items: Mapping[str, Item]) -> bool:
     if any(not os.path.lexists(path) or (one.kind == tarfile.REGTYPE and path.is_dir()) for one, path in found.items()):
         return False
     return all(_is_same(path, _item_of(paths, path, items), items) for path in paths.etc.rglob("*"))
+
+
+def replaced(paths: Paths, items: Mapping[str, Item]) -> Iterator[Path]:
+    """What of this host gets another one in its place: all of /etc, and files of the program's state."""
+    if not is_there(paths, items):
+        yield paths.etc
+    for item in below(items, names(paths)[1]):
+        path = paths.root / item.name
+        if item.kind == tarfile.REGTYPE and os.path.lexists(path) and content(path) != item.data:
+            yield path
 
 
 def names(paths: Paths) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from secreg_host.base import waiting
 from secreg_host.upkeep.pool import ignored
@@ -40,6 +41,37 @@ class Progress:
         with bar:
             yield tell
 
+    @contextlib.contextmanager
+    def steps(self) -> Iterator[Callable[[str], None]]:
+        """What is told in words how far it is, where nobody knows how long it takes."""
+        if not self.shown:
+            yield lambda _: None
+            return
+        line = _line()
+        if line is None:
+            line = _Words()
+        with line:
+            yield line.set_description_str
+
+
+class _Words:
+    """In the place of a line that changes: one now and then, the first one after a while."""
+
+    def __init__(self) -> None:
+        self.due = waiting.within(SECONDS)
+
+    def set_description_str(self, said: str) -> None:
+        """It is so far."""
+        if self.due.over:
+            self.due = waiting.within(SECONDS)
+            print(said, file=sys.stderr)
+
+    def __enter__(self) -> _Words:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is to be wiped away."""
+
 
 class _Lines:
     """In the place of a bar: a line now and then, the first one after a while."""
@@ -65,6 +97,16 @@ class _Lines:
 def to_terminal(*, wanted: bool = True) -> Progress:
     """A bar, or lines, on stderr, if that is a terminal, and it is `wanted`."""
     return Progress(wanted and sys.stderr.isatty())
+
+
+def _line() -> Any:
+    """A line of tqdm's; None: it is not there."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    tqdm.monitor_interval = 0  # no thread of its own
+    return tqdm(bar_format="{desc} [{elapsed}]", dynamic_ncols=True, leave=False)
 
 
 def _bar(size: int, doing: str):  # type: ignore[no-untyped-def]

@@ -22,7 +22,7 @@ from secreg_host.formats.users import PROBE
 from secreg_host.generation.assemble import probe_word
 from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
-from secreg_host.images import site
+from secreg_host.images import readable, site
 from secreg_host.images.layout import HERE, Repository
 from secreg_host.upkeep import hashing, judging, listing, placing, refill
 from secreg_host.upkeep.place import Place
@@ -89,12 +89,12 @@ def pull(host: Host, generation: Generation, images: Path, found: Image) -> str:
 def _linked(host: Host, images: Path, part: Part) -> Iterator[None]:
     """The probe's repository, linked to what is in `part` as long as the block runs."""
     account = host.accounts.registry
-    with deputies.telling(account, images, lambda: _link(part)) as lines:
+    with deputies.telling(account, images, lambda: _link(part), shut=readable.closed) as lines:
         list(lines)
     try:
         yield
     finally:
-        with deputies.telling(account, images, _unlink) as lines:
+        with deputies.telling(account, images, _unlink, shut=readable.closed) as lines:
             list(lines)
 
 

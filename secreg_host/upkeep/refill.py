@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from secreg_host.base import deputies
+from secreg_host.base import deputies, quoting
 from secreg_host.base.deputies import Opened
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
-from secreg_host.images import manifests, site
+from secreg_host.images import manifests, readable, site
 from secreg_host.images.layout import HERE, Tree
 from secreg_host.images.manifests import Manifest, Unreadable
 from secreg_host.upkeep import create, hashing, judging, listing, placing
@@ -77,7 +77,7 @@ def refill(
         def work() -> Iterator[str]:
             return _refill(opened, tree, wanted, anew)
 
-        with deputies.telling(host.accounts.registry, images, work, by=opened) as lines:
+        with deputies.telling(host.accounts.registry, images, work, by=opened, shut=readable.closed) as lines:
             try:
                 size = int(next(lines).partition(" ")[2])
                 with progress.of(size, "restored") as tell:
@@ -85,8 +85,10 @@ def refill(
                         _note(made, line, tell)
             except OSError as error:
                 what = f"cannot write the images in {images}: {error.strerror} ({error.filename})"
-                hint = f"see: df -h {images}; ls -ld {images} (it writes as {host.accounts.registry.name})"
-                raise SecregError(what, hint) from error
+                where = quoting.shell(images)
+                user = host.accounts.registry.name
+                hint = f"see: df -h {where}; findmnt -T {where}; ls -ld {where} (it writes as {user})"
+                raise SecregError(what, f"{hint}; then type this again: it is gone on with") from error
     return made
 
 
@@ -167,7 +169,7 @@ def proof(
         needed.update(placing.digests(part))
     found = [one for one in listing.blobs(path) if one.digest in needed]
     wrong: list[Broken] = []
-    with deputies.opening(host.accounts.registry, images) as opened:
+    with deputies.opening(host.accounts.registry, images, shut=readable.closed) as opened:
         with progress.of(sum(one.size for one in found), "proven") as tell:
             failed = hashing.check(found, lambda digest: opened(tree.blob(digest)), tell)
             wrong += [Broken("", "", digest, why) for digest, why in failed]

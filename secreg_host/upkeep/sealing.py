@@ -59,8 +59,9 @@ def is_sealed(data: bytes) -> bool:
     return data.startswith(FIRST)
 
 
-def opened(data: bytes, passphrase: str) -> bytes:
-    """What is sealed in `data`. Raises BadInput with another passphrase, and for what was changed or cut."""
+def opened(data: bytes, passphrase: str, where: str = "passphrase") -> bytes:
+    """What is sealed in `data`, which is `where`. Raises BadInput with another passphrase, and for what was changed or
+    cut."""
     salt = data[len(FIRST) : len(FIRST) + SALT]
     cipher = AESGCM(_key(passphrase, salt))
     pieces = list(_pieces(data[len(FIRST) + SALT :]))
@@ -70,7 +71,9 @@ def opened(data: bytes, passphrase: str) -> bytes:
             for number, piece in enumerate(pieces)
         )
     except InvalidTag:
-        raise bad_input("passphrase", "it is another one than the backup was made with", "type that one") from None
+        what = "the passphrase is another one than this backup was made with"
+        hint = "type that one, as it was typed then; another backup may have another one: --at NAME; images need none: "
+        raise bad_input(where, what, f"{hint}--images-only") from None
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

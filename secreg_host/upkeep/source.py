@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from secreg_host.base import quoting, reading
-from secreg_host.base.errors import SecregError, bad_input
+from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import registryconf
 from secreg_host.generation import generations
@@ -17,25 +17,36 @@ from secreg_host.wanted.parts import registry
 from secreg_host.wanted.parts.registry import RegistryPart
 
 
-def images(host: Host) -> Path:
-    """The directory of images, without links: of what serves, or, where nothing ever did, of docker-registry.yml.
+class Elsewhere(BadInput):
+    """The images are on no file system of this host, or another registry's."""
 
-    Raises BadInput where they are on no file system of this host, SecregError where they are away: what is there
+
+def images(host: Host) -> Path:
+    """The directory of images that are backed up. Raises as `place`."""
+    return place(host, "they can't be backed up from here", "; or add --config-only")
+
+
+def place(host: Host, elsewhere: str, without: str = "") -> Path:
+    """The directory of images, without links: of what serves, or, where nothing ever did, of docker-registry.yml.
+    elsewhere: what can't be done where they are on no file system; without: how it can be done without them.
+
+    Raises Elsewhere where they are on no file system of this host, SecregError where they are away: what is there
     instead, the mount point of a disk, say, would make a backup without images.
     """
     generation = generations.load(host, generations.current_name(host))
     part = generation.parts[RegistryPart] if generation else registry.parse(Snapshot(host.paths))
     root = part.root
     if root is None:
-        what = "the images are on no file system of this host: they can't be backed up from here"
-        raise bad_input(
-            str(host.paths.registry_yml), what, "back up the rest: add --config-only; images where they are"
-        )
+        what = f"the images are on no file system of this host: {elsewhere}"
+        raise Elsewhere([Problem(str(host.paths.registry_yml), what, f"do it where they are{without}")])
     real = imagesplace.resolved(root)
     if not reading.is_directory(Path(real)):
-        raise SecregError(f"the images are not in {root}: there is no such directory", "see docker-registry.yml")
+        hint = (
+            f"mount it (findmnt -T {quoting.shell(root)}), or see rootdirectory in {host.paths.registry_yml}{without}"
+        )
+        raise SecregError(f"the images are not in {root}: there is no such directory", hint)
     if lost := marker.lost(part.store, marker.look(real)):
-        hint = f"mount it, or bring them back (findmnt -T {quoting.shell(real)}); or add --config-only"
+        hint = f"mount it, or bring them back (findmnt -T {quoting.shell(real)}){without}"
         raise SecregError(f"the images are not in {root}: {lost}", hint)
     return Path(real)
 

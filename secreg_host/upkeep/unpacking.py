@@ -12,21 +12,18 @@ The next apply removes what a run left that was killed (leftovers), or, where it
 from __future__ import annotations
 
 import contextlib
-import grp
 import os
-import pwd
 import shutil
-import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from secreg_host.base import files, leftovers, marks, quoting, reading, records
-from secreg_host.base.errors import Note, Problem, SecregError
+from secreg_host.base import files, leftovers, marks, quoting, records
+from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import Paths
-from secreg_host.upkeep import archived, hashing, listing, present, sealing
-from secreg_host.upkeep.archived import Item, below
-from secreg_host.upkeep.configuration import ABOUT, ANEW, LINKED
+from secreg_host.upkeep import archived, hashing, listing, owning, present, sealing, staging
+from secreg_host.upkeep.archived import Item
+from secreg_host.upkeep.configuration import ABOUT, ANEW
 from secreg_host.upkeep.place import PLAIN, SEALED, Place
 
 OF_THE_MACHINE = ("trust.json", "backups")
@@ -35,10 +32,9 @@ OF_THE_MACHINE = ("trust.json", "backups")
 
 @dataclass
 class Put:
-    """What was put back below `root`: how many files; aside: where what was there before is now; back: the commands
-    that go back to that; notes: what is not as it was."""
+    """What was put back: how many files; aside: where what was there before is now; back: the commands that go back to
+    that; notes: what is not as it was."""
 
-    root: Path
     count: int = 0
     aside: list[Path] = field(default_factory=list)
     back: list[str] = field(default_factory=list)
@@ -51,11 +47,11 @@ def read(place: Place, name: str, passphrase: Callable[[], str], *, sealed: bool
     passphrase."""
     data = _read(place, name)
     if sealing.is_sealed(data):
-        data = sealing.opened(data, passphrase())
+        data = sealing.opened(data, passphrase(), str(place.config(name)))
     elif sealed:
         hint = "take one with --at NAME that is; see who can write there, for somebody may have put this one there"
         raise SecregError(f"the configuration of backup {name} is not sealed", hint)
-    items = archived.items(data)
+    items = archived.items(data, place.config(name))
     said = records.parsed(items[ABOUT].data) if ABOUT in items else None
     if not isinstance(said, dict) or said.get("name") != name:
         hint = (
@@ -74,7 +70,7 @@ def _read(place: Place, name: str) -> bytes:
         raise SecregError(f"{there[0]} has more than {archived.LARGEST} bytes", "take another one with --at NAME")
     for path in there:
         with files.explained(path, "read"), os.fdopen(hashing.opened(str(path)), "rb") as file:
-            data = file.read(archived.LARGEST + 1)
+            data = file.read(min(os.fstat(file.fileno()).st_size, archived.LARGEST) + 1)  # for so much memory is taken
         if said is not None and (len(data), f"sha256:{marks.digest(data)}") == (int(said[1]), said[2]):
             return data
     hint = f"see: secure-registry backup verify {place.path}; take another one with --at NAME"
@@ -84,20 +80,23 @@ def _read(place: Place, name: str) -> bytes:
 @dataclass
 class Staged:
     """A configuration that is written beside, with all that takes room or may be refused. etc: whether there is an /etc
-    to be put in its place; state: what is to be at which path of the program's state; done: what became of it."""
+    to be put in its place; state: what is to be at which path of the program's state, but what is left_out; done: what
+    became of it."""
 
     paths: Paths
+    items: Mapping[str, Item]
+    left_out: list[str]
     etc: bool
-    state: dict[Path, Path]
-    done: Put
+    state: dict[Path, Path] = field(default_factory=dict)
+    done: Put = field(default_factory=Put)
 
     def put(self, stamp: str) -> Put:
         """Put it in the place of what is there, which is moved beside, as NAME.bak-`stamp`. Raises SecregError."""
         if self.etc:
             _swap(self.paths, stamp, self.done)
         beside = _free(self.paths.state.with_name(f"{self.paths.state.name}.bak-{stamp}"))
-        for path, new in self.state.items():
-            _replace(self.paths, path, new, beside, self.done)
+        _replace(self.paths, self.state, beside, self.done)
+        self.done.notes += owning.mend(self.paths, self.items, self.left_out, etc=not self.etc)
         self.drop()
         return self.done
 
@@ -117,46 +116,18 @@ def put(paths: Paths, items: Mapping[str, Item], stamp: str, *, same_machine: bo
 def staged(paths: Paths, items: Mapping[str, Item], *, same_machine: bool) -> Iterator[Staged]:
     """What is in the archive, beside what is on this host, until the block ends. For whoever holds the instance's lock.
     Raises SecregError where it can't be written; nothing was changed then."""
-    found = Staged(paths, not present.is_there(paths, items), {}, Put(paths.root))
+    left_out = [*ANEW, *(() if same_machine else OF_THE_MACHINE)]
+    found = Staged(paths, items, left_out, not present.is_there(paths, items))
     found.drop()
     try:
-        if found.etc:
-            _stage(paths, items, found.done)
-        left_out = [*ANEW, *(() if same_machine else OF_THE_MACHINE)]
-        _stage_state(paths, [*below(items, present.names(paths)[1])], left_out, found.state)
+        with staging.writing(paths, items) as beside:
+            if found.etc:
+                beside.etc()
+            found.state = beside.state(left_out)
+        found.done.count, found.done.notes = beside.count, beside.notes
         yield found
     finally:
         found.drop()
-
-
-def _stage(paths: Paths, items: Mapping[str, Item], done: Put) -> None:
-    """Write all of /etc beside its place."""
-    to, etc = leftovers.restoring(paths).etc, present.names(paths)[0]
-    files.make_directory(paths.etc.parent, 0o755)
-    with files.explained(to):
-        files.make_directory(to, 0o700)
-        for item in sorted(below(items, etc), key=lambda item: item.name):
-            _write(to / item.name.removeprefix(f"{etc}/"), item, items, done)
-        top = items.get(etc)
-        if top is not None:
-            _own(to, top)
-        else:
-            to.chmod(0o755)
-        for folder, _, _ in os.walk(to):
-            files.sync_directory(Path(folder))
-
-
-def _stage_state(paths: Paths, items: list[Item], left_out: list[str], state: dict[Path, Path]) -> None:
-    """Write what the program remembered beside its state, where that is other, or not there."""
-    for item in sorted(items, key=lambda item: item.name):
-        path = paths.root / item.name
-        if path.relative_to(paths.state).parts[0] in left_out or item.kind != tarfile.REGTYPE:
-            continue
-        if present.content(path) != item.data:
-            new = leftovers.restoring(paths).state / str(len(state))
-            files.make_directory(new.parent, 0o700)
-            files.create(new, item.data, item.mode & 0o700)
-            state[path] = new
 
 
 def _swap(paths: Paths, stamp: str, done: Put) -> None:
@@ -178,18 +149,27 @@ def _swap(paths: Paths, stamp: str, done: Put) -> None:
         files.sync_directory(paths.etc.parent)
 
 
-def _replace(paths: Paths, path: Path, new: Path, beside: Path, done: Put) -> None:
-    """Put `new` at `path` of the state; what is there is kept `beside`."""
-    files.make_directory(path.parent, 0o700)
-    if os.path.lexists(path):
-        _keep(path, beside / path.relative_to(paths.state))
-        if beside not in done.aside:
-            done.aside.append(beside)
-            done.back.append(f"cp -a {quoting.shell(beside)}/. {quoting.shell(paths.state)}/")
-    with files.explained(path, "replace"):
-        new.rename(path)
-        files.sync_directory(path.parent)
-    done.count += 1
+def _replace(paths: Paths, state: Mapping[Path, Path], beside: Path, done: Put) -> None:
+    """Put what is new in its place in the state; what is there is kept `beside`, all of it before any of that."""
+    kept = [path for path in state if os.path.lexists(path)]
+    if kept:
+        done.aside.append(beside)
+        done.back.append(f"cp -a {quoting.shell(beside)}/. {quoting.shell(paths.state)}/")
+    _sync(_keep(path, beside / path.relative_to(paths.state)) for path in kept)
+    for folder in {path.parent: None for path in state}:
+        files.make_directory(folder, 0o700)
+    for path, new in state.items():
+        with files.explained(path, "replace"):
+            new.rename(path)
+        done.count += 1
+    _sync(path.parent for path in state)
+
+
+def _sync(folders: Iterable[Path]) -> None:
+    """Make the names in `folders` durable, each once."""
+    for folder in dict.fromkeys(folders):
+        with files.explained(folder):
+            files.sync_directory(folder)
 
 
 def _make_way(path: Path, stamp: str, done: Put) -> Path | None:
@@ -205,16 +185,16 @@ def _make_way(path: Path, stamp: str, done: Put) -> Path | None:
     return aside
 
 
-def _keep(path: Path, beside: Path) -> None:
+def _keep(path: Path, beside: Path) -> Path:
     """Let what is at `path` be `beside`, too, until it is replaced, so that there is one at each moment; a directory is
-    moved there."""
+    moved there. Where that is."""
     files.make_directory(beside.parent, 0o700)
     with files.explained(path, "move away"):
         if path.is_dir() and not path.is_symlink():
             path.rename(beside)
         else:
             os.link(path, beside, follow_symlinks=False)
-        files.sync_directory(beside.parent)
+    return beside.parent
 
 
 def _free(wanted: Path) -> Path:
@@ -223,60 +203,3 @@ def _free(wanted: Path) -> Path:
         number += 1
         found = wanted.with_name(f"{wanted.name}-{number}")
     return found
-
-
-def _write(path: Path, item: Item, items: Mapping[str, Item], done: Put) -> None:
-    """Make one file, link or directory of the staged configuration."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if item.kind == tarfile.DIRTYPE:
-        path.mkdir(exist_ok=True)
-        _own(path, item)
-        return
-    if item.kind == tarfile.SYMTYPE:
-        if _leads_somewhere(done.root, item):
-            path.symlink_to(item.target)
-            return
-        behind = [one for one in below(items, f"{LINKED}/{item.name}") if one.kind == tarfile.REGTYPE]
-        linked = items.get(f"{LINKED}/{item.name}")
-        what = f"led to {item.target}, which is not on this host"
-        if linked is None and not behind:
-            path.symlink_to(item.target)
-            done.notes.append(
-                Problem(item.name, f"it {what}, nor in the backup", "bring that back, or remove the link")
-            )
-            return
-        done.notes.append(
-            Note(item.name, f"it {what}: what that held is in its place", "make the link again when that is there")
-        )
-        for one in behind:
-            _write(path / one.name.removeprefix(f"{LINKED}/{item.name}/"), one, items, done)
-        if linked is None:
-            return
-        item = linked
-    files.create(path, item.data, item.mode & 0o777, _owner(item))
-    done.count += 1
-
-
-def _leads_somewhere(root: Path, item: Item) -> bool:
-    """Whether the link `item` leads to something: beside it, where all comes back, or on this host."""
-    target = PurePosixPath(item.target)
-    if not target.is_absolute() and ".." not in target.parts:
-        return True
-    return reading.status((root / item.name).parent / target) is not None
-
-
-def _own(folder: Path, item: Item) -> None:
-    """Give `folder` to whom it belonged, with its mode."""
-    if os.geteuid() == 0:
-        os.chown(folder, *_owner(item))
-    folder.chmod(item.mode)
-
-
-def _owner(item: Item) -> tuple[int, int]:
-    """The owner and the group of that name here; where there are none, root."""
-    uid = gid = 0
-    with contextlib.suppress(KeyError):
-        uid = pwd.getpwnam(item.owner[0]).pw_uid
-    with contextlib.suppress(KeyError):
-        gid = grp.getgrnam(item.owner[1]).gr_gid
-    return uid, gid

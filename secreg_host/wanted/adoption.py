@@ -12,7 +12,7 @@ from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.formats import envfile
 from secreg_host.host.host import Host
-from secreg_host.wanted import defaults
+from secreg_host.wanted import cautions, defaults
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.settings import ALIASES, BY_NAME, Given, Settings
 
@@ -84,7 +84,7 @@ def asked(disk: Snapshot, environment: Mapping[str, str]) -> Asked | None:
         told = f"can't be kept in {conf}, which is a link"
         raise BadInput([one.problem(name, told, hint) for name, one in new.items()])
     settings = settings_module.parse(kept | given)
-    if unknown := settings_module.unresolved(settings, conf):
+    if unknown := cautions.unresolved(settings, conf):
         raise BadInput([placed(one, new.get("REGISTRY_HOST"), "REGISTRY_HOST") for one in unknown])
     if SECRET in given:
         _check_password(settings, given[SECRET])

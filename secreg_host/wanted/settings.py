@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -45,11 +44,18 @@ class Settings:
     nginx_binary: str = ""
     registry_binary: str = ""
     docker_trust: str = "insecure"
+    gc_grace: str = "24h"
+    trash_days: int = 14
 
     @property
     def own_registry(self) -> bool:
         """Whether we run the registry ourselves, rather than pass requests on to REGISTRY_HOST."""
         return not self.registry_host
+
+    @property
+    def grace(self) -> int:
+        """GC_GRACE in seconds."""
+        return values.age(self.gc_grace)
 
     def public(self) -> dict[str, object]:
         """All settings but the password, for records and digests."""
@@ -148,6 +154,18 @@ KEYS = (
         values.docker_trust,
         "How the Docker daemon of this host trusts a certificate of our own CA: insecure (an entry in\n"
         '"insecure-registries"), ca (verified, by ca.crt below /etc/docker/certs.d; better), or none (hands off).',
+    ),
+    Key(
+        "GC_GRACE",
+        "gc_grace",
+        values.age_said,
+        "How old something must be before it is collected: longer than any push takes. A number and s, m, h, d or w.",
+    ),
+    Key(
+        "TRASH_DAYS",
+        "trash_days",
+        values.number(1, 3650),
+        "How many days what was deleted or collected can be brought back, before its space is free.",
     ),
 )
 BY_NAME = {key.name: key for key in KEYS}
@@ -272,20 +290,3 @@ def place_of(conf: Path, name: str) -> str:
         if name in file:
             return file[name].where
     return str(conf)
-
-
-def unresolved(settings: Settings, conf: Path) -> tuple[Problem, ...]:
-    """A problem if REGISTRY_HOST, of `conf`, is a name that nothing knows: nginx would refuse to start with it."""
-    if not settings.registry_host:
-        return ()
-    try:
-        socket.getaddrinfo(settings.registry_host, settings.registry_port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        return (
-            Problem(
-                place_of(conf, "REGISTRY_HOST"),
-                f"REGISTRY_HOST: nothing knows this host name ({error.strerror})",
-                "correct it, or add the name to DNS or /etc/hosts",
-            ),
-        )
-    return ()

@@ -73,6 +73,23 @@ def number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+AGE = re.compile(r"([0-9]{1,6})([smhdwy])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 366 * 86400}
+
+
+def age(value: str) -> int:
+    """An age, in seconds."""
+    if not (found := AGE.fullmatch(value)):
+        raise Invalid("no age: write a number and s, m, h, d, w or y, such as 24h")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+def age_said(value: str) -> str:
+    """An age, as it is written."""
+    age(value)
+    return value
+
+
 def country(value: str) -> str:
     """A country code."""
     if value and not re.fullmatch("[A-Za-z]{2}", value):

@@ -36,11 +36,18 @@ class Pusher:
         self.known: list[tuple[str, str]] = []
 
     def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, str]:
-        """The status, and where it says that something is."""
-        link, _ = self.client.connection()
+        """The status, and where it says that something is. A kept connection may be closed as it is asked (RFC 9112,
+        9.6): then once more, anew, as clients do."""
+        link, used = self.client.connection()
         headers = self.client.headers | ({"Content-Type": kind} if kind else {})
-        link.request(method, path, body=body, headers=headers)
-        answer = link.getresponse()
+        try:
+            link.request(method, path, body=body, headers=headers)
+            answer = link.getresponse()
+        except load.LOST:
+            self.client.close()
+            if not used:
+                raise
+            return self.ask(method, path, body, kind)
         answer.read()
         if answer.status >= 500 or answer.status == 400:
             self.refused.append(f"{method} {path.partition('?')[0]}: {answer.status}")

@@ -14,6 +14,7 @@ BASE = {"base": "1", "python3": "3.12.9", "systemd": "257", "util-linux": "2.40"
 
 PYTHON = dict.fromkeys(
     (
+        "python3-aiohttp",
         "python3-bcrypt",
         "python3-cryptography",
         "python3-gobject-base",

@@ -44,6 +44,7 @@ class Pushers:
 
 
 @pytest.mark.promise("backups", "backup-while-it-runs")
+@pytest.mark.one_release(0)
 def test_ten_backups_while_four_push(registry: Registry) -> None:
     machine, made = registry.machine, []
     with Pushers(registry) as pushers:

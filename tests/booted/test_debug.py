@@ -28,6 +28,7 @@ def secrets_of(registry: Registry) -> set[str]:
 
 
 @pytest.mark.promise("debug")
+@pytest.mark.one_release(0)
 def test_debugging_shows_what_is_done_and_no_secret(watched: Registry) -> None:
     machine = watched.machine
     known = secrets_of(watched)

@@ -37,6 +37,7 @@ def in_use(registry: Registry, image: str, pair: str) -> None:
 
 
 @pytest.mark.promise("older-version-waits", "backup-of-held-back-edits")
+@pytest.mark.one_release(-1)
 @pytest.mark.parametrize("release", RELEASES, indirect=True, scope="session")
 def test_up_down_and_up_again(base_tree: Path, deb: Path) -> None:
     with Machine.boot(base_tree, "host") as machine:

@@ -21,6 +21,7 @@ LIMITS = {
     "secure-registry-auth.service": 1.7,
     "secure-registry-registry@a.service": 1.7,
     "secure-registry-queue.service": 1.7,
+    "secure-registry-manifests.service": 1.7,
     "secure-registry-watchdog.service": 1.7,
     "secure-registry-reload.service": 1.7,
     # root that asks systemd and connects to sockets of three users
@@ -30,6 +31,8 @@ LIMITS = {
     # root with nine capabilities, for reasons that stand in the units
     "secure-registry.service": 3.2,
     "secure-registry-apply.service": 3.2,
+    # root that becomes the registry's user, wherever images are
+    "secure-registry-gc.service": 3.2,
 }
 """What `systemd-analyze security` may say at most of each unit."""
 
@@ -69,6 +72,7 @@ def registry(installed_base: Machine) -> Iterator[Registry]:
         machine.wait_unit("secure-registry-watchdog.service")
         machine.run("runuser", "-u", "secure-registry", "--", "mkdir", "-p", f"{LIB}/storage/docker")
         found = Registry(machine)
+        assert found.component("manifests")["condition"] == "ok"  # a look starts it
         yield found
         assert found.unexpected() == []
 
@@ -143,6 +147,7 @@ def test_nobody_runs_as_root_who_need_not(registry: Registry) -> None:
         "auth": "secure-registry-auth",
         "queue": "secure-registry-auth",
         "registry": "secure-registry",
+        "manifests": "secure-registry",
         "watchdog": "root",  # without a capability
         "apply": "root",
         "observer": "root",
@@ -170,16 +175,20 @@ def test_a_shell_of_root_can_do_what_is_tried(registry: Registry) -> None:
 PLANTS = ("link", "hard", "pipe")
 """What the registry's process never makes in its storage."""
 
-OWN = {"nginx": "front", "auth": "auth", "queue": "none", "registry@a": "registry"}
-"""The part of a generation that each reads; the queue reads none."""
+OWN = {"nginx": "front", "auth": "auth", "queue": "none", "manifests": "none", "registry@a": "registry"}
+"""The part of a generation that each reads; the queue and the manifest service read none."""
 
 CHECKS = {"auth", "queue"}
 """Both are handed the same passwords, and are the same user."""
+
+WRITERS = {"registry@a", "manifests"}
+"""Both write the images, and are the same user."""
 
 WRITABLE = {
     "nginx": {"create /var/log/secure-registry", "create /run/secure-registry/front"},
     "auth": {"create /run/secure-registry/auth"},
     "queue": set(),
+    "manifests": {f"create {LIB}/storage", f"list {LIB}/storage", f"hard {LIB}/storage"},
     "registry@a": {f"create {LIB}/storage", f"list {LIB}/storage", "create /run/secure-registry/registry-a"},
 }
 
@@ -191,8 +200,8 @@ def test_a_process_that_is_taken_over_gets_nothing_of_the_others(registry: Regis
     registry.edit("docker-registry.yml", "level: error", "level: warn")
     every = secrets(registry)
     own = {path for path in every if re.search(rf"/generations/\w+/{OWN[name]}/", path)}
-    assert own or name == "queue", "it reads its own configuration"
-    others = [other for other in OWN if other != name and {other, name} != CHECKS]
+    assert own or OWN[name] == "none", "it reads its own configuration"
+    others = [other for other in OWN if other != name and {other, name} not in (CHECKS, WRITERS)]
     places = (ETC, LIB, f"{LIB}/state", f"{LIB}/generations", f"{LIB}/storage", "/usr", "/etc", "/var/log")
     runs = [f"/run/secure-registry/{part}" for part in ("", "front", "auth", "registry-a")]
     targets = [
@@ -214,7 +223,7 @@ def test_a_process_that_is_taken_over_gets_nothing_of_the_others(registry: Regis
     done = attack(registry, name, targets)
     allowed = {f"read {path}" for path in own} | WRITABLE[name] | {"create /tmp"}
     assert allowed <= done, "the attack runs, and what the process needs is there"
-    if name not in CHECKS:
+    if name not in (*CHECKS, "manifests"):
         done.discard("connect https://localhost/")  # both talk to the network
     assert done - allowed == set()
 

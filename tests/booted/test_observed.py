@@ -21,6 +21,7 @@ def as_guest(registry: Registry, *options: str) -> Result:
 @pytest.mark.promise(
     "healthz", "hooks", "hung-processes", "observer", "reload-completes", "sandboxes-are-told", "status-for-others"
 )
+@pytest.mark.one_release(0)
 def test_what_breaks_is_named_told_and_freed(watched: Registry) -> None:
     """Seen: "serves", exit code 0, with the password check stopped; and nobody was told."""
     machine = watched.machine

@@ -200,6 +200,7 @@ def typed(installed_base: Machine) -> Iterator[Typed]:
 
 
 @pytest.mark.promise("ca-follows-names", "settings-take-no-user-away", "start-enables")
+@pytest.mark.one_release(0)
 def test_any_two_commands_in_any_order(typed: Typed) -> None:
     """Seen: named after enable replaced user docker, or was refused for what the file said; alone, it was gone after a
     reboot."""

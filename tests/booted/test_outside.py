@@ -136,6 +136,7 @@ def restarted(registry: Registry, verb: str, what: str) -> None:
 @pytest.mark.promise(
     "exit-codes", "nothing-proven-nothing-listens", "registry-away", "registry-elsewhere", "tries-again"
 )
+@pytest.mark.one_release(-1)
 def test_what_is_away_takes_nothing_else_down(installed_host: Machine) -> None:
     machine, registry = installed_host, Registry(installed_host)
     upstream = Upstream(machine)

@@ -43,6 +43,7 @@ def pushed(registry: Registry) -> str:
 
 
 @pytest.mark.promise("bad-programs", "proven-survives-reboots")
+@pytest.mark.one_release(-1)
 def test_a_program_that_can_not_be_used_holds_back_itself_alone(registry: Registry) -> None:
     machine = registry.machine
     registry.expected.append(
@@ -122,6 +123,7 @@ def as_observed(registry: Registry) -> str:
 
 
 @pytest.mark.promise("images-anywhere", "metrics", "one-address")
+@pytest.mark.one_release(0)
 def test_images_and_metrics_anywhere(registry: Registry) -> None:
     machine = registry.machine
     registry.expected.append(r"rejected|Failed with result|an upload is answered|level=error|: rootdirectory ")

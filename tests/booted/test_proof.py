@@ -119,6 +119,7 @@ def clients_with_certificates_only(registry: Registry) -> None:
 
 
 @pytest.mark.promise("healthz", "secret-modes")
+@pytest.mark.one_release(-1)
 def test_our_own_probe(registry: Registry) -> None:
     """One host for all of it."""
     a_part_that_is_not_there_is_named(registry)

@@ -33,6 +33,8 @@ CASES = {
     "password check hangs": ("systemctl kill -s STOP {auth}", "passwords", "down", TYPED),
     "queue hangs": ("systemctl kill -s STOP {queue}", "passwords", "down", TYPED),
     "queue stopped": ("systemctl stop secure-registry-queue.socket {queue}", "passwords", "warning", TYPED),
+    "manifest service stopped": ("systemctl stop {manifests_socket} {manifests}", "manifests", "down", TYPED),
+    "manifest service hangs": ("systemctl kill -s STOP {manifests}", "manifests", "down", TYPED),
     "registry stopped": ("systemctl stop {registry}", "registry", "down", TYPED),
     "registry hangs": ("systemctl kill -s STOP {registry}", "registry", "down", TYPED),
     "watchdog stopped": ("systemctl stop {watchdog}", "watchdog", "down", TYPED),
@@ -61,11 +63,13 @@ def on_a_disk(installed_host: Machine) -> Registry:
 
 
 @pytest.mark.promise("status-asks")
+@pytest.mark.one_release(0)
 def test_each_is_named_with_what_helps(on_a_disk: Registry) -> None:
     registry, machine = on_a_disk, on_a_disk.machine
     listed = machine.run("systemctl", "list-units", "--plain", "--no-legend", "secure-registry-registry@*").stdout
-    units = {name: UNIT.format(name) for name in ("nginx", "auth", "queue", "watchdog")} | {
-        "registry": listed.split()[0]
+    units = {name: UNIT.format(name) for name in ("nginx", "auth", "queue", "manifests", "watchdog")} | {
+        "registry": listed.split()[0],
+        "manifests_socket": "secure-registry-manifests.socket",
     }
     seen: dict[str, Any] = {}
 

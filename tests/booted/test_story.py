@@ -159,9 +159,9 @@ def test_from_install_to_purge(base_tree: Path, deb: Path, tmp_path: Path) -> No
         assert [path for path in changed if path.startswith(("/etc", "/usr", "/opt"))] == []
 
 
-@pytest.mark.one_release(-1)
-def test_a_layer_of_more_than_two_gibibytes(base_tree: Path, deb: Path) -> None:
-    """Pushed by docker and pulled into an empty store; on one release, for it takes two minutes."""
+@pytest.mark.long
+def test_a_layer_of_more_than_two_gibibytes_by_docker(base_tree: Path, deb: Path) -> None:
+    """Pushed by docker and pulled into an empty store: two minutes. (Without docker: tests/real/test_large.py.)"""
     with Machine.boot(base_tree, "host", volatile=False) as machine:
         machine.install(deb)
         registry = Registry(machine)

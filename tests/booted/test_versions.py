@@ -24,6 +24,7 @@ def old(host: Machine) -> Registry:
 
 
 @pytest.mark.promise("logs-for-adm")
+@pytest.mark.one_release(0)
 def test_up_down_and_up_again(fresh_host: Machine, deb: Path) -> None:
     host = fresh_host
     registry = old(host)

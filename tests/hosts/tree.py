@@ -34,7 +34,7 @@ _BASE = (
 )
 _RPM = (
     "rpm dnf selinux-policy-default setools logrotate docker.io nginx docker-registry python3-gi python3-passlib "
-    "python3-watchdog python3-jinja2 python3-cryptography python3-yaml python3-bcrypt"
+    "python3-watchdog python3-jinja2 python3-cryptography python3-yaml python3-bcrypt python3-aiohttp"
 )
 FLAVOURS = {
     "make": "make",
@@ -47,7 +47,7 @@ FLAVOURS = {
 EL has not (pydbus)."""
 DOWNLOADED = (
     "nginx libnginx-mod-http-js docker-registry python3 python3-pydbus python3-passlib python3-watchdog python3-jinja2 "
-    "python3-cryptography python3-yaml python3-bcrypt python3-argcomplete python3-tqdm logrotate"
+    "python3-cryptography python3-yaml python3-bcrypt python3-aiohttp python3-argcomplete python3-tqdm logrotate"
 )
 DOWNLOADED_TOO = {"clients": "docker.io"}
 """Packages that are installed in a flavour and in its apt cache as well: to be removed and installed again."""

@@ -170,6 +170,8 @@ class Disk:
         """What is at `path`. Raises LookupError."""
         if path == self.root:
             return self.top
+        if path == path.parent:
+            raise LookupError(f"{path} is not of {self.root}")
         found = self._folder(path.parent).now.get(path.name)
         if found is None:
             raise LookupError(f"{path} is not there")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat")
-FOLDERS = ("mkdir", "mkdirat", "rmdir", "chdir", "fchdir")
+FOLDERS = ("mkdir", "mkdirat", "rmdir", "chdir", "fchdir", "chroot")
 BYTES = ("open", "openat", "creat", "write", "pwrite64", "lseek", "truncate", "ftruncate", "fallocate")
 REST = ("chmod", "fchmod", "fchmodat", "fsync", "fdatasync", "sync", "syncfs")
 UNKNOWN = {"writev": 0, "pwritev": 0, "pwritev2": 0, "sendfile": 0, "copy_file_range": 2, "splice": 2}
@@ -64,6 +64,7 @@ class Reader:
     paths: dict[tuple[str, int], Path] = field(default_factory=dict)
     latest: dict[int, tuple[str, int]] = field(default_factory=dict)
     here: dict[str, Path] = field(default_factory=dict)
+    roots: dict[str, Path] = field(default_factory=dict)  # of processes that are shut in (chroot(2))
 
     def changes(self, lines: Sequence[str]) -> Iterator[Change]:
         """What `lines` tell, in order. Raises ValueError for a line that is not understood."""
@@ -98,8 +99,9 @@ class Reader:
             yield Change("cut", path, size=int(args[1]))
         elif name == "fallocate":
             yield Change("room", self._of(args[0]), size=int(args[2]) + int(args[3]))
-        elif name in ("chdir", "fchdir"):
-            self.here[process] = self._of(args[0]) if name[0] == "f" else self._path(process, "", args[0])
+        elif name in ("chdir", "fchdir", "chroot"):
+            where = self._of(args[0]) if name[0] == "f" else self._path(process, "", args[0])
+            (self.roots if name == "chroot" else self.here)[process] = where
         elif name in ("chmod", "fchmod", "fchmodat"):
             yield Change("mode", self._changed(process, name, args), mode=int(args[2 if name == "fchmodat" else 1], 8))
         elif name in UNKNOWN:
@@ -149,7 +151,7 @@ class Reader:
         process is."""
         path = _text(said)
         if path.is_absolute():
-            return path
+            return self.roots.get(process, Path("/")) / path.relative_to("/")
         found = DESCRIPTOR.fullmatch(at)
         return (Path(os.fsdecode(_unhexed(found[2]))) if found and found[2] else self._here(process)) / path
 

@@ -41,14 +41,15 @@ def check(instance: Instance) -> tuple[int, str]:
 def test_all_is_well(serving: Instance) -> None:
     found = look(serving, 0)
     assert {name: one.get("condition") for name, one in found.items() if name} == dict.fromkeys(
-        ("front", "passwords", "registry", "store", "certificate", "users", "clients", "watchdog", "boot"), "ok"
+        ("front", "passwords", "registry", "manifests", "store", "certificate", "users", "clients", "watchdog", "boot"),
+        "ok",
     )
     assert found[""]["serving"] and found["registry"]["facts"]["version"] and found["store"]["facts"]["free"] > 0
     code, line = check(serving)
     assert code == 0 and line.startswith("SECURE-REGISTRY OK - serves https://")
     text = serving.run("status").stdout
     assert text.startswith("secure-registry serves since ")
-    for word in ("front", "passwords", "registry", "store", "certificate", "users", "watchdog", "boot"):
+    for word in ("front", "passwords", "registry", "manifests", "store", "certificate", "users", "watchdog", "boot"):
         assert f"\n  {word:<12} " in text
 
 

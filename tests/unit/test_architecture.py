@@ -106,6 +106,7 @@ def test_no_circle_within_a_room() -> None:
 def test_edges_have_one_owner() -> None:
     assert importers("pydbus") == {"base/systemd"}
     assert importers("jinja2") == {"base/templating"}
+    assert importers("aiohttp") == {"push/serve"}
     assert importers("yaml") == {"formats/yamlfile"}
     assert importers("passlib") == {"formats/users"}
     assert importers("ipaddress") == {"base/names"}
@@ -138,7 +139,7 @@ def test_programs_are_started_in_one_place() -> None:
     said = re.findall(r"\bsubprocess\b\S*", ast.unparse(tree("services/foreground")))
     assert said == ["subprocess", "subprocess.TimeoutExpired:"], "no more than how one ended"
     assert importers("multiprocessing", "_posixsubprocess", "pty") == set()
-    assert importers("asyncio") == {"queue/serve"}, "whose functions that start programs are in STARTS"
+    assert importers("asyncio") == {"queue/serve", "push/serve"}, "whose functions that start programs are in STARTS"
     assert importers("posix") == {"watchdog/ask"}, "os takes longer to load"
     assert [name for name, _ in imports("watchdog/ask") if name.startswith("posix")] == ["posix.environ"]
     assert importers("ctypes", "_ctypes", "cffi") == {"base/crypt", "watchdog/events"}, "crypt(3), errno"
@@ -220,13 +221,13 @@ KERNEL = {
 }
 """Read /proc, /sys and os-release, and nothing else."""
 
-PLACES = {"base/directories", "apply/asking", "command/cli"}
-"""Open directories, sockets as places, and the null device, and read nothing."""
+PLACES = {"base/attributes", "base/directories", "apply/asking", "command/cli"}
+"""Open directories, sockets as places, what is to be moved, and the null device, and read nothing."""
 
 ROOTS = {"generation/liveusers", "base/reserve"}
 """Open files that only root can have put there."""
 
-IMAGES = {"base/deputies", "images/layout"}
+IMAGES = {"base/deputies", "images/flight", "images/layout", "images/linking", "images/trash"}
 """Open what is in the registry's store, as its user: regular files, without waiting, no link in their place."""
 
 BACKUPS = {f"upkeep/{name}" for name in ("configuration", "hashing", "holding", "inside", "listing", "pool")}

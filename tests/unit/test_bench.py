@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import guard, hosts, results, table, verbs, watch
+from bench import guard, hosts, pushes, results, table, targets, verbs, watch
 from bench.saves import BARE, OURS
 from bench.targets import FRONT, Measure
 
@@ -41,7 +41,19 @@ def some_results() -> results.Results:
         "many_memory": {"ours": 64.0},
     }
     found["backups"] = {"figures": backed, "machine": MACHINE}
+    listed = {"first": {"ours": 2.5}, "again": {"ours": 0.25}, "pulls": {"ours": 0.95}}
+    found["images"] = {"figures": listed, "machine": MACHINE}
+    found["pushes"] = {"figures": {"put": {"ours": 3.0, "registry": 2.4}, "times": {"ours": 1.25}}, "machine": MACHINE}
     return found | {"watchdog": watching, "verbs": begun | {"machine": MACHINE}}
+
+
+def test_what_a_push_takes_is_told_by_whose_it_is() -> None:
+    took = {("put", "ours"): 4.0, ("put", "registry"): 2.5, ("refused", "ours"): 1.0, ("refused", "registry"): 0.5}
+    found = pushes.split(took)
+    assert found["times"] == {"ours": 1.6}, "all of it beside the registry alone: what is wanted is of that"
+    assert (found["front"], found["service"]) == ({"ours": 0.5}, {"ours": 1.0})
+    assert found["served"]["ours"] == pytest.approx(4 / 3)
+    assert {one.key for one in targets.PUSHES} == {*found}
 
 
 def measure(key: str) -> Measure:
@@ -102,6 +114,19 @@ def test_what_it_costs_to_watch_is_told_of_both_versions() -> None:
     for text in (table.report(some_results()), table.readme(some_results())):
         assert "| the watchdog | secure-registry, bookworm | version 0.1, bookworm |" in text
         assert "| instances of inotify | 1 | 3 |" in text and "| memory of its own (MB) | 9.87 | 9.87 |" in text
+
+
+def test_lists_of_images_have_targets() -> None:
+    text = table.verdicts(some_results())
+    assert "| images list, 10,000 repositories | ≤ 2 s | 2.5 s | **no** |" in text, text
+    assert "| … again | ≤ 0.5 s | 0.25 s | yes |" in text and "## Images" in table.report(some_results())
+    assert "| pulls while space is freed, of those without | ≥ 0.9 times | 0.95 times | yes |" in text
+
+
+def test_manifests_that_are_put_have_a_target() -> None:
+    text = table.verdicts(some_results())
+    assert "| … in times of the registry alone | ≤ 1.2 times | 1.25 times | **no** |" in text, text
+    assert "| a manifest is put, over a connection that is kept (ms) | 3 | 2.4 |" in table.report(some_results())
 
 
 def test_backups_are_beside_the_tools() -> None:

@@ -20,7 +20,7 @@ WITH_PLACE = {"Problem", "Note", "Later", "bad_input", "wrong"}
 WITHOUT_PLACE = {"SecregError"}
 """Calls with (message, hint)."""
 
-OF_PROBLEMS = {"BadInput"}
+OF_PROBLEMS = {"BadInput", "Several"}
 """Calls with problems, which no text is."""
 
 MAKERS = WITH_PLACE | WITHOUT_PLACE | OF_PROBLEMS

@@ -23,14 +23,16 @@ ABOUT = "one apply, as the units run it"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add its option to `parser`."""
+    """Add its options to `parser`."""
     parser.add_argument("--start", action="store_true")
+    parser.add_argument("--renew", action="store_true")
 
 
 def run(call: Call) -> int:
     """One apply. A start that serves has succeeded, whatever is held back."""
     one, start = instance.of(call), call.args.start
-    wish = Wish("start" if start else WATCHDOG, {}, create=start, start=start)
+    doing = "start" if start else "gc" if call.args.renew else WATCHDOG
+    wish = Wish(doing, {}, create=start, start=start, renew=call.args.renew)
     report = apply.apply(Stage(one.host, one.services), wish, one.follow)
     _record(report, all_of_them=start)
     line = status.one_line(report, report.served)

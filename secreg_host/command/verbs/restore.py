@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from secreg_host.base import files
+from secreg_host.base import files, quoting
 from secreg_host.base.errors import Exit, SecregError, bad_input
 from secreg_host.command import asking, backups, bringback, instance, printing, restoring
 from secreg_host.command.call import Call
@@ -82,7 +82,10 @@ def _run(call: Call, place: Place) -> int:
 def _name(place: Place, given: str | None, *, config_only: bool) -> str:
     names = place.names()
     if not names:
-        hint = f"make one: secure-registry backup create {place.path}"
+        where = quoting.shell(place.path)
+        hint = (
+            f"name the directory that has some; see what is mounted: findmnt -T {where}; what is there: ls -l {where}"
+        )
         raise SecregError(f"there is no backup in {place.path}", hint)
     if given is not None and given not in names:
         raise bad_input("--at", f"there is no backup {given!r}", f"see: secure-registry backup list {place.path}")

@@ -9,6 +9,7 @@ from typing import Any, Self
 from secreg_host.base import reading
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.base.snapshot import Snapshot
+from secreg_host.wanted import cautions
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted.parts.part import Part, required
 from secreg_host.wanted.settings import Settings
@@ -55,6 +56,6 @@ def read(disk: Snapshot, environment: Mapping[str, str], *, known: bool = False)
         hint = "write the settings again, or a comment if there are none"
         raise BadInput([Problem(str(conf), "is empty", hint)])
     loaded = settings_module.load(conf, data, environment)
-    if problems := settings_module.unresolved(loaded, conf):
+    if problems := cautions.unresolved(loaded, conf):
         raise BadInput(problems)
     return loaded

@@ -114,9 +114,9 @@ class Etc:
         mark = apply.marks.mark(self.world.host.paths.htpasswd)
         return Seen(self.parts, self.found, {}, Provisioned(), (), f"of {id(self.parts)}", mark)
 
-    def apply(self, *, start: bool = False) -> Report:
+    def apply(self, *, start: bool = False, renew: bool = False) -> Report:
         self.world.asked.clear()
-        return apply.apply(self.world.stage, Wish("start" if start else "reload", {}, start=start))
+        return apply.apply(self.world.stage, Wish("start" if start else "reload", {}, start=start, renew=renew))
 
 
 @pytest.fixture
@@ -286,6 +286,16 @@ def test_a_program_that_was_replaced_is_renewed(etc: Etc, world: World) -> None:
     etc.apply(start=True)
     world.old = {"nginx", "auth"}
     assert etc.apply().findings == () and world.asked == ["renew auth", "renew nginx"]
+
+
+@pytest.mark.promise("gc-under-a-cache")
+def test_a_registry_moves_to_another_slot_where_it_is_asked_to(etc: Etc, world: World) -> None:
+    """It remembers what is gone. The one before ends once nginx passes requests on to the next."""
+    first = etc.apply(start=True)
+    assert etc.apply().generation == first.generation and world.slots() == {"a"}
+    report = etc.apply(renew=True)
+    assert report.findings == () and report.generation != first.generation and world.slots() == {"b"}
+    assert world.asked.index("reload nginx") < world.asked.index("stop registry@a")
 
 
 def test_a_password_check_that_hangs_is_told(etc: Etc, world: World) -> None:

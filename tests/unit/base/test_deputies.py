@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.base import deputies
+from secreg_host.base import deputies, distant
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 
@@ -59,6 +59,49 @@ def test_who_does_not_listen_any_more_leaves_nobody_behind(tmp_path: Path, monke
         assert next(lines) == "x"
     with pytest.raises(ChildProcessError):
         os.waitpid(made[0], os.WNOHANG)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot(2) is root's")
+def test_no_link_leads_out_of_where_one_is_shut_in(tmp_path: Path) -> None:
+    """What a service has put there may lead to whatever its user may write outside of its own sandbox."""
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "file").touch()
+        os.chown(folder, NOBODY.uid, NOBODY.gid)
+    tmp_path.chmod(0o711)
+    (inside / "whole").symlink_to("/etc")
+    (inside / "relative").symlink_to("../outside")
+    (inside / "own").symlink_to("/file")
+    paths = ("whole/passwd", "relative/file", "../outside/file", "own", "../../file")
+
+    def work(ask: deputies.Ask | None = None) -> Iterator[str]:
+        yield ask("heard") if ask is not None else "alone"
+        yield from filter(os.path.exists, paths)  # not even where nobody may look
+
+    with deputies.telling(NOBODY, inside, work) as lines:
+        assert list(lines) == ["alone", *paths[:3]], "it is as it was where nobody shuts it in"
+    with deputies.telling(NOBODY, inside, work, shut=lambda: Path("whole").is_symlink()) as lines:
+        assert list(lines) == ["alone", *paths[3:]]
+    with deputies.conversing(NOBODY, inside, work, str.upper, shut=lambda: True) as lines:
+        assert list(lines) == ["HEARD", *paths[3:]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot(2) is root's")
+def test_which_mounts_may_not_answer_is_known_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By paths as they are seen there. Seen red: it was a local disk whatever was mounted."""
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 1 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/inside/far rw - nfs4 x rw\n")
+    monkeypatch.setattr(distant, "MOUNTINFO", table)
+    monkeypatch.setattr(distant, "_table", (0, -1))
+    (tmp_path / "inside/near").mkdir(parents=True)
+
+    def work() -> Iterator[str]:
+        yield from (path for path in ("/far/a", "/near", "/") if distant.below(Path(path)))
+        yield distant.mount_of("near/../far/b")
+
+    with deputies.telling(NOBODY, tmp_path / "inside", work, shut=lambda: True) as lines:
+        assert list(lines) == ["/far/a", f"{tmp_path}/inside/far"]
 
 
 def test_what_is_opened_is_handed_on(tmp_path: Path) -> None:
@@ -170,3 +213,37 @@ def test_root_is_the_other_user(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         with deputies.opening(account, place) as opened, pytest.raises(PermissionError):
             opened("secret")
+
+
+def test_who_is_asked_answers_and_what_is_kept_stays_open(tmp_path: Path) -> None:
+    """A lock, say, which is held as long as either of the two is there."""
+    reader, writer = os.pipe()
+
+    def work(ask: deputies.Ask) -> Iterator[str]:
+        os.write(writer, b"!")
+        for number in range(3):
+            yield f"{number}: {ask(str(number))}"
+
+    with deputies.conversing(ME, tmp_path, work, lambda said: said * 2, writer) as lines:
+        assert list(lines) == ["0: 00", "1: 11", "2: 22"]
+    assert os.read(reader, 1) == b"!"
+    for one in (reader, writer):
+        os.close(one)
+
+
+def test_what_looks_like_a_question_is_a_line_where_nobody_asks(tmp_path: Path) -> None:
+    with deputies.telling(ME, tmp_path, lambda: ["?a"]) as lines:
+        assert list(lines) == ["?a"]
+
+
+def test_a_deputy_whose_question_nobody_hears_ends(tmp_path: Path) -> None:
+    def answer(_: str) -> str:
+        raise KeyboardInterrupt
+
+    def work(ask: deputies.Ask) -> Iterator[str]:
+        yield ask("")
+        (tmp_path / "went-on").touch()
+
+    with deputies.conversing(ME, tmp_path, work, answer) as lines, pytest.raises(KeyboardInterrupt):
+        list(lines)
+    assert not (tmp_path / "went-on").exists()

@@ -58,7 +58,15 @@ def test_when_a_process_began() -> None:
             process.kill()
 
 
-@pytest.mark.parametrize(("word", "argv"), [(ask.ASKED, ["apply"]), (ask.DEBUGGED, ["apply", "--debug"])])
+@pytest.mark.parametrize(
+    ("word", "argv"),
+    [
+        (ask.ASKED, ["apply"]),
+        (ask.DEBUGGED, ["apply", "--debug"]),
+        (ask.RENEWED, ["apply", "--renew"]),
+        (b"?", ["apply"]),
+    ],
+)
 def test_an_apply_speaks_to_whoever_asked_and_ends_as_it_ends(
     word: bytes, argv: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

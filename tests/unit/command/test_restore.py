@@ -72,6 +72,8 @@ def test_what_is_sealed_comes_back_by_its_passphrase(
         say(monkeypatch, wrong)
         assert typed(root, str(there)) == 2
         assert not paths.etc.exists()
+        said = capsys.readouterr().err
+        assert wrong != "correct\n" or (f"{there}/config/" in said and "--at NAME" in said), "seen red: of which one"
     monkeypatch.setattr(sys, "stdin", None)  # closed; seen red: a traceback
     assert typed(root, str(there)) == 2
     say(monkeypatch, "correct horse\n")
@@ -205,7 +207,9 @@ def test_a_damaged_backup_changes_nothing(store: Store, root: Path, tmp_path: Pa
     path.write_bytes(path.read_bytes()[:-5])
     away(root)
     assert typed(root, str(tmp_path / "there")) == 1
-    assert "cut short" in capsys.readouterr().err and list(root.glob("etc/secure-registry")) == []
+    said = capsys.readouterr().err
+    assert "cut short" in said and "take another backup, with --at NAME" in said
+    assert list(root.glob("etc/secure-registry")) == []
 
 
 @pytest.mark.promise("restore-proves")
@@ -318,9 +322,12 @@ def test_it_is_gone_on_with(store: Store, root: Path, tmp_path: Path, monkeypatc
     assert store.entries() == before and [path.name for path in Paths(root).storage.iterdir()] == ["docker"]
 
 
-def test_an_empty_directory_of_backups(store: Store, root: Path, tmp_path: Path) -> None:
+def test_an_empty_directory_of_backups(store: Store, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Of whoever must bring something back. Seen red: he was told to make a backup."""
     next((tmp_path / "there/backups").iterdir()).unlink()
     assert typed(root, str(tmp_path / "there")) == 1
+    said = capsys.readouterr().err
+    assert f"findmnt -T {tmp_path}/there" in said and "backup create" not in said
 
 
 @pytest.mark.promise("backup-is-sealed")

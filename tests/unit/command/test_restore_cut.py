@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import functools
 import multiprocessing
 import os
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from secreg_host.base import files, leftovers
+from secreg_host.base import attributes, files, leftovers
 from secreg_host.base.errors import SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import bringback, cli
@@ -257,3 +259,55 @@ def test_a_kill_at_random(both: Both, tmp_path: Path) -> None:
         ymls = [path.read_text() for path in both.paths.etc.parent.glob("*.bak-*/docker-registry.yml")]
         assert both.old[0] in ymls and not [name for name in aside if name.endswith(".new")], at
     assert {"old", "new"} <= seen
+
+
+@pytest.fixture
+def fixed() -> Iterator[Callable[[Path], None]]:
+    """Fixes something in its place (chattr +i)."""
+    done: list[Path] = []
+
+    def change(path: Path, flags: int) -> None:
+        """FS_IOC_SETFLAGS (linux/fs.h)."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, 0x40086602, array.array("l", [flags]))
+        except OSError:
+            pytest.skip("nothing can be fixed in its place here")
+        finally:
+            os.close(descriptor)
+
+    def fix(path: Path) -> None:
+        change(path, attributes.IMMUTABLE)
+        done.append(path)
+
+    yield fix
+    for path in done:
+        change(path, 0)
+
+
+@pytest.mark.promise("restore-loses-nothing")
+@pytest.mark.parametrize("what", ["etc", "ca_key", "docker"])
+def test_what_is_fixed_in_its_place_is_known_before(
+    both: Both, fixed: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, capsys: Capture, what: str
+) -> None:
+    """By somebody who wants no one to change it. Seen red: /etc was replaced, the key was not, and nothing served."""
+    path = both.paths.storage / "docker" if what == "docker" else getattr(both.paths, what)
+    stopped: list[int] = []
+    monkeypatch.setattr(InForeground, "stop", lambda _: stopped.append(1))
+    monkeypatch.setattr(InForeground, "running", lambda _: True)
+    fixed(path)
+    assert both.typed("--force") == 1
+    assert f"chattr -i {path}" in capsys.readouterr().err
+    assert both.seen() == both.old and not stopped
+
+
+@pytest.mark.promise("restore-modes")
+def test_a_mode_that_can_not_be_mended_is_told(both: Both, fixed: Callable[[Path], None], capsys: Capture) -> None:
+    """All else is done. Seen red: nothing served."""
+    both.typed("--force")
+    both.paths.registry_yml.chmod(0o666)
+    fixed(both.paths.registry_yml)
+    capsys.readouterr()
+    both.typed("--force", "--config-only")
+    said = capsys.readouterr().err
+    assert f"chattr -i {both.paths.registry_yml}; chmod 0644" in said and both.seen() == both.new

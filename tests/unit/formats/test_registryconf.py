@@ -8,6 +8,7 @@ import pytest
 
 from secreg_host.base.errors import BadInput
 from secreg_host.formats import registryconf
+from secreg_host.formats.registryconf import Keeping, Redis
 
 
 @pytest.mark.parametrize(
@@ -126,3 +127,37 @@ def test_only_the_registry_answers_downloads_that_are_more_than_files(text: str,
 def test_downloads_that_are_files(more: str, headers: tuple[tuple[str, str], ...]) -> None:
     found = registryconf.parse((FILES + more).encode(), "f")
     assert (found.more, found.headers) == ("", headers)
+
+
+def keeping(more: str) -> Keeping:
+    return registryconf.keeping(f"version: 0.1\nstorage:\n  filesystem: {{}}\n{more}".encode(), "f")
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ("", Keeping()),
+        ("  cache: {blobdescriptor: inmemory}", Keeping("inmemory")),
+        ("  cache: {layerinfo: inmemory}", Keeping("inmemory")),
+        ("  cache: {layerinfo: inmemory, blobdescriptor: ''}", Keeping()),
+        ("  cache: []", Keeping()),
+        ("proxy: {remoteurl: https://x}", Keeping(proxied=True)),
+        ("  maintenance: {uploadpurging: {age: 24h}}", Keeping(uploads=86400)),
+        ("  cache: {blobdescriptor: redis}\nredis: {addr: 'r:6379'}", Keeping("redis", Redis("r", 6379))),
+        (
+            "  cache: {blobdescriptor: redis}\n"
+            "redis: {addr: '[::1]:6380', username: u, password: 12, db: 3, tls: {enabled: true}}",
+            Keeping("redis", Redis("::1", 6380, "u", "12", 3, tls=True)),
+        ),
+        ("  cache: {blobdescriptor: redis}\nredis: {addrs: [':6379']}", Keeping("redis", Redis("localhost", 6379))),
+    ],
+)
+def test_what_a_registry_remembers_and_where(more: str, found: Keeping) -> None:
+    assert keeping(more) == found
+
+
+@pytest.mark.parametrize("said", ["", "{addr: r}", "{addrs: ['a:1', 'b:2']}", "{addr: 'r:1', db: x}"])
+def test_a_redis_of_which_it_is_not_known_where_it_is(said: str) -> None:
+    with pytest.raises(BadInput, match="it is not told which Redis") as caught:
+        keeping(f"  cache: {{blobdescriptor: redis}}\nredis: {said}")
+    assert caught.value.problems[0].where == "f:5"

@@ -30,7 +30,9 @@ def unit_for(host: Host, monkeypatch: pytest.MonkeyPatch, root: str, real: str) 
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
     rendered = units.render(host, Parts(made.settings(), RegistryPart(root=root, real=real)))
     for path, data in rendered.items():
-        assert (TMPFS.encode() in data) <= ("registry@" in path.name), "a door for the registry alone"
+        own = "registry@" in path.name or path.name == units.unit_of("manifests")
+        assert (TMPFS.encode() in data) <= own, "a door for who writes images alone"
+        assert (f"BindPaths=-{real}".encode() in data) <= (path.name == units.unit_of("manifests"))
     return rendered[host.paths.units / units.unit_of("registry@")].decode().splitlines()
 
 

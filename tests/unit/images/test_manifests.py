@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secreg_host.images import manifests
 from secreg_host.images.manifests import Manifest, Unreadable
@@ -109,3 +111,39 @@ def test_what_a_tag_refers_to(tag: str, digest: str, refers: bool) -> None:
 def test_what_the_registry_takes_is_read(data: bytes) -> None:
     """Seen red: numbers of many digits, and bytes that are no UTF-8, were no JSON."""
     assert manifests.read(data) == Manifest("", (A,))
+
+
+def test_what_is_said_for_people() -> None:
+    platform = {"os": "linux", "architecture": "arm", "variant": "v7"}
+    children = [descriptor(A, platform=platform), descriptor(B, size=7), descriptor(C, platform={"os": "x"})]
+    found = manifests.described(json.dumps({"manifests": children}).encode())
+    assert found.platforms == {A: "linux/arm/v7", B: "", C: ""} and found.sizes[B] == 7
+    config = descriptor(A, mediaType="application/vnd.oci.image.config.v1+json")
+    found = manifests.described(json.dumps({"config": config, "layers": [descriptor(B, size=-1)]}).encode())
+    assert (found.config, found.kind, found.sizes[A], found.sizes[B]) == (A, "", 1, 0)
+    found = manifests.described(json.dumps({"config": config, "layers": [], "artifactType": "sig"}).encode())
+    assert found.kind == "sig"
+    assert manifests.config_platform(b'{"os":"linux","architecture":"amd64"}') == "linux/amd64"
+    assert [manifests.config_platform(data) for data in (b"", b"[]", b"{", b"[" * 99_999, b'{"os":1}')] == [""] * 5
+
+
+WORDS = st.sampled_from(["manifests", "layers", "blobs", "config", "fsLayers", "digest", "size", "platform", "os"])
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from([A, B]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(WORDS | st.sampled_from(["mediaType", "artifactType", "subject"]), ODD, max_size=5))
+def test_whatever_a_client_pushed_is_read_or_refused(content: dict[str, Any]) -> None:
+    """The one is as lax as the other. Seen red: what is no list where one belongs was an AttributeError."""
+    data = json.dumps(content).encode()
+    try:
+        expected = manifests.read(data)
+    except Unreadable:
+        with pytest.raises(Unreadable):
+            manifests.described(data)
+        return
+    found = manifests.described(data)
+    assert found.manifest == expected and all(size >= 0 for size in found.sizes.values())

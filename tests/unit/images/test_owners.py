@@ -89,3 +89,11 @@ def test_where_nobody_can_write_is_nothing_to_tell(tmp_path: Path, monkeypatch: 
     assert owners._first_wrong() == "docker"
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
     assert owners._first_wrong() == ""
+
+
+def test_all_is_looked_at_where_no_sample_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(tmp_path, 200)
+    monkeypatch.chdir(tmp_path)
+    wrong = {f"{TREE}/repositories/r{number}/_manifests" for number in (17, 180)} | {f"{TREE}/blobs"}
+    monkeypatch.setattr(os, "access", lambda path, rights: rights == os.F_OK or path not in wrong)
+    assert {*owners.every()} == wrong

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from secreg_host.apply import clientproof, probe
+from secreg_host.apply import clientproof, probe, pushproof
 from secreg_host.apply import store as stores
 from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.base.errors import Problem
 from secreg_host.formats.listening import Listen
 from secreg_host.observe import components
 from secreg_host.observe.state import Condition
+from secreg_host.services import units
 from secreg_host.wanted import defaults
 from secreg_host.wanted.parts.certificate import EXPIRES, REFUSE, CertificatePart
 from secreg_host.wanted.parts.part import Parts
@@ -191,3 +192,40 @@ def test_an_observer_that_hangs_is_told(said: str) -> None:
     manager = SimpleNamespace(state=lambda _: running)
     found = components.watchdog(scene(manager=manager, states={}, stopped=lambda unit: stopped.get(unit, "")))
     assert (found.condition is Condition.WARNING) == bool(said) and said in found.said
+
+
+NOBODY = pushproof.Unheard("nobody listens at /run/manifests.sock")
+
+
+@pytest.mark.promise("manifest-service-away", "status-asks")
+@pytest.mark.parametrize(
+    ("wrong", "load", "stopped", "condition", "said", "remedy"),
+    [
+        ("", "loaded", {}, Condition.OK, "is passed on", ""),
+        ("HTTP 500", "loaded", {}, Condition.DOWN, "HTTP 500: nothing can be pushed", "systemctl restart {service}"),
+        (NOBODY, "loaded", {}, Condition.DOWN, "nobody listens", "systemctl restart {socket}"),
+        (NOBODY, "loaded", {"socket"}, Condition.DOWN, "{socket} is dead", "systemctl restart {socket}"),
+        ("", "loaded", {"service"}, Condition.DOWN, "{service} is dead", "systemctl restart {service}"),
+        (NOBODY, "masked", {}, Condition.WARNING, "is masked", "systemctl unmask {socket} {service}"),
+    ],
+)
+def test_whether_manifests_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+    load: str,
+    stopped: set[str],
+    condition: Condition,
+    said: str,
+    remedy: str,
+) -> None:
+    names = {"service": components.MANIFESTS, "socket": units.MANIFESTS}
+    dead = {names[one]: f"{names[one]} is dead" for one in stopped}
+    monkeypatch.setattr(components.pushproof, "wrong", lambda _: wrong)
+    manager = SimpleNamespace(properties=lambda *_: {"LoadState": load})
+    host = SimpleNamespace(paths=SimpleNamespace(root="/srv/registry"))
+    found = components.manifests(scene(host=host, stopped=lambda unit: dead.get(unit, ""), manager=manager))
+    assert found.condition is condition and said.format(**names) in found.said
+    assert found.remedy.startswith(remedy.format(**names)) and bool(found.remedy) == bool(remedy)
+    if wrong is NOBODY and load == "loaded" and not stopped:
+        alone = components.manifests(scene(host=host, stopped=lambda _: "", manager=None))
+        assert alone.condition is condition and alone.remedy.startswith("secure-registry stop --root /srv/")

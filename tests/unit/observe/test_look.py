@@ -126,7 +126,7 @@ def test_no_password_of_a_url_is_shown(host: Host, monkeypatch: pytest.MonkeyPat
     parts = Parts(made.settings(), made.certificate(), images, NginxPart())
     generation = generations.Generation(parts, "a", {})
     monkeypatch.setattr(store, "_measure", lambda _: None)
-    scene: Any = SimpleNamespace(generation=generation, host=host)
+    scene: Any = SimpleNamespace(generation=generation, host=host, manager=None)
     found = looks.Look(host, generation, Report("", 0.0), (store.store(scene),), "it is stopped", "", 0.0, 0.0)
     assert "/srv/https:/xxxxx@host" in views.as_text(found) and "hunter2" not in views.as_text(found)
     assert views.as_json(found)["storage"] == "/srv/https:/xxxxx@host" and "hunter2" not in str(views.as_json(found))

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from secreg_host.base import distant
-from secreg_host.images import marker
+from secreg_host.base.paths import Paths
+from secreg_host.images import lastrun, marker
+from secreg_host.images.lastrun import LastRun
 from secreg_host.images.marker import Store
 from secreg_host.observe import store
 from secreg_host.observe.state import Condition
@@ -24,7 +26,8 @@ NONE = Store()
 
 def scene(root: str | None, kept: Store = NONE) -> Any:
     part = RegistryPart(files={}, root=root, sources=(), store=kept)
-    return SimpleNamespace(generation=SimpleNamespace(parts=Parts(part)), host=None)
+    host = SimpleNamespace(paths=Paths(Path("/nowhere")))
+    return SimpleNamespace(generation=SimpleNamespace(parts=Parts(part)), host=host, manager=None, states={})
 
 
 @pytest.mark.parametrize(
@@ -99,3 +102,62 @@ def test_the_mount_is_named(tmp_path: Path) -> None:
     known = distant.mount_at(tmp_path)
     assert known is not None and device == known.device != ""
     assert mount in (str(tmp_path), *map(str, tmp_path.parents)) and 0 < free <= size
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A scene whose store is well."""
+    monkeypatch.setattr(store, "_measure", lambda _: store.Room("/srv", "", 50 * GB, 100 * GB, 9, False))
+    monkeypatch.setattr(store.imagesplace, "unwritable", lambda *_: None)
+    found = scene("/srv/registry")
+    found.host.paths = Paths(tmp_path)
+    found.host.paths.state.mkdir(parents=True)
+    return found
+
+
+@pytest.mark.promise("gc-by-itself")
+def test_what_came_of_the_last_collection_is_told(kept: Any) -> None:
+    before = store.store(kept)
+    lastrun.keep(kept.host.paths, LastRun(86400.0 * 365, passed="another registry's"))
+    assert store.store(kept) == before
+    lastrun.keep(kept.host.paths, LastRun(86400.0 * 365, freed=3 * GB))
+    found = store.store(kept)
+    assert found.condition is Condition.OK and found.said.endswith("; gc freed 3.0 GB on 1971-01-01")
+    assert (found.facts["collected"], found.facts["freed"]) == (86400.0 * 365, 3 * GB)
+    lastrun.keep(kept.host.paths, LastRun(1.0, failed="the disk is full", hint="df"))
+    found = store.store(kept)
+    assert (found.condition, found.remedy, found.event) == (Condition.WARNING, "df", "")
+    assert found.said.endswith("; the last gc failed: the disk is full")
+
+
+class Manager:
+    """systemd, for which the timer is `load`."""
+
+    def __init__(self, load: str) -> None:
+        self.load = load
+
+    def properties(self, unit: str, name: str) -> dict[str, object]:
+        return {store.BEGUN: 2_000_000} if name == store.BEGUN else {name: self.load}
+
+
+def test_a_timer_that_is_masked_is_told(kept: Any) -> None:
+    """For years nothing would be freed, and nothing say so."""
+    kept.manager, kept.states = Manager("masked"), {}
+    found = store.store(kept)
+    assert found.condition is Condition.OK and found.said.endswith("gc does not run by itself: its timer is masked")
+    kept.manager = Manager("loaded")
+    assert "timer" not in store.store(kept).said
+
+
+def test_a_run_that_was_ended_is_told_until_one_comes_to_its_end(kept: Any) -> None:
+    """It could not say so itself; systemd knows."""
+    kept.manager = Manager("loaded")
+    kept.states = {store.GC: ("failed", "failed")}
+    assert store.store(kept).said.endswith("; the last gc failed: it was ended")
+    lastrun.keep(kept.host.paths, LastRun(1.5))
+    assert store.store(kept).condition is Condition.WARNING
+    lastrun.keep(kept.host.paths, LastRun(3.0))
+    assert store.store(kept).condition is Condition.OK
+    kept.states = {store.GC: ("inactive", "dead")}
+    lastrun.keep(kept.host.paths, LastRun(1.5))
+    assert store.store(kept).condition is Condition.OK

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base.paths import Paths
 from secreg_host.base.systemd import Systemd
 from secreg_host.host import processes
 from secreg_host.host.host import Host
 from secreg_host.services import sockets, units
+from secreg_host.wanted.parts.part import Parts
+from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.watchdog import ask
+from tests import made
 
 SHIPPED = Path(__file__).resolve().parents[3] / "units"
 
@@ -51,8 +55,11 @@ class Manager(Systemd):
 
 def test_they_are_what_is_shipped(host: Host) -> None:
     texts = {path.name: path.read_text() for path in SHIPPED.glob("*.socket")}
+    rendered = units.render(Host(Paths(), host.accounts), Parts(made.settings(), RegistryPart(root=None)))
+    texts |= {path.name: data.decode() for path, data in rendered.items() if path.suffix == ".socket"}
     found = {unit: re.findall("^ListenStream=(.*)", text, re.MULTILINE) for unit, text in texts.items()}
     assert found == {unit: [f"/run/secure-registry/{name}"] for unit, name in sockets.PATHS.items()}
+    assert all("SocketMode=0600" in text.splitlines() for text in texts.values()), "it is 0666 by default"
     assert ask.SOCKET in [one for paths in found.values() for one in paths]
     assert processes.queue_socket(host) == host.paths.run / sockets.PATHS[sockets.QUEUE]
 
@@ -84,7 +91,7 @@ def test_what_should_listen_and_does_not(host: Host, heard: dict[str, socket.soc
 def test_what_is_started_anew_between_two_looks_is_left(
     host: Host, heard: dict[str, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = iter([False, True, True])
+    looks = iter([False, *(True for _ in sockets.PATHS)])
     monkeypatch.setattr(sockets, "leads", lambda _: next(looks))
     assert sockets.lost(host.paths, Manager("active")) == []
 

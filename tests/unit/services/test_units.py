@@ -19,7 +19,7 @@ from secreg_host.wanted.parts.registry import RegistryPart
 from tests import made
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-LINE = re.compile(r"#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=.*|")
+LINE = re.compile(r"#.*|\[(Unit|Service|Socket|Install)\]|[A-Z][A-Za-z]+=.*|")
 
 
 @pytest.mark.parametrize("storage", ["/srv/images", None])
@@ -28,12 +28,15 @@ def test_every_line_is_one_of_a_unit(host: Host, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
     parts = Parts(made.settings(), RegistryPart(root=storage))
     found = units.render(host, parts)
-    assert len(found) == (4 if storage else 3)
+    assert len(found) == (6 if storage else 5)
     for path, data in found.items():
         wrong = [line for line in data.decode().splitlines() if not LINE.fullmatch(line)]
         assert wrong == [], path.name
         walled = b"ProtectSystem=strict" in data
-        assert b"NoNewPrivileges=yes" in data and walled is ("images@" not in path.name), path.name
+        is_one = path.suffix == ".service"
+        assert (b"NoNewPrivileges=yes" in data) is is_one and walled is (is_one and "images@" not in path.name), (
+            path.name
+        )
 
 
 def test_odd_paths_and_programs_are_one_word_each(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +78,21 @@ def test_a_registry_waits_for_its_mounts_and_its_marker(host: Host, monkeypatch:
     assert not any(line.startswith("ExecCondition") for line in lines(Store())), "there is none where it can't be put"
 
 
+def test_the_end_of_the_host_waits_for_nobody(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that the service's own end waits for does not itself wait for the end of all services, as systemd has
+    sockets do when the host goes down (systemd.socket(5), "Default Dependencies")."""
+    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
+    monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
+    rendered = units.render(host, Parts(made.settings(), RegistryPart(root="/srv/images")))
+    texts = {path.name: data.decode() for path, data in rendered.items()}
+    texts |= {path.name: path.read_text() for path in (CHECKOUT / "units").glob("*.socket")}
+    ended = re.findall(r"(?m)^ExecStop=.*$", (CHECKOUT / "units/secure-registry.service").read_text())[0].split()
+    sockets = [name for name in ended if name.endswith(".socket")]
+    assert sockets
+    for name in sockets:
+        assert {"DefaultDependencies=no", "Conflicts=shutdown.target"} <= {*texts[name].splitlines()}, name
+
+
 def test_what_runs_apply_runs_in_one_sandbox() -> None:
     """Two units start the same program; a wall of one that the other lacks would be a mistake."""
     folder = CHECKOUT / "units"
@@ -95,7 +113,13 @@ def test_only_root_can_ask_for_an_apply() -> None:
     assert sum(line.startswith("ListenStream=") for line in lines) == 1
 
 
-WORDS = {"without any capability": 0, "with two capabilities": 2, "seven capabilities": 7, "nine capabilities": 9}
+WORDS = {
+    "without any capability": 0,
+    "with two capabilities": 2,
+    "five capabilities": 5,
+    "seven capabilities": 7,
+    "nine capabilities": 9,
+}
 
 
 @pytest.mark.promise("guessing-holds-up-nobody", "remembered-passwords", "who-runs-as-whom")
@@ -105,7 +129,7 @@ def test_each_unit_runs_as_security_md_says(host: Host, monkeypatch: pytest.Monk
     monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
     accounts = Accounts(*(Account(f"secure-registry{end}", 1, 1) for end in ("-nginx", "-auth", "")))
     rendered = units.render(replace(host, accounts=accounts), Parts(made.settings(), RegistryPart(root="/srv/images")))
-    texts = {path.name: data.decode() for path, data in rendered.items()}
+    texts = {path.name: data.decode() for path, data in rendered.items() if path.suffix == ".service"}
     texts |= {path.name: path.read_text() for path in (CHECKOUT / "units").glob("*.service")}
     table = (CHECKOUT / "SECURITY.md").read_text().partition("| unit | user |")[2].partition("\n\n")[0]
     for row in table.splitlines()[2:]:

@@ -9,8 +9,10 @@ import pytest
 
 from secreg_host.base.systemd import Systemd
 from secreg_host.host.host import Host
-from secreg_host.services import sockets, units
+from secreg_host.services import sockets, units, unitservices
 from secreg_host.services.unitservices import UnitServices
+from secreg_host.wanted.parts.part import Parts
+from tests import made
 
 UNIT = (Path(__file__).resolve().parents[3] / "units" / units.MAIN).read_text()
 WANTS = " ".join(re.findall("^Wants=(.*)", UNIT, re.MULTILINE)).split()
@@ -18,10 +20,12 @@ BESIDE = (
     "apply.socket",
     "apply.service",
     "queue.socket",
+    "manifests.socket",
     "watchdog.service",
     "observer.service",
     "renew.timer",
     "trust.path",
+    "gc.timer",
 )
 
 
@@ -127,3 +131,31 @@ def test_an_nginx_that_just_came_up_is_told(host: Host, monkeypatch: pytest.Monk
     services.__dict__["systemd"] = Starting(looks)
     assert services.reload("nginx")
     assert seen == [4711]
+
+
+@pytest.mark.promise("manifest-service-away")
+@pytest.mark.parametrize(
+    ("there", "load", "asked"), [(True, "loaded", []), (False, "loaded", ["manifests.socket"]), (False, "masked", [])]
+)
+def test_manifests_are_taken_before_a_front_passes_them_on(
+    host: Host, monkeypatch: pytest.MonkeyPatch, there: bool, load: str, asked: list[str]
+) -> None:
+    """After an upgrade from a version that had no such service."""
+    monkeypatch.setattr(sockets, "leads", lambda _: there)
+    monkeypatch.setattr(unitservices.units, "render", lambda *_: {})
+    services, manager = UnitServices(host), Taking(load)
+    services.__dict__["systemd"] = manager
+    services.prepare(Parts(made.settings()), "a")
+    assert manager.started == asked
+
+
+class Taking(Manager):
+    """systemd on which the socket of the manifest service is not there yet."""
+
+    def __init__(self, load: str) -> None:
+        super().__init__({"manifests.socket": load})
+
+    def job(self, method: str, unit: str, **how: object) -> bool:
+        assert (method, how["mode"]) == ("StartUnit", "fail")
+        self.started.append(unit.removeprefix("secure-registry-"))
+        return True

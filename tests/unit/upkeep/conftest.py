@@ -14,7 +14,7 @@ from secreg_host.upkeep import create, holding, place
 from secreg_host.upkeep.create import Made
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.progress import Progress
-from tests.stores import Store
+from tests.stores import Store, digest_of
 
 BEGIN = datetime(2026, 11, 30, 5, 15, tzinfo=UTC)
 SILENT = Progress(shown=False)
@@ -50,3 +50,11 @@ def back(host: Host, store: Store, there: Place) -> Back:
         return made[-1]
 
     return act
+
+
+def forge(path: Path, old: str, new: str) -> None:
+    """Write the list `path` anew with `new` where `old` is, as anybody can who can write there: its end is right."""
+    body = path.read_text()
+    assert old in body
+    lines = body.replace(old, new).encode().splitlines(keepends=True)[:-1]
+    path.write_bytes(b"".join(lines) + f"end {len(lines)} {digest_of(b''.join(lines))}\n".encode())

@@ -202,6 +202,29 @@ def test_what_a_registry_that_was_taken_over_puts_there_is_not_copied(
 
 
 @pytest.mark.promise("backups-of-planted-files")
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot(2) is root's")
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_no_directory_leads_out_of_the_store(
+    store: Store, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
+) -> None:
+    """The registry has a sandbox, and who reads for a backup has none. Seen red: what a planted link
+    led to was in the backup, if it had the bytes that the name says."""
+    store.push("a", "one", "1")
+    path = Path(store.tree.blob(digest_of(b"one"))).parent
+
+    def put() -> None:
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+
+    if when == "before":
+        put()
+    else:
+        race(monkeypatch, put)
+    made = back()
+    assert {one.digest for one in made.broken} == {digest_of(b"one")} and digest_of(b"one") not in in_pool(there)
+
+
+@pytest.mark.promise("backups-of-planted-files")
 def test_what_only_root_could_read_is_not_copied(host: Host, store: Store, there: Place, back: Back) -> None:
     if os.geteuid() != 0:
         return

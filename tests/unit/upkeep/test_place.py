@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from secreg_host.base import distant
 from secreg_host.base.errors import BadInput, SecregError
 from secreg_host.upkeep import holding, place
 from secreg_host.upkeep.place import Place
@@ -190,8 +191,11 @@ def test_each_name_is_behind_those_before(names: list[str], name: str) -> None:
 
 def test_a_name_behind_which_nothing_is_hides_no_backup() -> None:
     """Seen red: the next one was called what nobody takes for a backup."""
-    with pytest.raises(BadInput, match="no name of a backup comes after"):
-        place.next_name(["99999999T999999Z-999999999"], NOW)
+    with pytest.raises(BadInput, match="no name of a backup comes after") as caught:
+        place.next_name(["99999999T999999Z-999999999"], NOW, Path("/there"))
+    assert "mv /there/99999999T999999Z-999999999 /there/" in caught.value.problems[0].hint, (
+        "seen red: of which directory"
+    )
     assert place.next_name(["20261399T999999Z"], NOW) == "20261399T999999Z-2"
 
 
@@ -244,8 +248,9 @@ def lock(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 def test_two_at_once_are_refused(lock: Path) -> None:
     said = rf"secure-registry backup create \(process {os.getpid()} on {socket.gethostname()}\) works in {lock.parent}"
     with holding.held(lock, "backup create"):
-        with pytest.raises(SecregError, match=said), holding.held(lock, "backup prune"):
+        with pytest.raises(SecregError, match=said) as caught, holding.held(lock, "backup prune"):
             pass
+    assert f"kill {os.getpid()}" in caught.value.hint, "seen red: how"
     with holding.held(lock, "backup prune"):
         pass
 
@@ -290,3 +295,15 @@ def test_what_a_killed_process_of_this_host_left_is_taken_over(
         with pytest.raises(SecregError, match="works in") as caught:
             act()
         assert f"rm {tmp_path}/lock.held" in caught.value.hint
+
+
+def test_where_a_server_lets_root_be_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS by default. Seen red: root was told to chown(1) what he can't, on a mount of a real one."""
+    (tmp_path / "there").mkdir()
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    for kind, said in (("nfs4", "srv:/x, exports(5): no_root_squash"), ("ext4", "make it yours alone: chown ")):
+        monkeypatch.setattr(distant, "mount_at", lambda _, kind=kind: distant.Mount(kind, frozenset(), "srv:/x"))
+        with pytest.raises(BadInput) as caught:
+            place.prepared(tmp_path / "there", insecure=False)
+        assert said in caught.value.problems[0].hint

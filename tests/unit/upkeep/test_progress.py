@@ -25,6 +25,9 @@ class Bar:
     def update(self, count: int) -> None:
         self.seen += count
 
+    def set_description_str(self, said: str) -> None:
+        self.said = said
+
     def __enter__(self) -> Bar:
         return self
 
@@ -84,3 +87,18 @@ def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen.getvalue() == "hashed: 1 of 4 MB (25 %)\nhashed: 6 of 4 MB (100 %)\n"
     with progress.to_terminal(wanted=False).of(10, "copied") as tell:
         assert tell is ignored
+
+
+def test_how_far_it_is_in_words(tqdm: list[Bar], monkeypatch: pytest.MonkeyPatch) -> None:
+    with progress.Progress(shown=True).steps() as tell:
+        tell("half of it")
+    assert tqdm[0].said == "half of it" and tqdm[0].closed
+    with progress.Progress(shown=False).steps() as tell:
+        tell("half of it")
+    assert len(tqdm) == 1
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    with progress.Progress(shown=True).steps() as tell:
+        tell("half of it")
+    assert screen.getvalue() == "half of it\n"

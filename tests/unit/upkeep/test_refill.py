@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +13,16 @@ import pytest
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 from secreg_host.host.host import Host
+from secreg_host.images.closure import Flaw
 from secreg_host.images.layout import Repository, Tree
+from secreg_host.images.manifests import Manifest
 from secreg_host.upkeep import hashing, judging, placing, refill
 from secreg_host.upkeep.judging import Broken
+from secreg_host.upkeep.listing import Section
 from secreg_host.upkeep.place import Place
 from secreg_host.upkeep.refill import Refilled, Wanted
 from tests.stores import Store, digest_of
-from tests.unit.upkeep.conftest import SILENT, Back
+from tests.unit.upkeep.conftest import SILENT, Back, forge
 
 
 @pytest.fixture
@@ -25,6 +30,13 @@ def other(tmp_path: Path) -> Store:
     """Another store, which is empty."""
     (tmp_path / "other").mkdir()
     return Store(tmp_path / "other")
+
+
+@pytest.fixture
+def memory() -> Iterator[Store]:
+    """A store on a file system that keeps any date, where there is one."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Store(Path(folder))
 
 
 def put(host: Host, there: Place, other: Store, **wanted: object) -> Refilled:
@@ -204,3 +216,80 @@ def test_it_is_the_registrys_and_nothing_else_is_handed_out(
     assert proven(found, there, other) == []
     for name in ("config/x.tar", "secure-registry-backup", "backups/../config", "blobs/sha256/aa/../../../lock"):
         assert not refill.ALLOWED.fullmatch(name)
+
+
+@pytest.mark.parametrize("seconds", ["9" * 18, f"-{'9' * 18}"])
+def test_a_date_of_no_calendar_blocks_nothing(
+    host: Host, store: Store, there: Place, back: Back, memory: Store, seconds: str
+) -> None:
+    """Of a forged list, or set by whoever took over the registry, on a file system that keeps it (tmpfs, btrfs). Seen
+    red: what was put together could not be surveyed, and so neither proven nor backed up, until it was removed."""
+    store.push("a", "one", "1")
+    back()
+    forge(there.lists / there.names()[-1], " 1000\n", f" {seconds}\n")
+    put(host, there, memory)
+    assert proven(host, there, memory) == []
+    for path in memory.tree.root.rglob("link"):
+        os.utime(path, (int(seconds), int(seconds)))
+    assert not back(memory.tree.root).degraded
+
+
+@pytest.mark.promise("backups-of-planted-files")
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot(2) is root's")
+def test_no_link_in_the_store_leads_out_of_it(
+    host: Host, store: Store, there: Place, back: Back, other: Store, tmp_path: Path
+) -> None:
+    """What restores writes as the registry's user, without the sandbox that it has. Seen red: links of images were
+    written where a planted one led, and such bytes passed for the store's."""
+    store.push("a", "one", "1")
+    back()
+    (tmp_path / "out").mkdir()
+    (other.tree.base / "repositories").mkdir(parents=True)
+    (other.tree.base / "repositories/a").symlink_to(tmp_path / "out")
+    with pytest.raises(SecregError, match="cannot write the images"):
+        put(host, there, other)
+    assert list((tmp_path / "out").iterdir()) == []
+    (other.tree.base / "repositories/a").unlink()
+    put(host, there, other)
+    blob = Path(other.tree.blob(digest_of(b"one"))).parent
+    blob.rename(tmp_path / "out/blob")
+    blob.symlink_to(tmp_path / "out/blob")
+    assert {found.digest for found in proven(host, there, other)} == {digest_of(b"one")}
+
+
+class Walked(dict[str, str]):
+    """Tags that count how often they are gone through."""
+
+    count: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.count += 1
+        return super().__iter__()
+
+
+def test_an_index_of_many_takes_as_long_as_they_are_many() -> None:
+    """Of a forged one, say. Seen red: for each manifest of it, all tags and all manifests were gone through."""
+    digests = [digest_of(str(number).encode()) for number in range(100)]
+    tags = Walked({"1": digests[0]} | {f"{one.replace(':', '-')}.sig": one for one in digests[50:]})
+    section = Section("a", tags=tags, revisions=dict.fromkeys(digests, "1"))
+    read = lambda digest: Manifest(children=tuple(digests[1:50]) if digest == digests[0] else (), subject=digests[1])  # noqa: E731
+    part = placing.part_of(section, "1", read)
+    assert part is not None and {digest for digest, _ in part.revisions} == {*digests} and tags.count < 5
+
+
+class Told(list[Flaw]):
+    """What was broken before, which counts how often it is gone through."""
+
+    times: int = 0
+
+    def __iter__(self) -> Iterator[Flaw]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_many_broken_images_take_as_long_as_they_are_many() -> None:
+    """Seen red: for each, all that was broken before was gone through."""
+    digests = [digest_of(str(number).encode()) for number in range(100)]
+    before = Told([Flaw(str(number), digest, "") for number, digest in enumerate(digests)])
+    section = Section("a", tags={str(number): digest for number, digest in enumerate(digests)}, broken=before)
+    assert judging.judge(section, {}, lambda _: Manifest()) == () and before.times < 5

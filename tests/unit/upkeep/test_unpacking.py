@@ -18,7 +18,8 @@ from secreg_host.base.errors import Note, SecregError
 from secreg_host.base.paths import Paths
 from secreg_host.command import removal
 from secreg_host.host.host import Host
-from secreg_host.upkeep import archived, create, hashing, listing, present, unpacking
+from secreg_host.upkeep import archived, create, hashing, listing, present, staging, unpacking
+from secreg_host.upkeep.archived import Item
 from secreg_host.upkeep.place import Place
 from tests.stores import Store, digest_of
 from tests.unit.upkeep.conftest import BEGIN, SILENT, Back
@@ -305,6 +306,15 @@ def test_a_plain_one_that_was_left_is_no_trap(host: Host, paths: Paths, there: P
     assert unpacking.read(there, name, lambda: "correct horse", sealed=True)
 
 
+def test_a_small_configuration_takes_little_memory(
+    paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen red on a host with 1 GiB: as much was asked for as the largest one needs (MemoryError)."""
+    name = back(None).name
+    monkeypatch.setattr(archived, "LARGEST", 1 << 50)
+    assert unpacking.read(there, name, nobody)
+
+
 def test_what_is_hashed_is_what_is_read(
     paths: Paths, there: Place, back: Back, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +360,34 @@ def test_what_is_moved_aside_keeps_its_place(paths: Paths, there: Place, back: B
     assert tree(aside) == {"a/record": "mine, a", "b/record": "mine, b"}
 
 
+@pytest.mark.promise("restore-modes")
+def test_what_is_there_already_gets_the_modes_of_a_fresh_one(
+    paths: Paths, there: Place, back: Back, tmp_path: Path
+) -> None:
+    """Seen red: hashes and keys that everybody could read, with the right bytes, stayed so after `restore --force`."""
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/key").write_text("KEY")
+    (tmp_path / "live/key").chmod(0o600)
+    for name in ("there", "gone"):
+        (paths.etc / name).symlink_to(tmp_path / "live")
+    paths.ca_key.chmod(0o600)
+    back(None)
+    (paths.etc / "gone").unlink()
+    shutil.copytree(tmp_path / "live", paths.etc / "gone")
+    mine = (paths.htpasswd, paths.etc / "gone/key", paths.etc / "hooks.d", paths.ca_key)
+    before = [path.stat().st_mode for path in mine]
+    for path in (*mine, tmp_path / "live/key"):
+        path.chmod(0o777)
+    done = put(paths, there)
+    assert [path.stat().st_mode for path in mine] == before and (done.aside, done.count) == ([], 0)
+    assert {note.where for note in done.notes} == {*map(str, mine)} and "0777" in done.notes[0].what
+    assert (tmp_path / "live/key").stat().st_mode & 0o777 == 0o777, "nothing of somebody else's"
+    assert put(paths, there).notes == []
+    paths.conf.write_text("MINE=1\n")
+    paths.ca_key.chmod(0o644)
+    assert [note.where for note in put(paths, there).notes] == [str(paths.ca_key)], "what is put there needs no word"
+
+
 TOP = "etc/secure-registry"
 
 
@@ -393,8 +431,9 @@ def archive(*entries: tarfile.TarInfo) -> bytes:
 )
 def test_an_archive_that_leads_elsewhere_is_refused_as_a_whole(entries: list[tarfile.TarInfo]) -> None:
     """Seen red: each of them was unpacked, but for the first three, which were passed over."""
-    with pytest.raises(SecregError, match="none that secure-registry writes"):
-        archived.items(archive(entry(f"{TOP}/good"), *entries))
+    with pytest.raises(SecregError, match="/there/config/x.tar is none that secure-registry writes") as caught:
+        archived.items(archive(entry(f"{TOP}/good"), *entries), Path("/there/config/x.tar"))
+    assert "backup list /there;" in caught.value.hint, "seen red: of which file, in which directory"
 
 
 def test_what_is_no_archive_or_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,3 +448,78 @@ def test_what_is_no_archive_or_too_large_is_refused(monkeypatch: pytest.MonkeyPa
 def test_no_mode_makes_anybody_root() -> None:
     data = archive(entry(f"{TOP}/d", tarfile.DIRTYPE, mode=0o7777), entry(f"{TOP}/x", mode=0o6755))
     assert [item.mode for item in archived.items(data).values()][1:] == [0o777, 0o755]
+
+
+class Walked(dict[str, Item]):
+    """An archive that counts how many of its items were looked at one after the other."""
+
+    count = 0
+
+    def items(self) -> Any:
+        self.count += len(self)
+        return super().items()
+
+    def values(self) -> Any:
+        self.count += len(self)
+        return super().values()
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
+def test_many_files_take_as_long_as_they_are_many(paths: Paths, monkeypatch: pytest.MonkeyPatch, kind: bytes) -> None:
+    """Of a forged archive, say. Seen red: each link looked at all others (200,000 of them took hours), and each file
+    waited for the disk (200,000 took five minutes)."""
+    waits: list[object] = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+    monkeypatch.setattr(os, "sync", lambda: waits.append("all"))
+    monkeypatch.setattr(staging, "FEW", 100)
+    names = [f"{TOP}/{number}" for number in range(500)]
+    state = [f"var/lib/secure-registry/state/{number}" for number in range(500)]
+    found = (*(entry(name, kind, "/nowhere") for name in names), *map(entry, state))
+    there = Walked(archived.items(archive(*found)))
+    done = unpacking.put(paths, there, STAMP, same_machine=True)
+    assert len(list(paths.etc.iterdir())) == 500 and done.aside
+    assert there.count < 10 * len(there) and len(waits) < 20 and "all" in waits
+
+
+def test_a_deep_archive_is_looked_at_once() -> None:
+    """Seen red: each name looked at all that is above it, and at any depth."""
+    deep = "/".join(["x"] * 100)
+    looked: list[str] = []
+
+    class Counted(dict[str, Item]):
+        def get(self, name: str, default: Any = None) -> Any:
+            looked.append(name)
+            return super().get(name, default)
+
+    found = Counted(archived.items(archive(*(entry(f"{TOP}/{deep}/{number}") for number in range(200)))))
+    known = set[str]()
+    assert not any(archived._not_a_directory(name, found, known) for name in found) and len(looked) < 110
+    for name in ("/".join(["x"] * 129), "x" * 4097):
+        with pytest.raises(SecregError, match="does not stay"):
+            archived.items(archive(entry(name)))
+
+
+def test_no_archive_has_more_than_can_be_brought_back(
+    paths: Paths, back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And who makes a backup is told. Seen red."""
+    assert not back(None).degraded
+    monkeypatch.setattr(archived, "MOST", 5)
+    entries = [entry(f"{TOP}/{number}") for number in range(5)]
+    assert len(archived.items(archive(*entries[:4]))) == 5
+    with pytest.raises(SecregError, match="more than 5 files"):
+        archived.items(archive(*entries))
+    (problem,) = back(None).problems
+    assert "can't be brought back" in problem.what and str(paths.etc) in problem.hint
+    monkeypatch.undo()
+    monkeypatch.setattr(archived, "LARGEST", 5)
+    assert back(None).degraded
+
+
+def test_headers_without_an_end_are_no_bug() -> None:
+    """Each says something of the next one. Seen red: RecursionError."""
+    info = tarfile.TarInfo("x")
+    info.type = b"L"
+    info.size = 2
+    with pytest.raises(SecregError, match="none that secure-registry writes"):
+        archived.items((info.tobuf() + b"x".ljust(512, b"\0")) * 5000)

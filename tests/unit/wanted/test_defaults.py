@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base.records import Ledger, Write
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
@@ -144,3 +145,24 @@ def test_bridges_to_containers_are_inner(
     monkeypatch.setattr(hosts, "NET", tmp_path)
     assert hosts.is_inner("br0") == inner
     assert not hosts.is_inner("eth0")
+
+
+REMEMBERS = "  cache:\n    blobdescriptor: inmemory\n"
+
+
+@pytest.mark.promise("default-without-a-cache")
+@pytest.mark.parametrize("edited", [False, True])
+def test_the_cache_leaves_a_file_of_before_unless_it_was_edited(host: Host, edited: bool) -> None:
+    """As 0.1, and 0.2.0 at first, wrote it."""
+    paths = host.paths
+    paths.etc.mkdir(parents=True)
+    [now] = [one for one in defaults.render(host, Settings(), HERE) if one.path == paths.registry_yml]
+    assert b"cache" not in now.data
+    text = now.data.decode()
+    before = text.replace("  maintenance:\n", f"{REMEMBERS}  maintenance:\n")
+    assert before != text
+    Ledger(paths).record([Write(paths.registry_yml, before.encode(), now.mode)])
+    paths.registry_yml.write_text(f"{before}# mine\n" if edited else before)
+    written = defaults.follow(Snapshot(paths), (now,), create=False)
+    assert [one.path for one in written] == ([] if edited else [paths.registry_yml])
+    assert (REMEMBERS in paths.registry_yml.read_text()) == edited

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from secreg_host.base.errors import BadInput
-from secreg_host.wanted import settings, values
+from secreg_host.wanted import cautions, settings, values
 from secreg_host.wanted.settings import Settings
 
 CONF = Path("/etc/secure-registry/secure-registry.conf")
@@ -135,7 +135,23 @@ def test_opts_is_opt() -> None:
 def test_an_unknown_registry_host_is_named(tmp_path: Path) -> None:
     conf = tmp_path / "secure-registry.conf"
     conf.write_text("PORT=8443\nREGISTRY_HOST=does-not-exist.invalid\n")
-    found = settings.unresolved(Settings(registry_host="does-not-exist.invalid"), conf)
+    found = cautions.unresolved(Settings(registry_host="does-not-exist.invalid"), conf)
     assert found[0].where == f"{conf}:2" and "nothing knows" in found[0].what
-    assert settings.unresolved(Settings(registry_host="127.0.0.1"), conf) == ()
-    assert settings.unresolved(Settings(), conf) == ()
+    assert cautions.unresolved(Settings(registry_host="127.0.0.1"), conf) == ()
+    assert cautions.unresolved(Settings(), conf) == ()
+
+
+@pytest.mark.promise("short-grace")
+def test_a_grace_that_a_push_may_outlast_is_told(tmp_path: Path) -> None:
+    conf = tmp_path / "secure-registry.conf"
+    conf.write_text("PORT=8443\nGC_GRACE=23h\n")
+    [one] = cautions.short(conf, load(conf.read_text()))
+    assert one.where == f"{conf}:2" and "longer than 23h is refused" in one.what and "GC_GRACE=24h" in one.hint
+    assert cautions.short(conf, load("GC_GRACE=1d\n")) == cautions.short(conf, Settings()) == ()
+    assert load("GC_GRACE=90m\n").grace == 5400
+
+
+@pytest.mark.parametrize("line", ["GC_GRACE=24", "GC_GRACE=1.5h", "GC_GRACE=-1h", "TRASH_DAYS=0", "TRASH_DAYS=14d"])
+def test_ages_that_are_none(line: str) -> None:
+    [said] = problems(f"# one\n{line}\n")
+    assert said.startswith(f"{CONF}:2: {line.partition('=')[0]}: no")

@@ -87,11 +87,18 @@ def test_a_pattern_sees_a_file_that_comes(paths: Paths, tmp_path: Path) -> None:
     assert sources.fingerprint(paths, pattern) != known
 
 
-def test_a_link_to_the_whole_machine_is_not_walked(tmp_path: Path) -> None:
-    paths = Paths(tmp_path)
+@pytest.mark.parametrize(("folders", "files"), [(3 * sources.FOLDERS, 8), (1, sources.FILES + 100)])
+def test_a_link_to_very_many_files_is_not_walked(tmp_path: Path, folders: int, files: int) -> None:
+    """As one to / is."""
+    paths, many = Paths(tmp_path / "root"), tmp_path / "many"
+    for number in range(folders):
+        folder = many / str(number)
+        folder.mkdir(parents=True)
+        for name in range(files):
+            (folder / str(name)).touch()
     paths.etc.parent.mkdir(parents=True)
-    paths.etc.symlink_to("/")
-    assert len(sources.own_files(paths)) <= sources.FILES
+    paths.etc.symlink_to(many)
+    assert 0 < len(sources.own_files(paths)) <= sources.FILES
     assert len(sources.directories(paths, ())) < 2 * sources.FOLDERS
 
 
