@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,15 +59,19 @@ class Seen:
 
 def take(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
     """`read`, again if something changed meanwhile: half of it may be of before, or between two steps of a save."""
+    outside = before.sources
     for _ in range(READS):
-        seen = read(stage, wish, current, before)
+        seen = read(stage, wish, current, before, outside)
         if seen.fingerprint or seen.provisioned.written:
             break
+        outside = seen.sources
     return seen
 
 
-def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -> Seen:
-    """Read every part. Raises BadInput with all problems when a part is bad that never was good."""
+def read(stage: Stage, wish: Wish, current: Generation | None, before: Report, outside: Collection[str] = ()) -> Seen:
+    """Read every part. outside: what is expected to be read besides the directory, which is marked before; of more than
+    that, or less, nobody can say that it did not change meanwhile. Raises BadInput with all problems when a part is bad
+    that never was good."""
     host = stage.host
     found: list[Finding] = []
     waiting: dict[str, float] = {}
@@ -74,7 +79,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     known = current.parts if current is not None else Parts()
     parts = Parts()
     own = set(sources.own_files(host.paths))
-    begun = sources.marks(host.paths, (), own)
+    begun = sources.marks(host.paths, outside, own)
     disk = Snapshot(host.paths, begun)
 
     def add(kind: type[Part], one: Reading[Part]) -> None:
@@ -117,14 +122,23 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report) -
     if len(parts) < len(kinds.ALL):
         raise BadInput([finding.problem for finding in found if finding.kind != "warning"])
     watched = _watched(host, parts, known)
-    there = set(sources.own_files(host.paths))
-    found_marks = sources.marks(host.paths, watched, there)
-    same = there == own and all(found_marks[name] == begun[name] for name in begun)
+    fingerprint = _fingerprint(host, own, begun, watched, first=bool(provisioned.written))
     nginx = parts[NginxPart]
-    same = same and (nginx == known.get(NginxPart) or nginx.outside_now() == nginx.outside)
+    if nginx != known.get(NginxPart) and nginx.outside_now() != nginx.outside:
+        fingerprint = ""
     users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
-    fingerprint = sources.fingerprint_of(found_marks) if same else ""
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users, min(again, default=0.0))
+
+
+def _fingerprint(host: Host, own: set[Path], begun: Mapping[str, str], watched: Collection[str], *, first: bool) -> str:
+    """The fingerprint of `own`, the files of the directory, and of what is `watched` besides; "": not all of it is as
+    it was before it was read (`begun`: their marks). first: of what is outside no mark was taken, and there is no
+    second read, so that it counts as it is now."""
+    there = set(sources.own_files(host.paths))
+    now = sources.marks(host.paths, watched, there)
+    if first:
+        begun = {**now, **begun}
+    return sources.fingerprint_of(now) if there == own and now == begun else ""
 
 
 def _cautions(disk: Snapshot, settings: Settings) -> tuple[Finding, ...]:

@@ -55,11 +55,11 @@ def test_what_changes_while_it_is_read_is_read_again(monkeypatch: pytest.MonkeyP
     first = replace(torn, provisioned=Provisioned(written=(Path("secure-registry.conf"),)))
     reads: list[Seen] = []
     monkeypatch.setattr(seen, "read", lambda *_: reads.pop(0))
-    nothing: Any = None  # a host, a wish, a generation, a report
+    nothing: Any = None  # a host, a wish, a generation
 
     def left(*given: Seen) -> tuple[Seen, int]:
         reads[:] = given
-        return seen.take(nothing, nothing, nothing, nothing), len(reads)
+        return seen.take(nothing, nothing, nothing, Report()), len(reads)
 
     assert left(torn, whole, whole) == (whole, 1)
     assert left(torn, torn, torn, whole) == (torn, 1)  # an endless change must not hold up what is known

@@ -19,7 +19,7 @@ from secreg_host.wanted import authority, exposure, sources
 from secreg_host.wanted.parts import kinds
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart
-from secreg_host.wanted.parts.part import FilePart, Part
+from secreg_host.wanted.parts.part import Context, FilePart, Part, Reading
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 from tests.unit.pki.test_clientrules import OTHER, Leaf
@@ -41,7 +41,7 @@ def serving(world: World, monkeypatch: pytest.MonkeyPatch) -> Generation:
 
 
 def read(world: World, current: Generation, before: Report | None = None) -> Seen:
-    return seen.read(world.stage, RELOAD, current, before or Report())
+    return seen.take(world.stage, RELOAD, current, before or Report())
 
 
 def told(one: Seen) -> list[tuple[str, str]]:
@@ -53,6 +53,30 @@ def test_what_is_as_it_was_is_what_serves(world: World, serving: Generation) -> 
     assert (one.parts, told(one), one.provisioned.written) == (serving.parts, [], ())
     assert one.fingerprint == sources.fingerprint(world.host.paths, one.sources) and one.again > 0
     assert one.users and one.waiting == {}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_images_that_come_while_they_are_looked_for_are_looked_for_again(
+    world: World, serving: Generation, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Seen: a disk was mounted just after an apply had looked for it, which then started the registry and went on
+    holding the file back: the watchdog was told that all had been seen as it was. known: to the apply before."""
+    before = Report(sources=read(world, serving).sources if known else ())
+    root, really, looks = serving.parts[RegistryPart].root, RegistryPart.read, list[bool]()
+    assert root is not None
+
+    def looking(context: Context) -> Reading[RegistryPart]:
+        found = really(context)
+        if not looks:
+            Path(root).rename(f"{root}.below")
+            Path(root).mkdir()
+        looks.append(True)
+        return found
+
+    monkeypatch.setattr(RegistryPart, "read", looking)
+    one = read(world, serving, before)
+    assert root in one.sources and len(looks) == 2
+    assert one.fingerprint == sources.fingerprint(world.host.paths, one.sources)
 
 
 BREAK: dict[type[Part], Callable[[Paths], object]] = {
@@ -134,7 +158,7 @@ def test_what_changes_meanwhile_counts_as_unseen(
     world: World, serving: Generation, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The watchdog asks again."""
-    really = RegistryPart.read
+    outside, really = read(world, serving).sources, RegistryPart.read
 
     def and_then(context: object) -> object:
         found = really(context)  # type: ignore[arg-type]
@@ -142,9 +166,19 @@ def test_what_changes_meanwhile_counts_as_unseen(
         return found
 
     monkeypatch.setattr(RegistryPart, "read", and_then)
-    assert read(world, serving).fingerprint == ""
+    assert seen.read(world.stage, RELOAD, serving, Report(), outside).fingerprint == ""
     monkeypatch.setattr(RegistryPart, "read", really)
-    assert seen.take(world.stage, RELOAD, serving, Report()).fingerprint != ""
+    assert read(world, serving, Report(sources=outside)).fingerprint != ""
+
+
+def test_what_turns_up_while_something_is_written_counts_as_unseen(
+    world: World, serving: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, paths = RegistryPart.read, world.host.paths
+    paths.nginx_conf.unlink()
+    monkeypatch.setattr(RegistryPart, "read", lambda context: ((paths.etc / "new.conf").touch(), really(context))[1])
+    taken = seen.read(world.stage, SETUP, serving, Report())
+    assert paths.nginx_conf in taken.provisioned.written and taken.fingerprint == ""
 
 
 def test_what_others_can_write_is_told(world: World, serving: Generation) -> None:
