@@ -78,19 +78,13 @@ def test_a_registry_waits_for_its_mounts_and_its_marker(host: Host, monkeypatch:
     assert not any(line.startswith("ExecCondition") for line in lines(Store())), "there is none where it can't be put"
 
 
-def test_the_end_of_the_host_waits_for_nobody(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket that the service's own end waits for does not itself wait for the end of all services, as systemd has
-    sockets do when the host goes down (systemd.socket(5), "Default Dependencies")."""
-    monkeypatch.setattr(hosts, "nginx", lambda _: Path("/usr/sbin/nginx"))
-    monkeypatch.setattr(hosts, "registry", lambda _: Path("/usr/bin/registry"))
-    rendered = units.render(host, Parts(made.settings(), RegistryPart(root="/srv/images")))
-    texts = {path.name: data.decode() for path, data in rendered.items()}
-    texts |= {path.name: path.read_text() for path in (CHECKOUT / "units").glob("*.socket")}
+def test_what_ends_the_service_ends_no_socket() -> None:
+    """PartOf= has them end and made anew at a restart: a stop in the middle of that is told as a failure, and one that
+    is waited for holds up the end of the host, where sockets end after all services (systemd.socket(5))."""
     ended = re.findall(r"(?m)^ExecStop=.*$", (CHECKOUT / "units/secure-registry.service").read_text())[0].split()
-    sockets = [name for name in ended if name.endswith(".socket")]
-    assert sockets
-    for name in sockets:
-        assert {"DefaultDependencies=no", "Conflicts=shutdown.target"} <= {*texts[name].splitlines()}, name
+    assert not [name for name in ended if name.endswith(".socket")]
+    sockets = [path for folder in ("units", "templates/units") for path in (CHECKOUT / folder).glob("*.socket*")]
+    assert len(sockets) == 3 and all("PartOf=secure-registry.service\n" in path.read_text() for path in sockets)
 
 
 def test_what_runs_apply_runs_in_one_sandbox() -> None:
