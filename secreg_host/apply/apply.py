@@ -26,7 +26,7 @@ from secreg_host.apply.report import Finding, Report, findings
 from secreg_host.apply.seen import Seen, take
 from secreg_host.apply.usersfirst import Users
 from secreg_host.apply.wish import Wish
-from secreg_host.base import bugs, distant, files, leftovers, marks, records, reserve, waiting
+from secreg_host.base import bugs, distant, files, leftovers, records, reserve, waiting
 from secreg_host.base.errors import Exit, Problem, Refused, SecregError
 from secreg_host.generation import direct, generations
 from secreg_host.generation.generations import Generation
@@ -105,7 +105,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     read = (finding for finding in seen.findings if finding.problem not in away)
     failed = (*failed, *upgrades.all_held(held, before), *unproven, *told)
     every = _dated(host, (*interrupted, *users.findings, *read, *failed), before, now)
-    counted = marks.digest(users.counted or b"") if live else ""
+    counted = users.digest if live else ""
     report = Report(
         generation=serving,
         since=before.since if before.since and before.generation == serving else now,
@@ -113,7 +113,7 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         waiting=seen.waiting | upgrades.waiting(held, before),
         fingerprint=_counted_as_seen(seen, users, every),
         users=counted if live else before.users,
-        again=seen.again,
+        again=min(filter(None, (seen.again, users.again)), default=0.0),
         sources=seen.sources,
         checked=chosen.name,
         fresh=reports.without(every, before.findings),

@@ -44,7 +44,7 @@ WAIT_SECONDS = 10.0
 class Seen:
     """What reading /etc gave: every part, as it is or in its last good version; what is wrong with the others; parts
     that are waited for, and since when; what was written first; what was read besides the directory; the fingerprint
-    of all that ("": it changed meanwhile), and the mark of .htpasswd in it; when time alone makes it be read otherwise
+    of all that ("": it changed meanwhile), and the mark of users in it; when time alone makes it be read otherwise
     (seconds since the epoch; 0: never)."""
 
     parts: Parts
@@ -126,7 +126,7 @@ def read(stage: Stage, wish: Wish, current: Generation | None, before: Report, o
     nginx = parts[NginxPart]
     if nginx != known.get(NginxPart) and nginx.outside_now() != nginx.outside:
         fingerprint = ""
-    users = begun.get(str(host.paths.htpasswd)) or marks.mark(host.paths.htpasswd)
+    users = sources.users_mark(host.paths, begun)
     return Seen(parts, tuple(found), waiting, provisioned, watched, fingerprint, users, min(again, default=0.0))
 
 

@@ -1,14 +1,15 @@
-"""Users before everything: .htpasswd is read and live before any other file is opened, or any lock waited for.
+"""Users before everything: .htpasswd and robots are read and live before any other file is opened, or any lock waited for.
 
-It needs nothing but that file and what serves. A lock only keeps two runs from doing the same twice; it is not waited
-for: whoever lets users count looks afterwards whether the file is still the one that was read, so that of several that
-do it at once the last one has read the last file.
+It needs nothing but these files and what serves. A lock only keeps two runs from doing the same twice; it is not waited
+for: whoever lets users count looks afterwards whether the files are still those that were read, so that of several that
+do it at once the last one has read the last files.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -23,13 +24,16 @@ from secreg_host.generation.liveusers import LiveUsers, answer_path
 from secreg_host.host import authcache
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
+from secreg_host.wanted import robots as robots_now
+from secreg_host.wanted import sources
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.users import UsersReading
+from secreg_host.wanted.robots import Beside
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.25
-"""How long .htpasswd may be away before nobody is let in: who saves by removing and creating it, or by putting another
+"""How long .htpasswd, or robots, may be away before nobody of it is let in: who saves by removing and creating it, or by putting another
 directory in the place of ours, leaves a moment without."""
 
 LOOKS = 5
@@ -44,8 +48,9 @@ before that is told."""
 class Users:
     """The users of one instance, made to count again and again while an apply goes on.
 
-    mark: of .htpasswd before it was read last (marks.mark); findings: what was wrong with it then, or with letting
-    it count; counted: the users that count since (None: nobody is let in).
+    mark: of both files before they were read last; findings: what was wrong with them then, or with letting them
+    count; counted: the users that count since (None: nobody is let in), and what counts `beside`; again: when time
+    alone has the same files read otherwise (seconds since the epoch; 0: never).
     """
 
     host: Host
@@ -53,6 +58,8 @@ class Users:
     mark: str = ""
     findings: tuple[Finding, ...] = ()
     counted: bytes | None = None
+    beside: Beside = Beside()
+    again: float = 0.0
 
     @property
     def live(self) -> LiveUsers:
@@ -73,42 +80,55 @@ class Users:
                 break
 
     def refresh(self) -> None:
-        """`take_over`, if .htpasswd changed since it was read: called while something slow is waited for."""
+        """`take_over`, if one of the files changed since it was read, or somebody came to an end: called while something
+        slow is waited for."""
         if self.changed:
             self.take_over()
 
     @property
     def changed(self) -> bool:
-        """Whether .htpasswd is another one than was read last."""
-        return marks.mark(self.host.paths.htpasswd) != self.mark
+        """Whether other users are to count than was read last."""
+        return self._moved or 0 < self.again <= time.time()
+
+    @property
+    def _moved(self) -> bool:
+        """Whether one of the files is another one than was read last."""
+        return sources.users_mark(self.host.paths) != self.mark
+
+    @property
+    def digest(self) -> str:
+        """What changes whenever those who count do."""
+        return marks.digest(self.counted or b"", *self.beside)
 
     def _take_over_once(self, *, begin: bool) -> None:
         live = self.live
-        self.counted = live.read()
+        self.counted, self.beside = live.read(), live.beside()
         seen = self._read_at_rest(GRACE_SECONDS if self.counted else 0.0)
+        self.again = seen.again
         self.findings = (
             *findings("rejected", users_part.NAME, seen.problems),
             *findings("warning", users_part.NAME, seen.warnings),
         )
-        log.debug("users: %s", "the same" if self.counted == seen.htpasswd else "changed")
+        same = (self.counted, self.beside) == (seen.htpasswd, seen.beside)
+        log.debug("users: %s", "the same" if same else "changed")
         if self.counted is None and not begin:
             return
         fresh = False
         try:
-            if self.counted != seen.htpasswd or not live.whole:
+            if not same or not live.whole:
                 with live.alone():
-                    if fresh := live.read() != seen.htpasswd or not live.whole:
-                        live.write(seen.htpasswd)
-                if fresh and self.counted is not None and (said := userlines.changes(self.counted, seen.htpasswd)):
-                    log.info("users: %s", said, extra=journal.entry({"kind": "users"}, kept=True))
-            self.counted = seen.htpasswd
+                    if fresh := (live.read(), live.beside()) != (seen.htpasswd, seen.beside) or not live.whole:
+                        live.write(seen.htpasswd, seen.beside)
+                if fresh and self.counted is not None:
+                    self._tell(self.counted, seen)
+            self.counted, self.beside = seen.htpasswd, seen.beside
             self._prove_latest(reloaded=not fresh)
         except BaseException as error:
             where = str(self.host.paths.htpasswd)
             problems = bugs.caught(error, where)
-            if self.counted != seen.htpasswd:
+            if (self.counted, self.beside) != (seen.htpasswd, seen.beside):
                 live.shut()
-                self.counted = None
+                self.counted, self.beside = None, Beside()
                 authcache.empty(self.host, self.services.view("nginx"))
                 what = "it can't be taken over, so nobody can log in"
                 problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)
@@ -170,11 +190,24 @@ class Users:
     def _read_at_rest(self, patience: float) -> UsersReading:
         """What .htpasswd holds: not while it is away or changes, for `patience` seconds at the most."""
         for _ in waiting.looks(patience):
-            self.mark = marks.mark(self.host.paths.htpasswd)
+            self.mark = sources.users_mark(self.host.paths)
             seen = users_part.read(self.host.paths)
-            if reading.is_there(self.host.paths.htpasswd) and not self.changed:
+            if reading.is_there(self.host.paths.htpasswd) and not self._robots_away and not self._moved:
                 break
         return seen
+
+    @property
+    def _robots_away(self) -> bool:
+        """Whether there were robots, and now there is no file of them."""
+        return bool(self.beside.rights) and not reading.is_there(self.host.paths.robots)
+
+    def _tell(self, before: bytes, seen: UsersReading) -> None:
+        """Let the journal say what became of whom, by name."""
+        said = [userlines.changes(before, seen.htpasswd)]
+        if others := robots_now.changed(self.beside.rights, seen.beside.rights):
+            said.append(f"other rights of {userlines.named(others)}")
+        if any(said):
+            log.info("users: %s", "; ".join(filter(None, said)), extra=journal.entry({"kind": "users"}, kept=True))
 
     def _wants(self, generation: Generation | None, epoch: str) -> tuple[probe.Expectation, ...]:
         """What the front must answer with `epoch`; nothing when no generation is known to serve."""

@@ -95,6 +95,10 @@ class Paths:
         return self.etc / ".htpasswd"
 
     @property
+    def robots(self) -> Path:
+        return self.etc / "robots"
+
+    @property
     def hooks(self) -> Path:
         return self.etc / "hooks.d"
 
@@ -106,7 +110,7 @@ class Paths:
     def wanted(self) -> tuple[Path, ...]:
         """The files of /etc/secure-registry that mean something by their names."""
         pair = self.crt, self.key, self.ca_crt
-        return (self.htpasswd, *pair, self.conf, self.nginx_conf, self.registry_yml, self.openssl_cnf, self.password)
+        return (self.htpasswd, self.robots, *pair, self.conf, self.nginx_conf, self.registry_yml, self.openssl_cnf, self.password)
 
     # --- what is proven, and what belongs to the program: /var/lib/secure-registry ---
     @property

@@ -27,7 +27,7 @@ NGINX = 4 * MB
 """nginx.conf, and each file that it includes: lists of addresses may be long."""
 
 HTPASSWD = 8 * MB
-"""Some 60,000 users."""
+"""Some 60,000 users, or 30,000 robots."""
 
 RECORD = 64 * MB
 """What we wrote ourselves: holds copies of all of these."""

@@ -1,13 +1,17 @@
 """Users whom nobody can be: their hashes cost what those of the others cost, and no password is known for one.
 
-A name that nobody has is checked against one of them, so that it takes as long as one that somebody has.
+A name that nobody has is checked against one of them, so that it takes as long as one that somebody has. Robots, whose
+hashes cost nothing, have theirs, and users have theirs: else nearly each name that takes its time is a user's, where
+there are many robots.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 
+from secreg_host.formats import robots
 from secreg_host.formats.users import DECOY
 
 MOST = 64
@@ -19,6 +23,10 @@ KIND = re.compile(
 )
 RANDOM = 10
 """Characters at the end of a hash that are made up. Each scheme has more of its digest there (users.FORMS)."""
+
+
+ROBOT = f"{DECOY}-{robots.PREFIX}".encode()
+"""How the names of those begin that stand for robots."""
 
 
 def is_one(name: bytes) -> bool:
@@ -44,6 +52,13 @@ def among(htpasswd: bytes) -> bytes:
     one of each kind. So its place costs no other time either. For which, their hashes say: who comes or goes changes
     that for one other at the most."""
     lines = htpasswd.splitlines(keepends=True)
+    programs = [line for line in lines if line.startswith(robots.PREFIX.encode())]
+    people = [line for line in lines if not line.startswith(robots.PREFIX.encode())]
+    return _among(people, f"{DECOY}-".encode()) + _among(programs, ROBOT)
+
+
+def _among(lines: Sequence[bytes], name: bytes) -> bytes:
+    """The same of one kind of users, whose decoys are called `name`NUMBER."""
     values = [line.rstrip().partition(b":")[2] for line in lines]
     order = sorted(range(len(lines)), key=lambda number: _lot(values[number]))
     chosen = set(order[:MOST])
@@ -55,7 +70,7 @@ def among(htpasswd: bytes) -> bytes:
     found = []
     for number, line in enumerate(lines):
         if number in chosen:
-            found.append(b"%s-%d:%s\n" % (DECOY.encode(), number, like(values[number])))
+            found.append(b"%s%d:%s\n" % (name, number, like(values[number])))
         found.append(line)
     return b"".join(found)
 

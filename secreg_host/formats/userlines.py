@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from secreg_host.base import utf8
 
 NAMED = 20
@@ -58,9 +60,10 @@ def changes(before: bytes, after: bytes) -> str:
         "removed": [name for name in old if name not in new],
         "changed": [name for name in new if name in old and old[name] != new[name]],
     }
-    return "; ".join(f"{did} {_named(names)}" for did, names in groups.items() if names)
+    return "; ".join(f"{did} {named(names)}" for did, names in groups.items() if names)
 
 
-def _named(names: list[bytes]) -> str:
+def named(names: Sequence[bytes]) -> str:
+    """The first of `names`, and how many there are more."""
     shown = ", ".join(utf8.shown(name) for name in names[:NAMED])
     return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from secreg_host.base import files, marks, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
-from secreg_host.formats import listening, users
+from secreg_host.formats import decoy, listening, robots, users
 from secreg_host.generation import basicauth, behind, direct, health, njs
 from secreg_host.generation.generations import Generation
 from secreg_host.host import authcache, processes
@@ -112,6 +112,8 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         users=paths.users_live,
         no_password=basicauth.NO_PASSWORD,
         probe=users.PROBE,
+        robots=robots.PREFIX,
+        decoys=utf8.shown(decoy.ROBOT),
     )
     if slot != NO_SLOT:
         rendered[f"registry/slot-{slot}"] = b""

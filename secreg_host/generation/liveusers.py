@@ -1,6 +1,9 @@
 """The users that count right now: a directory in memory, which the password check and the front read.
 
     users/EPOCH/htpasswd       what the password check asks, opened for each question
+    users/EPOCH/second         what it asks of robots first: secrets before the present ones, which count for a while
+    users/EPOCH/robots         the rights of each robot, which only root reads
+    users/EPOCH/until          from when on fewer of them count (watchdog/ends.py), which only root reads
     users/EPOCH/epoch.conf     the number that remembered passwords are kept by
     users/EPOCH/answer.conf    a location that only a front with this number answers
     users/EPOCH/probe          the password of our own probe, which only root reads
@@ -34,8 +37,13 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
 from secreg_host.formats import decoy, users
 from secreg_host.host.host import Host
+from secreg_host.wanted.robots import Beside
+from secreg_host.watchdog import ends
 
 HTPASSWD, EPOCH_CONF, ANSWER_CONF, PROBE = "htpasswd", "epoch.conf", "answer.conf", "probe"
+SECOND = "second"
+BESIDE = (SECOND, "robots", ends.FILE)
+"""Where each of what counts besides is; there is no file of what is nothing."""
 RESERVED = 64 * 1024
 """Bytes that are kept at least; more where there are more users: as much as two copies of theirs."""
 
@@ -82,6 +90,13 @@ class LiveUsers:
         except OSError:
             return None
 
+    def beside(self) -> Beside:
+        """What counts besides. Nothing, where it can't be read."""
+        with contextlib.suppress(OSError):
+            paths = [self.directory / self.epoch / name for name in BESIDE]
+            return Beside(*(path.read_bytes() if path.exists() else b"" for path in paths))
+        return Beside()
+
     @property
     def probe(self) -> str:
         """The password of our own probe; "": it can't log in, and nor can anybody else."""
@@ -112,18 +127,20 @@ class LiveUsers:
                 held.enter_context(files.exclusively(self.directory, ALONE_SECONDS))
             yield
 
-    def write(self, htpasswd: bytes) -> str:
-        """Let `htpasswd`, checked lines USER:HASH, and decoys for them count from now on; returns the new epoch.
+    def write(self, htpasswd: bytes, beside: Beside = Beside()) -> str:
+        """Let `htpasswd`, checked lines USER:HASH, decoys for them, and what is `beside` count from now on; returns the
+        new epoch.
 
         Raises SecregError when it can't be written, with the room that is reserved neither; what counted before still
         does then.
         """
         epoch = secrets.token_hex(16)
         htpasswd = decoy.among(htpasswd)
-        self._reserve(len(htpasswd)).use(lambda: self._write(epoch, htpasswd))
+        size = len(htpasswd) + sum(map(len, beside))
+        self._reserve(size).use(lambda: self._write(epoch, htpasswd, beside))
         return epoch
 
-    def _write(self, epoch: str, htpasswd: bytes) -> None:
+    def _write(self, epoch: str, htpasswd: bytes, beside: Beside) -> None:
         accounts, probe = self.host.accounts, secrets.token_hex(32)
         files.make_directory(self.directory, 0o711)
         folder = self.directory / epoch
@@ -132,8 +149,13 @@ class LiveUsers:
             files.make_directory(folder, 0o755)  # nginx includes by pattern: what is not there is no error
             if htpasswd:
                 files.create(folder / PROBE, probe.encode(), files.PRIVATE)
-                htpasswd = users.fast_line(users.PROBE, probe) + htpasswd
+                htpasswd = f"{users.PROBE}:{users.fast_hash(probe)}\n".encode() + htpasswd
             files.create(folder / HTPASSWD, htpasswd, 0o400, accounts.auth.owner)
+            for name, data in zip(BESIDE, beside, strict=True):
+                if data and name == SECOND:
+                    files.create(folder / name, data, 0o400, accounts.auth.owner)
+                elif data:
+                    files.create(folder / name, data, files.PRIVATE)
             files.create(folder / EPOCH_CONF, f'"" {epoch};\n'.encode(), 0o400, accounts.front.owner)
             answer = f"location = {answer_path(epoch)} {{\n    access_log off;\n    return 204;\n}}\n"
             files.create(folder / ANSWER_CONF, answer.encode(), 0o400, accounts.front.owner)
@@ -169,7 +191,8 @@ class LiveUsers:
 
     def _size(self) -> int:
         with contextlib.suppress(OSError):
-            return (self.host.paths.users_live / HTPASSWD).stat().st_size
+            live = self.host.paths.users_live
+            return sum((live / name).stat().st_size for name in (HTPASSWD, *BESIDE) if (live / name).exists())
         return 0
 
     def _reserve(self, size: int) -> Reserve:

@@ -95,7 +95,7 @@ def _readable(path: Path) -> bool:
 def problems(disk: Snapshot) -> tuple[Problem, ...]:
     """A warning for each secret that others can read, and for what others can write in /etc/secure-registry."""
     paths = disk.paths
-    secrets = [paths.key, paths.htpasswd, paths.password, paths.registry_yml]
+    secrets = [paths.key, paths.htpasswd, paths.robots, paths.password, paths.registry_yml]
     found = [
         Problem(str(path), "every user of this host can read it", f"chmod o-r {quoting.shell(path)}")
         for path in (*secrets, *([paths.conf] if _has_password(disk) else []))

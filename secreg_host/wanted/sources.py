@@ -127,6 +127,12 @@ def _matches(sources: Iterable[str]) -> set[str]:
     return found
 
 
+def users_mark(paths: Paths, known: Mapping[str, str] | None = None) -> str:
+    """What changes whenever .htpasswd or robots does; known: marks of before, by path."""
+    known = known or {}
+    return "\n".join(known.get(str(path)) or mark(path) for path in (paths.htpasswd, paths.robots))
+
+
 def marks(paths: Paths, sources: Iterable[str], own: Iterable[Path] | None = None) -> dict[str, str]:
     """For each of the files what changes whenever it does. own: `own_files`, where they are known already."""
     sources = tuple(sources)

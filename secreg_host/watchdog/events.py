@@ -1,5 +1,6 @@
 """What tells that something may have changed: inotify, for directories and for files with several names, and the
-kernel's table of mounts, of which no event of inotify tells. It says when to look, not what happened.
+kernel's table of mounts, of which no event of inotify tells; and a moment of the host's clock. It says when to look, not
+what happened.
 
 All of them share one instance of inotify, of which a user has 128 on a host. What can't be watched is named; who
 waits then wakes up every few seconds instead, and each attempt to watch tries it anew.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from secreg_host.base import distant
+from secreg_host.watchdog.alarm import Alarm
 
 BLIND_SECONDS = 5.0
 """Between two looks while something can't be watched."""
@@ -37,6 +39,7 @@ class Events:
         self.blind: dict[Path, OSError] = {}
         self._inotify = self._mounts = -1
         self._watched: set[int] = set()
+        self.alarm = Alarm()
         self._waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def close(self) -> None:
@@ -45,6 +48,7 @@ class Events:
             if descriptor >= 0:
                 os.close(descriptor)
         self._inotify = self._mounts = self._waker = -1
+        self.alarm.close()
 
     def wake(self) -> None:
         """Let `wait` return, from a signal handler or another thread, too."""
@@ -75,16 +79,17 @@ class Events:
         return new or gone
 
     def wait(self, seconds: float) -> bool:
-        """Whether something happened, within `seconds`; while something can't be watched, not longer than
+        """Whether something happened, or the moment of the alarm came, within `seconds`; while something can't be watched, not longer than
         `BLIND_SECONDS`."""
         poll = select.poll()
-        for descriptor in (self._inotify, self._waker):
+        for descriptor in (self._inotify, self._waker, self.alarm.descriptor):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
         if self._mounts >= 0:
             poll.register(self._mounts, select.POLLPRI)
         longest = BLIND_SECONDS if self.blind else seconds
         happened = bool(poll.poll(max(0.0, min(seconds, longest)) * 1000))
+        self.alarm.take()
         for descriptor in (self._inotify, self._waker):
             with contextlib.suppress(BlockingIOError):
                 while descriptor >= 0:

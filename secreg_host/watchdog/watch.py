@@ -23,7 +23,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.journal import notify
 from secreg_host.base.paths import Paths
 from secreg_host.wanted import sources
-from secreg_host.watchdog import ask, retries
+from secreg_host.watchdog import ask, ends, retries
 from secreg_host.watchdog.events import BLIND_SECONDS, Events
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 MAIN, RELOAD, UNIT = "secure-registry.service", "secure-registry-reload.service", "secure-registry-watchdog.service"
 PATIENCE_SECONDS = 0.3
-"""How long an apply may go on after .htpasswd changed, before it must begin anew."""
+"""How long an apply may go on after users changed, before it must begin anew."""
 
 BLIND = "looks every"
 """How the status of the watchdog's unit begins while something can't be watched; what helps follows `REMEDY`."""
@@ -96,6 +96,7 @@ class Watcher:
                     return  # a new version was installed: systemd starts it
                 following = waiting.within(self.pause)
                 due = following if periodic else min(due, following)
+                self.events.alarm.set(ends.load(self.paths))
                 self.events.wait(due.left)
                 self.settle()
                 periodic = due.over
@@ -156,8 +157,9 @@ class Watcher:
         following = retries.load(self.paths)
         if following is not None and following != self.retried:
             self.pause = min(self.pause, following.seconds(time.time()))
-        if (coming := records.peek(self.paths.report, records.REPORT).get("again", 0) - time.time()) > 0:
-            self.pause = min(self.pause, coming)
+        for at in (records.peek(self.paths.report, records.REPORT).get("again", 0), ends.load(self.paths)):
+            if (coming := at - time.time()) > 0:
+                self.pause = min(self.pause, coming)
 
     def ask(self, apply: Callable[[], None]) -> None:
         """Let `apply` run; what went wrong is said."""
@@ -173,7 +175,8 @@ class Watcher:
 
     def compare(self, *, periodic: bool) -> None:
         """Ask for a reload if the files differ from what the last apply saw; if the reload does not see them either,
-        try again after a pause that grows. periodic: the pause is over."""
+        try again after a pause that grows; also when somebody who counts came to an end. periodic: the pause is
+        over."""
         report = records.peek(self.paths.report, records.REPORT)
         damaged = not report and self.paths.current.is_symlink()  # an apply writes it anew
         if not report.get("generation") and not damaged:
@@ -183,30 +186,33 @@ class Watcher:
         now = sources.fingerprint_of(self.marks)
         come = 0 < report.get("again", 0) <= time.time()
         due = periodic and (come or self.waited_long(report) or not os.path.lexists(self.paths.users_live))
-        if now == report.get("fingerprint") and not due:
+        end = ends.load(self.paths) if ends.come(self.paths) else 0.0
+        if now == report.get("fingerprint") and not due and not end:
             log.debug("looked: it is what the last apply saw")
             self.tried, self.tries, self.pause = "", 0, CHECK_SECONDS  # what was before may come back
             return
         changed = sorted({name for name, _ in before.items() ^ self.marks.items()} if before else ())
         log.debug("not what the last apply saw; changed since the last look: %s", ", ".join(changed) or "nothing")
-        if now == self.tried and not periodic:
+        wanted = f"{now} {end}" if end else now
+        if wanted == self.tried and not periodic:
             return
-        self.tries = self.tries + 1 if now == self.tried else 0
-        self.tried = now
+        self.tries = self.tries + 1 if wanted == self.tried else 0
+        self.tried = wanted
         self.ask(lambda: self.reload(self.hurry()))
-        seen = records.peek(self.paths.report, records.REPORT).get("fingerprint") == now
+        seen = records.peek(self.paths.report, records.REPORT).get("fingerprint") == now and not ends.come(self.paths)
         again = self.tries < len(RETRY_SECONDS) and not seen
         self.pause = RETRY_SECONDS[self.tries] if again else CHECK_SECONDS
 
     def hurry(self) -> Callable[[], bool]:
-        """What tells, once for each change, whether .htpasswd changed a while ago, after now."""
-        known, patience = marks.mark(self.paths.htpasswd), PATIENCE_SECONDS
+        """What tells, once for each change, whether .htpasswd or robots changed a while ago, after now; or somebody who
+        counts came to an end."""
+        known, patience = self.users(), PATIENCE_SECONDS
         due: waiting.Deadline | None = None
 
         def urgent() -> bool:
             nonlocal known, due, patience
-            now = marks.mark(self.paths.htpasswd)
-            if now != known:
+            now = self.users()
+            if now[0] != known[0] or now[1] > known[1]:
                 known, due = now, due or waiting.within(patience)
             if due is None or not due.over:
                 return False
@@ -214,6 +220,10 @@ class Watcher:
             return True
 
         return urgent
+
+    def users(self) -> tuple[str, bool]:
+        """The mark of users, and whether somebody who counts came to an end."""
+        return sources.users_mark(self.paths), ends.come(self.paths)
 
     @staticmethod
     def waited_long(report: dict[str, Any]) -> bool:
@@ -248,7 +258,7 @@ def run_reload_unit(urgent: Callable[[], bool]) -> None:
     try:
         through = systemd.job("StartUnit", RELOAD, enough=urgent)
         while not through:
-            log.info(".htpasswd changed: what is slow begins anew, so that a removed user is out")
+            log.info("users change: what is slow begins anew, so that a removed user is out")
             through = systemd.job("RestartUnit", RELOAD, enough=urgent)
         code = systemd.properties(RELOAD, "ExecMainStatus")["ExecMainStatus"]
     except SecregError as error:

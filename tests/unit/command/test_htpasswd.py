@@ -214,7 +214,7 @@ def test_runs_at_the_same_time_lose_no_user_and_bring_none_back(tmp_path: Path) 
 def test_our_own_probe_is_no_user(tmp_path: Path) -> None:
     """One that stands in the file is removed as any other."""
     file = tmp_path / "file"
-    file.write_bytes(b"bob:x\n" + users.fast_line(users.PROBE, "x"))
+    file.write_bytes(b"bob:x\n" + f"{users.PROBE}:{users.fast_hash('x')}\n".encode())
     with pytest.raises(BadInput, match="secure-registry itself"):
         call("-i", users.PROBE, default=file, stdin="pass\n")
     assert call("-D", users.PROBE, default=file)[0] == Exit.DONE
