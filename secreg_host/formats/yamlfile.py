@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -19,9 +21,52 @@ for: a few lines of aliases can stand for more than any memory holds."""
 def load(data: bytes, where: str) -> Any:
     """The document in `data`, None if it is empty. Raises BadInput with `file:line` if it is not YAML, or too much; it
     quotes nothing of it."""
-    try:
+    with _told(data, where):
         _check(data, where)
         return yaml.load(data, Loader=LOADER)
+
+
+@dataclass(frozen=True)
+class Lined:
+    """A value that knows its line, from 1. text: of a string (None: it is none); items: of a list; pairs: keys and
+    values of a mapping, as they stand, keys that stand again too; other: it is something else, such as a number."""
+
+    line: int
+    text: str | None = None
+    items: tuple[Lined, ...] | None = None
+    pairs: tuple[tuple[Lined, Lined], ...] | None = None
+    other: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it is null, as what was left out is."""
+        return not self.other and (self.text, self.items, self.pairs) == (None, None, None)
+
+
+def lined(data: bytes, where: str) -> Lined | None:
+    """The same as `load`, with lines: for who says the line of each mistake."""
+    with _told(data, where):
+        _check(data, where)
+        node = yaml.compose(data, Loader=LOADER)
+        return None if node is None else _lined(node)
+
+
+def _lined(node: yaml.Node) -> Lined:
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        return Lined(line, pairs=tuple((_lined(key), _lined(value)) for key, value in node.value))
+    if isinstance(node, yaml.SequenceNode):
+        return Lined(line, items=tuple(map(_lined, node.value)))
+    if node.tag == "tag:yaml.org,2002:str":
+        return Lined(line, text=node.value)
+    return Lined(line, other=node.tag != "tag:yaml.org,2002:null")
+
+
+@contextlib.contextmanager
+def _told(data: bytes, where: str) -> Iterator[None]:
+    """Whatever the library raises as BadInput."""
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         last = max(1, len(data.splitlines()))
         line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1

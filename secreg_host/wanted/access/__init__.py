@@ -1,0 +1,1 @@
+"""What access.yml says: who may read, create, update and delete what; pure."""
