@@ -1,4 +1,5 @@
-"""Users before everything: .htpasswd and robots are read and live before any other file is opened, or any lock waited for.
+"""Users before everything: .htpasswd and robots are read and live before any other file is opened, or any lock waited
+for.
 
 It needs nothing but these files and what serves. A lock only keeps two runs from doing the same twice; it is not waited
 for: whoever lets users count looks afterwards whether the files are still those that were read, so that of several that
@@ -28,13 +29,13 @@ from secreg_host.wanted import robots as robots_now
 from secreg_host.wanted import sources
 from secreg_host.wanted.parts import users as users_part
 from secreg_host.wanted.parts.users import UsersReading
-from secreg_host.wanted.robots import Beside
+from secreg_host.wanted.robots import NOTHING, Beside
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.25
-"""How long .htpasswd, or robots, may be away before nobody of it is let in: who saves by removing and creating it, or by putting another
-directory in the place of ours, leaves a moment without."""
+"""How long .htpasswd, or robots, may be away before nobody of it is let in: who saves by removing and creating it, or
+by putting another directory in the place of ours, leaves a moment without."""
 
 LOOKS = 5
 """How often it is read again because it changed while it was made to count; then the next apply does."""
@@ -58,7 +59,7 @@ class Users:
     mark: str = ""
     findings: tuple[Finding, ...] = ()
     counted: bytes | None = None
-    beside: Beside = Beside()
+    beside: Beside = NOTHING
     again: float = 0.0
 
     @property
@@ -80,8 +81,8 @@ class Users:
                 break
 
     def refresh(self) -> None:
-        """`take_over`, if one of the files changed since it was read, or somebody came to an end: called while something
-        slow is waited for."""
+        """`take_over`, if one of the files changed since it was read, or somebody came to an end: called while
+        something slow is waited for."""
         if self.changed:
             self.take_over()
 
@@ -128,7 +129,7 @@ class Users:
             problems = bugs.caught(error, where)
             if (self.counted, self.beside) != (seen.htpasswd, seen.beside):
                 live.shut()
-                self.counted, self.beside = None, Beside()
+                self.counted, self.beside = None, NOTHING
                 authcache.empty(self.host, self.services.view("nginx"))
                 what = "it can't be taken over, so nobody can log in"
                 problems = tuple(Problem(where, f"{what}: {problem.what}", problem.hint) for problem in problems)

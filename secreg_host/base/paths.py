@@ -109,8 +109,8 @@ class Paths:
     @property
     def wanted(self) -> tuple[Path, ...]:
         """The files of /etc/secure-registry that mean something by their names."""
-        pair = self.crt, self.key, self.ca_crt
-        return (self.htpasswd, self.robots, *pair, self.conf, self.nginx_conf, self.registry_yml, self.openssl_cnf, self.password)
+        users, pair = (self.htpasswd, self.robots, self.password), (self.crt, self.key, self.ca_crt)
+        return (*users, *pair, self.conf, self.nginx_conf, self.registry_yml, self.openssl_cnf)
 
     # --- what is proven, and what belongs to the program: /var/lib/secure-registry ---
     @property

@@ -4,10 +4,10 @@ A line is one of them; what stands behind its hash is in any order, the rights a
 
     NAME:HASH made=TIME expires=TIME [old=HASH until=TIME] [read=GLOB] [create=GLOB] [push=GLOB]
 
-TIME is as 2026-12-01T12:00:00Z, of expires also `never`. HASH is {SSHA} of 16 random bytes, which nginx checks by itself
-in a microsecond; `old` is that of the secret before, which counts until then, too. All of a line has to be understood:
-one that is not, or was cut, is no robot. Of two lines of one name the first decides, whatever it says. A robot logs in
-as robot-NAME. No message ever holds a hash, or anything of a line but a name.
+TIME is as 2026-12-01T12:00:00Z, of expires also `never`. HASH is {SSHA} with 16 random bytes, which nginx checks by
+itself in a microsecond; `old` is that of the secret before, which counts until then, too. All of a line has to be
+understood: one that is not, or was cut, is no robot. Of two lines of one name the first decides, whatever it says. A
+robot logs in as robot-NAME. No message ever holds a hash, or anything of a line but a name.
 """
 
 from __future__ import annotations

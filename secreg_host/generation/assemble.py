@@ -104,7 +104,15 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         rendered["registry/environment"] = f"REGISTRY_HTTP_DEBUG_ADDR={front['debug_of_slot']}\n".encode()
     if front["njs"]:
         rendered["front/secure-registry/manifest.js"] = njs.script(paths.templates, str(front["tree"]), bits)
-    rendered["auth/nginx.conf"] = templating.render(
+    rendered["auth/nginx.conf"] = _auth(paths, socket)
+    if slot != NO_SLOT:
+        rendered[f"registry/slot-{slot}"] = b""
+    return Generation(parts, slot, rendered)
+
+
+def _auth(paths: Paths, socket: object) -> bytes:
+    """The configuration of the password check, which listens at `socket`."""
+    return templating.render(
         paths.templates,
         "auth/nginx.conf.j2",
         run=paths.auth_run,
@@ -112,12 +120,8 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         users=paths.users_live,
         no_password=basicauth.NO_PASSWORD,
         probe=users.PROBE,
-        robots=robots.PREFIX,
-        decoys=utf8.shown(decoy.ROBOT),
+        robots=f"{robots.PREFIX}|{utf8.shown(decoy.ROBOT)}",
     )
-    if slot != NO_SLOT:
-        rendered[f"registry/slot-{slot}"] = b""
-    return Generation(parts, slot, rendered)
 
 
 def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict[str, bytes]:

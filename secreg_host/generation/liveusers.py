@@ -37,7 +37,7 @@ from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
 from secreg_host.formats import decoy, users
 from secreg_host.host.host import Host
-from secreg_host.wanted.robots import Beside
+from secreg_host.wanted.robots import NOTHING, Beside
 from secreg_host.watchdog import ends
 
 HTPASSWD, EPOCH_CONF, ANSWER_CONF, PROBE = "htpasswd", "epoch.conf", "answer.conf", "probe"
@@ -95,7 +95,7 @@ class LiveUsers:
         with contextlib.suppress(OSError):
             paths = [self.directory / self.epoch / name for name in BESIDE]
             return Beside(*(path.read_bytes() if path.exists() else b"" for path in paths))
-        return Beside()
+        return NOTHING
 
     @property
     def probe(self) -> str:
@@ -127,7 +127,7 @@ class LiveUsers:
                 held.enter_context(files.exclusively(self.directory, ALONE_SECONDS))
             yield
 
-    def write(self, htpasswd: bytes, beside: Beside = Beside()) -> str:
+    def write(self, htpasswd: bytes, beside: Beside = NOTHING) -> str:
         """Let `htpasswd`, checked lines USER:HASH, decoys for them, and what is `beside` count from now on; returns the
         new epoch.
 

@@ -27,6 +27,9 @@ class Beside(NamedTuple):
     until: bytes = b""
 
 
+NOTHING = Beside()
+
+
 class Counting(NamedTuple):
     """The lines LOGIN:HASH of robots that count, and what counts besides; what is wrong, and what is to be known; when
     another look finds something else (seconds since the epoch; 0: never)."""

@@ -1,6 +1,6 @@
 """What tells that something may have changed: inotify, for directories and for files with several names, and the
-kernel's table of mounts, of which no event of inotify tells; and a moment of the host's clock. It says when to look, not
-what happened.
+kernel's table of mounts, of which no event of inotify tells; and a moment of the host's clock. It says when to look,
+not what happened.
 
 All of them share one instance of inotify, of which a user has 128 on a host. What can't be watched is named; who
 waits then wakes up every few seconds instead, and each attempt to watch tries it anew.
@@ -79,8 +79,8 @@ class Events:
         return new or gone
 
     def wait(self, seconds: float) -> bool:
-        """Whether something happened, or the moment of the alarm came, within `seconds`; while something can't be watched, not longer than
-        `BLIND_SECONDS`."""
+        """Whether something happened, or the moment of the alarm came, within `seconds`; while something can't be
+        watched, not longer than `BLIND_SECONDS`."""
         poll = select.poll()
         for descriptor in (self._inotify, self._waker, self.alarm.descriptor):
             if descriptor >= 0:

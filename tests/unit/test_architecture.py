@@ -142,7 +142,9 @@ def test_programs_are_started_in_one_place() -> None:
     assert importers("asyncio") == {"queue/serve", "push/serve"}, "whose functions that start programs are in STARTS"
     assert importers("posix") == {"watchdog/ask"}, "os takes longer to load"
     assert [name for name, _ in imports("watchdog/ask") if name.startswith("posix")] == ["posix.environ"]
-    assert importers("ctypes", "_ctypes", "cffi") == {"base/crypt", "watchdog/events"}, "crypt(3), errno"
+    assert importers("ctypes", "_ctypes", "cffi") == {"base/crypt", "watchdog/alarm", "watchdog/events"}, (
+        "crypt(3), timerfd_create(2), errno"
+    )
 
 
 def test_whether_a_file_is_the_same_is_asked_in_one_place() -> None:
@@ -224,7 +226,7 @@ KERNEL = {
 PLACES = {"base/attributes", "base/directories", "apply/asking", "command/cli"}
 """Open directories, sockets as places, what is to be moved, and the null device, and read nothing."""
 
-ROOTS = {"generation/liveusers", "base/reserve"}
+ROOTS = {"generation/liveusers", "watchdog/ends", "base/reserve"}
 """Open files that only root can have put there."""
 
 IMAGES = {"base/deputies", "images/flight", "images/layout", "images/linking", "images/trash"}

@@ -1,4 +1,5 @@
-"""The part of .htpasswd and robots: who may log in. It is in no generation, for it never goes back to an earlier version.
+"""The part of .htpasswd and robots: who may log in. It is in no generation, for it never goes back to an earlier
+version.
 
 Each of the two files stands and falls by itself, but that without a .htpasswd that can be read nobody is let in at all:
 to take it away is how everybody is kept out.
@@ -19,7 +20,7 @@ from secreg_host.formats.users import User
 from secreg_host.wanted import robots as robots_now
 from secreg_host.wanted.access import globs
 from secreg_host.wanted.parts.part import required
-from secreg_host.wanted.robots import Beside, Counting
+from secreg_host.wanted.robots import NOTHING, Beside, Counting
 
 NAME = "users"
 
@@ -32,7 +33,7 @@ class UsersReading:
     htpasswd: bytes
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    beside: Beside = Beside()
+    beside: Beside = NOTHING
     again: float = 0.0
 
 
@@ -70,7 +71,7 @@ def _robots(paths: Paths, people: Iterable[User], now: float) -> Counting:
     except BaseException as error:
         hint = "no robot can log in; see what is there, or remove it: secure-registry token list"
         told = tuple(Problem(problem.where or where, problem.what, hint) for problem in bugs.caught(error, where))
-        return Counting(b"", Beside(), told, (), 0.0)
+        return Counting(b"", NOTHING, told, (), 0.0)
 
 
 def _reserved(found: Iterable[User], where: str) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ from secreg_host.formats.listening import Listen
 from secreg_host.generation import generations
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
+from secreg_host.wanted import sources
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.provision import Provisioned
 from secreg_host.watchdog import retries
@@ -111,7 +112,7 @@ class Etc:
         world.host.paths.htpasswd.write_bytes(ALICE + BOB)
 
     def take(self, *_: Any) -> Seen:
-        mark = apply.marks.mark(self.world.host.paths.htpasswd)
+        mark = sources.users_mark(self.world.host.paths)
         return Seen(self.parts, self.found, {}, Provisioned(), (), f"of {id(self.parts)}", mark)
 
     def apply(self, *, start: bool = False, renew: bool = False) -> Report:
