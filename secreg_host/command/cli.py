@@ -61,6 +61,7 @@ VERBS = (
     "status",
     "gencert",
     "htpasswd",
+    "token",
     "trust",
     "backup",
     "restore",

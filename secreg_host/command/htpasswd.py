@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from secreg_host.base import files, quoting, reading, utf8
+from secreg_host.base import files, quoting, reading, shorter, utf8
 from secreg_host.base.errors import Exit, SecregError, bad_input
 from secreg_host.base.reserve import Reserve
-from secreg_host.formats import hashoptions, userlines, users
+from secreg_host.formats import hashoptions, robots, userlines, users
 from secreg_host.formats.hashoptions import HashChoice
 
 DESCRIPTION = """\
@@ -123,6 +123,8 @@ def run(
         wrong = "a new user's name has no blanks around it"
     if wrong:
         raise bad_input("USER", wrong, "choose another name, such as one of letters, digits, . _ -")
+    if not (args.delete or args.verify):
+        _no_robot(request, ours=own is not None)
     if request.file is not None and not args.create and not args.delete and not args.verify:
         _require(request.file)
     if args.delete:
@@ -156,26 +158,18 @@ def _content(path: Path) -> bytes:
     return data
 
 
+def _no_robot(request: Request, *, ours: bool) -> None:
+    """Raise BadInput for a new user who is called as robots are, but in a file that is not `ours`."""
+    known = request.file is not None and userlines.has_line(reading.peek(request.file, reading.HTPASSWD), request.user)
+    if robots.is_reserved(request.user) and (ours or request.file is None) and not known:
+        what = f"names that begin with {robots.PREFIX} are those of robots"
+        name = quoting.shell(request.user[len(robots.PREFIX) :] or "NAME")
+        raise bad_input("USER", what, f"choose another name; or make a robot: secure-registry token create {name}")
+
+
 def _require(path: Path) -> None:
     if reading.read(path, reading.HTPASSWD) is None:
         raise SecregError(f"{path} does not exist", "begin it with -c")
-
-
-def _save_less(path: Path, data: bytes, in_place: bytes, reserve: Reserve | None) -> None:
-    """Write the file, which gets shorter: where no other one can take its place (no room, a file that is mounted) in
-    place, no line of which may move, for a crash can leave any block of it as it was; and where that needs room, as
-    where nothing is ever overwritten (btrfs), with what is reserved."""
-    try:
-        files.rewrite(path, data)
-    except SecregError as error:
-        there = path.resolve()
-        try:
-            if reserve is None:
-                files.shorten(there, in_place)
-            else:
-                reserve.use(lambda: files.shorten(there, in_place))
-        except SecregError:
-            raise error from error.__cause__
 
 
 def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
@@ -186,7 +180,7 @@ def _delete(request: Request, place: Place, stdout: TextIO) -> Exit:
         after = userlines.with_line(data, request.user, None)
         if after == data:
             raise SecregError(f"user {request.user} is not in {request.file}", _who(request.file))
-        _save_less(request.file, after, userlines.blanked(data, request.user), place.reserve)
+        shorter.save(request.file, after, userlines.blanked(data, request.user), place.reserve)
     print(f"Deleting password for user {request.user}", file=stdout)
     return Exit.DONE
 
