@@ -137,8 +137,8 @@ def _remedy(name: str) -> str:
 
 def _robot(line: str, number: int, wrong: Callable[[str], str]) -> Robot | str:
     """The robot of one line, or what is wrong with it."""
-    if not line.isascii():
-        return "it holds other characters than ASCII"
+    if not (line.isascii() and line.isprintable()):
+        return "it holds other characters than those of ASCII that can be seen"
     head, *words = line.split(" ")
     name, colon, value = head.partition(":")
     if not colon:

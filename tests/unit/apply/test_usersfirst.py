@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from secreg_host.apply import usersfirst
 from secreg_host.apply.usersfirst import Users
-from secreg_host.base import files, journal, reserve
+from secreg_host.base import files, journal, marks, reserve
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
+from secreg_host.formats import robots
 from secreg_host.formats import users as formats
 from secreg_host.generation import liveusers
 from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.host.host import Host
+from secreg_host.watchdog import ends
 from tests import made
 from tests.world import World
 
@@ -272,3 +277,93 @@ def test_a_full_disk_is_named_by_a_directory_that_stays(path: str, named: str) -
     with pytest.raises(SecregError) as raised, files.explained(Path(path)):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert raised.value.problems[0].hint.endswith(f"(see: df -h {named})")
+
+
+def robot(front: World, name: str, seconds: int, word: str = "read=a/**", old: int = 0) -> bytes:
+    """A line of robots: one that ends in so many `seconds`, the secret before in `old`."""
+    now = int(time.time())
+    more = f" old={HASH} until={robots.time_text(now + old)}" if old else ""
+    times = f"made={robots.time_text(now)} expires={robots.time_text(now + seconds)}"
+    return f"{name}:{HASH} {times}{more} {word}\n".encode()
+
+
+HASH = robots.hash_of("secret")
+
+
+@pytest.mark.promise("robots-end")
+def test_robots_count_as_users_do_and_go_when_their_time_is_over(
+    host: Host, front: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.paths.robots.write_bytes(robot(front, "a", 100) + robot(front, "b", 10**6, old=50))
+    users = Users(host, front)
+    users.take_over(begin=True)
+    live, now = users.live, time.time()
+    assert (live.read() or b"").count(b"\nrobot-") == 2 and live.count() == 4
+    folder = live.directory / live.epoch
+    assert (folder / "second").read_bytes() == f"robot-b:{HASH}\n".encode()
+    assert {name: stat.S_IMODE((folder / name).stat().st_mode) for name in ("second", "robots", "until")} == {
+        "second": 0o400,
+        "robots": 0o600,
+        "until": 0o600,
+    }
+    assert now + 45 < ends.load(host.paths) < now + 55 and not users.changed and not ends.come(host.paths)
+    before = live.epoch
+    monkeypatch.setattr(time, "time", lambda: now + 60)
+    assert users.changed and ends.come(host.paths)
+    users.refresh()
+    assert live.epoch != before and live.proven == live.epoch and not (live.directory / live.epoch / "second").exists()
+    assert live.count() == 4 and not users.changed
+    monkeypatch.setattr(time, "time", lambda: now + 200)
+    users.refresh()
+    assert b"robot-a:" not in (live.read() or b"") and b"robot-b:" in (live.read() or b"")
+    assert [finding.problem.what[:33] for finding in users.findings] == [
+        "robot 'b' comes to its end at 202",
+        "robot 'a' came to its end at 2026",
+    ]
+
+
+def test_other_rights_are_a_change_and_told(host: Host, front: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The front decides by them: what it remembers of before is forgotten, as with another password."""
+    host.paths.robots.write_bytes(robot(front, "a", 1000))
+    users = Users(host, front)
+    users.take_over(begin=True)
+    before, digest = users.live.epoch, users.digest
+    with caplog.at_level("INFO"):
+        host.paths.robots.write_bytes(robot(front, "a", 1000, "push=a/**"))
+        users.refresh()
+    assert users.live.epoch != before and users.digest != digest
+    assert "users: other rights of robot-a" in caplog.text and HASH not in caplog.text
+
+
+def test_a_host_without_robots_has_nothing_of_them(host: Host, front: World) -> None:
+    """And the digest of its users is that of earlier versions."""
+    users = Users(host, front)
+    users.take_over(begin=True)
+    names = {path.name for path in (users.live.directory / users.live.epoch).iterdir()}
+    assert names == {"htpasswd", "epoch.conf", "answer.conf", "probe"}
+    assert users.digest == marks.digest(ALICE + BOB)
+
+
+def test_a_file_of_robots_that_is_away_for_a_moment_is_waited_for(
+    host: Host, front: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.paths.robots.write_bytes(data := robot(front, "a", 1000))
+    users = Users(host, front)
+    users.take_over(begin=True)
+    before = users.live.epoch
+    host.paths.robots.unlink()
+    looks = usersfirst.waiting.looks
+
+    def and_then(seconds: float) -> Iterator[None]:
+        for number, _ in enumerate(looks(seconds)):
+            if number == 1:
+                host.paths.robots.write_bytes(data)
+            yield
+
+    monkeypatch.setattr(usersfirst.waiting, "looks", and_then)
+    users.take_over()
+    assert users.live.epoch == before and users.live.count() == 3
+    host.paths.robots.unlink()
+    monkeypatch.setattr(usersfirst.waiting, "looks", looks)
+    users.take_over()
+    assert users.live.epoch != before and users.live.count() == 2, "nobody put it back"

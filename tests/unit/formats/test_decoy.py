@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from secreg_host.formats import decoy, users
+from secreg_host.formats import decoy, robots, users
 from secreg_host.formats.users import Scheme
 
 
@@ -77,3 +77,14 @@ SETTINGS = {
 def test_what_a_hash_costs_is_its_kind(one: str, other: str) -> None:
     kinds = {decoy._kind(f"{setting}{salt}".encode()) for setting in (one, other) for salt in ("aaaa$", "bbbb$")}
     assert len(kinds) == 2 and b"" not in kinds
+
+
+@pytest.mark.promise("names-take-the-same-time")
+def test_robots_and_users_have_decoys_of_their_own() -> None:
+    """Else, where there are many robots, each name that takes its time is a user's."""
+    fast = [f"robot-r{number}:{robots.hash_of('x')}\n" for number in range(1000)]
+    made = decoy.among("".join([*fast, f"alice:$6$salt${'A' * 86}\n"]).encode()).splitlines()
+    ours = [line for line in made if decoy.is_one(line)]
+    slow = [line for line in ours if b"$6$" in line]
+    assert len(slow) == 1 and not slow[0].startswith(decoy.ROBOT)
+    assert len(ours) == 1 + decoy.MOST and sum(line.startswith(decoy.ROBOT) for line in ours) == decoy.MOST

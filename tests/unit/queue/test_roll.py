@@ -122,3 +122,23 @@ def test_users_that_can_not_be_read_are_looked_at_again(live: LiveUsers, monkeyp
         patched.setattr(LiveUsers, "lines", lambda _: Path("/none/htpasswd").read_bytes())
         assert not found.asked(basic(b"carol:x")).decoy
     assert found.asked(basic(b"carol:x")).decoy
+
+
+@pytest.mark.promise("names-take-the-same-time")
+def test_in_the_place_of_a_robot_stands_a_robot(live: LiveUsers) -> None:
+    """Its hash costs nothing, and a user's does; what is called like neither is taken for a user."""
+    found = Roll(live)
+    assert decoy.is_one(asked_for(found, b"robot-x")) and not asked_for(found, b"robot-x").startswith(decoy.ROBOT)
+    live.write(b"alice:" + SHA + b"robot-ci:" + OTHER)
+    for name, robot in ((b"robot-x", True), (b"bob", False), (b"Robot-x", False), (b"robot", False)):
+        instead = asked_for(found, name)
+        assert decoy.is_one(instead) and instead.startswith(decoy.ROBOT) == robot
+    assert asked_for(found, b"robot-ci") == b"robot-ci"
+    live.write(b"robot-ci:" + OTHER)
+    assert asked_for(found, b"bob").startswith(decoy.ROBOT)
+
+
+def asked_for(found: Roll, name: bytes) -> bytes:
+    said = roll.login(found.asked(basic(name + b":x")).authorization)
+    assert said is not None
+    return said.user
