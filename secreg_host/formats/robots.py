@@ -44,6 +44,9 @@ SALT_BYTES = 16
 MARK = "srt_"
 """How secrets begin, so that who finds one knows what it is, and programs that look for lost secrets, too."""
 
+PLAIN = re.compile(r"[a-z0-9._/*-]{1,255}")
+"""Patterns that are such whatever the rules are: there is no sign in them that could be wrong."""
+
 Own = tuple[tuple[str, frozenset[str]], ...]
 """A robot's rights: patterns of repositories, and the actions there."""
 
@@ -150,7 +153,7 @@ def _robot(line: str, number: int, wrong: Callable[[str], str]) -> Robot | str:
     for word in filter(None, words):
         key, _, said = word.partition("=")
         if key in ACTIONS:
-            if why := wrong(said):
+            if not PLAIN.fullmatch(said) and (why := wrong(said)):
                 return f"robot {name!r} can't log in: a pattern of {key}= is none: {why}"
             rights.append((key, said))
         elif key not in SINGLE or key in single:
@@ -161,7 +164,7 @@ def _robot(line: str, number: int, wrong: Callable[[str], str]) -> Robot | str:
 
 
 def _checked(name: str, single: dict[str, str], rights: tuple[tuple[str, str], ...], number: int) -> Robot | str:
-    made, expires, until = (_time(single.get(key, "")) for key in ("made", "expires", "until"))
+    made, expires, until = _time(single.get("made", "")), _time(single.get("expires", "")), _time(single.get("until", ""))
     never, old = single.get("expires") == NEVER, single.get("old", "")
     if HASH.fullmatch(single["hash"]) is None or (old and HASH.fullmatch(old) is None):
         return f"robot {name!r} can't log in: a hash of it is none of a robot's"
@@ -174,7 +177,7 @@ def _checked(name: str, single: dict[str, str], rights: tuple[tuple[str, str], .
 
 def _time(text: str) -> int | None:
     """The seconds since the epoch; None: it is no time."""
-    if TIME.fullmatch(text) is None:
+    if not text or TIME.fullmatch(text) is None:
         return None
     try:
         return int(datetime.fromisoformat(text).timestamp())

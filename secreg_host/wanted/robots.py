@@ -63,14 +63,14 @@ def counting(found: Sequence[Robot], where: str, people: Collection[str], now: f
 
 
 def _rights(there: Iterable[Robot]) -> bytes:
-    own = {robot.login: [[glob, sorted(actions)] for glob, actions in robot.own] for robot in there}
+    own = {robot.login: robot.rights for robot in there}
     return json.dumps(own, separators=(",", ":"), sort_keys=True).encode() if own else b""
 
 
 def rights_of(data: bytes) -> dict[str, Own]:
     """The rights of each robot that counts, by its login, of `Beside.rights`."""
     found = json.loads(data or b"{}")
-    return {login: tuple((glob, frozenset(actions)) for glob, actions in own) for login, own in found.items()}
+    return {login: tuple((glob, robots.ACTIONS[word]) for word, glob in rights) for login, rights in found.items()}
 
 
 def changed(before: bytes, after: bytes) -> list[bytes]:
