@@ -66,6 +66,7 @@ VERBS = (
     "restore",
     "images",
     "gc",
+    "access",
     "uninstall",
     "help",
 )
