@@ -18,7 +18,8 @@ from secreg_host.host import ports, processes
 from secreg_host.host.host import Host
 from secreg_host.services.services import Services
 from secreg_host.wanted import programs, provision
-from secreg_host.wanted.parts import kinds, users
+from secreg_host.wanted.parts import access, kinds, users
+from secreg_host.wanted.parts.access import AccessPart
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.parts.settings import SettingsPart
 
@@ -101,6 +102,7 @@ def activate(
     and does not answer is `away`, a password check that hangs `unproven`: all else serves. Raises SecregError when
     there is nothing to go back to.
     """
+    access.remember(stage.host.paths, new.parts[AccessPart])
     stage.services.prepare(new.parts, new.slot)
     if current is not None and programs.differs(new.settings, current.settings, programs.NGINX):
         renew = ("nginx", "auth")

@@ -79,6 +79,10 @@ class Paths:
         return self.etc / "docker-registry.yml"
 
     @property
+    def access_yml(self) -> Path:
+        return self.etc / "access.yml"
+
+    @property
     def crt(self) -> Path:
         return self.etc / "docker-registry.crt"
 
@@ -110,7 +114,7 @@ class Paths:
     def wanted(self) -> tuple[Path, ...]:
         """The files of /etc/secure-registry that mean something by their names."""
         users, pair = (self.htpasswd, self.robots, self.password), (self.crt, self.key, self.ca_crt)
-        return (*users, *pair, self.conf, self.nginx_conf, self.registry_yml, self.openssl_cnf)
+        return (*users, *pair, self.conf, self.nginx_conf, self.registry_yml, self.access_yml, self.openssl_cnf)
 
     # --- what is proven, and what belongs to the program: /var/lib/secure-registry ---
     @property
@@ -130,8 +134,7 @@ class Paths:
         return self.lib / "proven"  # link to the generation that was proven last, to which a cut change goes back
 
     def slot(self, slot: str) -> Path:
-        """Link to the directory with the docker-registry.yml that the registry of `slot` runs with."""
-        return self.lib / "slots" / slot
+        return self.lib / "slots" / slot  # link to the directory with the docker-registry.yml that it runs with
 
     @property
     def state(self) -> Path:
@@ -151,8 +154,11 @@ class Paths:
 
     @property
     def written(self) -> Path:
-        """Digests of the defaults that the program wrote, to tell an edited file from an untouched one."""
-        return self.state / "written.json"
+        return self.state / "written.json"  # digests of the defaults that we wrote, to tell an edited file
+
+    @property
+    def access_served(self) -> Path:
+        return self.state / "access.json"  # that an access.yml served: none is not as if there never was one
 
     @property
     def rendered(self) -> Path:
@@ -190,8 +196,7 @@ class Paths:
 
     @property
     def retry(self) -> Path:
-        """What failed and is tried again. Its directory is the watchdog's, and goes with it."""
-        return self.run / "retry" / "retry.json"
+        return self.run / "retry" / "retry.json"  # what is tried again, in the watchdog's directory
 
     @property
     def rehearsal(self) -> Path:
@@ -261,8 +266,7 @@ class Paths:
 
     @property
     def backups(self) -> Path:
-        """Clients' files as they were before the last edit."""
-        return self.state / "backups"
+        return self.state / "backups"  # clients' files as they were before the last edit
 
     @property
     def docker(self) -> Path:

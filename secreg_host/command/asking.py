@@ -10,6 +10,11 @@ from secreg_host.base.errors import SecregError, bad_input
 LINE, LONGEST = 4096, 1024
 
 
+def interactive() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty()
+
+
 def agreed(question: str) -> bool:
     """Whether somebody at a terminal says yes to `question`; elsewhere nobody is there to ask. A terminal that closes
     says no. The question is on standard error where the answers of the command go elsewhere (`| tee`). Raises BadInput

@@ -67,6 +67,7 @@ VERBS = (
     "restore",
     "images",
     "gc",
+    "access",
     "uninstall",
     "help",
 )

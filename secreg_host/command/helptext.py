@@ -21,6 +21,7 @@ FILES = (
     (f"{ETC}docker-registry.key", "... its key: put your own here"),
     (f"{ETC}openssl.cnf", "what gencert puts into a certificate"),
     (f"{ETC}ca.crt", "what clients trust"),
+    (f"{ETC}access.yml", "who may do what"),
     (f"{ETC}.htpasswd", "users"),
     (f"{ETC}.password", "the password that was made up at setup"),
     (f"{ETC}hooks.d/", "your programs, run when a change is rejected or applied, or something breaks"),

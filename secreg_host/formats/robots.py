@@ -164,7 +164,11 @@ def _robot(line: str, number: int, wrong: Callable[[str], str]) -> Robot | str:
 
 
 def _checked(name: str, single: dict[str, str], rights: tuple[tuple[str, str], ...], number: int) -> Robot | str:
-    made, expires, until = _time(single.get("made", "")), _time(single.get("expires", "")), _time(single.get("until", ""))
+    made, expires, until = (
+        _time(single.get("made", "")),
+        _time(single.get("expires", "")),
+        _time(single.get("until", "")),
+    )
     never, old = single.get("expires") == NEVER, single.get("old", "")
     if HASH.fullmatch(single["hash"]) is None or (old and HASH.fullmatch(old) is None):
         return f"robot {name!r} can't log in: a hash of it is none of a robot's"

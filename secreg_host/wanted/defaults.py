@@ -119,7 +119,7 @@ def addresses(settings: Settings, known: Facts) -> tuple[str, ...]:
 
 
 def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
-    """nginx.conf, docker-registry.yml and openssl.cnf as they are for `settings`. Pure."""
+    """nginx.conf, docker-registry.yml, access.yml and openssl.cnf as they are for `settings`. Pure."""
     paths = host.paths
     variables = {
         "paths": paths,
@@ -129,6 +129,7 @@ def render(host: Host, settings: Settings, known: Facts) -> tuple[Write, ...]:
         "ip_addresses": addresses(settings, known),
     }
     modes = {paths.nginx_conf: files.PUBLIC, paths.registry_yml: files.SECRET, paths.openssl_cnf: files.PUBLIC}
+    modes |= {paths.access_yml: files.SECRET}
     return tuple(
         Write(path, templating.render(paths.templates, f"etc/{path.name}.j2", **variables), mode)
         for path, mode in modes.items()

@@ -101,7 +101,9 @@ def problems(disk: Snapshot) -> tuple[Problem, ...]:
         for path in (*secrets, *([paths.conf] if _has_password(disk) else []))
         if readable(path)
     ]
-    weak = _writable(paths, [*secrets, paths.conf, paths.nginx_conf, paths.openssl_cnf, paths.crt, paths.ca_crt])
+    weak = _writable(
+        paths, [*secrets, paths.conf, paths.nginx_conf, paths.access_yml, paths.openssl_cnf, paths.crt, paths.ca_crt]
+    )
     if weak:
         more = f"; and {len(weak) - 1} more" if len(weak) > 1 else ""
         what = f"others than root can write it, and so decide what is served{more}"

@@ -100,7 +100,7 @@ def _repositories(node: Lined, found: Found) -> tuple[Repository, ...]:
     made = []
     for pattern, (line, value) in _mapping(node, found, None, "repositories").items():
         if wrong := globs.problem(pattern):
-            found.wrong(line, f"{pattern!r} is no pattern: {wrong}", "a pattern is such as team-a/** or apps/{web,db}")
+            found.wrong(line, f"{pattern!r} is no pattern: {wrong}", "write one such as team-a/** or apps/{web,db}")
             continue
         if not globs.possible(pattern):
             hint = "names of repositories are small letters, digits, and . _ - / between them"

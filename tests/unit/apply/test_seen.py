@@ -17,6 +17,7 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.wanted import authority, exposure, sources
 from secreg_host.wanted.parts import kinds
+from secreg_host.wanted.parts.access import AccessPart
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Context, FilePart, Part, Reading
@@ -80,6 +81,7 @@ def test_images_that_come_while_they_are_looked_for_are_looked_for_again(
 
 
 BREAK: dict[type[Part], Callable[[Paths], object]] = {
+    AccessPart: lambda paths: paths.access_yml.write_text("repositories: {a: {anonymousPolicy: [create]}}"),
     CertificatePart: lambda paths: paths.crt.write_bytes(b"no certificate\n"),
     NginxPart: lambda paths: paths.nginx_conf.write_text("http { server { listen 443 ssl;"),
     RegistryPart: lambda paths: paths.registry_yml.write_text("version: [0.1"),

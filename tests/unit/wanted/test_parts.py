@@ -20,7 +20,8 @@ from secreg_host.generation.generations import Generation
 from secreg_host.host.host import Host
 from secreg_host.images.marker import Store
 from secreg_host.wanted import parts as room
-from secreg_host.wanted.parts import kinds
+from secreg_host.wanted.parts import access, kinds
+from secreg_host.wanted.parts.access import AccessPart
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import FilePart, Part, Parts, Reading, guarded
@@ -42,6 +43,7 @@ EVERY = (
         answering=(TLS,), listens=(TLS, Listen("::", 80, tls=False)), origin={"front/nginx.conf": "/etc/nginx.conf"},
         own_pair=False, outside={"/usr/share/x": "digest"}, watched=("/etc/conf.d/*.conf",),
     ),
+    AccessPart(files={access.YML: b"repositories: {a: {defaultPolicy: [read]}}"}, sources=("/etc/access.yml",)),
 )  # fmt: skip
 
 
@@ -89,11 +91,11 @@ def test_what_a_later_version_knows_besides_keeps_nothing_from_serving(host: Hos
     host.paths.generations.mkdir(parents=True)
 
     def change(manifest: dict[str, Any]) -> None:
-        manifest["parts"]["access"] = {"files": ["front/access"], "facts": {"rules": 3}, "sources": []}
+        manifest["parts"]["motd"] = {"files": ["front/motd"], "facts": {"lines": 3}, "sources": []}
         manifest["parts"]["registry"]["facts"]["quota"] = 5
 
     manifest = later(Generation(Parts(*EVERY), "a", {}), change)
-    files = {path: data for part in EVERY for path, data in part.files.items()} | {"front/access": b"rules"}
+    files = {path: data for part in EVERY for path, data in part.files.items()} | {"front/motd": b"lines"}
     listing = {name: value for name, value in manifest.items() if name != "version"}
     name = generations._name(listing, files)
     for path, data in {**files, generations.MANIFEST: json.dumps(manifest).encode()}.items():
@@ -103,7 +105,7 @@ def test_what_a_later_version_knows_besides_keeps_nothing_from_serving(host: Hos
     found = generations.load(host, name)
     assert found is not None and found.name == name and found.parts == Parts(*EVERY)
     assert found.files == files
-    (host.paths.generations / name / "front/access").write_bytes(b"other rules")
+    (host.paths.generations / name / "front/motd").write_bytes(b"other lines")
     assert generations.load(host, name) is None, "damaged"
 
 
