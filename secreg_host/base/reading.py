@@ -62,6 +62,19 @@ def read(path: Path, limit: int, wait: float = WAIT_SECONDS) -> bytes | None:
     return distant.ask(path, lambda: _read(path, limit), wait)
 
 
+def tail(path: Path, size: int) -> bytes:
+    """The last bytes, at most `size`, of the regular file `path`, links followed; nothing where it can't be read."""
+
+    def look() -> bytes:
+        with _opened(path, sys.maxsize) as (descriptor, length):
+            return os.pread(descriptor, size, max(0, length - size))
+
+    try:
+        return distant.ask(path, look)
+    except (OSError, ValueError, SecregError):
+        return b""
+
+
 def peek(path: Path, limit: int) -> bytes:
     """What can be read of `path`: nothing where `read` returns None or raises."""
     try:

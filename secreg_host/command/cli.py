@@ -62,6 +62,7 @@ VERBS = (
     "gencert",
     "htpasswd",
     "token",
+    "users",
     "trust",
     "backup",
     "restore",

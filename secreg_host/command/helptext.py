@@ -23,6 +23,7 @@ FILES = (
     (f"{ETC}ca.crt", "what clients trust"),
     (f"{ETC}access.yml", "who may do what"),
     (f"{ETC}.htpasswd", "users"),
+    (f"{ETC}robots", "users that are programs, as `token create` writes them"),
     (f"{ETC}.password", "the password that was made up at setup"),
     (f"{ETC}hooks.d/", "your programs, run when a change is rejected or applied, or something breaks"),
     (f"{LIB}storage/", "images"),
@@ -45,6 +46,7 @@ EXIT_CODES = ((0, "done"), (1, "failed"), (2, "bad input"), (3, "not proven, or 
 EXAMPLES = (
     ("secure-registry start", "set up, start, and say how to log in"),
     ("secure-registry htpasswd alice", "add a user or change a password"),
+    ("secure-registry token create ci --push 'ci/**'", "a robot with a secret, rights and an end of its own"),
     ("secure-registry status", "how each component is, and what is held back"),
     ("secure-registry trust show --line", "a line to paste on another host, whose Docker then trusts the registry"),
     ("secure-registry backup create /srv/backup", "configuration and images, while everything runs"),

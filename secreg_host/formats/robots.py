@@ -127,7 +127,7 @@ def parse(data: bytes, where: str, wrong: Callable[[str], str]) -> tuple[tuple[R
         if bad <= users.TOLD:
             problems.append(Problem(f"{where}:{number}", one, _remedy(name)))
     if bad > users.TOLD:
-        hint = "see whether it is the right file; secure-registry token writes it"
+        hint = "see whether it is the right file, and what is read of it: secure-registry token list"
         problems.append(Problem(where, f"{bad - users.TOLD} more lines can't be used", hint))
     return tuple(found), tuple(problems)
 

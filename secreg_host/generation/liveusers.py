@@ -36,8 +36,9 @@ from secreg_host.base import files
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
 from secreg_host.formats import decoy, users
+from secreg_host.formats.robots import Own
 from secreg_host.host.host import Host
-from secreg_host.wanted.robots import NOTHING, Beside
+from secreg_host.wanted.robots import NOTHING, Beside, rights_of
 from secreg_host.watchdog import ends
 
 HTPASSWD, EPOCH_CONF, ANSWER_CONF, PROBE = "htpasswd", "epoch.conf", "answer.conf", "probe"
@@ -96,6 +97,10 @@ class LiveUsers:
             paths = [self.directory / self.epoch / name for name in BESIDE]
             return Beside(*(path.read_bytes() if path.exists() else b"" for path in paths))
         return NOTHING
+
+    def own(self, user: str) -> Own | None:
+        """The rights of robot `user`; None: it is none that counts."""
+        return rights_of(self.beside().rights).get(user)
 
     @property
     def probe(self) -> str:
