@@ -15,7 +15,7 @@ from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.formats import userlines
+from secreg_host.formats import robots, userlines
 from secreg_host.wanted import settings as settings_module
 from secreg_host.wanted import unheard
 from secreg_host.wanted.settings import Settings
@@ -138,6 +138,7 @@ def _followed(
         password = made = utf8.shown(base64.b64encode(secrets.token_bytes(32)))
         written.append(Write(paths.password, f"{password}\n".encode(), files.PRIVATE))
         disk.write(written)
+    _no_robot(disk, settings.username, now or b"")
     choice = hashoptions.split_options(settings.opt)
     try:
         line = f"{settings.username}:{users.make_hash(password, choice.scheme, choice.cost)}"
@@ -154,6 +155,13 @@ def _followed(
     owner = {"made_for": settings.username, "hash": marks.digest(line.encode())} if made else {}
     _remember(disk, known, stamp=_stamp(disk, settings), **owner)
     return Made((*written, write), made)
+
+
+def _no_robot(disk: Snapshot, name: str, now: bytes) -> None:
+    """Raise BadInput for a new user who is called as robots are."""
+    if robots.is_reserved(name) and not userlines.has_line(now, name):
+        what = f"USERNAME={name}: names that begin with {robots.PREFIX} are those of robots"
+        raise bad_input(str(disk.paths.conf), what, "choose another one; or make a robot: secure-registry token create")
 
 
 def _stored(disk: Snapshot, settings: Settings, now: bytes | None, known: Mapping[str, Any]) -> tuple[str, str]:
