@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secreg_host.base.paths import Paths
+from secreg_host.formats import robots as robot_formats
 from secreg_host.formats import users
+from secreg_host.formats.robots import Robot
 from secreg_host.generation import generations
 from tests.power import cuts, steps
 from tests.power.cuts import Entry, Tree
@@ -32,6 +34,8 @@ PASSING = re.compile(r"\.new$|/\.stage-|/pending/|/\.pending\.new/|/generations/
 
 BOB = b"bob:$6$salt$" + b"A" * 86 + b"\n"
 
+
+ROBOTS = [Robot(name, f"{{SSHA}}{'A' * 48}", 1_796_000_000, None, rights=(("read", "a/**"),)) for name in "abc"]
 
 Groups = Mapping[str, Mapping[str, Entry]]
 
@@ -110,6 +114,20 @@ def bob(root: Path) -> None:
         steps.start(world)
 
 
+def robots(root: Path) -> None:
+    """A host that serves, with three robots."""
+    served(root)
+    Paths(root).robots.write_bytes(b"".join(robot_formats.render(robot) + b"\n" for robot in ROBOTS))
+    Paths(root).robots.chmod(0o640)
+    with steps.world(root, synced=False) as world:
+        steps.start(world)
+
+
+def secretly(root: Path) -> Sequence[str]:
+    """Makes a robot whose secret goes into a file."""
+    return program("token", "create", "ci", "--output", f"{root}/secret")(root)
+
+
 def crowd(root: Path) -> None:
     """The same, and the file is of many blocks, where each line is another one."""
     bob(root)
@@ -160,6 +178,9 @@ SCENES = (
     Scene("htpasswd", served, program("htpasswd", "-i", "alice"), "secret\n"),
     Scene("htpasswd -D", bob, program("htpasswd", "-D", "bob")),
     Scene("htpasswd -D in place", crowd, step("leave", "bob")),
+    Scene("token create", served, program("token", "create", "ci", "--read", "a/**", "--output", "-"), anew=True),
+    Scene("token create --output", served, secretly, anew=True),
+    Scene("token revoke", robots, program("token", "revoke", "b")),
     Scene("trust install", served, step("install", *CLIENTS)),
     Scene("trust remove", trusting(*CLIENTS), step("remove")),
     Scene("daemon.json", insecure, step("start")),
@@ -184,7 +205,11 @@ def whole(found: Tree, before: Tree, after: Tree) -> list[str]:
     wrong = [f"{path}: is gone" for path in before if path in after and path not in found and not _is_lib(path)]
     for path, entry in found.items():
         kind, data, mode = entry
-        if kind == "file" and (KEY in data or path.endswith((".htpasswd", ".password"))) and mode & 0o007:
+        if (
+            kind == "file"
+            and (KEY in data or path.endswith((".htpasswd", ".password", "/robots", "/secret")))
+            and mode & 0o007
+        ):
             wrong.append(f"{path}: everybody may read it ({mode:o})")
         if kind == "folder" or PASSING.search(path):
             continue
