@@ -37,6 +37,8 @@ BOB = b"bob:$6$salt$" + b"A" * 86 + b"\n"
 
 ROBOTS = [Robot(name, f"{{SSHA}}{'A' * 48}", 1_796_000_000, None, rights=(("read", "a/**"),)) for name in "abc"]
 
+SECRETS = (".htpasswd", ".password", "robots", "secret")
+
 Groups = Mapping[str, Mapping[str, Entry]]
 
 
@@ -221,6 +223,8 @@ def whole(found: Tree, before: Tree, after: Tree) -> list[str]:
             wrong += [] if kept else [f"{path}: is not what {name} was"]
         elif not _is_lib(path) and entry not in (before.get(path), after.get(path)):
             wrong.append(f"{path}: {entry} is neither {before.get(path)} nor {after.get(path)}")
+    if b"ci:" in found.get(f"{ETC}/robots", ("", b"", 0))[1] and found.get("secret") != after.get("secret"):
+        wrong.append("secret: there is a robot, and not what it logs in with")
     return wrong + [
         said for link in ("current", "proven") for said in _generation(f"{LIB}/{link}", found, before, after)
     ]
