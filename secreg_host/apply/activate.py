@@ -11,7 +11,7 @@ from secreg_host.apply import backend, clientproof, faults, portconflicts, probe
 from secreg_host.apply.report import Finding, findings
 from secreg_host.base import files, waiting
 from secreg_host.base.errors import BadInput, Problem, SecregError
-from secreg_host.generation import assemble, generations
+from secreg_host.generation import assemble, generations, policyfile
 from secreg_host.generation.assemble import NO_SLOT
 from secreg_host.generation.generations import Generation
 from secreg_host.host import ports, processes
@@ -167,6 +167,7 @@ def _switch(
     away = () if proven and serving else bring_up_registry(stage, new, proven=proven)
     if away and not proven:
         raise BadInput(away)
+    policyfile.keep(host, new.parts[AccessPart])
     generations.flip(host, new.name)
     if new.slot != NO_SLOT:
         files.flip(host.paths.slot(new.slot), "../current/registry")

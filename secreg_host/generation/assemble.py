@@ -11,12 +11,13 @@ from dataclasses import replace
 from secreg_host.base import files, marks, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
 from secreg_host.formats import decoy, listening, robots, users
-from secreg_host.generation import basicauth, behind, direct, health, njs
+from secreg_host.generation import basicauth, behind, direct, health, njs, policyfile, rights
 from secreg_host.generation.generations import Generation
 from secreg_host.host import authcache, processes
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.wanted import variants
+from secreg_host.wanted.parts.access import AccessPart
 from secreg_host.wanted.parts.certificate import CertificatePart
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Parts
@@ -84,7 +85,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "look": direct.must_look(host),
         "headers": registry.headers if settings.own_registry else (),
         "memory": authcache.place(host),
-        **_own(host, parts[NginxPart]),
+        **_own(host, parts),
         "njs": None,
         "load_njs": False,
         "debug": None,
@@ -134,15 +135,16 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
         of = {"added": variant.headers, "named": variant.named, "taken": variant.taken}
         return render("registry.conf", inside=inside, **of)
 
-    own = ("main.conf", "http.conf", "client.conf", "unauthorized.json")
+    own = ("main.conf", "http.conf", "client.conf", "unauthorized.json", *(["access.conf"] if front["access"] else []))
     found = {f"front/secure-registry/{name}": render(name) for name in own}
     found |= {f"front/{variants.name(number)}": locations(one) for number, one in enumerate(nginx.variants)}
     return found | {"front/secure-registry/inside.conf": locations(Variant(), inside=True)}
 
 
-def _own(host: Host, nginx: NginxPart) -> dict[str, object]:
-    """Names and places of the front's own, whether it answers /healthz, and whether it says how long it waits."""
-    paths = host.paths
+def _own(host: Host, parts: Parts) -> dict[str, object]:
+    """Names and places of the front's own, whether it answers /healthz, whether it says how long it waits, and who may
+    do what."""
+    paths, nginx = host.paths, parts[NginxPart]
     return {
         "manifests_socket": processes.manifests_socket(host),
         "run": paths.front_run,
@@ -152,6 +154,23 @@ def _own(host: Host, nginx: NginxPart) -> dict[str, object]:
         "health": not health.taken(nginx),
         "away": health.flag(paths),
         "patience": not nginx.patience,
+        **_access(paths, parts),
+    }
+
+
+def _access(paths: Paths, parts: Parts) -> dict[str, object]:
+    """Who may do what, for the front; `access` is None where each user may do everything."""
+    policy, nginx = parts[AccessPart].policy, parts[NginxPart]
+    if policy is None:
+        return {"access": None, "sizes": ()}
+    sizes = {"map_hash_bucket_size": 512, "map_hash_max_size": 65536, "variables_hash_max_size": 4096}
+    return {
+        "access": policyfile.place(paths, policyfile.name(parts[AccessPart])),
+        "sizes": [(name, size) for name, size in sizes.items() if name not in nginx.sized],
+        "maps": rights.of(policy),
+        "allowing": tuple(rights.allowing()),
+        "words": tuple(rights.words()),
+        "segment": quoting.Quoted(_WORD),
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
 from secreg_host.base import marks, utf8
-from secreg_host.generation import behind
+from secreg_host.generation import behind, plainmanifest
 from secreg_host.generation.behind import Behind
 from secreg_host.images import layout
 from secreg_host.images.targets import Target
@@ -23,7 +23,16 @@ METHODS = ("PUT", "DELETE")
 LIVES = "/lives"
 """What is asked to see whether anybody answers."""
 
-OURS = {behind.HEADER.lower(), behind.USER.lower()}
+CATALOG = "/v2/_catalog"
+RIGHTS, ACCESS = "x-secreg-rights", "x-secreg-access"
+"""Headers in which the front says what the user may do in that repository ("=" and letters of `ALL`), and where
+access.yml is."""
+
+ALL = "rcud"
+"""What each user may do where there is no access.yml: read, create, update, delete."""
+
+OURS = {behind.HEADER.lower(), behind.USER.lower(), RIGHTS, ACCESS}
+OF_MANIFEST = {"content-type", "accept", "if-match", "if-none-match", "range"}
 HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection", "expect"}
 """Headers of one connection, not of what is asked (RFC 9110, 7.6.1); the front has answered what was expected."""
 
@@ -46,7 +55,8 @@ class Refused(Exception):
 class Asked:
     """method: PUT or DELETE; repository, reference: of which manifest, by tag or digest; user, address: who asks;
     behind: where it goes; query: the rest of the address; headers: those that the registry is to have; body: the
-    manifest."""
+    manifest; rights: what the user may do there, by letters of ALL; access: where the access.yml is by which he is
+    shown the catalogue."""
 
     method: str
     repository: str
@@ -57,6 +67,8 @@ class Asked:
     query: str = ""
     headers: tuple[Header, ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    rights: str = ALL
+    access: str = ""
 
     @property
     def target(self) -> Target:
@@ -74,6 +86,12 @@ class Asked:
         """The same with the manifest that comes along."""
         return replace(self, body=body)
 
+    def looking(self) -> Asked:
+        """The question which manifest there is by that reference."""
+        accept = ", ".join((*plainmanifest.IMAGES, *plainmanifest.INDEXES)).encode()
+        kept = (one for one in self.headers if one[0] not in OF_MANIFEST)
+        return replace(self, method="HEAD", query="", headers=(*kept, ("accept", accept)), body=b"")
+
     def address_of(self, reference: str) -> str:
         """Where the registry has the manifest that is called so, with what else the client said."""
         query = f"?{self.query}" if self.query else ""
@@ -82,11 +100,29 @@ class Asked:
 
 def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> Asked:
     """What is asked by a request for `address`, as it was sent. Raises Refused."""
-    if method not in METHODS:
-        raise Refused(refusal(405, "UNSUPPORTED", "only PUT and DELETE of manifests come here"))
     path, _, query = address.partition("?")
+    catalog = method in ("GET", "HEAD") and unquote(path) == CATALOG
+    if method not in METHODS and not catalog:
+        raise Refused(refusal(405, "UNSUPPORTED", "only PUT and DELETE of manifests come here"))
     if not query.isascii():
         raise Refused(refusal(400, "UNSUPPORTED", "what follows the ? in the address must be ASCII"))
+    name, reference = ("", "") if catalog else _named(path)
+    given = [(utf8.shown(key).lower(), value) for key, value in headers]
+    said = {key: utf8.shown(value) for key, value in given}
+    where = behind.heard(said.get(behind.HEADER.lower(), ""))
+    if where is None or (catalog and not said.get(ACCESS)):
+        raise Refused(refusal(400, "UNSUPPORTED", "only the front of this registry asks here"))
+    if said.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise Refused(refusal(415, "UNSUPPORTED", "a manifest is taken as it is: leave out Content-Encoding"))
+    dropped = OURS | HOP | {LENGTH}
+    passed = tuple((key, value) for key, value in given if key not in dropped and NAME.fullmatch(key))
+    found = Asked(method, name, reference, said.get(behind.USER.lower(), ""), said.get("x-real-ip", ""), where)
+    rights = said[RIGHTS].removeprefix("=") if RIGHTS in said else ALL
+    return replace(found, query=query, headers=passed, rights=rights, access=said.get(ACCESS, ""))
+
+
+def _named(path: str) -> tuple[str, str]:
+    """The repository and the reference of the manifest at `path`. Raises Refused."""
     found = PLACE.fullmatch(unquote(path))
     if found is None:
         raise Refused(refusal(404, "NAME_UNKNOWN", "there is no such address: it is /v2/NAME/manifests/REFERENCE"))
@@ -97,14 +133,4 @@ def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> A
         raise Refused(refusal(400, "DIGEST_INVALID", "it is no digest that is known here", {"reference": reference}))
     if ":" not in reference and not layout.TAG.fullmatch(reference):
         raise Refused(refusal(400, "TAG_INVALID", "no tag can be called so", {"reference": reference}))
-    given = [(utf8.shown(key).lower(), value) for key, value in headers]
-    said = {key: utf8.shown(value) for key, value in given}
-    where = behind.heard(said.get(behind.HEADER.lower(), ""))
-    if where is None:
-        raise Refused(refusal(400, "UNSUPPORTED", "only the front of this registry asks here"))
-    if said.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Refused(refusal(415, "UNSUPPORTED", "a manifest is taken as it is: leave out Content-Encoding"))
-    dropped = OURS | HOP | {LENGTH}
-    passed = tuple((key, value) for key, value in given if key not in dropped and NAME.fullmatch(key))
-    user, place = said.get(behind.USER.lower(), ""), said.get("x-real-ip", "")
-    return Asked(method, name, reference, user, place, where, query, passed)
+    return name, reference

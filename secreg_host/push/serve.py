@@ -171,7 +171,7 @@ class Service:
             answer = await asyncio.shield(task)
         if answer is None:
             return await self._begin_anew(request)
-        return _told(wanted, answer, took())
+        return _told(wanted, answer, took()) if wanted.repository else _response(answer)
 
     async def _do(self, wanted: Asked) -> Answer | None:
         """What is done, by itself; None: this process does not see the store."""

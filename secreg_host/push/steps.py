@@ -23,17 +23,17 @@ from pathlib import Path
 from secreg_host.images import bringing, flight, manifests
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Manifest, Unreadable
-from secreg_host.push import answers, trashed, upstream
+from secreg_host.push import answers, catalog, rights, trashed, upstream
 from secreg_host.push.answers import Answer
 from secreg_host.push.asked import Asked
 from secreg_host.push.trashed import Runs
 
 log = logging.getLogger(__name__)
 
-DECISIONS: tuple[Callable[[Asked], Answer | None], ...] = ()
-"""What may refuse a request, by what is asked and what the registry has; the first refusal is the answer. They are
-asked under the lock, so that what they find holds until the registry has answered. (Rights, quotas and tags that must
-not move belong here.)"""
+DECISIONS: tuple[Callable[[Asked, Tree | None], Answer | None], ...] = (rights.refused,)
+"""What may refuse a request, by what is asked and what the store has (None: it is not ours to look at); the first
+refusal is the answer. They are asked under the lock, so that what they find holds until the registry has answered.
+(Quotas belong here, too.)"""
 
 COMPLETIONS: tuple[Callable[[Asked, Answer], Answer], ...] = ()
 """What makes more of an answer of the registry's, still under the lock. (What OCI says of a subject belongs here.)"""
@@ -61,6 +61,8 @@ def done(asked: Asked) -> Answer:
     try:
         if asked.method == "PUT":
             return _put(asked, tree)
+        if asked.method != "DELETE":
+            return catalog.shown(asked)
         return _pass(asked) if tree is None else _delete(asked, tree)
     except upstream.Walled as error:
         raise Stale(str(error)) from error
@@ -88,9 +90,9 @@ def _regular(path: str) -> bool:
     return False
 
 
-def decided(asked: Asked) -> Answer | None:
+def decided(asked: Asked, tree: Tree | None) -> Answer | None:
     """The first refusal."""
-    return next((said for decide in DECISIONS if (said := decide(asked)) is not None), None)
+    return next((said for decide in DECISIONS if (said := decide(asked, tree)) is not None), None)
 
 
 def completed(asked: Asked, answer: Answer) -> Answer:
@@ -102,7 +104,7 @@ def completed(asked: Asked, answer: Answer) -> Answer:
 
 def _put(asked: Asked, tree: Tree | None) -> Answer:
     with _on_its_way(asked, None if asked.behind.readonly else tree) as ours:
-        if refusal := decided(asked):
+        if refusal := decided(asked, tree):
             return refusal
         if ours is None:
             return _pass(asked)
@@ -158,7 +160,7 @@ def _read(body: bytes) -> Manifest | None:
 
 
 def _delete(asked: Asked, tree: Tree) -> Answer:
-    if refusal := decided(asked):
+    if refusal := decided(asked, tree):
         return refusal
     first = upstream.ask(asked, NOBODY)
     if first.status != 404 or (first.codes and not {*first.codes} & {"MANIFEST_UNKNOWN", "NAME_UNKNOWN"}):

@@ -102,7 +102,11 @@ def begun(asked: Asked) -> Iterator[None]:
 
 def ask(asked: Asked, reference: str | None = None) -> Answer:
     """What the registry answers to what is `asked`; reference: of another manifest than that one. Raises Walled."""
-    address = asked.address_of(asked.reference if reference is None else reference)
+    return get(asked, asked.address_of(asked.reference if reference is None else reference))
+
+
+def get(asked: Asked, address: str) -> Answer:
+    """The same of `address`, for who is `asked`. Raises Walled."""
     said = ""
     for _ in waiting.looks(AWAY_SECONDS):
         try:

@@ -38,16 +38,47 @@ def rights(policy: Policy | None, user: str | None, repository: str, own: Own | 
 
 def grants(policy: Policy | None, user: str | None, repository: str, own: Own | None = None) -> tuple[Grant, ...]:
     """What gives `user` his rights in `repository`, each that gives any; parameters as of `rights`."""
-    found = [*_of_robot(repository, own or ())]
     if policy is None:
-        if user is not None and own is None:
-            found.append(Grant(ALL, 0, "there is no access.yml: each user may do everything"))
-        return tuple(found)
-    if (deciding := decider(policy, repository)) is not None:
+        every = Grant(ALL, 0, "there is no access.yml: each user may do everything")
+        given = [every] if user is not None and own is None else _of_robot(repository, own or ())
+        return tuple(grant for grant in given if grant.actions)
+    return tuple(_grants(policy, decider(policy, repository), user, repository, own))
+
+
+def _grants(
+    policy: Policy, deciding: Repository | None, user: str | None, repository: str, own: Own | None
+) -> Iterator[Grant]:
+    """The same where `deciding` is what decides about `repository`."""
+    found = [*_of_robot(repository, own or ())]
+    if deciding is not None:
         found += _of_repository(policy, deciding, user, robot=own is not None)
     if user is not None and _named(policy, policy.admin, user):
         found.append(Grant(policy.admin.actions, policy.admin.line, "adminPolicy"))
-    return tuple(grant for grant in found if grant.actions)
+    yield from (grant for grant in found if grant.actions)
+
+
+class Decider:
+    """The same of one policy, for who asks for many repositories: by their first segments few patterns are left."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._first = sorted(policy.repositories, key=lambda one: -globs.specific(one.pattern))  # it is stable
+        self._begins = {one.pattern: globs.first_segments(one.pattern) for one in self._first}
+        self._tops: dict[str, list[Repository]] = {}
+
+    def rights(self, user: str | None, repository: str, own: Own | None = None) -> frozenset[str]:
+        """As `rights`."""
+        top = repository.partition("/")[0]
+        if top not in self._tops:
+            left = [one for one in self._first if _may_begin(self._begins[one.pattern], top)]
+            self._tops[top] = left
+        found = next((one for one in self._tops[top] if globs.matches(one.pattern, repository)), None)
+        given = _grants(self.policy, found, user, repository, own)
+        return frozenset().union(*(grant.actions for grant in given))
+
+
+def _may_begin(begins: frozenset[str] | None, top: str) -> bool:
+    return begins is None or top in begins
 
 
 def decider(policy: Policy, repository: str) -> Repository | None:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789._-"
 """Of which segments of names are made (distribution, reference/regexp.go)."""
 
-LONGEST = 1000
-"""Characters of a pattern at the most; a name has 255."""
+LONGEST, LARGEST = 500, 3000
+"""Characters of a pattern, and of one of its expressions, at the most: a name has 255, a word of nginx.conf 4096."""
 
 MOST = 64
 """For how many patterns without braces one with them may stand."""
@@ -68,7 +68,8 @@ class _Reader:
 def problem(pattern: str) -> str:
     """What is wrong with `pattern`; "": nothing is."""
     try:
-        _alternatives(pattern)
+        if max(map(len, expressions(pattern)), default=0) > LARGEST:
+            return "it says too much"
     except Wrong as error:
         return str(error)
     return ""
@@ -89,8 +90,13 @@ def specific(pattern: str) -> int:
 def expression(pattern: str) -> str:
     """The regular expression of the whole names that `pattern` is about; it has no group that is counted, and neither
     quotes nor blanks nor backslashes. Raises Wrong."""
-    found = dict.fromkeys(_expression(one) for one in _alternatives(pattern) if _can_be(one))
-    return "|".join(found) if found else NEVER
+    return "|".join(expressions(pattern)) or NEVER
+
+
+@functools.lru_cache(4096)
+def expressions(pattern: str) -> tuple[str, ...]:
+    """The same as several, one of which matches. Raises Wrong."""
+    return tuple(dict.fromkeys(_expression(one) for one in _alternatives(pattern) if _can_be(one)))
 
 
 def matches(pattern: str, repository: str) -> bool:

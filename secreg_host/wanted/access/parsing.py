@@ -10,7 +10,7 @@ from typing import TypeVar
 from secreg_host.base.errors import BadInput, Problem
 from secreg_host.formats import users, yamlfile
 from secreg_host.formats.yamlfile import Lined
-from secreg_host.wanted.access import globs
+from secreg_host.wanted.access import deciding, globs
 from secreg_host.wanted.access.policy import ACTIONS, READ, Group, Policy, Repository, Rule
 
 PARENTS = ("http", "accessControl")
@@ -53,7 +53,7 @@ def parse(data: bytes, where: str) -> tuple[Policy | None, tuple[Problem, ...]]:
         found.wrong(node.line, "it gives nobody anything", "name repositories, or an adminPolicy")
     if found.problems:
         raise BadInput(found.problems)
-    return policy, (*found.warnings, *_groups(policy, where))
+    return policy, (*found.warnings, *_groups(policy, where), *_idle(policy, where))
 
 
 def unknown_users(policy: Policy, where: str, known: Collection[str]) -> Iterator[Problem]:
@@ -70,6 +70,16 @@ def unknown_users(policy: Policy, where: str, known: Collection[str]) -> Iterato
         if name not in known:
             hint = "see how it is spelled, or add it: secure-registry htpasswd USER"
             yield Problem(f"{where}:{line}", f"there is no user {name!r}", hint)
+
+
+def _idle(policy: Policy, where: str) -> Iterator[Problem]:
+    """A warning for each name that a longer pattern decides about: `team-a/x` is shorter than `team-a/**`."""
+    for one in policy.repositories:
+        name = globs.literal(one.pattern)
+        other = deciding.decider(policy, name) if name else None
+        if other is not None and other is not one:
+            what = f"{one.pattern!r} never counts: {other.pattern!r} (line {other.line}) is longer, and so decides"
+            yield Problem(f"{where}:{one.line}", what, f"write it longer, such as {f'{one.pattern}{{,/**}}'!r}")
 
 
 def _groups(policy: Policy, where: str) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from secreg_host.base.process import Account
 from secreg_host.generation import assemble, njs
 from secreg_host.host import authcache
 from secreg_host.host.host import Host
+from secreg_host.wanted.parts.access import AccessPart
 from secreg_host.wanted.parts.nginx import NginxPart
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
@@ -72,7 +73,7 @@ def front(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What is rendered around an nginx.conf on `host`, whose nginx has the JavaScript module."""
     monkeypatch.setattr(njs, "module", lambda *_: njs.Module(Path("/module.so"), ""))
     nginx = NginxPart(files={"front/nginx.conf": b"include secure-registry/main.conf;"}, variants=(Variant(),))
-    parts = Parts(made.settings(), made.certificate(), RegistryPart(root="/srv/images"), nginx)
+    parts = Parts(made.settings(), made.certificate(), RegistryPart(root="/srv/images"), nginx, AccessPart())
     files = assemble.assemble(host, parts, "a").files
     return {name.rpartition("/")[2]: data.decode() for name, data in files.items() if name.startswith("front/")}
 

@@ -13,7 +13,7 @@ import pytest
 from secreg_host.base import waiting
 from secreg_host.generation.behind import Behind
 from secreg_host.images import deleting, flight, targets
-from secreg_host.images.layout import Repository
+from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Manifest
 from secreg_host.images.trash import Trash
 from secreg_host.push import answers, steps, trashed, upstream
@@ -254,12 +254,12 @@ def test_who_may_not_changes_nothing(
     """The seam for rights, quotas and tags that must not move: they are asked under the lock."""
     digest, found = is_now(store, "v1") or "", []
 
-    def decide(asked: Asked) -> Answer | None:
+    def decide(asked: Asked, _: Tree | None) -> Answer | None:
         with flight.still(store.tree, "team/app", 0) as still:
             found.append((asked.method, still))
         return answers.refusal(403, "DENIED", "that tag must not move")
 
-    monkeypatch.setattr(steps, "DECISIONS", (lambda _: None, decide))
+    monkeypatch.setattr(steps, "DECISIONS", (lambda *_: None, decide))
     wanted = digest if reference == "digest" else reference
     assert steps.done(of(behind, method, wanted, body(store, "team/app", "two"))).codes == ("DENIED",)
     assert registry.asked == [] and is_now(store, "v1") == digest and Trash(store.tree).runs() == []
