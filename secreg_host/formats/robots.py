@@ -25,8 +25,8 @@ from secreg_host.formats import users
 PREFIX = "robot-"
 """How the names begin by which robots log in; in any case no new user's name does."""
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
-NAMED = "a robot's name is 1 to 64 small letters and digits, with . _ - between them"
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?")
+NAMED = "a robot's name is 1 to 32 small letters and digits, with . _ - between them"
 
 HASH = re.compile(r"\{SSHA\}[A-Za-z0-9+/]{48}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from secreg_host.base import files, marks, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
 from secreg_host.formats import decoy, listening, robots, users
-from secreg_host.generation import basicauth, behind, direct, health, njs, policyfile, rights
+from secreg_host.generation import basicauth, behind, direct, health, njs, ownrights, policyfile, rights
 from secreg_host.generation.generations import Generation
 from secreg_host.host import authcache, processes
 from secreg_host.host import host as hosts
@@ -135,7 +135,7 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
         of = {"added": variant.headers, "named": variant.named, "taken": variant.taken}
         return render("registry.conf", inside=inside, **of)
 
-    own = ("main.conf", "http.conf", "client.conf", "unauthorized.json", *(["access.conf"] if front["access"] else []))
+    own = ("main.conf", "http.conf", "client.conf", "unauthorized.json", "access.conf")
     found = {f"front/secure-registry/{name}": render(name) for name in own}
     found |= {f"front/{variants.name(number)}": locations(one) for number, one in enumerate(nginx.variants)}
     return found | {"front/secure-registry/inside.conf": locations(Variant(), inside=True)}
@@ -159,17 +159,17 @@ def _own(host: Host, parts: Parts) -> dict[str, object]:
 
 
 def _access(paths: Paths, parts: Parts) -> dict[str, object]:
-    """Who may do what, for the front; `access` is None where each user may do everything."""
+    """Who may do what, for the front; `access` is None where each user may do everything, but for robots."""
     policy, nginx = parts[AccessPart].policy, parts[NginxPart]
-    if policy is None:
-        return {"access": None, "sizes": ()}
     sizes = {"map_hash_bucket_size": 512, "map_hash_max_size": 65536, "variables_hash_max_size": 4096}
     return {
-        "access": policyfile.place(paths, policyfile.name(parts[AccessPart])),
+        "access": policyfile.place(paths, policyfile.name(parts[AccessPart])) if policy is not None else None,
         "sizes": [(name, size) for name, size in sizes.items() if name not in nginx.sized],
         "maps": rights.of(policy),
         "allowing": tuple(rights.allowing()),
         "words": tuple(rights.words()),
+        "sums": tuple(rights.sums()),
+        "levels": tuple(ownrights.LEVELS.items()),
         "segment": quoting.Quoted(_WORD),
     }
 

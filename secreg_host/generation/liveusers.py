@@ -3,6 +3,7 @@
     users/EPOCH/htpasswd       what the password check asks, opened for each question
     users/EPOCH/second         what it asks of robots first: secrets before the present ones, which count for a while
     users/EPOCH/robots         the rights of each robot, which only root reads
+    users/EPOCH/robots.conf    what these rights are to the front, and globs.conf (ownrights.py)
     users/EPOCH/until          from when on fewer of them count (watchdog/ends.py), which only root reads
     users/EPOCH/epoch.conf     the number that remembered passwords are kept by
     users/EPOCH/answer.conf    a location that only a front with this number answers
@@ -28,15 +29,16 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from secreg_host.base import files
+from secreg_host.base import files, utf8
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
 from secreg_host.formats import decoy, users
 from secreg_host.formats.robots import Own
+from secreg_host.generation import ownrights
 from secreg_host.host.host import Host
 from secreg_host.wanted.robots import NOTHING, Beside, rights_of
 from secreg_host.watchdog import ends
@@ -140,12 +142,14 @@ class LiveUsers:
         does then.
         """
         epoch = secrets.token_hex(16)
+        own, names = rights_of(beside.rights), (utf8.shown(line.partition(b":")[0]) for line in htpasswd.splitlines())
+        confs = {ownrights.ROBOTS_CONF: ownrights.conf(own, names), ownrights.GLOBS_CONF: ownrights.globs_conf(own)}
         htpasswd = decoy.among(htpasswd)
-        size = len(htpasswd) + sum(map(len, beside))
-        self._reserve(size).use(lambda: self._write(epoch, htpasswd, beside))
+        size = len(htpasswd) + sum(map(len, (*beside, *confs.values())))
+        self._reserve(size).use(lambda: self._write(epoch, htpasswd, beside, confs))
         return epoch
 
-    def _write(self, epoch: str, htpasswd: bytes, beside: Beside) -> None:
+    def _write(self, epoch: str, htpasswd: bytes, beside: Beside, confs: Mapping[str, bytes]) -> None:
         accounts, probe = self.host.accounts, secrets.token_hex(32)
         files.make_directory(self.directory, 0o711)
         folder = self.directory / epoch
@@ -161,6 +165,9 @@ class LiveUsers:
                     files.create(folder / name, data, 0o400, accounts.auth.owner)
                 elif data:
                     files.create(folder / name, data, files.PRIVATE)
+            for name, data in confs.items():
+                if data:
+                    files.create(folder / name, data, 0o400, accounts.front.owner)
             files.create(folder / EPOCH_CONF, f'"" {epoch};\n'.encode(), 0o400, accounts.front.owner)
             answer = f"location = {answer_path(epoch)} {{\n    access_log off;\n    return 204;\n}}\n"
             files.create(folder / ANSWER_CONF, answer.encode(), 0o400, accounts.front.owner)
@@ -197,7 +204,8 @@ class LiveUsers:
     def _size(self) -> int:
         with contextlib.suppress(OSError):
             live = self.host.paths.users_live
-            return sum((live / name).stat().st_size for name in (HTPASSWD, *BESIDE) if (live / name).exists())
+            names = (HTPASSWD, *BESIDE, ownrights.ROBOTS_CONF, ownrights.GLOBS_CONF)
+            return sum((live / name).stat().st_size for name in names if (live / name).exists())
         return 0
 
     def _reserve(self, size: int) -> Reserve:

@@ -47,7 +47,8 @@ class Maps:
     """tops: the line that decides about names with a first segment, or the map of `names` in which they are looked up,
     the last one for all other segments; names: keys for whole names, and lines; users: keys for users, and classes, or
     the map of `cased`; cased: of names with capitals, which it is; everyone: what whoever is logged in may do by line;
-    guests: the same of whoever asks; given: by line and class, where that is something else."""
+    guests: the same of whoever asks; given: by line and class, where that is something else; programs: the same of
+    robots, to whom is given what guests have, where it is something else."""
 
     tops: tuple[Keyed, ...] = ()
     names: tuple[tuple[Keyed, ...], ...] = ()
@@ -56,6 +57,7 @@ class Maps:
     everyone: Mapping[str, str] = field(default_factory=dict)
     guests: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
 
 
 def letters(actions: Iterable[str]) -> str:
@@ -78,8 +80,16 @@ def words() -> Iterator[tuple[str, str]]:
         yield found, " and ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
 
 
-def of(policy: Policy) -> Maps:
-    """The maps of `policy`."""
+def sums() -> Iterator[tuple[str, str]]:
+    """What a robot's own rights and those that it has by access.yml, joined by a "+", are together."""
+    every = [letters(one for n, one in enumerate(ACTIONS) if number >> n & 1) for number in range(1 << len(ACTIONS))]
+    for own in ("", "r", "rc", "rcu"):
+        yield from ((f"{own}+{more}", _together(own, more)) for more in every if own or more)
+
+
+def of(policy: Policy | None) -> Maps:
+    """The maps of `policy`; None: nothing is given by any."""
+    policy = policy or Policy()
     tops, names = _lines(policy)
     classes = _classes(policy)
     kinds = dict.fromkeys(classes.values())
@@ -87,8 +97,8 @@ def of(policy: Policy) -> Maps:
     users, cased = _users({user: numbers[places] for user, places in classes.items()})
     everyone = {str(line): letters(one.default | one.anonymous) for line, one in _numbered(policy)}
     guests = {str(line): letters(one.anonymous) for line, one in _numbered(policy)}
-    given = dict(_given(policy, kinds, everyone))
-    return Maps(tops, names, users, cased, everyone, guests, given)
+    given, programs = (dict(_given(policy, kinds, others)) for others in (everyone, guests))
+    return Maps(tops, names, users, cased, everyone, guests, given, programs)
 
 
 def _numbered(policy: Policy) -> Iterator[tuple[int, Repository]]:

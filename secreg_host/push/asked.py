@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
 from secreg_host.base import marks, utf8
-from secreg_host.generation import behind, plainmanifest
+from secreg_host.formats.robots import Own
+from secreg_host.generation import behind, ownrights, plainmanifest
 from secreg_host.generation.behind import Behind
 from secreg_host.images import layout
 from secreg_host.images.targets import Target
@@ -24,14 +25,14 @@ LIVES = "/lives"
 """What is asked to see whether anybody answers."""
 
 CATALOG = "/v2/_catalog"
-RIGHTS, ACCESS = "x-secreg-rights", "x-secreg-access"
-"""Headers in which the front says what the user may do in that repository ("=" and letters of `ALL`), and where
-access.yml is."""
+RIGHTS, ACCESS, OWN = "x-secreg-rights", "x-secreg-access", "x-secreg-own"
+"""Headers in which the front says what the user may do in that repository ("=" and letters of `ALL`), where access.yml
+is, and what rights a robot has of its own (generation/ownrights.py)."""
 
 ALL = "rcud"
 """What each user may do where there is no access.yml: read, create, update, delete."""
 
-OURS = {behind.HEADER.lower(), behind.USER.lower(), RIGHTS, ACCESS}
+OURS = {behind.HEADER.lower(), behind.USER.lower(), RIGHTS, ACCESS, OWN}
 OF_MANIFEST = {"content-type", "accept", "if-match", "if-none-match", "range"}
 HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection", "expect"}
 """Headers of one connection, not of what is asked (RFC 9110, 7.6.1); the front has answered what was expected."""
@@ -56,7 +57,7 @@ class Asked:
     """method: PUT or DELETE; repository, reference: of which manifest, by tag or digest; user, address: who asks;
     behind: where it goes; query: the rest of the address; headers: those that the registry is to have; body: the
     manifest; rights: what the user may do there, by letters of ALL; access: where the access.yml is by which he is
-    shown the catalogue."""
+    shown the catalogue ("": there is none); own: rights that he has of his own, being a robot (None: he is none)."""
 
     method: str
     repository: str
@@ -69,6 +70,7 @@ class Asked:
     body: bytes = field(default=b"", repr=False)
     rights: str = ALL
     access: str = ""
+    own: Own | None = None
 
     @property
     def target(self) -> Target:
@@ -110,7 +112,7 @@ def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> A
     given = [(utf8.shown(key).lower(), value) for key, value in headers]
     said = {key: utf8.shown(value) for key, value in given}
     where = behind.heard(said.get(behind.HEADER.lower(), ""))
-    if where is None or (catalog and not said.get(ACCESS)):
+    if where is None or (catalog and not said.get(ACCESS) and OWN not in said):
         raise Refused(refusal(400, "UNSUPPORTED", "only the front of this registry asks here"))
     if said.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Refused(refusal(415, "UNSUPPORTED", "a manifest is taken as it is: leave out Content-Encoding"))
@@ -118,7 +120,8 @@ def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> A
     passed = tuple((key, value) for key, value in given if key not in dropped and NAME.fullmatch(key))
     found = Asked(method, name, reference, said.get(behind.USER.lower(), ""), said.get("x-real-ip", ""), where)
     rights = said[RIGHTS].removeprefix("=") if RIGHTS in said else ALL
-    return replace(found, query=query, headers=passed, rights=rights, access=said.get(ACCESS, ""))
+    own = ownrights.read(said[OWN]) if OWN in said else None
+    return replace(found, query=query, headers=passed, rights=rights, access=said.get(ACCESS, ""), own=own)
 
 
 def _named(path: str) -> tuple[str, str]:

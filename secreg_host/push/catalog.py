@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, quote, urlencode
 
 from secreg_host.base import marks, reading
 from secreg_host.base.errors import SecregError
+from secreg_host.formats.robots import Own
 from secreg_host.formats.users import PROBE
 from secreg_host.images import layout
 from secreg_host.push import answers, upstream
@@ -22,7 +23,7 @@ from secreg_host.push.answers import Answer
 from secreg_host.push.asked import CATALOG, Asked
 from secreg_host.wanted.access import deciding, parsing
 from secreg_host.wanted.access.deciding import Decider
-from secreg_host.wanted.access.policy import READ
+from secreg_host.wanted.access.policy import READ, Policy
 
 PAGE, MOST = 100, 10_000
 """How many names a page has where nobody says it, as the registry has it, and at the most."""
@@ -75,6 +76,7 @@ class Reader:
 
     decider: Decider
     user: str
+    own: Own | None = None
     known: dict[str, bool] = field(default_factory=dict)
 
     def reads(self, name: str) -> bool:
@@ -82,7 +84,7 @@ class Reader:
         if name not in self.known:
             if len(self.known) > 10 * MOST:
                 self.known.clear()
-            self.known[name] = name != PROBE and READ in self.decider.rights(self.user, name)
+            self.known[name] = name != PROBE and READ in self.decider.rights(self.user, name, self.own)
         return self.known[name]
 
 
@@ -98,6 +100,8 @@ def _listing(store: str) -> Listing:
 @functools.lru_cache(4)
 def _decider(place: str) -> Decider:
     """Raises SecregError, LookupError."""
+    if not place:
+        return deciding.Decider(Policy())  # only a robot is shown less than all where there is no access.yml
     policy, _ = parsing.parse(reading.read(Path(place), reading.YAML) or b"", place)
     if policy is None:
         raise LookupError(place)
@@ -105,8 +109,8 @@ def _decider(place: str) -> Decider:
 
 
 @functools.lru_cache(256)
-def _reader(place: str, user: str) -> Reader:
-    return Reader(_decider(place), user)
+def _reader(place: str, user: str, own: Own | None) -> Reader:
+    return Reader(_decider(place), user, own)
 
 
 def shown(asked: Asked) -> Answer:
@@ -115,7 +119,7 @@ def shown(asked: Asked) -> Answer:
     count, last = _count(said.get("n", [""])[0]), said.get("last", [""])[0]
     try:
         with _one:
-            reads = _reader(asked.access, asked.user).reads
+            reads = _reader(asked.access, asked.user, asked.own).reads
             if asked.behind.store:
                 return _page(_after(_listing(asked.behind.store).names(), last), reads, count)
         return _page(_elsewhere(asked, last), reads, count)

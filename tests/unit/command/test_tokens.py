@@ -206,7 +206,7 @@ def test_revoking_needs_no_room(paths: Paths, monkeypatch: pytest.MonkeyPatch) -
     assert len(after) == len(before) and after.index(b"\nc:") == before.index(b"\nc:")
 
 
-@pytest.mark.parametrize("name", ["", "CI", "robot-ci", "a b", "a:b", "-a", "../x", "a\n", "ü", "a" * 65])
+@pytest.mark.parametrize("name", ["", "CI", "robot-ci", "a b", "a:b", "-a", "../x", "a\n", "ü", "a" * 33])
 def test_names_that_no_robot_has(name: str) -> None:
     with pytest.raises(BadInput):
         tokens.wanted(name, {}, "90d")

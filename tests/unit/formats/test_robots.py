@@ -65,7 +65,7 @@ BROKEN = {
     "a tab": GOOD.replace(" read", "\tread"),
     "a name in capitals": GOOD.replace("ci:", "CI:"),
     "a name with a blank before it": f" {GOOD}",
-    "a name that is too long": "c" * 65 + GOOD[2:],
+    "a name that is too long": "c" * 33 + GOOD[2:],
     "a name of dots": GOOD.replace("ci:", "..:"),
     "no colon": GOOD.replace(":{", "{").replace(":", ""),
     "another letter": f"{GOOD} read=b\xe9/**",
