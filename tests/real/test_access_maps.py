@@ -9,7 +9,7 @@ import re
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -18,8 +18,11 @@ import pytest
 
 from secreg_host.base import quoting, templating
 from secreg_host.base.paths import TEMPLATES
-from secreg_host.generation import assemble, rights
+from secreg_host.formats.robots import Own
+from secreg_host.generation import assemble, ownrights, rights
+from secreg_host.wanted.access import deciding
 from secreg_host.wanted.access.policy import Policy, Repository, Rule
+from tests.unit.generation.test_ownrights import drawn
 from tests.unit.generation.test_rights import SEGMENTS, USERS, generated, name
 
 BITS = "0" * 32
@@ -65,15 +68,19 @@ class Link(http.client.HTTPConnection):
 
 
 @contextmanager
-def front(policy: Policy, bucket: int = 64) -> Iterator[Link]:
-    """nginx with the maps of `policy`."""
+def front(policy: Policy | None, bucket: int = 64, own: Mapping[str, Own] | None = None) -> Iterator[Link]:
+    """nginx with the maps of `policy`, and of robots with rights of their `own`."""
     with tempfile.TemporaryDirectory(prefix="sr-", dir="/tmp") as directory:
         root = Path(directory)
         maps = templating.render(
             TEMPLATES, "front/access.conf.j2", bits=quoting.Quoted(BITS), maps=rights.of(policy), tree=None,
             allowing=tuple(rights.allowing()), words=tuple(rights.words()), segment=quoting.Quoted(assemble._WORD),
+            access="/run/access/x" if policy else None, users=root, sums=tuple(rights.sums()),
+            levels=tuple(ownrights.LEVELS.items()),
         )  # fmt: skip
         (root / "access.conf").write_bytes(maps)
+        (root / ownrights.ROBOTS_CONF).write_bytes(ownrights.conf(own or {}, ["robot-old"]))
+        (root / ownrights.GLOBS_CONF).write_bytes(ownrights.globs_conf(own or {}))
         (root / "nginx.conf").write_text(CONF.format(root=root, bits=BITS, bucket=bucket))
         process = subprocess.Popen(["nginx", "-p", str(root), "-c", str(root / "nginx.conf")], stderr=subprocess.PIPE)
         try:
@@ -258,3 +265,39 @@ def test_a_mount_is_passed_on_in_one_way_of_writing() -> None:
             to, gives, _, mount, _ = link.said("POST", f"/v2/a/new/blobs/uploads/?{said}", "bob")
             assert gives == "1" and to == f"@secreg_{BITS}_begin"
             assert mount == (f"?from={source}&mount={DIGEST}" if source else ""), said
+
+
+@pytest.mark.promise("robots-own-rights")
+@pytest.mark.parametrize("with_policy", [True, False])
+def test_robots_are_decided_about_by_their_own_rights_too(with_policy: bool) -> None:
+    draw, allowed = random.Random(11), 0
+    routes = [route for route in ROUTES if route[0] != "HEAD"]
+    for _ in range(15):
+        policy = generated(draw) if with_policy else None
+        own = {f"robot-r{number}": drawn(draw) for number in range(6)}
+        with front(policy, own=own) as link:
+            for _ in range(80):
+                user, repository, (method, rest) = draw.choice([*own, "robot-x"]), name(draw), draw.choice(routes)
+                have = deciding.rights(policy, user, repository, own.get(user, ()))
+                to, gives, letters, mount, _ = link.said(method, f"/v2/{repository}/{rest}", user)
+                assert letters == rights.letters(have), (policy, own.get(user), user, repository)
+                may = bool(have & ROUTES[method, rest])
+                assert gives == ("1" if may else "") and (to == "@secreg_refused") == (not may)
+                if "from=" in rest and may:
+                    source = "read" in deciding.rights(policy, user, "a/b", own.get(user, ()))
+                    assert mount == (f"?from=a/b&mount={DIGEST}" if source else "")
+                allowed += may
+    assert 50 < allowed < 1100
+
+
+@pytest.mark.promise("robots-own-rights")
+def test_without_a_policy_others_than_robots_go_their_way() -> None:
+    with front(None, own={"robot-ci": ()}) as link:
+        for user in ("alice", "robot-old", "Robot-ci", "robot-Ci"):
+            to, gives, letters, *_ = link.said("DELETE", "/v2/a/manifests/v1", user)
+            assert (to, gives, letters) == ("registry", "1", "rcud"), user
+        for user in ("robot-ci", "robot-of-a-moment-ago"):
+            to, gives, letters, *_ = link.said("GET", "/v2/a/manifests/v1", user)
+            assert (to, gives, letters) == ("@secreg_refused", "", ""), user
+        assert link.said("GET", "/v2/", "robot-ci")[1] == "1"
+        assert link.said("GET", "/v3/x", "robot-ci")[0] == "@secreg_nowhere"

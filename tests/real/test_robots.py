@@ -129,6 +129,34 @@ def test_a_broken_line_lets_in_no_robot_and_all_others(serving: Instance) -> Non
     (serving.etc / "robots").rmdir()
 
 
+@pytest.mark.promise("robots-own-rights")
+def test_a_robot_may_do_what_its_rights_say_and_nothing_else(serving: Instance) -> None:
+    """Without an access.yml: others may do everything still."""
+    reader, pusher = create(serving, "reader", "--read", "base/**"), create(serving, "pusher", "--push", "team-a/*")
+
+    def status(method: str, path: str, name: str, secret: str) -> int:
+        return serving.ask(f"/v2/{path}", method, f"robot-{name}", secret).status
+
+    for method, path, wanted in (
+        ("GET", "base/x/tags/list", 404),  # it is let in, and there is none
+        ("GET", "other/tags/list", 403),
+        ("GET", "team-a/x/tags/list", 403),
+        ("POST", "base/x/blobs/uploads/", 403),
+        ("DELETE", f"base/x/manifests/sha256:{'0' * 64}", 403),
+        ("GET", "", 200),
+        ("GET", "../v1/_ping", 404),
+    ):
+        assert status(method, path, "reader", reader) == wanted, (method, path)
+    assert status("POST", "team-a/x/blobs/uploads/", "pusher", pusher) == 202
+    assert status("POST", "team-a/x/y/blobs/uploads/", "pusher", pusher) == 403
+    assert status("GET", "team-a/x/tags/list", "pusher", pusher) == 404
+    refused = serving.ask("/v2/base/x/blobs/uploads/", "POST", "robot-reader", reader)
+    assert json.loads(refused.body)["errors"][0]["message"] == "robot-reader may read base/x, not push to it"
+    assert serving.ask("/v2/other/blobs/uploads/", "POST", "docker").status == 202
+    catalogue = serving.ask("/v2/_catalog", user="robot-reader", password=reader)
+    assert (catalogue.status, json.loads(catalogue.body)) == (200, {"repositories": []})
+
+
 def test_ten_thousand_of_them(serving: Instance) -> None:
     """They log in, and a reload takes no longer than it may."""
     secret, now = robots.new_secret(), int(time.time())
