@@ -42,6 +42,9 @@ def test_an_apply_is_asked_for_when_somebody_came_to_an_end(applies: Applies) ->
     end(applies, -1)
     watcher.look(periodic=False)
     assert applies.asked == 2, "the next one, too, though no file changed since"
+    end(applies, -60)
+    watcher.look(periodic=False)
+    assert applies.asked == 3, "and one that comes at once"
 
 
 @pytest.mark.promise("robots-end")
