@@ -36,7 +36,7 @@ from pathlib import Path
 from secreg_host.base import files, utf8
 from secreg_host.base.errors import SecregError
 from secreg_host.base.reserve import Reserve
-from secreg_host.formats import decoy, users
+from secreg_host.formats import decoy, robots, userlines, users
 from secreg_host.formats.robots import Own
 from secreg_host.generation import ownrights
 from secreg_host.host.host import Host
@@ -101,8 +101,11 @@ class LiveUsers:
         return NOTHING
 
     def own(self, user: str) -> Own | None:
-        """The rights of robot `user`; None: it is none that counts."""
-        return rights_of(self.beside().rights).get(user)
+        """The rights of its own that robot `user` has: none, if it is called like one and is nobody. None: a user."""
+        own = rights_of(self.beside().rights).get(user)
+        if own is None and user.startswith(robots.PREFIX) and not userlines.has_line(self.read() or b"", user):
+            return ()
+        return own
 
     @property
     def probe(self) -> str:

@@ -12,6 +12,7 @@ from secreg_host.base.errors import Exit, SecregError, bad_input
 from secreg_host.command import asking, instance, printing, rights
 from secreg_host.command.call import Call
 from secreg_host.generation import generations
+from secreg_host.generation.liveusers import LiveUsers
 from secreg_host.images import targets
 from secreg_host.wanted.parts import access
 from secreg_host.wanted.parts.access import AccessPart
@@ -46,7 +47,8 @@ def _explain(call: Call) -> int:
         raise SecregError("nothing serves yet, so nothing decides", "secure-registry start")
     part = current.parts[AccessPart]
     user = None if call.args.user == GUEST else call.args.user
-    for line in rights.explained(part.policy, part.place, user, target):
+    own = None if user is None else LiveUsers(host).own(user)
+    for line in rights.explained(part.policy, part.place, user, target, own):
         print(line)
     if reading.peek(host.paths.access_yml, reading.YAML) != part.files.get(access.YML, b"") and part.policy is not None:
         print(f"{host.paths.access_yml} is another one by now; what is said here is of what serves")

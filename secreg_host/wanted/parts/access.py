@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from secreg_host.base import reading, records
+from secreg_host.base import reading, records, utf8
 from secreg_host.base.errors import Problem, SecregError, bad_input
 from secreg_host.base.paths import Paths
 from secreg_host.base.snapshot import Snapshot
-from secreg_host.formats import users
+from secreg_host.formats import robots, users
 from secreg_host.wanted.access import parsing
 from secreg_host.wanted.access.policy import Policy
 from secreg_host.wanted.parts.part import Context, FilePart, Reading
@@ -70,11 +70,13 @@ def _policy(data: bytes, where: str) -> Policy | None:
 
 
 def _strangers(disk: Snapshot, policy: Policy) -> Iterator[Problem]:
-    """A warning for each user who is named and not in .htpasswd, as far as that can be read."""
+    """A warning for each user who is named and neither in .htpasswd nor a robot, as far as these can be read."""
     with contextlib.suppress(SecregError):
         data = disk.read(disk.paths.htpasswd, reading.HTPASSWD)
         if data is not None:
-            known = {user.name for user in users.parse(data, "")[0]}
+            lines = (disk.read(disk.paths.robots, reading.HTPASSWD) or b"").splitlines()
+            programs = {f"{robots.PREFIX}{utf8.shown(line.partition(b':')[0])}" for line in lines}
+            known = {user.name for user in users.parse(data, "")[0]} | programs
             yield from parsing.unknown_users(policy, str(disk.paths.access_yml), known)
 
 

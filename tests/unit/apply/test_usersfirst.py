@@ -367,3 +367,19 @@ def test_a_file_of_robots_that_is_away_for_a_moment_is_waited_for(
     monkeypatch.setattr(usersfirst.waiting, "looks", looks)
     users.take_over()
     assert users.live.epoch != before and users.live.count() == 2, "nobody put it back"
+
+
+@pytest.mark.promise("robots-own-rights")
+def test_the_front_is_told_of_rights_by_what_lies_beside(host: Host, front: World) -> None:
+    host.paths.robots.write_bytes(robot(front, "a", 1000, "push=t/*") + robot(front, "b", -5))
+    old = b"robot-old" + BOB[3:]
+    host.paths.htpasswd.write_bytes(ALICE + old)
+    users = Users(host, front)
+    users.take_over(begin=True)
+    live = users.live
+    folder = live.directory / live.epoch
+    assert (folder / "robots.conf").read_text() == '"=robot-a=" " u#t/* ";\n"=robot-old=" "";\n'
+    assert (folder / "globs.conf").read_text().endswith('u#t/\\\\* " rcu;\n')
+    assert stat.S_IMODE((folder / "robots.conf").stat().st_mode) == 0o400
+    assert live.own("robot-a") == (("t/*", robots.ACTIONS["push"]),)
+    assert [live.own(name) for name in ("robot-b", "robot-x", "robot-old", "alice")] == [(), (), None, None]

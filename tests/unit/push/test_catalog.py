@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.formats.robots import Own
 from secreg_host.generation.behind import Behind
 from secreg_host.images import layout
 from secreg_host.push import catalog, steps, upstream
@@ -106,3 +107,16 @@ def test_where_the_store_is_not_ours_the_registry_is_asked(access: Path, monkeyp
     assert shown(away, access, "bob").status == 503
     monkeypatch.setattr(upstream, "get", lambda *_: Answer(401, (), b"no"))
     assert shown(away, access, "bob").status == 401
+
+
+@pytest.mark.promise("robots-own-rights")
+def test_a_robot_is_shown_what_it_may_read_with_rules_and_without(behind: Behind, access: Path) -> None:
+    """Not what is given to whoever is logged in."""
+    own = (("b/**", frozenset({"read"})), ("c", frozenset({"read", "create"})))
+
+    def to_robot(place: str, rights: Own) -> list[str]:
+        asked = Asked("GET", "", "", "robot-ci", "", behind, access=place, own=rights)
+        return names(steps.done(asked))
+
+    assert to_robot("", own) == to_robot(str(access), own) == ["b/x", "c"]
+    assert to_robot("", ()) == to_robot(str(access), ()) == []
