@@ -200,3 +200,4 @@ def test_all_others_go_their_way_where_there_is_no_access_yml(access: str | None
         assert to["default"] == "$secreg_permitted" and gives["default"] == "$secreg_gives"
     made = re.findall(r"^map .* \$(\w+) {$", conf, re.MULTILINE)
     assert len(made) == len(set(made)), "each variable is made once"
+    assert max(map(len, made)) <= 46, "each nginx has room for it (ngx_hash_init)"
