@@ -26,6 +26,9 @@ ROBOTS_CONF, GLOBS_CONF = "robots.conf", "globs.conf"
 LEVELS = {"u": "rcu", "c": "rc", "r": "r"}
 """The letters of tokens, and what is given, by the first letters of actions; who has more has all that is less."""
 
+OF_ACTIONS = {actions: word[0].replace("p", "u") for word, actions in robots.ACTIONS.items()}
+"""Those letters, by what is given."""
+
 EVERY, BELOW = "**", "/**"
 PLAIN = re.compile(r"[a-z0-9._-]+(?:/[a-z0-9._-]+)*")
 SAFE = "/*?[]{},!^-._"
@@ -46,7 +49,8 @@ def conf(own: Mapping[str, Own], people: Iterable[str]) -> bytes:
 
 def globs_conf(own: Mapping[str, Own]) -> bytes:
     """globs.conf: an expression for each pattern that is no plain one, those that give more first."""
-    every = {(token[0], token[2:]) for given in own.values() for token in _tokens(given) if token[1] == "#"}
+    odd = [right for given in own.values() for right in given if not _is_plain(right[0])]
+    every = {(token[0], token[2:]) for token in _tokens(odd)}
     lines = []
     for level, given in LEVELS.items():
         for pattern in sorted(pattern for one, pattern in every if one == level):
@@ -72,19 +76,22 @@ def _right(token: re.Match[str]) -> tuple[str, frozenset[str]]:
     return f"{name}{BELOW}" if name else EVERY, actions
 
 
-def _tokens(own: Own) -> Iterator[str]:
+def _is_plain(pattern: str) -> bool:
+    return pattern == EVERY or PLAIN.fullmatch(pattern.removesuffix(BELOW)) is not None
+
+
+def _tokens(own: Iterable[tuple[str, frozenset[str]]]) -> Iterator[str]:
     """Each right as a token."""
     for pattern, actions in own:
-        level = next(level for level, given in LEVELS.items() if {word[0] for word in actions} == set(given))
-        below = pattern.removesuffix(BELOW)
-        if pattern == EVERY:
-            yield f"{level}/"
-        elif PLAIN.fullmatch(pattern):
-            yield f"{level.upper()}/{pattern}/"
-        elif below != pattern and PLAIN.fullmatch(below):
-            yield f"{level}/{below}/"
-        else:
+        level = OF_ACTIONS[actions]
+        if not _is_plain(pattern):
             yield f"{level}#{quote(pattern, safe=SAFE)}"
+        elif pattern == EVERY:
+            yield f"{level}/"
+        elif pattern.endswith(BELOW):
+            yield f"{level}/{pattern.removesuffix(BELOW)}/"
+        else:
+            yield f"{level.upper()}/{pattern}/"
 
 
 def _key(user: str) -> quoting.Quoted:
