@@ -29,7 +29,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,10 +117,12 @@ class LiveUsers:
 
     @property
     def whole(self) -> bool:
-        """Whether our own probe may log in where others may: a version without it wrote none."""
+        """Whether our own probe may log in where others may, and the front is told who is called like a robot: earlier
+        versions wrote none of that."""
         live = self.host.paths.users_live
         with contextlib.suppress(OSError):
-            return (live / PROBE).exists() or (live / HTPASSWD).stat().st_size == 0
+            told = (live / ownrights.ROBOTS_CONF).exists() or not any(map(ownrights.is_called, _names(self.lines())))
+            return told and ((live / PROBE).exists() or (live / HTPASSWD).stat().st_size == 0)
         return False
 
     def count(self) -> int:
@@ -145,7 +147,7 @@ class LiveUsers:
         does then.
         """
         epoch = secrets.token_hex(16)
-        own, names = rights_of(beside.rights), (utf8.shown(line.partition(b":")[0]) for line in htpasswd.splitlines())
+        own, names = rights_of(beside.rights), _names(htpasswd.splitlines())
         confs = {ownrights.ROBOTS_CONF: ownrights.conf(own, names), ownrights.GLOBS_CONF: ownrights.globs_conf(own)}
         htpasswd = decoy.among(htpasswd)
         size = len(htpasswd) + sum(map(len, (*beside, *confs.values())))
@@ -213,6 +215,11 @@ class LiveUsers:
 
     def _reserve(self, size: int) -> Reserve:
         return Reserve(self.directory / "reserve", max(RESERVED, 2 * size))
+
+
+def _names(lines: Iterable[bytes]) -> Iterator[str]:
+    """Who stands in `lines`, USER:HASH."""
+    return (utf8.shown(line.partition(b":")[0]) for line in lines)
 
 
 def answer_path(epoch: str) -> str:

@@ -34,17 +34,19 @@ PLAIN = re.compile(r"[a-z0-9._-]+(?:/[a-z0-9._-]+)*")
 SAFE = "/*?[]{},!^-._"
 """Characters of a pattern that stand in a token as they are."""
 
-CALLED = re.compile(rf"{robots.PREFIX}[^A-Z]*$")
-"""Who is called like a robot: their names have no capitals."""
-
 TOKEN = re.compile(r"([urcURC])([/#])(.*)")
 
 
 def conf(own: Mapping[str, Own], people: Iterable[str]) -> bytes:
     """robots.conf: of robots with these rights, by their logins, and of those `people` who are called like robots."""
     lines = [f"{_key(login)} {_quoted(' '.join(['', *_tokens(given), '']))};" for login, given in own.items()]
-    lines += [f'{_key(name)} "";' for name in people if CALLED.match(name) and name not in own]
+    lines += [f'{_key(name)} "";' for name in people if is_called(name) and name not in own]
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def is_called(user: str) -> bool:
+    """Whether `user` is called as robots are, whose names have no capitals."""
+    return user.startswith(robots.PREFIX) and not re.search("[A-Z]", user)
 
 
 def globs_conf(own: Mapping[str, Own]) -> bytes:

@@ -383,3 +383,17 @@ def test_the_front_is_told_of_rights_by_what_lies_beside(host: Host, front: Worl
     assert stat.S_IMODE((folder / "robots.conf").stat().st_mode) == 0o400
     assert live.own("robot-a") == (("t/*", robots.ACTIONS["push"]),)
     assert [live.own(name) for name in ("robot-b", "robot-x", "robot-old", "alice")] == [(), (), None, None]
+
+
+@pytest.mark.parametrize("name", [b"robot-old", b"robot-Old"])
+def test_who_is_called_like_a_robot_since_before_is_told_to_the_front(host: Host, front: World, name: bytes) -> None:
+    """Once: an earlier version wrote nothing of it, and without that the front takes such a user for a robot."""
+    host.paths.htpasswd.write_bytes(ALICE + name + BOB[3:])
+    users = Users(host, front)
+    users.take_over(begin=True)
+    before = users.live.epoch
+    users.take_over()
+    assert users.live.epoch == before
+    (users.live.directory / before / "robots.conf").unlink(missing_ok=True)
+    users.take_over()
+    assert (users.live.epoch != before) == (name == b"robot-old") and users.live.whole
