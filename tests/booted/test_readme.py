@@ -146,7 +146,7 @@ WAYS: tuple[tuple[str, Callable[[Typist, str], None] | str], ...] = (
     (r"secure-registry htpasswd -i bob < file", Typist.bob),
     (r"secure-registry start --foreground .*", Typist.foreground),
     (r"secure-registry backup create /srv/backup", Typist.shell),
-    (r"secure-registry (status|reload|setup|gencert)", Typist.shell),
+    (r"secure-registry (status|reload|setup|gencert|users)", Typist.shell),
     (r"systemctl (set-environment SECREG_DEBUG=1|restart secure-registry-watchdog)", Typist.shell),
     (r"journalctl -f -u 'secure-registry\*'", Typist.debugged),
 )
