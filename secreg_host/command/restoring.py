@@ -18,6 +18,7 @@ from secreg_host.base.errors import BadInput, Problem, SecregError, bad_input
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import amounts
 from secreg_host.command.instance import Instance
+from secreg_host.formats import robots
 from secreg_host.images import imagesplace, marker, site
 from secreg_host.images.site import Found, Site
 from secreg_host.upkeep import configuration, hashing, listing, present, source, unpacking, verify
@@ -206,6 +207,9 @@ def told(one: Instance, order: Order, found: Plan) -> Iterator[str]:
         yield f"configuration: {one.host.paths.etc}, {one.host.paths.state}"
         if found.way:
             yield f"  in the way: {', '.join(map(str, found.way[:5]))}{' …' if len(found.way) > 5 else ''}"
+        if back := _returning(one, found):
+            more = " …" if len(back) > 5 else ""
+            yield f"  robots that this host does not know (any more): {', '.join(back[:5])}{more}; see: token list"
     if found.store is not None:
         what = f"{order.repository}{f':{order.tag}' if order.tag else ''}" if order.repository else "all of them"
         yield f"images: {what}, to {found.store}"
@@ -219,6 +223,16 @@ def told(one: Instance, order: Order, found: Plan) -> Iterator[str]:
             yield f"  {found.away}"
     elif order.images:
         yield "images: the backup has none"
+
+
+def _returning(one: Instance, found: Plan) -> list[str]:
+    """The robots of the backup that this host, which has some or had, does not know: they may have been revoked."""
+    paths = one.host.paths
+    item = found.items.get(str(paths.robots.relative_to(paths.root)))
+    if item is None or not reading.is_file(paths.robots):
+        return []
+    here = robots.names(reading.peek(paths.robots, reading.HTPASSWD))
+    return [name for name in robots.names(item.data) if name not in here]
 
 
 def check(place: Place, order: Order, found: Plan) -> None:

@@ -132,6 +132,12 @@ def parse(data: bytes, where: str, wrong: Callable[[str], str]) -> tuple[tuple[R
     return tuple(found), tuple(problems)
 
 
+def names(data: bytes) -> list[str]:
+    """The names in the bytes of the file, those of lines that can't be used, too."""
+    found = (utf8.shown(line.partition(b":")[0]) for line in data.splitlines() if b":" in line)
+    return [name for name in dict.fromkeys(found) if NAME.fullmatch(name)]
+
+
 def _remedy(name: str) -> str:
     if NAME.fullmatch(name) is None:
         return "remove the line, and make the robot anew: secure-registry token create NAME"
