@@ -156,7 +156,7 @@ def _access(paths: Paths, parts: Parts) -> dict[str, object]:
     """Who may do what, for the front; `access` is None where each user may do everything."""
     policy, nginx = parts[AccessPart].policy, parts[NginxPart]
     if policy is None:
-        return {"access": None, "sizes": ()}
+        return {"access": None, "sizes": (), "guests": False, "authorization": "http_authorization"}
     sizes = {"map_hash_bucket_size": 512, "map_hash_max_size": 65536, "variables_hash_max_size": 4096}
     return {
         "access": policyfile.place(paths, policyfile.name(parts[AccessPart])),
@@ -165,6 +165,9 @@ def _access(paths: Paths, parts: Parts) -> dict[str, object]:
         "allowing": tuple(rights.allowing()),
         "words": tuple(rights.words()),
         "segment": quoting.Quoted(_WORD),
+        "guests": policy.anonymous,
+        "guest_rate": parts[SettingsPart].settings.guest_rate,
+        "authorization": "secreg_authorization" if policy.anonymous else "http_authorization",
     }
 
 

@@ -20,7 +20,7 @@ from secreg_host.images import layout
 from secreg_host.push import answers, upstream
 from secreg_host.push.answers import Answer
 from secreg_host.push.asked import CATALOG, Asked
-from secreg_host.wanted.access import deciding, parsing
+from secreg_host.wanted.access import parsing
 from secreg_host.wanted.access.deciding import Decider
 from secreg_host.wanted.access.policy import READ
 
@@ -32,6 +32,8 @@ AT_ONCE, PAGES = 1000, 1000
 
 LAYERS = "_layers"
 """The directory by which the registry knows a repository where it shows all of them."""
+
+NONE, OURS = -1, -2
 
 UNTOLD = answers.away("the catalogue can't be shown now")
 
@@ -70,20 +72,41 @@ class Listing:
 
 
 @dataclass
-class Reader:
-    """What one user may read; what was found of a name is kept."""
+class Rules:
+    """Rules, and what of them was found of names. lines: by name, the place of the pattern that decides (NONE: none
+    does, OURS: it is nobody's)."""
 
     decider: Decider
-    user: str
-    known: dict[str, bool] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def line(self, name: str) -> int:
+        """Which line decides about repository `name`."""
+        found = self.lines.get(name)
+        if found is None:
+            if len(self.lines) > 10 * MOST:
+                self.lines.clear()
+            one = self.decider.decider(name)
+            every = self.decider.policy.repositories
+            found = NONE if one is None else next(place for place, each in enumerate(every) if each is one)
+            self.lines[name] = found = OURS if name == PROBE else found
+        return found
+
+
+@dataclass
+class Reader:
+    """What one user (None: who does not say who he is) may read. known: by line."""
+
+    rules: Rules
+    user: str | None
+    known: dict[int, bool] = field(default_factory=lambda: {OURS: False})
 
     def reads(self, name: str) -> bool:
         """Whether the user may read repository `name`."""
-        if name not in self.known:
-            if len(self.known) > 10 * MOST:
-                self.known.clear()
-            self.known[name] = name != PROBE and READ in self.decider.rights(self.user, name)
-        return self.known[name]
+        line = self.rules.line(name)
+        found = self.known.get(line)
+        if found is None:
+            found = self.known[line] = READ in self.rules.decider.rights(self.user, name)
+        return found
 
 
 _one = threading.Lock()
@@ -96,17 +119,17 @@ def _listing(store: str) -> Listing:
 
 
 @functools.lru_cache(4)
-def _decider(place: str) -> Decider:
+def _rules(place: str) -> Rules:
     """Raises SecregError, LookupError."""
     policy, _ = parsing.parse(reading.read(Path(place), reading.YAML) or b"", place)
     if policy is None:
         raise LookupError(place)
-    return deciding.Decider(policy)
+    return Rules(Decider(policy))
 
 
 @functools.lru_cache(256)
-def _reader(place: str, user: str) -> Reader:
-    return Reader(_decider(place), user)
+def _reader(place: str, user: str | None) -> Reader:
+    return Reader(_rules(place), user)
 
 
 def shown(asked: Asked) -> Answer:
@@ -115,7 +138,7 @@ def shown(asked: Asked) -> Answer:
     count, last = _count(said.get("n", [""])[0]), said.get("last", [""])[0]
     try:
         with _one:
-            reads = _reader(asked.access, asked.user).reads
+            reads = _reader(asked.access, asked.user or None).reads
             if asked.behind.store:
                 return _page(_after(_listing(asked.behind.store).names(), last), reads, count)
         return _page(_elsewhere(asked, last), reads, count)

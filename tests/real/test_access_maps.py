@@ -72,6 +72,7 @@ def front(policy: Policy, bucket: int = 64) -> Iterator[Link]:
         maps = templating.render(
             TEMPLATES, "front/access.conf.j2", bits=quoting.Quoted(BITS), maps=rights.of(policy), tree=None,
             allowing=tuple(rights.allowing()), words=tuple(rights.words()), segment=quoting.Quoted(assemble._WORD),
+            guests=False,
         )  # fmt: skip
         (root / "access.conf").write_bytes(maps)
         (root / "nginx.conf").write_text(CONF.format(root=root, bits=BITS, bucket=bucket))
@@ -93,6 +94,8 @@ def model(policy: Policy, user: str, repository: str) -> set[str]:
     about = [one for one in policy.repositories if any(_is(way, repository) for way in _ways(one.pattern))]
     longest = max((len(one.pattern) for one in about), default=0)
     one = next((one for one in about if len(one.pattern) == longest), None)
+    if not user:
+        return set(one.anonymous) if one else set()
     member = {group.name for group in policy.groups if user in group.users}
     rules = [*(one.policies if one else ()), policy.admin]
     given = {action for rule in rules if user in rule.users or member & {*rule.groups} for action in rule.actions}
@@ -153,7 +156,7 @@ def test_generated_triples_are_decided_as_a_model_decides_them(bucket: int) -> N
         policy = generated(draw)
         with front(policy, bucket) as link:
             for _ in range(100):
-                user, repository, (method, rest) = draw.choice(USERS), name(draw), draw.choice(routes)
+                user, repository, (method, rest) = draw.choice((*USERS, "")), name(draw), draw.choice(routes)
                 if method == "HEAD":  # which has no body: what is given is looked at by its rights
                     to, gives = "", ""
                     _, _, letters, *_ = link.said("GET", f"/v2/{repository}/tags/list", user)
