@@ -8,6 +8,7 @@ import http.client
 import http.server
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ import pytest
 from secreg_host.wanted.access.policy import ACTIONS, Policy, Repository, Rule
 from tests.real.conftest import new_instance
 from tests.real.program import Answer, Instance, free_port
-from tests.real.test_access_maps import DIGEST, ROUTES, model
+from tests.real.test_access_maps import DIGEST, ROUTES, model, paths
 from tests.real.test_manifest_service import OCI, image
 from tests.stores import digest_of
 from tests.unit.generation.test_rights import generated, name
@@ -186,6 +187,39 @@ def test_what_a_client_says_of_itself_is_nothing(teams: Instance) -> None:
     assert teams.ask(place, "PUT", user="ci-main", password=PASSWORD, headers=lies | kind, body=own).status == 403
     catalogue = teams.ask("/v2/_catalog", user="bob", password=PASSWORD, headers=lies).json["repositories"]
     assert "secret/app" not in catalogue
+
+
+MUTATED = 10_000
+
+
+@pytest.mark.promise("access")
+def test_no_way_of_writing_gets_at_what_is_not_ones_own(teams: Instance) -> None:
+    """As a user of another repository: neither bytes nor names."""
+    draw, seen = random.Random(3), 0
+    secret = [b"secret/app", digest_of(b"secret/app").encode(), b'"tags"']
+    login = base64.b64encode(f"bob:{PASSWORD}".encode()).decode()
+    blob = digest_of(b"secret/app")
+    with teams.connection() as link:
+        for _ in range(MUTATED):
+            address = paths(draw).replace(DIGEST, blob).replace("public/", "drop/")
+            if re.search(r"[\x00-\x20\x7f]", address):
+                continue
+            link.putrequest(draw.choice(("GET", "GET", "HEAD")), address)
+            link.putheader("Authorization", f"Basic {login}")
+            link.endheaders()
+            answer = link.getresponse()
+            body = answer.read()
+            if answer.will_close:
+                link.close()
+            told = body.replace(b"may not read secret/app", b"")
+            assert answer.status in (301, 400, 403, 404, 405, 414) or address.startswith("/v2/?"), (
+                address,
+                answer.status,
+            )
+            assert not any(word in told for word in secret), (address, body)
+            assert "Docker-Content-Digest" not in answer.headers, address
+            seen += answer.status == 403
+    assert seen > MUTATED / 10
 
 
 @pytest.mark.promise("access-lasts")
