@@ -171,6 +171,9 @@ def _access(paths: Paths, parts: Parts) -> dict[str, object]:
         "sums": tuple(rights.sums()),
         "levels": tuple(ownrights.LEVELS.items()),
         "segment": quoting.Quoted(_WORD),
+        "guests": policy is not None and policy.anonymous,
+        "guest_rate": parts[SettingsPart].settings.guest_rate,
+        "authorization": "secreg_authorization" if policy is not None and policy.anonymous else "http_authorization",
     }
 
 

@@ -131,13 +131,18 @@ def _lines(policy: Policy) -> tuple[tuple[Keyed, ...], tuple[tuple[Keyed, ...], 
         return Keyed(key, more=len(names))
 
     every = sorted(set().union(*(begin for begin in begins.values() if begin is not None)))
-    tops = tuple(looked_up(_key(f"/{top}"), top) for top in every)
+    tops = tuple(looked_up(_top(top), top) for top in every)
     return (*tops, looked_up(quoting.Quoted("default"))), tuple(names)
+
+
+def _top(segment: str) -> quoting.Quoted:
+    """The key of a first segment."""
+    return _key(f"/{segment}" if len(segment) < LONG else f"~^/{segment.replace('.', '[.]')}$")
 
 
 def _covers(pattern: str, top: str | None) -> bool:
     """Whether `pattern` is about each name that begins with the segment `top` (None: with any)."""
-    known = {".*"} if top is None else {".*", f"{re.sub('[.]', '[.]', top)}(?:/.*)?"}
+    known = {".*"} if top is None else {".*", f"{top.replace('.', '[.]')}(?:/.*)?"}
     return not known.isdisjoint(globs.expressions(pattern))
 
 

@@ -21,7 +21,7 @@ from secreg_host.images import layout
 from secreg_host.push import answers, upstream
 from secreg_host.push.answers import Answer
 from secreg_host.push.asked import CATALOG, Asked
-from secreg_host.wanted.access import deciding, parsing
+from secreg_host.wanted.access import parsing
 from secreg_host.wanted.access.deciding import Decider
 from secreg_host.wanted.access.policy import READ, Policy
 
@@ -33,6 +33,8 @@ AT_ONCE, PAGES = 1000, 1000
 
 LAYERS = "_layers"
 """The directory by which the registry knows a repository where it shows all of them."""
+
+NONE, OURS = -1, -2
 
 UNTOLD = answers.away("the catalogue can't be shown now")
 
@@ -71,21 +73,44 @@ class Listing:
 
 
 @dataclass
-class Reader:
-    """What one user may read; what was found of a name is kept."""
+class Rules:
+    """Rules, and what of them was found of names. lines: by name, the place of the pattern that decides (NONE: none
+    does, OURS: it is nobody's)."""
 
     decider: Decider
-    user: str
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def line(self, name: str) -> int:
+        """Which line decides about repository `name`."""
+        found = self.lines.get(name)
+        if found is None:
+            if len(self.lines) > 10 * MOST:
+                self.lines.clear()
+            one = self.decider.decider(name)
+            every = self.decider.policy.repositories
+            found = NONE if one is None else next(place for place, each in enumerate(every) if each is one)
+            self.lines[name] = found = OURS if name == PROBE else found
+        return found
+
+
+@dataclass
+class Reader:
+    """What one user (None: who does not say who he is) may read; own: the rights of a robot. known: by line."""
+
+    rules: Rules
+    user: str | None
     own: Own | None = None
-    known: dict[str, bool] = field(default_factory=dict)
+    known: dict[int, bool] = field(default_factory=lambda: {OURS: False})
 
     def reads(self, name: str) -> bool:
         """Whether the user may read repository `name`."""
-        if name not in self.known:
-            if len(self.known) > 10 * MOST:
-                self.known.clear()
-            self.known[name] = name != PROBE and READ in self.decider.rights(self.user, name, self.own)
-        return self.known[name]
+        if self.own is not None:  # these are by names
+            return name != PROBE and READ in self.rules.decider.rights(self.user, name, self.own)
+        line = self.rules.line(name)
+        found = self.known.get(line)
+        if found is None:
+            found = self.known[line] = READ in self.rules.decider.rights(self.user, name)
+        return found
 
 
 _one = threading.Lock()
@@ -98,19 +123,19 @@ def _listing(store: str) -> Listing:
 
 
 @functools.lru_cache(4)
-def _decider(place: str) -> Decider:
+def _rules(place: str) -> Rules:
     """Raises SecregError, LookupError."""
     if not place:
-        return deciding.Decider(Policy())  # only a robot is shown less than all where there is no access.yml
+        return Rules(Decider(Policy()))  # only a robot is shown less than all where there is no access.yml
     policy, _ = parsing.parse(reading.read(Path(place), reading.YAML) or b"", place)
     if policy is None:
         raise LookupError(place)
-    return deciding.Decider(policy)
+    return Rules(Decider(policy))
 
 
 @functools.lru_cache(256)
-def _reader(place: str, user: str, own: Own | None) -> Reader:
-    return Reader(_decider(place), user, own)
+def _reader(place: str, user: str | None, own: Own | None) -> Reader:
+    return Reader(_rules(place), user, own)
 
 
 def shown(asked: Asked) -> Answer:
@@ -119,7 +144,7 @@ def shown(asked: Asked) -> Answer:
     count, last = _count(said.get("n", [""])[0]), said.get("last", [""])[0]
     try:
         with _one:
-            reads = _reader(asked.access, asked.user, asked.own).reads
+            reads = _reader(asked.access, asked.user or None, asked.own).reads
             if asked.behind.store:
                 return _page(_after(_listing(asked.behind.store).names(), last), reads, count)
         return _page(_elsewhere(asked, last), reads, count)

@@ -46,6 +46,7 @@ class Settings:
     docker_trust: str = "insecure"
     gc_grace: str = "24h"
     trash_days: int = 14
+    guest_rate: int = 1000
 
     @property
     def own_registry(self) -> bool:
@@ -166,6 +167,12 @@ KEYS = (
         "trash_days",
         values.number(1, 3650),
         "How many days what was deleted or collected can be brought back, before its space is free.",
+    ),
+    Key(
+        "GUEST_RATE",
+        "guest_rate",
+        values.number(1, 100_000),
+        "Requests a second of one address without a password, where access.yml lets whoever asks read something.",
     ),
 )
 BY_NAME = {key.name: key for key in KEYS}

@@ -77,6 +77,7 @@ def front(policy: Policy | None, bucket: int = 64, own: Mapping[str, Own] | None
             allowing=tuple(rights.allowing()), words=tuple(rights.words()), segment=quoting.Quoted(assemble._WORD),
             access="/run/access/x" if policy else None, users=root, sums=tuple(rights.sums()),
             levels=tuple(ownrights.LEVELS.items()),
+            guests=False,
         )  # fmt: skip
         (root / "access.conf").write_bytes(maps)
         (root / ownrights.ROBOTS_CONF).write_bytes(ownrights.conf(own or {}, ["robot-old"]))
@@ -100,6 +101,8 @@ def model(policy: Policy, user: str, repository: str) -> set[str]:
     about = [one for one in policy.repositories if any(_is(way, repository) for way in _ways(one.pattern))]
     longest = max((len(one.pattern) for one in about), default=0)
     one = next((one for one in about if len(one.pattern) == longest), None)
+    if not user:
+        return set(one.anonymous) if one else set()
     member = {group.name for group in policy.groups if user in group.users}
     rules = [*(one.policies if one else ()), policy.admin]
     given = {action for rule in rules if user in rule.users or member & {*rule.groups} for action in rule.actions}
@@ -160,7 +163,7 @@ def test_generated_triples_are_decided_as_a_model_decides_them(bucket: int) -> N
         policy = generated(draw)
         with front(policy, bucket) as link:
             for _ in range(100):
-                user, repository, (method, rest) = draw.choice(USERS), name(draw), draw.choice(routes)
+                user, repository, (method, rest) = draw.choice((*USERS, "")), name(draw), draw.choice(routes)
                 if method == "HEAD":  # which has no body: what is given is looked at by its rights
                     to, gives = "", ""
                     _, _, letters, *_ = link.said("GET", f"/v2/{repository}/tags/list", user)

@@ -8,7 +8,9 @@ is given to whoever is logged in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from secreg_host.wanted.access import globs
@@ -58,27 +60,44 @@ def _grants(
 
 
 class Decider:
-    """The same of one policy, for who asks for many repositories: by their first segments few patterns are left."""
+    """The same of one policy, for who asks for many repositories: patterns are tried together, those with a first
+    segment of their own for names that begin so."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._first = sorted(policy.repositories, key=lambda one: -globs.specific(one.pattern))  # it is stable
-        self._begins = {one.pattern: globs.first_segments(one.pattern) for one in self._first}
-        self._tops: dict[str, list[Repository]] = {}
+        first = sorted(policy.repositories, key=lambda one: -globs.specific(one.pattern))  # it is stable
+        self._rank = {one.pattern: rank for rank, one in enumerate(first)}
+        begins = {one.pattern: globs.first_segments(one.pattern) for one in first}
+        self._any = _Together([one for one in first if begins[one.pattern] is None])
+        tops = {top for begin in begins.values() for top in begin or ()}
+        self._tops = {top: _Together([one for one in first if top in (begins[one.pattern] or ())]) for top in tops}
+
+    def decider(self, repository: str) -> Repository | None:
+        """As `decider`."""
+        own = self._tops.get(repository.partition("/")[0])
+        found = [one for some in (own, self._any) if some and (one := some.first(repository)) is not None]
+        return min(found, key=lambda one: self._rank[one.pattern]) if found else None
 
     def rights(self, user: str | None, repository: str, own: Own | None = None) -> frozenset[str]:
         """As `rights`."""
-        top = repository.partition("/")[0]
-        if top not in self._tops:
-            left = [one for one in self._first if _may_begin(self._begins[one.pattern], top)]
-            self._tops[top] = left
-        found = next((one for one in self._tops[top] if globs.matches(one.pattern, repository)), None)
-        given = _grants(self.policy, found, user, repository, own)
+        given = _grants(self.policy, self.decider(repository), user, repository, own)
         return frozenset().union(*(grant.actions for grant in given))
 
 
-def _may_begin(begins: frozenset[str] | None, top: str) -> bool:
-    return begins is None or top in begins
+class _Together:
+    """Some patterns, tried at once."""
+
+    def __init__(self, some: Sequence[Repository]) -> None:
+        self.some = some
+
+    @functools.cached_property
+    def _expression(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"({globs.expression(one.pattern)})" for one in self.some) or globs.NEVER)
+
+    def first(self, repository: str) -> Repository | None:
+        """The first that is about `repository`."""
+        found = self._expression.fullmatch(repository)
+        return self.some[found.lastindex - 1] if found is not None and found.lastindex else None
 
 
 def decider(policy: Policy, repository: str) -> Repository | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import shutil
 from pathlib import Path
 
 import pytest
 
-from secreg_host.apply import activate, seen
+from secreg_host.apply import activate, apply, seen
 from secreg_host.apply.report import Report
 from secreg_host.base import records
+from secreg_host.base.errors import BadInput, Problem, SecregError
 from secreg_host.generation.generations import Generation
 from secreg_host.host import host as hosts
 from secreg_host.wanted.access.policy import Policy
@@ -100,3 +104,48 @@ def test_users_that_there_are_none_of_are_told(world: World, serving: Generation
     one = read(world, serving)
     assert [(each.kind, each.problem.where) for each in one.findings] == [("warning", f"{yml}:1")]
     assert "'eve'" in one.findings[0].problem.what
+
+
+TEXTS = (
+    POLICY,
+    b'repositories: {"**": {policies: [{users: [a], actions: [read, delete]}]}}\n',
+    b"adminPolicy: {users: [docker], actions: [read]}\n",
+)
+BAD = (None, b"", b"# nothing\n", b"{}", b"repositories: [", b"repositorys: {}\n", b"repositories: {}\n")
+
+
+@pytest.mark.promise("access-lasts")
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_ever_widens_what_served(world: World, serving: Generation, yml: Path, seed: int) -> None:
+    """Whatever is edited, fails, is lost or cut: what serves is what served, or what the file says."""
+    draw, last, failed = random.Random(seed), AccessPart(), 0
+    for _ in range(25):
+        data = draw.choice((*TEXTS, *BAD))
+        yml.unlink(missing_ok=True)
+        if data is not None:
+            yml.write_bytes(data)
+        world.login = draw.choice(("", "", "a right password is answered by HTTP 500"))
+        world.bad = draw.choice((lambda _: (), lambda _: (Problem("nginx.conf", "no", "mend it"),)))
+        if draw.random() < 0.2:
+            world.host.paths.access_served.unlink(missing_ok=True)
+        with contextlib.suppress(SecregError):
+            apply.apply(world.stage, RELOAD)
+        world.login, world.bad = "", lambda _: ()
+        assert world.served is not None
+        now = world.served.parts[AccessPart]
+        said = now.files.get(access.YML)
+        assert said in (last.files.get(access.YML), data if data in TEXTS else last.files.get(access.YML))
+        failed += said != data
+        last = now
+    assert failed > 5 and last.policy is not None
+
+
+def test_where_all_that_served_is_lost_a_missing_file_lets_nothing_serve(
+    world: World, serving: Generation, yml: Path
+) -> None:
+    yml.write_bytes(POLICY)
+    apply.apply(world.stage, RELOAD)
+    shutil.rmtree(world.host.paths.generations)
+    yml.unlink()
+    with pytest.raises(BadInput, match=r"access\.yml"):
+        apply.apply(world.stage, RELOAD)

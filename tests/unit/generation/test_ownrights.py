@@ -56,6 +56,7 @@ def template(policy: Policy | None = None, access: str | None = None) -> str:
         sums=tuple(rights.sums()),
         levels=tuple(ownrights.LEVELS.items()),
         segment=quoting.Quoted(assemble._WORD),
+        guests=False,
     ).decode()
 
 

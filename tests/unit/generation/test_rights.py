@@ -24,10 +24,12 @@ USERS = (
     "müller",
     "M\u00fcller",
 )
-SEGMENTS = ("team-a", "team-b", "team", "a", "b", "app", "x.y", "lib_c")
+LONG_TEAM = "a-team-with-a-name-of-more-characters-than-a-small-hash-takes.x"
+SEGMENTS = (LONG_TEAM, "team-a", "team-b", "team", "a", "b", "app", "x.y", "lib_c")
 PATTERNS = (
     "**", "team-a/**", "team-*/**", "team-a/app", "team-a/{app,lib_c}", "*/app", "**/app", "a", "a/b", "a/*",
     "{a,b}/**", "team-[ab]/**", "team-a/x.y/**", "x.y", "**/b/**", "A/b", "team?a/app", "team-a/app{,/**}",
+    f"{LONG_TEAM}/**", f"{LONG_TEAM}/app",
     "lib_c/a-name-that-is-longer-than-any-key-of-a-small-hash",
 )  # fmt: skip
 

@@ -138,3 +138,20 @@ def test_headers_are_passed_on_but_for_ours() -> None:
 def test_a_user_of_any_bytes_is_text() -> None:
     odd = [(b"X-Secreg-Behind", HERE.said.encode()), (b"X-Secreg-User", b"a\xffb")]
     assert asked.read("PUT", "/v2/app/manifests/v1", odd).user.encode() == "a\N{REPLACEMENT CHARACTER}b".encode()
+
+
+def test_what_the_front_says_of_rights() -> None:
+    """Without a word of it, there is no access.yml; an empty one is none at all."""
+    where = (b"X-Secreg-Behind", b"registry=unix%3A%2Fx")
+    for said, letters in (([], "rcud"), ([(b"X-Secreg-Rights", b"=rc")], "rc"), ([(b"X-Secreg-Rights", b"=")], "")):
+        found = asked.read("PUT", "/v2/a/manifests/v1", [where, *said])
+        assert found.rights == letters and not any(b"secreg" in name.encode() for name, _ in found.headers)
+
+
+def test_the_catalogue_is_shown_by_rules_alone() -> None:
+    where = (b"X-Secreg-Behind", b"registry=unix%3A%2Fx")
+    found = asked.read("GET", "/v2/_catalog?n=5", [where, (b"X-Secreg-Access", b"/x"), (b"X-Secreg-User", b"bob")])
+    assert (found.access, found.user, found.query, found.repository) == ("/x", "bob", "n=5", "")
+    for method, headers in (("GET", [where]), ("POST", [where, (b"X-Secreg-Access", b"/x")])):
+        with pytest.raises(asked.Refused):
+            asked.read(method, "/v2/_catalog", headers)

@@ -26,7 +26,7 @@ NAMES = ("a", "a/b", "a/b/c", "a-b", "b/x", "c", "secure-registry-probe")
 
 @pytest.fixture(autouse=True)
 def anew() -> Iterator[None]:
-    for one in (catalog._listing, catalog._reader, catalog._decider):
+    for one in (catalog._listing, catalog._reader, catalog._rules):
         one.cache_clear()
     yield
 

@@ -331,3 +331,27 @@ def test_who_does_not_see_the_store_ends_and_answers_nothing(
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         running.ask("PUT", "/v2/app/manifests/v1", b"{}", **SAID)
     assert young.over and running.joined()
+
+
+@pytest.mark.promise("access")
+def test_the_catalogue_is_shown_over_it(running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """To each what he may read, many at once; it is no manifest, so no line tells of it."""
+    access = tmp_path / "access.yml"
+    access.write_text('repositories:\n  "a/**": {defaultPolicy: [read]}\n  "b/**": {anonymousPolicy: [read]}\n')
+    for name in ("a/x", "b/x", "c"):
+        (tmp_path / "docker/registry/v2/repositories" / name / "_layers").mkdir(parents=True)
+    said = {"X-Secreg-Behind": Behind("unix:/nowhere", str(tmp_path)).said, "X-Secreg-Access": str(access)}
+
+    def names(user: str) -> list[str]:
+        status, headers, body = running.ask("GET", "/v2/_catalog?n=10", b"", **said | {"X-Secreg-User": user})
+        assert (status, headers["content-type"]) == (200, "application/json")
+        found: list[str] = json.loads(body)["repositories"]
+        return found
+
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(names, ["bob", ""] * 8)) == [["a/x", "b/x"], ["b/x"]] * 8
+    assert not [one for one in caplog.records if one.name.endswith("audit")]
+    status, headers, body = running.ask("HEAD", "/v2/_catalog", b"", **said)
+    assert (status, body) == (200, b"") and int(headers["content-length"]) > 0
+    assert running.ask("GET", "/v2/_catalog", b"", **{"X-Secreg-Behind": said["X-Secreg-Behind"]})[0] == 400
+    assert running.ask("GET", "/v2/a/manifests/v1", b"", **said)[0] == 405

@@ -42,6 +42,7 @@ EVERY = (
         files={"front/nginx.conf": b"z"}, sources=("/etc/nginx.conf",), doors=(Door(TLS, "a.example"),),
         answering=(TLS,), listens=(TLS, Listen("::", 80, tls=False)), origin={"front/nginx.conf": "/etc/nginx.conf"},
         own_pair=False, outside={"/usr/share/x": "digest"}, watched=("/etc/conf.d/*.conf",),
+        sized=("map_hash_max_size",),
     ),
     AccessPart(files={access.YML: b"repositories: {a: {defaultPolicy: [read]}}"}, sources=("/etc/access.yml",)),
 )  # fmt: skip

@@ -117,6 +117,12 @@ def test_generated_patterns_mean_what_a_model_says() -> None:
     assert hits > 1000
 
 
+def test_what_stands_before_a_star_is_looked_for_once() -> None:
+    """Of many stars all but the last would else be tried in all places together: that takes for ever."""
+    assert globs.expression("*a*b*c/*d").count("(?>") == 2
+    assert globs.expression("**/a/**/b/**/c").count("(?>") == 2
+
+
 def test_no_pattern_takes_long() -> None:
     for pattern in ("*a" * 60 + "b", "**/a/" * 30 + "b", "**/*a*a*a*a*b/" * 20 + "c", "{a,*a*}" * 5 + "*a" * 20 + "b"):
         for name in ("a" * 255, "a/" * 127 + "a", "aaaa/" * 50 + "aaaaa"):
