@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from secreg_host.base import reading
@@ -89,13 +91,15 @@ def test_robots_alone_are_somebody(etc: Host) -> None:
 
 
 @pytest.mark.promise("robots-fail-closed")
-@pytest.mark.parametrize("how", ["a directory", "a link to nothing", "UTF-16", "too large"])
+@pytest.mark.parametrize("how", ["a directory", "a pipe", "a link to nothing", "UTF-16", "too large"])
 def test_a_file_that_can_not_be_read_keeps_out_no_user(etc: Host, how: str) -> None:
     path = etc.paths.robots
     data = path.read_bytes()
     path.unlink()
     if how == "a directory":
         path.mkdir()
+    elif how == "a pipe":
+        os.mkfifo(path)
     elif how == "a link to nothing":
         path.symlink_to("nowhere")
     else:
