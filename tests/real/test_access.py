@@ -208,7 +208,7 @@ def test_no_way_of_writing_gets_at_what_is_not_ones_own(teams: Instance) -> None
             link.putheader("Accept", OCI)
             link.endheaders()
             answer = link.getresponse()
-            told = answer.read().replace(b"may not read secret/app", b"")
+            told = re.sub(rb"may not (read|push to) secret/app", b"", answer.read())  # what he said himself
             assert b"secret/app" not in told and not told.startswith(b'{"name":"secret'), (address, told)
             own = cleaned(address).split("/")[0] == "team-a" or re.fullmatch(r"(http://a)?/v2/[?].*", address)
             if not own:
@@ -226,7 +226,7 @@ def test_a_file_that_is_gone_or_broken_changes_nothing_until_it_is_given_up(prog
         one.write("access.yml", 'repositories:\n  "**": {defaultPolicy: [read]}\n')
         one.reload()
         for text in (None, "", "# nothing\n", "repositories: [", "repositorys: {}\n"):
-            (one.etc / "access.yml").unlink()
+            (one.etc / "access.yml").unlink(missing_ok=True)
             if text is not None:
                 one.write("access.yml", text)
             one.reload()

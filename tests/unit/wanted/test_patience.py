@@ -9,12 +9,14 @@ import pytest
 
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import foreground
+from secreg_host.generation import assemble
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.services import units
 from secreg_host.wanted import defaults
 from secreg_host.wanted.defaults import Facts
-from secreg_host.wanted.parts import nginx
+from secreg_host.wanted.parts import access, nginx
+from secreg_host.wanted.parts.access import AccessPart
 from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
@@ -73,3 +75,15 @@ def test_the_default_has_room_for_them(host: Host, monkeypatch: pytest.MonkeyPat
     ]
     (files,) = re.findall(r"(?m)^LimitNOFILE=(\d+)$", unit.decode())
     assert int(files) == foreground.OPEN_FILES > 2 * int(connections)
+
+
+def test_sizes_that_are_said_for_all_are_not_said_again(host: Host) -> None:
+    """nginx takes one of each, and ours only where there is an access.yml."""
+    says(host, "map_hash_bucket_size 128; variables_hash_max_size 2048;")
+    part = nginx.read(Snapshot(host.paths)).part
+    assert part is not None and part.sized == ("map_hash_bucket_size", "variables_hash_max_size")
+    parts = made.parts(part, AccessPart(files={access.YML: b"adminPolicy: {users: [a], actions: [read]}"}))
+    conf = assemble.assemble(host, parts, "a").rendered["front/secure-registry/http.conf"].decode()
+    assert "\nmap_hash_max_size 65536;" in conf and "map_hash_bucket_size" not in conf
+    without = assemble.assemble(host, made.parts(part), "a").rendered["front/secure-registry/http.conf"].decode()
+    assert "map_hash_max_size" not in without
