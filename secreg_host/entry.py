@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from secreg_host.observe import observer
 
         return _lasting(observer.main)
+    if arguments == ["copy-audit"]:
+        from secreg_host.observe.audit import service
+
+        return _lasting(service.main)
     if arguments == ["queue"]:
         from secreg_host.queue import serve
 

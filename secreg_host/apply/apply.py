@@ -18,6 +18,7 @@ from secreg_host.apply import (
     settled,
     store,
     storeproof,
+    told,
     upgrades,
 )
 from secreg_host.apply import report as reports
@@ -100,10 +101,10 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
     away = [finding.problem for finding in unproven if finding.kind == "away"]
     unseen = direct.unseen(host, chosen.parts[RegistryPart], chosen.slot) if live and not away else ()
     serving, now = chosen.name if live else "", time.time()
-    told = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen, users.refresh) if live else ()))
+    also = (*findings("warning", RegistryPart.NAME, unseen), *(follow(chosen, users.refresh) if live else ()))
     users.refresh()
     read = (finding for finding in seen.findings if finding.problem not in away)
-    failed = (*failed, *upgrades.all_held(held, before), *unproven, *told)
+    failed = (*failed, *upgrades.all_held(held, before), *unproven, *also)
     every = _dated(host, (*interrupted, *users.findings, *read, *failed), before, now)
     counted = marks.digest(users.counted or b"") if live else ""
     report = Report(
@@ -126,6 +127,8 @@ def _apply(stage: Stage, wish: Wish, users: Users, follow: Follow) -> Report:
         changes=_changes(chosen, current, counted, before, now) if live else before.changes,
     )
     report = replace(report, by=wish.doing if report.changed and live else before.by)
+    if report.changed and live:
+        told.changes(report, now)
     _keep(host, report, before)
     return report
 

@@ -100,7 +100,8 @@ class Users:
                     if fresh := live.read() != seen.htpasswd or not live.whole:
                         live.write(seen.htpasswd)
                 if fresh and self.counted is not None and (said := userlines.changes(self.counted, seen.htpasswd)):
-                    log.info("users: %s", said, extra=journal.entry({"kind": "users"}, kept=True))
+                    fields = {"kind": "users", **userlines.listed(self.counted, seen.htpasswd)}
+                    log.info("users: %s", said, extra=journal.entry(fields, kept=True))
             self.counted = seen.htpasswd
             self._prove_latest(reloaded=not fresh)
         except BaseException as error:

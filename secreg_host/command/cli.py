@@ -66,6 +66,7 @@ VERBS = (
     "restore",
     "images",
     "gc",
+    "audit",
     "uninstall",
     "help",
 )

@@ -7,6 +7,9 @@ from secreg_host.base import utf8
 NAMED = 20
 """Users whom one line of the journal names."""
 
+LISTED = 300
+"""Users whom one entry of the journal lists, of at most 255 bytes each (a datagram has some 200,000)."""
+
 
 def with_line(data: bytes, user: str, line: bytes | None) -> bytes:
     """`data`, the bytes of an htpasswd file, with the user's line replaced by `line`, or added, or removed (None).
@@ -49,16 +52,28 @@ def _names(raw: bytes, user: str) -> bool:
     return raw.removeprefix(b"\xef\xbb\xbf").startswith(user.encode() + b":")
 
 
-def changes(before: bytes, after: bytes) -> str:
-    """What became of whom from `before` to `after`, checked lines USER:HASH, by name: "added alice; removed bob"; of
-    many, the first ones. Pure; no hash is part of it."""
+def changed(before: bytes, after: bytes) -> dict[str, list[bytes]]:
+    """Who was `added`, `removed` and `changed` from `before` to `after`, checked lines USER:HASH. Pure."""
     old, new = (dict(line.split(b":", 1) for line in data.splitlines()) for data in (before, after))
-    groups = {
+    return {
         "added": [name for name in new if name not in old],
         "removed": [name for name in old if name not in new],
         "changed": [name for name in new if name in old and old[name] != new[name]],
     }
-    return "; ".join(f"{did} {_named(names)}" for did, names in groups.items() if names)
+
+
+def changes(before: bytes, after: bytes) -> str:
+    """What became of whom from `before` to `after`, by name: "added alice; removed bob"; of many, the first ones. Pure;
+    no hash is part of it."""
+    return "; ".join(f"{did} {_named(names)}" for did, names in changed(before, after).items() if names)
+
+
+def listed(before: bytes, after: bytes) -> dict[str, str]:
+    """The names of all who were `added`, `removed` and `changed`, one a line; nothing where they are too many for one
+    entry of the journal. Pure."""
+    groups = {did: names for did, names in changed(before, after).items() if names}
+    few = sum(map(len, groups.values())) <= LISTED
+    return {did: "\n".join(map(utf8.shown, names)) for did, names in groups.items()} if few else {}
 
 
 def _named(names: list[bytes]) -> str:

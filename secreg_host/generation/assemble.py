@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from secreg_host.base import files, marks, names, quoting, reading, templating, utf8
+from secreg_host.base import files, logs, marks, names, quoting, reading, templating, utf8
 from secreg_host.base.paths import Paths
 from secreg_host.formats import listening, users
 from secreg_host.generation import basicauth, behind, direct, health, njs
@@ -84,7 +84,7 @@ def assemble(host: Host, parts: Parts, slot: str) -> Generation:
         "look": direct.must_look(host),
         "headers": registry.headers if settings.own_registry else (),
         "memory": authcache.place(host),
-        **_own(host, parts[NginxPart]),
+        **_own(host, parts),
         "njs": None,
         "load_njs": False,
         "debug": None,
@@ -125,7 +125,7 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
         return templating.render(paths.templates, f"front/{name}.j2", **front, **more)
 
     def locations(variant: Variant, *, inside: bool = False) -> bytes:
-        of = {"added": variant.headers, "named": variant.named, "taken": variant.taken}
+        of = {"added": variant.headers, "named": variant.named, "taken": variant.taken, "logs": variant.logs}
         return render("registry.conf", inside=inside, **of)
 
     own = ("main.conf", "http.conf", "client.conf", "unauthorized.json")
@@ -134,13 +134,15 @@ def _always(paths: Paths, front: Mapping[str, object], nginx: NginxPart) -> dict
     return found | {"front/secure-registry/inside.conf": locations(Variant(), inside=True)}
 
 
-def _own(host: Host, nginx: NginxPart) -> dict[str, object]:
+def _own(host: Host, parts: Parts) -> dict[str, object]:
     """Names and places of the front's own, whether it answers /healthz, and whether it says how long it waits."""
-    paths = host.paths
+    paths, nginx = host.paths, parts[NginxPart]
     return {
         "manifests_socket": processes.manifests_socket(host),
         "run": paths.front_run,
         "log": paths.log,
+        "requests_log": logs.requests(paths),
+        "pulls": parts[SettingsPart].settings.audit_pulls,
         "guarded": paths.front_run / GUARDED,
         "probe": users.PROBE,
         "health": not health.taken(nginx),

@@ -17,12 +17,14 @@ Header = tuple[str, str]
 
 @dataclass(frozen=True)
 class Answer:
-    """status, headers, body: as in HTTP; digest: of the manifest that it is about ("": not known)."""
+    """status, headers, body: as in HTTP; digest: of the manifest that it is about ("": not known); was: that of the
+    manifest that had its tag before ("": there was none, or nobody knows)."""
 
     status: int
     headers: tuple[Header, ...] = ()
     body: bytes = field(default=b"", repr=False)
     digest: str = ""
+    was: str = ""
 
     def has(self, name: str) -> str:
         """The value of header `name`; "": there is none."""

@@ -213,7 +213,9 @@ async def _pieces(request: web.BaseRequest) -> bytes | None:
 
 def _told(wanted: Asked, answer: Answer, milliseconds: float) -> web.Response:
     audit.tell(wanted, answer, milliseconds)
-    return _response(answer)
+    found = _response(answer)
+    found.headers[audit.TOLD] = "1"
+    return found
 
 
 def _response(answer: Answer) -> web.Response:

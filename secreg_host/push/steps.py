@@ -18,9 +18,10 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from secreg_host.images import bringing, flight, manifests
+from secreg_host.images import bringing, flight, layout, manifests
 from secreg_host.images.layout import Repository, Tree
 from secreg_host.images.manifests import Manifest, Unreadable
 from secreg_host.push import answers, trashed, upstream
@@ -108,7 +109,16 @@ def _put(asked: Asked, tree: Tree | None) -> Answer:
             return _pass(asked)
         with upstream.begun(asked):
             _bring_back(asked, ours)
-            return _pass(asked)
+            was = _was(asked, ours)
+            return replace(_pass(asked), was=was)
+
+
+def _was(asked: Asked, tree: Tree) -> str:
+    """The digest of what the tag is before it is written; "": there is no such tag, or it says nothing."""
+    with contextlib.suppress(OSError, layout.Malformed):
+        if tag := asked.target.tag:
+            return layout.linked(Repository(tree, asked.repository).current(tag)) or ""
+    return ""
 
 
 def _pass(asked: Asked) -> Answer:

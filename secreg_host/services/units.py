@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from secreg_host.base import beside, files, quoting, reading, templating, utf8
+from secreg_host.base import beside, files, logs, quoting, reading, templating, utf8
 from secreg_host.base.errors import Problem, SecregError
 from secreg_host.base.paths import MASK
 from secreg_host.base.rendered import Rendered
@@ -105,6 +105,7 @@ def _service(host: Host, name: str, one: processes.Process, registry: RegistryPa
         at_home=name == "registry@" and imagesplace.at_home(storage),
         drain_seconds=processes.DRAIN_SECONDS,
         memory=host.paths.front_run / authcache.RUN_DIRECTORY,
+        audit_log=logs.audit(host.paths),
     )
 
 

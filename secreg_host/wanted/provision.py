@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import stat
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secreg_host.base import files, reading, utf8
+from secreg_host.base import appended, files, logs, reading, utf8
 from secreg_host.base.errors import Problem
 from secreg_host.base.records import Write
 from secreg_host.base.snapshot import Snapshot
@@ -71,7 +72,15 @@ def first_user(
 
 
 def _make_log(host: Host) -> None:
-    """The directory of the front's logs; one that passes its group on to them, as the packages make it, stays."""
+    """The directory of the front's logs, and in it root's log of who did what, before the front's sandbox hides it."""
+    _make_log_directory(host)
+    if host.accounts.front.uid != os.geteuid():
+        with contextlib.suppress(OSError):  # who writes there says so
+            appended.append(logs.audit(host.paths), b"", files.SECRET)
+
+
+def _make_log_directory(host: Host) -> None:
+    """One that passes its group on to what is in it, as the packages make it, stays."""
     with contextlib.suppress(OSError):
         found = host.paths.log.lstat()
         if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISGID and found.st_uid == host.accounts.front.uid:

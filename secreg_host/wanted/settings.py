@@ -46,6 +46,8 @@ class Settings:
     docker_trust: str = "insecure"
     gc_grace: str = "24h"
     trash_days: int = 14
+    audit_days: int = 365
+    audit_pulls: bool = False
 
     @property
     def own_registry(self) -> bool:
@@ -167,6 +169,8 @@ KEYS = (
         values.number(1, 3650),
         "How many days what was deleted or collected can be brought back, before its space is free.",
     ),
+    Key("AUDIT_DAYS", "audit_days", values.number(1, 36500), "For how many days it is kept who did what (audit)."),
+    Key("AUDIT_PULLS", "audit_pulls", values.yes_or_no, "Whether pulls are kept there, too: yes or no.", "no"),
 )
 BY_NAME = {key.name: key for key in KEYS}
 ALIASES = {"OPTS": "OPT"}

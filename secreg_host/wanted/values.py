@@ -127,6 +127,13 @@ def docker_trust(value: str) -> str:
     return value
 
 
+def yes_or_no(value: str) -> bool:
+    """Whether something is to be."""
+    if value not in ("yes", "no"):
+        raise Invalid("neither yes nor no")
+    return value == "yes"
+
+
 def host(value: str) -> str:
     """One host name or address, or none."""
     if not value:

@@ -1,7 +1,8 @@
 """What stands for secure-registry/registry.conf in a server block of nginx.conf, by what the block says itself.
 
 Its headers are on our answers, too: nginx inherits `add_header` only where a location has none of its own
-(ngx_http_headers_module). And what it has itself, is left out: nginx takes no location twice.
+(ngx_http_headers_module). As ours has a log of its own, it is told of those that the block would inherit
+(ngx_http_log_module). And what it has itself, is left out: nginx takes no location twice.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ LOCATION = re.compile(r"(?P<kind>=|\^~|)(?P<path>/.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Variant:
-    """headers: the words of each `add_header` that counts in the block; taken: what of ours it answers itself."""
+    """headers: the words of each `add_header` that counts in the block; taken: what of ours it answers itself; logs: of
+    each `access_log` that counts in the block, and is not said there."""
 
     headers: tuple[tuple[str, ...], ...] = ()
     taken: tuple[str, ...] = ()
+    logs: tuple[tuple[str, ...], ...] = ()
 
     @property
     def named(self) -> set[str]:
@@ -62,11 +65,19 @@ def each(lines: Sequence[Line]) -> Iterator[tuple[str, Variant]]:
                 servers[-1].includes.append(line.where)
     for server in servers:
         headers = _headers(server.lines) or _headers(common)
-        yield from ((where, Variant(headers, tuple(sorted(set(_taken(server.lines)))))) for where in server.includes)
+        logs = () if _logs(server.lines) else _logs(common)
+        if ("off",) in logs:
+            logs = ()
+        taken = tuple(sorted(set(_taken(server.lines))))
+        yield from ((where, Variant(headers, taken, logs)) for where in server.includes)
 
 
 def _headers(directives: Sequence[Directive]) -> tuple[tuple[str, ...], ...]:
     return tuple(one.args for one in directives if one.name == "add_header" and one.args)
+
+
+def _logs(directives: Sequence[Directive]) -> tuple[tuple[str, ...], ...]:
+    return tuple(one.args for one in directives if one.name == "access_log" and one.args)
 
 
 def _taken(directives: Sequence[Directive]) -> Iterator[str]:

@@ -233,8 +233,8 @@ IMAGES = {"base/deputies", "images/flight", "images/layout", "images/linking", "
 BACKUPS = {f"upkeep/{name}" for name in ("configuration", "hashing", "holding", "inside", "listing", "pool")}
 """Open files of backups in the same way: large ones, piece by piece, whoever writes there, too."""
 
-READERS = {"base/reading", "base/files", "base/temporary", "base/distant"}
-"""Of what others wrote; locks of ours, and what was left of such; the table of mounts."""
+READERS = {"base/reading", "base/files", "base/temporary", "base/distant", "base/appended"}
+"""Of what others wrote; locks of ours, and what was left of such; the table of mounts; logs, line by line."""
 
 
 def test_one_module_opens_what_others_wrote() -> None:

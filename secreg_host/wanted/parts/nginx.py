@@ -84,7 +84,7 @@ class NginxPart(FilePart):
             outside=facts["outside"],
             watched=tuple(facts.get("watched", ())),
             variants=tuple(
-                Variant(tuple(map(tuple, one["headers"])), tuple(one["taken"]))
+                Variant(tuple(map(tuple, one["headers"])), tuple(one["taken"]), tuple(map(tuple, one.get("logs", ()))))
                 for one in facts.get("variants", [EMPTY])
             ),
             patience=facts.get("patience", True),  # who does not know it says it a second time, which nginx refuses
