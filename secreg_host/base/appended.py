@@ -126,10 +126,10 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def first(path: Path) -> bytes:
-    """The first line of `path`; nothing where there is none (yet)."""
+    """The first line of `path`, or the beginning of it; nothing where there is none (yet)."""
     with contextlib.suppress(OSError, EOFError), _opened(path) as stream:
         line = stream.readline(BLOCK)
-        return line if line.endswith(END) else b""
+        return line if line.endswith(END) or len(line) == BLOCK else b""
     return b""
 
 

@@ -44,15 +44,15 @@ def older(log: Path, known: Known) -> list[Path]:
     """The files that `log` was before, the oldest first, as far back as some of them were `known`; all of them, if none
     is."""
     found: list[Path] = []
+    far = 0
     if (now := key(log)) and now in known:
         return found
     for number in range(1, ROTATED + 1):
         for path in (log.with_name(f"{log.name}.{number}"), log.with_name(f"{log.name}.{number}.gz")):
             if name := key(path):
-                found.insert(0, path)
-                if name in known:
-                    return found
-    return found
+                found.append(path)
+                far = len(found) if name in known else far
+    return found[: far or None][::-1]
 
 
 class Front:

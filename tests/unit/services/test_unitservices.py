@@ -23,6 +23,7 @@ BESIDE = (
     "manifests.socket",
     "watchdog.service",
     "observer.service",
+    "audit.service",
     "renew.timer",
     "trust.path",
     "gc.timer",
