@@ -25,6 +25,7 @@ FILES = (
     (f"{ETC}.password", "the password that was made up at setup"),
     (f"{ETC}hooks.d/", "your programs, run when a change is rejected or applied, or something breaks"),
     (f"{LIB}storage/", "images"),
+    (f"{LIB}audit/", "who did what on other days; of today: audit.log among the logs"),
     (f"{LIB}current/", "what serves now; never edit it"),
 )
 
@@ -47,6 +48,7 @@ EXAMPLES = (
     ("secure-registry status", "how each component is, and what is held back"),
     ("secure-registry trust show --line", "a line to paste on another host, whose Docker then trusts the registry"),
     ("secure-registry backup create /srv/backup", "configuration and images, while everything runs"),
+    ("secure-registry audit --since 2d", "who pushed, deleted, was refused, and which users changed"),
     ("secure-registry images list", "which images there are, and what they need"),
     (
         "secure-registry start --foreground --disposable",

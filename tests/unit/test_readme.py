@@ -56,6 +56,7 @@ def test_each_default_is_in_the_table() -> None:
     for names, shown, _ in readme.rows("Settings"):
         for name in words([names]) & set(settings.BY_NAME):
             value = getattr(found, settings.BY_NAME[name].field)
+            value = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
             assert value in ("", ()) or str(value) in re.split(r"[ ,`(]+", shown), (name, value, shown)
 
 
