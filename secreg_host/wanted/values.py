@@ -130,7 +130,7 @@ def docker_trust(value: str) -> str:
 def yes_or_no(value: str) -> bool:
     """Whether something is to be."""
     if value not in ("yes", "no"):
-        raise Invalid("neither yes nor no")
+        raise Invalid("not yes or no")
     return value == "yes"
 
 

@@ -39,3 +39,12 @@ def test_who_came_and_went(before: bytes, after: bytes, said: str) -> None:
 def test_who_is_taken_out_in_place_moves_nobody(before: bytes, user: str, after: bytes) -> None:
     assert userlines.blanked(before, user) == after and len(after) <= len(before)
     assert all(before.find(line) == after.find(line) for line in after.split(b"\n") if line)
+
+
+def test_all_names_are_listed_or_none() -> None:
+    """An entry of the journal is one datagram: what does not fit there is counted, in `changes`."""
+    before, after = b"a:1\nb:1\nc:1\n", b"b:2\nc:1\nd:1\ne, f; g:1\n"
+    assert userlines.listed(before, after) == {"added": "d\ne, f; g", "removed": "a", "changed": "b"}
+    many = b"".join(b"%d:x\n" % number for number in range(userlines.LISTED + 1))
+    assert userlines.listed(b"", many) == {} and "and 281 more" in userlines.changes(b"", many)
+    assert userlines.listed(many, many) == {}

@@ -151,7 +151,18 @@ def test_a_grace_that_a_push_may_outlast_is_told(tmp_path: Path) -> None:
     assert load("GC_GRACE=90m\n").grace == 5400
 
 
-@pytest.mark.parametrize("line", ["GC_GRACE=24", "GC_GRACE=1.5h", "GC_GRACE=-1h", "TRASH_DAYS=0", "TRASH_DAYS=14d"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GC_GRACE=24",
+        "GC_GRACE=1.5h",
+        "GC_GRACE=-1h",
+        "TRASH_DAYS=0",
+        "TRASH_DAYS=14d",
+        "AUDIT_DAYS=0",
+        "AUDIT_PULLS=true",
+    ],
+)
 def test_ages_that_are_none(line: str) -> None:
     [said] = problems(f"# one\n{line}\n")
     assert said.startswith(f"{CONF}:2: {line.partition('=')[0]}: no")
