@@ -26,7 +26,7 @@ ADDED, REMOVED, CHANGED = "user added", "user removed", "user changed"
 CUT = "log cut"
 """What was done. Of a part of the configuration: `NAME changed`."""
 
-USERS, CHANGE, DELETED = "users", "change", "deleted"
+USERS, CHANGE = "users", "change"
 """Kinds of root's entries in the journal (SECREG_KIND), besides that of the manifest service's."""
 
 BY_NAME = {"ADDED": ADDED, "REMOVED": REMOVED, "CHANGED": CHANGED}
@@ -106,9 +106,6 @@ def of_journal(said: Mapping[str, str], at: int) -> Iterator[Entry]:
         yield from _users(said, at)
     elif kind == CHANGE:
         yield Entry(at, f"{said.get('PART', '')} changed", said=said.get("SAID", ""), by=said.get("BY", ""))
-    elif kind == DELETED:
-        which = said.get("REPOSITORY", ""), said.get("TAG", ""), said.get("DIGEST", "")
-        yield Entry(at, DELETE, "", "", *which, by=said.get("BY", ""))
 
 
 def _manifest(said: Mapping[str, str], at: int) -> Iterator[Entry]:

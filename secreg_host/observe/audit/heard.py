@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 PREFIX = "SECREG_"
 FIELDS = (
     *("KIND", "USER", "ADDRESS", "METHOD", "REPOSITORY", "REFERENCE", "DIGEST", "WAS", "STATUS"),
-    *("ADDED", "REMOVED", "CHANGED", "PART", "SAID", "BY", "TAG"),
+    *("ADDED", "REMOVED", "CHANGED", "PART", "SAID", "BY"),
 )
 BLOCK = 1 << 20
 """Bytes that are read at a time, and held as the line that is coming at the most."""
@@ -47,7 +47,7 @@ def asked(cursor: str, since: int, registry: int) -> list[str]:
     how = ["--quiet", "--follow", "--no-tail", "--all", "--output=json", f"--output-fields={fields}"]
     begin = [f"--after-cursor={cursor}"] if cursor else [f"--since=@{since / entries.MICRO:.6f}"] if since else []
     which = [f"{PREFIX}KIND={audit.KIND}", f"_UID={registry}"]
-    for kind in (entries.USERS, entries.CHANGE, entries.DELETED):
+    for kind in (entries.USERS, entries.CHANGE):
         which += ["+", f"{PREFIX}KIND={kind}", "_UID=0"]
     return ["journalctl", *how, *begin, *which]
 

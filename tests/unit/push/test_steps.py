@@ -391,3 +391,16 @@ def test_a_run_that_was_emptied_is_not_filled_again(store: Store) -> None:
                 there.forget(item)
             there.sweep(run)
         assert there.runs() == []
+
+
+@pytest.mark.promise("who-did-what")
+def test_what_a_tag_was_is_known_afterwards(store: Store, registry: Registry, behind: Behind) -> None:
+    """Under its lock, so of two who overwrite it at once each names what he overwrote."""
+    old = is_now(store, "v1")
+    data = body(store, "team/app", "two")
+    assert steps.done(of(behind, "PUT", "v1", data)).was == old
+    assert steps.done(of(behind, "PUT", "v1", data)).was == digest_of(data)
+    assert steps.done(of(behind, "PUT", "new", data)).was == ""
+    assert steps.done(of(behind, "PUT", digest_of(data), data)).was == ""
+    Path(Repository(store.tree, "team/app").current("v1")).write_bytes(b"sha256:12")
+    assert (answer := steps.done(of(behind, "PUT", "v1", data))).status == 201 and answer.was == ""
