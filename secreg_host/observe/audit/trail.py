@@ -51,7 +51,7 @@ class Trail:
         """Have the file and the directory before anybody looks for them: the front's sandbox, when it is made. Raises
         OSError, SecregError."""
         group = self.path.parent.stat().st_gid
-        files.make_directory(self.packed, 0o2750, (0, group))
+        files.make_directory(self.packed, 0o750, (0, group))
         appended.append(self.path, b"", MODE)
 
     def append(self, lines: list[bytes]) -> int:

@@ -110,6 +110,7 @@ def test_only_root_can_ask_for_an_apply() -> None:
 WORDS = {
     "without any capability": 0,
     "with two capabilities": 2,
+    "with three capabilities": 3,
     "five capabilities": 5,
     "seven capabilities": 7,
     "nine capabilities": 9,
