@@ -88,7 +88,7 @@ def test_what_is_pushed_overwritten_deleted_and_refused(registry: Registry) -> N
 @pytest.mark.promise("who-did-what")
 def test_users_and_certificates(registry: Registry) -> None:
     before = len(log(registry))
-    assert registry.command("htpasswd", "-b", "alice", "a-password-of-hers").returncode == 0
+    assert registry.command("htpasswd", "-i", "alice", input="a-password-of-hers\n").returncode == 0
     assert registry.command("htpasswd", "-D", "alice").returncode == 0
     assert registry.command("gencert").returncode == 0
     registry.command("reload")

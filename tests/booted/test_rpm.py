@@ -40,6 +40,8 @@ FORBIDDEN = [
     ["httpd_t", "secure_registry_state_t", "file", "read"],  # the CA's key
     ["httpd_t", "secure_registry_state_t", "dir", "search"],
     ["httpd_t", "httpd_config_t", "file", "write"],
+    ["httpd_t", "var_log_t", "file", "unlink"],  # the log of who did what
+    ["httpd_t", "var_log_t", "file", "append"],
 ]
 QUERY = """
 import glob, json, setools, sys
@@ -207,6 +209,8 @@ def check_policy(host: Machine) -> None:
         "/run/secure-registry/registry-a/registry.sock": "httpd_runtime_t",
         "/run/secure-registry/auth": "httpd_runtime_t",
         "/var/log/secure-registry/access.log": "httpd_log_t",
+        "/var/log/secure-registry/audit.log": "var_log_t",
+        f"{LIB}/audit/audit.log-20261201T000000.gz": "secure_registry_state_t",
     }
     said = host.run("matchpathcon", "-n", "-f", contexts, *expected).stdout.split()
     assert [context.split(":")[2] for context in said] == list(expected.values())

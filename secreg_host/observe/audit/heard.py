@@ -44,7 +44,7 @@ def asked(cursor: str, since: int, registry: int) -> list[str]:
     """The command that tells, and goes on telling, what comes after `cursor`; without one, what is not older than
     `since` (microseconds since the epoch; 0: all of it). registry: the number of the registry's user."""
     fields = ",".join(["MESSAGE", *(PREFIX + name for name in FIELDS)])
-    how = ["--quiet", "--follow", "--no-tail", "--all", "--output=json", f"--output-fields={fields}"]
+    how = ["--quiet", "--boot=all", "--follow", "--no-tail", "--all", "--output=json", f"--output-fields={fields}"]
     begin = [f"--after-cursor={cursor}"] if cursor else [f"--since=@{since / entries.MICRO:.6f}"] if since else []
     which = [f"{PREFIX}KIND={audit.KIND}", f"_UID={registry}"]
     for kind in (entries.USERS, entries.CHANGE):
