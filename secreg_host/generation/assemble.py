@@ -148,6 +148,7 @@ def _own(host: Host, parts: Parts) -> dict[str, object]:
         "health": not health.taken(nginx),
         "away": health.flag(paths),
         "patience": not nginx.patience,
+        "variables": "variables_hash_max_size" not in nginx.sized,
     }
 
 

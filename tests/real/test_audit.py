@@ -42,9 +42,11 @@ def test_what_is_refused_is_written_and_other_logs_go_on(serving: Instance) -> N
     serving.wait_for("it", lambda: len(log.read_bytes().splitlines()) > before)
     [one] = requests(serving)[before:]
     assert (one["status"], one["uri"], one["user"]) == (403, RESERVED, ""), "before any password is asked for"
-    assert one["repository"] == "secure-registry-probe"
     found = entries.of_front(json.dumps(one).encode())
-    assert found is not None and (found.did, found.said) == ("refused", f"GET {RESERVED}")
+    assert found is not None and (found.did, found.said, found.repository) == (
+        *("refused", f"GET {RESERVED}"),
+        "secure-registry-probe",
+    )
     serving.wait_for("nginx.conf's own", lambda: (logs(serving) / "access.log").read_text().count("\n") >= lines + 3)
 
 

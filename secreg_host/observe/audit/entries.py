@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from secreg_host.base import records
+from secreg_host.base import records, utf8
 from secreg_host.images.dates import plausible
 from secreg_host.push import audit
 
@@ -32,8 +32,14 @@ USERS, CHANGE = "users", "change"
 BY_NAME = {"ADDED": ADDED, "REMOVED": REMOVED, "CHANGED": CHANGED}
 REFUSALS = (401, 403, 405)
 
+NAMED = re.compile(
+    r"/v2/(?P<name>[a-z0-9._/-]{1,255})/"
+    r"(?:(?:manifests|referrers)/(?P<reference>[A-Za-z0-9_+.:-]{1,200})(?:[?]|$)|(?:manifests|blobs|tags|referrers)/)"
+)
+"""Addresses that are about a repository, as they were sent or as nginx read them."""
+
 FRONT: dict[Any, records.Shape] = {
-    **dict.fromkeys(("user", "address", "method", "uri", "repository", "reference", "digest"), str),
+    **dict.fromkeys(("user", "address", "method", "uri", "path", "digest"), str),
     "at": (int, float),
     "status": int,
 }
@@ -140,15 +146,17 @@ def _users(said: Mapping[str, str], at: int) -> Iterator[Entry]:
 
 def of_front(line: bytes) -> Entry | None:
     """What a line of the front's is about; None: nothing that is kept, or no line of the front's."""
-    found = records.parsed(line)
+    found = records.parsed(utf8.shown(line).encode())
     if not records.fits(found, FRONT) or not isinstance(found, dict) or not FRONT.keys() <= found.keys():
         return None
     status, method = found["status"], found["method"]
     is_good = status // 100 == 2
     did = PULL if is_good and method == "GET" else DELETE if is_good and method == "DELETE" else REFUSED
-    tag = "" if ":" in found["reference"] else found["reference"]
+    about = NAMED.match(found["path"]) or NAMED.match(found["uri"])  # in the end, it may be one of the front's own
+    reference = str(about["reference"] or "") if about else ""
     said = f"{method} {found['uri']}" if did == REFUSED else ""
-    which = found["repository"], tag, found["digest"]
+    digest = found["digest"] or (reference if ":" in reference else "")
+    which = about["name"] if about else "", "" if ":" in reference else reference, digest
     at = round(min(max(found["at"], 0), plausible(int(found["at"])) + 1) * MICRO)
     return Entry(at, did, found["user"], found["address"], *which, status=status, said=said, by="front")
 

@@ -25,6 +25,9 @@ from secreg_host.wanted.variants import Variant
 
 CONF = "front/nginx.conf"
 PATIENCE = "client_header_timeout"
+SIZES = ("map_hash_bucket_size", "map_hash_max_size", "variables_hash_max_size")
+"""Directives of which nginx takes one."""
+
 EMPTY: Mapping[str, Any] = {"headers": (), "taken": ()}
 
 
@@ -39,7 +42,8 @@ class NginxPart(FilePart):
     answers, whoever asks too much is delayed or refused (limit_req, limit_conn), this host, too; called: by which names
     the registry answers where another server block has the same address; outside: files elsewhere that nginx reads ->
     their digests; watched: what is a change besides, there or not, and patterns; variants: what stands for
-    registry.conf; patience: whether it says itself, for all servers, how long a client's header may take.
+    registry.conf; patience: whether it says itself, for all servers, how long a client's header may take; sized:
+    which of SIZES it says.
     """
 
     NAME = "nginx"
@@ -56,6 +60,7 @@ class NginxPart(FilePart):
     watched: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = (Variant(),)
     patience: bool = False
+    sized: tuple[str, ...] = ()
 
     @property
     def conf(self) -> str:
@@ -88,6 +93,7 @@ class NginxPart(FilePart):
                 for one in facts.get("variants", [EMPTY])
             ),
             patience=facts.get("patience", True),  # who does not know it says it a second time, which nginx refuses
+            sized=tuple(facts.get("sized", SIZES)),
         )
 
     @classmethod
@@ -154,6 +160,7 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
     blocks = serverblocks.of(lines)
     staged, kinds, unsaid = variants.applied(found.files, found.origin, tuple(variants.each(lines)))
     listens, answering = serverblocks.listens(blocks), serverblocks.answering(blocks)
+    said = {line.directive.name for line in lines if line.context == ("http",)}
     part = NginxPart(
         files={f"front/{name}": data for name, data in staged.items()},
         sources=tuple(map(str, found.sources)),
@@ -168,7 +175,8 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         outside={str(path): marks.digest(disk.read(path, reading.OTHER) or b"") for path in found.outside},
         watched=tuple(sorted({*map(str, (*found.sources, *found.outside)), *found.patterns})),
         variants=kinds,
-        patience=any(line.context == ("http",) and line.directive.name == PATIENCE for line in lines),
+        patience=PATIENCE in said,
+        sized=tuple(name for name in SIZES if name in said),
     )
     return Reading(part, warnings=(*plainhttp.warnings(found.servers), *unsaid))
 

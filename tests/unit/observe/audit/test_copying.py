@@ -65,7 +65,7 @@ class Host:
 
     def refuse(self, *names: str) -> None:
         with logs.requests(self.paths).open("a") as stream:
-            stream.writelines(json.dumps(FRONT | {"repository": name}) + "\n" for name in names)
+            stream.writelines(json.dumps(FRONT | {"path": f"/v2/{name}/tags/list"}) + "\n" for name in names)
 
     def copy(self) -> None:
         while self.copier.once():
@@ -236,12 +236,12 @@ def test_what_is_rotated_is_read_to_its_end(host: Host) -> None:
     log.touch()
     host.copy()
     with old.open("a") as stream:
-        stream.write(json.dumps(FRONT | {"repository": "b"}) + "\n")
+        stream.write(json.dumps(FRONT | {"path": "/v2/b/tags/list"}) + "\n")
     host.refuse("c")
     host.copy()
     assert host.found == ["a", "b", "c"]
     with old.open("a") as stream:
-        stream.write(json.dumps(FRONT | {"repository": "d"}) + "\n")
+        stream.write(json.dumps(FRONT | {"path": "/v2/d/tags/list"}) + "\n")
     host.refuse("e")
     Path(f"{log}.2.gz").write_bytes(gzip.compress(old.read_bytes()))
     log.rename(old)
@@ -255,7 +255,7 @@ def test_what_is_rotated_is_read_to_its_end(host: Host) -> None:
 
 
 def test_a_line_without_an_end_is_waited_for(host: Host) -> None:
-    whole = json.dumps(FRONT | {"repository": "b"}) + "\n"
+    whole = json.dumps(FRONT | {"path": "/v2/b/tags/list"}) + "\n"
     host.refuse("a")
     log = logs.requests(host.paths)
     with log.open("a") as stream:

@@ -29,8 +29,7 @@ FRONT: dict[str, Any] = {
     "method": "POST",
     "uri": "/v2/team/app/blobs/uploads/?mount=x",
     "status": 403,
-    "repository": "team/app",
-    "reference": "",
+    "path": "/v2/team/app/blobs/uploads/",
     "digest": "",
 }
 
@@ -94,7 +93,7 @@ def test_what_changed_of_the_configuration() -> None:
     ("more", "did", "said"),
     [
         ({}, "refused", "POST /v2/team/app/blobs/uploads/?mount=x"),
-        ({"method": "GET", "status": 200, "reference": "1.0", "digest": DIGEST}, "pull", ""),
+        ({"method": "GET", "status": 200, "path": "/v2/team/app/manifests/1.0", "digest": DIGEST}, "pull", ""),
         ({"method": "DELETE", "status": 202, "digest": DIGEST}, "delete", ""),
     ],
 )
@@ -102,6 +101,31 @@ def test_what_the_front_says(more: dict[str, Any], did: str, said: str) -> None:
     one = entries.of_front(json.dumps(FRONT | more).encode())
     assert one is not None
     assert (one.did, one.user, one.said, one.by, one.at // 1000) == (did, "bob", said, "front", AT // 1000)
+    assert (one.repository, one.tag, one.digest) == ("team/app", "1.0" if did == "pull" else "", more.get("digest", ""))
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "about"),
+    [
+        ("/v2/a/%6danifests/v1", "/v2/a/manifests/v1", ("a", "v1", "")),
+        ("/v2/a/b/manifests/v1?ns=x", "/_secreg/0/busy", ("a/b", "v1", "")),
+        (f"/v2/a/manifests/{DIGEST}", f"/v2/a/manifests/{DIGEST}", ("a", "", DIGEST)),
+        ("/v2/a/manifests/manifests/v1", "/v2/a/manifests/manifests/v1", ("a/manifests", "v1", "")),
+        ("/v2/a/tags/list", "/v2/a/tags/list", ("a", "", "")),
+        ("/v2/_catalog", "/v2/_catalog", ("", "", "")),
+        ("/x", "/x", ("", "", "")),
+    ],
+)
+def test_which_repository_an_address_is_about(uri: str, path: str, about: tuple[str, str, str]) -> None:
+    one = entries.of_front(json.dumps(FRONT | {"uri": uri, "path": path}).encode())
+    assert one is not None and (one.repository, one.tag, one.digest) == about
+
+
+def test_bytes_that_are_no_text_hide_nothing() -> None:
+    """nginx writes them as they came."""
+    line = json.dumps(FRONT | {"uri": "/v2/a/tags/list?XX"}).encode().replace(b"XX", b"\xff\xc3")
+    one = entries.of_front(line)
+    assert one is not None and (one.did, one.repository) == ("refused", "team/app")
 
 
 @pytest.mark.parametrize(
