@@ -9,6 +9,7 @@ import pytest
 
 from secreg_host.base.snapshot import Snapshot
 from secreg_host.command import foreground
+from secreg_host.generation import assemble
 from secreg_host.host import host as hosts
 from secreg_host.host.host import Host
 from secreg_host.services import units
@@ -19,6 +20,7 @@ from secreg_host.wanted.parts.part import Parts
 from secreg_host.wanted.parts.registry import RegistryPart
 from secreg_host.wanted.settings import Settings
 from tests import made
+from tests.world import World
 
 OURS = """\
 include secure-registry/main.conf;
@@ -73,3 +75,16 @@ def test_the_default_has_room_for_them(host: Host, monkeypatch: pytest.MonkeyPat
     ]
     (files,) = re.findall(r"(?m)^LimitNOFILE=(\d+)$", unit.decode())
     assert int(files) == foreground.OPEN_FILES > 2 * int(connections)
+
+
+@pytest.mark.parametrize("said", [(), ("variables_hash_max_size",), nginx.SIZES])
+def test_how_much_room_names_have_is_said_once(world: World, said: tuple[str, ...]) -> None:
+    """nginx takes one of a block, and warns, at each reload, where there is too little."""
+    host = world.host
+    says(host, " ".join(f"{name} 2048;" for name in said))
+    part = nginx.read(Snapshot(host.paths)).part
+    assert part is not None and part.sized == tuple(said)
+    rendered = assemble.assemble(host, made.parts(made.settings(), part), "a").rendered
+    ours = rendered["front/secure-registry/http.conf"].decode()
+    assert ("variables_hash_max_size" in ours) == (not said)
+    assert nginx.NginxPart.restored(part.files, part.sources, part.facts).sized == part.sized
