@@ -72,6 +72,21 @@ def each(lines: Sequence[Line]) -> Iterator[tuple[str, Variant]]:
         yield from ((where, Variant(headers, taken, logs)) for where in server.includes)
 
 
+def unlogged(lines: Sequence[Line]) -> Iterator[Problem]:
+    """A warning for each server block that has registry.conf and turns all logs off, ours among them."""
+    where, has_registry = "", False
+    for line in lines:
+        if line.opens_server:
+            where, has_registry = "", False
+        elif line.context == ("http", "server"):
+            has_registry |= line.directive.name == "include" and line.directive.args == (REGISTRY,)
+            where = line.where if (line.directive.name, line.directive.args) == ("access_log", ("off",)) else where
+        if where and has_registry:
+            what = "access_log off: it is not kept who is refused here, or pulls (secure-registry audit)"
+            yield Problem(where, what, "write instead: access_log /dev/null;")
+            where = ""
+
+
 def _headers(directives: Sequence[Directive]) -> tuple[tuple[str, ...], ...]:
     return tuple(one.args for one in directives if one.name == "add_header" and one.args)
 

@@ -41,11 +41,11 @@ class Heard(NamedTuple):
 
 
 def asked(cursor: str, since: int, registry: int) -> list[str]:
-    """The command that tells, and goes on telling, what comes after `cursor`; without one, what is not older than
+    """The command that tells, and goes on telling, what comes after `cursor`; without one, what is newer than
     `since` (microseconds since the epoch; 0: all of it). registry: the number of the registry's user."""
     fields = ",".join(["MESSAGE", *(PREFIX + name for name in FIELDS)])
     how = ["--quiet", "--boot=all", "--follow", "--no-tail", "--all", "--output=json", f"--output-fields={fields}"]
-    begin = [f"--after-cursor={cursor}"] if cursor else [f"--since=@{since / entries.MICRO:.6f}"] if since else []
+    begin = [f"--after-cursor={cursor}"] if cursor else [f"--since=@{(since + 1) / entries.MICRO:.6f}"] if since else []
     which = [f"{PREFIX}KIND={audit.KIND}", f"_UID={registry}"]
     for kind in (entries.USERS, entries.CHANGE):
         which += ["+", f"{PREFIX}KIND={kind}", "_UID=0"]

@@ -178,7 +178,7 @@ def read(disk: Snapshot, images: Iterable[Path] = ()) -> Reading[NginxPart]:
         patience=PATIENCE in said,
         sized=tuple(name for name in SIZES if name in said),
     )
-    return Reading(part, warnings=(*plainhttp.warnings(found.servers), *unsaid))
+    return Reading(part, warnings=(*plainhttp.warnings(found.servers), *unsaid, *variants.unlogged(lines)))
 
 
 def included(disk: Snapshot, path: Path) -> bytes | None:

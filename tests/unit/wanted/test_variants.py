@@ -36,3 +36,15 @@ def logs(http: str, server: str) -> tuple[tuple[str, ...], ...]:
 )
 def test_a_block_keeps_the_logs_of_all_servers(http: str, server: str, found: tuple[object, ...]) -> None:
     assert logs(http, server) == found
+
+
+@pytest.mark.parametrize(
+    ("server", "count"),
+    [("access_log off;", 1), ("access_log /dev/null;", 0), ("location /x { access_log off; }", 0), ("", 0)],
+)
+def test_what_turns_our_log_off_is_told(server: str, count: int) -> None:
+    other = "server { access_log off; } server { include secure-registry/registry.conf; }"
+    text = f"http {{\n access_log off;\n server {{\n {server}\n include {serverblocks.REGISTRY};\n }}\n {other} }}\n"
+    lines = serverblocks.walked(Path("/etc/x"), lambda path: text.encode() if path.name == "nginx.conf" else None)
+    found = [*variants.unlogged(lines)]
+    assert [one.where for one in found] == ["/etc/x/nginx.conf:4"] * count
