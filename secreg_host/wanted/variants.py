@@ -74,17 +74,18 @@ def each(lines: Sequence[Line]) -> Iterator[tuple[str, Variant]]:
 
 def unlogged(lines: Sequence[Line]) -> Iterator[Problem]:
     """A warning for each server block that has registry.conf and turns all logs off, ours among them."""
-    where, has_registry = "", False
+    off: Line | None = None
+    has_registry = False
     for line in lines:
         if line.opens_server:
-            where, has_registry = "", False
+            off, has_registry = None, False
         elif line.context == ("http", "server"):
             has_registry |= line.directive.name == "include" and line.directive.args == (REGISTRY,)
-            where = line.where if (line.directive.name, line.directive.args) == ("access_log", ("off",)) else where
-        if where and has_registry:
+            off = line if (line.directive.name, line.directive.args) == ("access_log", ("off",)) else off
+        if off and has_registry:
             what = "access_log off: it is not kept who is refused here, or pulls (secure-registry audit)"
-            yield Problem(where, what, "write instead: access_log /dev/null;")
-            where = ""
+            yield Problem(off.where, what, "write instead: access_log /dev/null;")
+            off = None
 
 
 def _headers(directives: Sequence[Directive]) -> tuple[tuple[str, ...], ...]:
