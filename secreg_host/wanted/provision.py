@@ -74,7 +74,7 @@ def first_user(
 def _make_log(host: Host) -> None:
     """The directory of the front's logs, and in it root's log of who did what, before the front's sandbox hides it."""
     _make_log_directory(host)
-    if host.accounts.front.uid != os.geteuid():
+    if host.accounts.front.uid != os.geteuid() and not reading.is_there(logs.audit(host.paths)):
         with contextlib.suppress(OSError):  # who writes there says so
             appended.append(logs.audit(host.paths), b"", files.SECRET)
 

@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """Between two looks at what the front wrote; of what is in the journal it hears at once."""
 
-AGAIN_SECONDS = 3600.0
-"""Between two looks for what is older than AUDIT_DAYS."""
+AGAIN_SECONDS = 60.0
+"""Between two looks whether a day is over, and what is older than AUDIT_DAYS."""
 
 PLACE: dict[Any, records.Shape] = {"cursor": str, "time": int, "front": {str: int}, "size": int, "packing": str}
 
@@ -88,15 +88,13 @@ class Copier:
         more = True
         try:
             if self.next is self.place:  # else there is what could not be written before
-                self._tend()
                 more = self._gather()
             if self.trail.size < self.place.size and self.next is self.place:
                 self.next = replace(self.place)  # so that it is told
             if self.next is not self.place:
                 self._write()
+            self._tend()
         except (OSError, SecregError) as error:
-            if self.next is self.place:
-                self.journal.end()  # what was heard and is not held is heard again
             said = error.message if isinstance(error, SecregError) else f"{self.trail.path}: {error.strerror}"
             if said != self.told:
                 log.warning(f"who did what can't be written now, and is once that works: {said}")
@@ -112,10 +110,14 @@ class Copier:
         found: list[entries.Entry] = []
         cursor, at = self.place.cursor, self.place.time
         heard = 0
-        for one in self.journal.read(cursor, at):
-            cursor, at, heard = one.cursor, one.at, heard + 1
-            found += one.entries
-        seen = self.front.read(self.place.front)
+        try:
+            for one in self.journal.read(cursor, at):
+                cursor, at, heard = one.cursor, one.at, heard + 1
+                found += one.entries
+            seen = self.front.read(self.place.front)
+        except BaseException:
+            self.journal.end()  # what was heard and is not held is heard again
+            raise
         found += seen.entries
         if heard or dict(seen.known) != self.place.front:
             self.next = replace(self.place, cursor=cursor, time=at, front=seen.known)
@@ -142,17 +144,16 @@ class Copier:
         records.save(logs.place(self.paths), asdict(self.place))
 
     def _tend(self) -> None:
-        """Pack what is of another day, and remove what is too old."""
-        if not self.due.over and not self.trail.is_large:
+        """Now and then: pack what is of another day, or large, and remove what is too old."""
+        if not self.due.over:
             return
-        now = self.now()
+        self.due, now = waiting.within(AGAIN_SECONDS), self.now()
         if self.trail.is_due(now):
             name = self.trail.name(now)
             self.place = self.next = replace(self.place, packing=name)
             self._save()
             self._packed(name)
         self.trail.forget(self.days(), now)
-        self.due = waiting.within(AGAIN_SECONDS)
 
     def _packed(self, name: str) -> None:
         self.trail.pack(name)

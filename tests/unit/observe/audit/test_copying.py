@@ -31,14 +31,14 @@ class Said(Journal):
         super().__init__(0)
         self.said: list[str] = []
         self.at: int | None = None
-        self.most = 3
+        self.most, self.began = 3, AT
 
     def read(self, cursor: str, since: int) -> Iterator[Heard]:
         if self.at is None:
             self.at = int(cursor or 0)
         for number, tag in list(enumerate(self.said))[self.at : self.at + self.most]:
             self.at = number + 1
-            yield Heard(str(self.at), AT + number, (Entry(AT + number, "push", tag=tag, by="manifests"),))
+            yield Heard(str(self.at), AT + number, (Entry(self.began + number, "push", tag=tag, by="manifests"),))
 
     def end(self) -> None:
         self.at = None
@@ -201,21 +201,42 @@ def test_each_day_is_packed_and_forgotten_in_time(host: Host) -> None:
     for number in range(4):
         host.now = NOW + timedelta(days=number)
         host.copier.due = service.waiting.within(0)
-        host.journal.said.append(str(number))
-        host.journal.read = lambda *_, n=number: iter(  # type: ignore[method-assign]
-            [Heard(str(n), AT, (Entry(AT + n * 86400 * 10**6, "push", tag=str(n)),))]
-        )
-        assert host.copier.once() in (True, False)
-    assert host.found[:4] == ["0", "1", "2", "3"]
+        host.copy()  # midnight
+        host.push(str(number))
+        host.journal.began = AT + number * 86400 * 10**6
+        host.copy()
+    assert host.found == ["0", "1", "2", "3"]
     packed = sorted(logs.packed(host.paths).iterdir())
     assert len(packed) == 3 and b'"tag": "0"' in gzip.decompress(packed[0].read_bytes())
     since = AT + 2 * 86400 * 10**6
-    assert [one.tag for one in Trail(host.paths).read(Wanted(since=since))][:2] == ["2", "3"]
+    assert [one.tag for one in Trail(host.paths).read(Wanted(since=since))] == ["2", "3"]
     host.days = 1
     host.now = NOW + timedelta(days=3)
     host.copier.due = service.waiting.within(0)
     host.copier.once()
     assert "0" not in host.found and "3" in host.found
+
+
+@pytest.mark.promise("who-did-what-full-disk")
+def test_a_day_that_can_not_be_packed_holds_up_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.push("1")
+    host.copy()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", full)
+        host.now += timedelta(days=1)
+        for tag in "23":
+            host.copier.due = service.waiting.within(0)
+            host.push(tag)
+            host.copy()
+    assert host.found == ["1", "2", "3"] and host.copier.told
+    host.copier.due = service.waiting.within(0)
+    host.copy()
+    assert host.found == ["1", "2", "3"] and len([*logs.packed(host.paths).iterdir()]) == 1
+    assert not host.copier.told
 
 
 def test_two_of_one_second_have_two_names(host: Host) -> None:
