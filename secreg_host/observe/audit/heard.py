@@ -40,17 +40,11 @@ class Heard(NamedTuple):
     entries: tuple[Entry, ...]
 
 
-def asked(cursor: str, since: int, registry: int, *, follow: bool) -> list[str]:
-    """The command that tells, and goes on telling if it is to `follow` (of this boot alone), what comes after `cursor`; without one, what is newer than
-    `since` (microseconds since the epoch; 0: all of it). registry: the number of the registry's user."""
+def asked(cursor: str, since: int, registry: int) -> list[str]:
+    """The command that tells what comes after `cursor`, of whatever boot; without one, what is newer than `since`
+    (microseconds since the epoch; 0: all of it). registry: the number of the registry's user."""
     fields = ",".join(["MESSAGE", *(PREFIX + name for name in FIELDS)])
-    how = [
-        "--quiet",
-        *(["--follow", "--no-tail"] if follow else []),
-        "--all",
-        "--output=json",
-        f"--output-fields={fields}",
-    ]
+    how = ["--quiet", "--all", "--output=json", f"--output-fields={fields}"]
     begin = [f"--after-cursor={cursor}"] if cursor else [f"--since=@{(since + 1) / entries.MICRO:.6f}"] if since else []
     which = [f"{PREFIX}KIND={audit.KIND}", f"_UID={registry}"]
     for kind in (entries.USERS, entries.CHANGE):
@@ -88,7 +82,6 @@ class Journal:
         self.child: Any = None
         self.rest = b""
         self.silent = 0
-        self.caught_up = False  # with what came before, of earlier boots, too
 
     @property
     def descriptor(self) -> int | None:
@@ -100,7 +93,7 @@ class Journal:
         comes after `cursor`, which is of the time `since`. Raises SecregError where it can't be run."""
         if (child := self.child) is None:
             known = cursor if self.silent < TRIES else ""
-            child = self.child = process.spawn(asked(known, since, self.registry, follow=self.caught_up))
+            child = self.child = process.spawn(asked(known, since, self.registry))
             os.set_blocking(_output(child), False)
             self.rest = b""
         with contextlib.suppress(BlockingIOError):
@@ -118,8 +111,6 @@ class Journal:
                     log.warning(f"journalctl: {utf8.shown(line)[:200]}")
 
     def _ended(self) -> None:
-        self.silent = self.silent + 1 if self.caught_up else self.silent
-        self.caught_up = not self.caught_up
         self.end()
 
     def end(self) -> None:

@@ -320,12 +320,12 @@ def test_an_entry_of_the_journal() -> None:
 
 
 def test_what_is_asked_of_the_journal() -> None:
-    argv = heard.asked("s=1", AT, 991, follow=True)
+    argv = heard.asked("s=1", AT, 991)
     assert "--after-cursor=s=1" in argv and not any(word.startswith("--since") for word in argv)
     assert argv[argv.index("SECREG_KIND=manifest") + 1] == "_UID=991"
     kinds = [argv[number + 1] for number, word in enumerate(argv) if word.startswith("SECREG_KIND=")]
     assert kinds == ["_UID=991", "_UID=0", "_UID=0"], "of what only root says nobody else is heard"
-    assert "--since=@1764561845.123457" in heard.asked("", AT, 991, follow=False)
+    assert "--since=@1764561845.123457" in heard.asked("", AT, 991)
 
 
 def test_how_far_is_none_of_another_shape(host: Host) -> None:
