@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterable
 
@@ -11,6 +10,7 @@ from secreg_host.command import ages, asking, collected, instance, printing
 from secreg_host.command.amounts import bytes_of, numbered
 from secreg_host.command.call import Call
 from secreg_host.command.collected import Sum
+from secreg_host.command.imagewords import IMAGE
 from secreg_host.formats.registryconf import Keeping
 from secreg_host.images import deleting, emptying, targets, undeleting
 from secreg_host.images.collecting import Collector, Wish
@@ -20,29 +20,6 @@ from secreg_host.images.survey import Entry
 from secreg_host.images.targets import Target
 from secreg_host.upkeep import descriptors, holding, tending
 from secreg_host.upkeep.tending import Freeing
-
-ACTIONS = {
-    "rm": "delete tags, or images by their digests: they go to the trash",
-    "trash": "say what is in the trash, or free it for good",
-    "undelete": "bring back from the trash what was deleted, or collected, last",
-}
-IMAGE = "REPO[:TAG|@DIGEST]"
-
-
-def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the actions to `actions`, those of `secure-registry images`."""
-    rm, trash, undelete = (actions.add_parser(name, help=about) for name, about in ACTIONS.items())
-    rm.add_argument("images", metavar="REPO:TAG|REPO@DIGEST", nargs="+", help="a tag, or a manifest with its tags")
-    rm.add_argument("--all", action="store_true", help="whole repositories, by their names: asks for each to be typed")
-    inner = trash.add_subparsers(metavar="WHAT", dest="what", required=True, title="what")
-    listed, empty = inner.add_parser("list", help="what is there"), inner.add_parser("empty", help="free it for good")
-    listed.add_argument("--json", action="store_true", help="as JSON")
-    empty.add_argument("image", metavar="REPO[@DIGEST]", nargs="?", help="of this repository, or this manifest alone")
-    empty.add_argument("--older", metavar="AGE", default="0s", help="only what has been there for longer: 3d")
-    for one in (rm, empty):
-        one.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
-        one.add_argument("--yes", action="store_true", help="do not ask, which it does on a terminal only")
-    undelete.add_argument("image", metavar=IMAGE, help="a tag, a manifest with its tags, or all of a repository")
 
 
 def run(call: Call) -> int:

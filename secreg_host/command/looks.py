@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,30 +19,6 @@ from secreg_host.upkeep import source
 
 if TYPE_CHECKING:  # it loads much that a list does without
     from secreg_host.upkeep.checking import Checked
-
-ACTIONS = {
-    "list": "list the images of all repositories, or of one",
-    "show": "say all that is known of one image, or of each of a repository",
-    "usage": "say what the bytes are there for, and what deleting would free",
-    "check": "say which images are broken, and mend tags that say nothing any more",
-}
-
-
-def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add what can be looked at to the `actions` of the command."""
-    made = {name: actions.add_parser(name, help=about) for name, about in ACTIONS.items()}
-    for one in made.values():
-        one.add_argument("--json", action="store_true", help="as JSON")
-    made["list"].add_argument("repository", metavar="REPO", nargs="?", help="this repository alone")
-    made["list"].add_argument("--untagged", action="store_true", help="also those without a tag (--json has them)")
-    made["show"].add_argument("image", metavar="REPO[:TAG|@DIGEST]", help="an image, or all of a repository")
-    made["usage"].add_argument("--by", choices=("repo",), help="of each repository")
-    made["check"].add_argument("--read-data", action="store_true", help="read and hash all bytes, too: this takes long")
-    made["check"].add_argument(
-        "--repair",
-        action="store_true",
-        help="let tags that say nothing be what they were last; asks where that is in doubt, on a terminal only",
-    )
 
 
 def run(call: Call) -> int:

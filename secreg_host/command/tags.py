@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from secreg_host.base.errors import Exit, bad_input
@@ -12,16 +11,6 @@ from secreg_host.images import tagging, targets
 from secreg_host.images.layout import HERE, TAG
 from secreg_host.images.survey import NONE
 from secreg_host.upkeep import tending
-
-ACTIONS = {"tag": "give an image one more tag, in the same repository"}
-
-
-def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the action to `actions`, those of `secure-registry images`."""
-    made = actions.add_parser("tag", help=ACTIONS["tag"])
-    made.add_argument("image", metavar="REPO:TAG|REPO@DIGEST", help="what it is to be")
-    made.add_argument("tag", metavar="NEWTAG", help="the tag")
-    made.add_argument("--yes", action="store_true", help="also where it is another image's; else a terminal is asked")
 
 
 def run(call: Call) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from secreg_host.images.purging import Purge
 from tests.stores import Store, digest_of
 
 YML = "version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\n"
+CHECKOUT = Path(__file__).resolve().parents[3]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -299,3 +301,22 @@ def test_what_is_in_doubt_is_asked(store: Store, root: Path, capsys: Capture, mo
     monkeypatch.setattr(asking, "agreed", lambda question: bool(asked.append(question)) or len(asked) == 2)
     assert typed(root, "check", "--repair") == 0
     assert len(asked) == 2 and Path(twice.current("1")).read_text() in asked[1]
+
+
+@pytest.mark.real
+def test_a_list_loads_nothing_that_applies_or_deletes() -> None:
+    """Half of what a list took when nothing had changed was loading that. Seen red: with the modules of all actions
+    loaded for their options."""
+    code = "import sys; from secreg_host.command import cli; from secreg_host.command.verbs import images\n"
+    code += "cli.build_parser('images'); images._loaded('list'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=CHECKOUT)
+    names = loaded.stdout.split()
+    assert "secreg_host.command.looks" in names
+    needless = (
+        "secreg_host.apply",
+        "secreg_host.queue",
+        "secreg_host.services",
+        "secreg_host.command.deletes",
+        "asyncio",
+    )
+    assert [one for one in names if one.startswith(needless)] == []
