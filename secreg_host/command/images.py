@@ -65,25 +65,24 @@ def _image(found: Overview, known: Pushers, name: str, digest: str, seconds: int
     return Image(name, tag, digest, weight, seconds, platforms, said.kind, by, said.why)
 
 
-def listed(found: Iterable[Image], *, as_json: bool, untagged: bool) -> None:
-    """Which images there are; untagged: also those without a tag, which are counted else."""
+def listing(found: Iterable[Image], *, as_json: bool, untagged: bool) -> Iterator[str]:
+    """Which images there are, in lines; untagged: also those without a tag, which are counted else. Pure."""
     every = list(found)
     if as_json:
-        print(json.dumps([as_dict(one) for one in every], indent=2))
+        yield json.dumps([as_dict(one) for one in every], indent=2)
         return
     shown = [one for one in every if one.tag or untagged]
     head = ("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "SIZE", "UNIQUE", "PUSHED", "BY")
-    for line in columns([head, *map(_row, shown)]) if shown else ():
-        print(line)
+    yield from columns([head, *map(_row, shown)]) if shown else ()
     for one in shown:
         if one.why:
-            print(f"{one.repository}:{one.tag or one.digest}: {plain(one.why)}")
+            yield (f"{one.repository}:{one.tag or one.digest}: {plain(one.why)}")
     rest = [one for one in every if not one.tag]
     if rest and not untagged:
         alone = bytes_of(sum(one.weight.unique for one in rest))
-        print(f"and {numbered(len(rest), 'images')} without a tag, which alone need {alone}: --untagged")
+        yield (f"and {numbered(len(rest), 'images')} without a tag, which alone need {alone}: --untagged")
     if not every:
-        print("there is no image")
+        yield "there is no image"
 
 
 def _row(one: Image) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,12 @@ def _store(call: Call) -> tuple[Host, Path]:
     return host, place
 
 
-def _found(host: Host, place: Path, name: str | None) -> Overview:
-    """What is in the store. Raises SecregError where there is no repository `name`, if there is one given."""
-    found = looking.everything(host, place)
+def _found(
+    host: Host, place: Path, name: str | None, meanwhile: Callable[[Overview], object] = lambda _: None
+) -> Overview:
+    """What is in the store; meanwhile: as in looking.everything. Raises SecregError where there is no repository
+    `name`, if there is one given."""
+    found = looking.everything(host, place, meanwhile)
     if name is not None and name not in found.repositories:
         raise SecregError(f"there is no repository {name}", "see which there are: secure-registry images list")
     return found
@@ -53,8 +57,17 @@ def _list(call: Call) -> int:
             raise bad_input(args.repository, "is more than a repository", "type: secure-registry images show")
     host, place = _store(call)
     name = wanted.repository if wanted else None
-    found = _found(host, place, name)
-    images.listed(images.images(found, _known(host), name or ""), as_json=args.json, untagged=args.untagged)
+    made: list[str] = []
+
+    def make(found: Overview) -> None:
+        if name is None or name in found.repositories:
+            every = images.images(found, _known(host), name or "")
+            made[:] = images.listing(every, as_json=args.json, untagged=args.untagged)
+
+    found = _found(host, place, name, make)
+    if found.news:
+        make(found)
+    print("\n".join(made))
     return _unread(found, place)
 
 

@@ -66,6 +66,10 @@ class Reader(Protocol):
     def look(self, key: str) -> Seen | None:
         """What is at `key`: an object, or a folder with its names; None: nothing."""
 
+    def mark(self, keys: Iterable[str]) -> str:
+        """One mark of all that is at `keys`, in their order: another one whenever that of one of them is, or one comes
+        or goes ("": of one of them that can't be told)."""
+
     def read(self, key: str, limit: int) -> bytes | None:
         """The first `limit` bytes of the object `key`; None: there is none."""
 

@@ -49,6 +49,10 @@ class Filesystem:
             return None
         return Seen(found.st_size, int(found.st_mtime), marks.stamp_of(found).lasting(self.since))
 
+    def mark(self, keys: Iterable[str]) -> str:
+        """The same of all of them."""
+        return marks.of_all(keys, self.since)
+
     def read(self, key: str, limit: int) -> bytes | None:
         """The first `limit` bytes of the regular file `key`; None: there is none."""
         try:

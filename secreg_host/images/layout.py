@@ -145,17 +145,17 @@ class Repository:
     tree: Tree
     name: str
 
-    @property
+    @functools.cached_property
     def path(self) -> str:
         """Its directory."""
         return f"{self.tree.root}/{self.tree.within}/repositories/{self.name}"
 
-    @property
+    @functools.cached_property
     def tagged(self) -> str:
         """Its directory of tags."""
         return f"{self.path}/_manifests/tags"
 
-    @property
+    @functools.cached_property
     def revised(self) -> str:
         """Its directory of manifests, in one for each algorithm."""
         return f"{self.path}/_manifests/revisions"

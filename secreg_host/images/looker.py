@@ -136,7 +136,7 @@ class Look:
 
     def _marked(self, one: Repository, before: Held) -> str:
         """The mark that what was known of a repository `before` has now."""
-        return _mark(map(self.driver.look, _keys(one, before)))
+        return self.driver.mark(_keys(one, before))
 
     def _tag(self, one: Repository, tag: str, seen: Seen | None, odd: dict[str, str]) -> tuple[str, int] | None:
         """What `tag` is, whose link was `seen`, and since when; None: nothing, and why is `odd`."""

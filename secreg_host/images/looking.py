@@ -28,12 +28,19 @@ from secreg_host.images.purging import Purge
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
 
-def everything(host: Host, place: Path) -> Overview:
-    """What is in the store in the directory `place`, with the weights of images. Raises SecregError where it can't be
-    read."""
+def everything(host: Host, place: Path, meanwhile: Callable[[Overview], object] = lambda _: None) -> Overview:
+    """What is in the store in the directory `place`, with the weights of images. meanwhile: is told what was there at
+    the last look, while it is looked at again; what it makes of that is right unless there are `news`. Raises
+    SecregError where it can't be read."""
     with _uncollected():
-        before, found = remembered.load(host.paths.looked, place), Overview()
-        found.heard(_told(host, place, [_work(before, Share(number, LOOKERS)) for number in range(LOOKERS)]), before)
+        (before, complete), found = remembered.begin(host.paths.looked, place), Overview()
+
+        def prepare() -> None:
+            complete()
+            meanwhile(before)
+
+        works = [_work(before, Share(number, LOOKERS)) for number in range(LOOKERS)]
+        found.heard(_told(host, place, works, prepare), before)
         if found.news:
             found.weights = usage.images(found)
             remembered.save(host.paths.looked, place, found)
@@ -177,14 +184,19 @@ def _work(before: Overview, share: Share) -> Callable[[], Iterable[str]]:
     return lambda: Look(Filesystem(), before, share=share).lines()
 
 
-def _told(host: Host, place: Path, works: list[Callable[[], Iterable[str]]]) -> Iterable[str]:
-    """What each of `works` tells, one after the other, though they run at once. Raises SecregError."""
+def _told(
+    host: Host, place: Path, works: list[Callable[[], Iterable[str]]], meanwhile: Callable[[], object] = lambda: None
+) -> Iterable[str]:
+    """What each of `works` tells, one after the other, though they run at once, and `meanwhile` with them. Raises
+    SecregError."""
     account = host.accounts.registry
     with contextlib.ExitStack() as stack:
         told = [stack.enter_context(deputies.telling(account, place, work, shut=readable.closed)) for work in works]
         try:
             with ThreadPoolExecutor(len(told)) as threads:
-                yield from itertools.chain.from_iterable(threads.map(_all, told))
+                lines = threads.map(_all, told)
+                meanwhile()
+                yield from itertools.chain.from_iterable(lines)
         except OSError as error:
             what = f"cannot read the images in {place}: {error.strerror} ({error.filename})"
             raise SecregError(what, f"see what is there, as user {account.name}: ls -l") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,3 +113,24 @@ def test_the_size_of_a_directory_is_no_part_of_its_mark(tmp_path: Path) -> None:
     status = list(tmp_path.stat())
     status[stat.ST_SIZE] += 20
     assert marks.of(os.stat_result(status[:10])) == marks.of(os.stat_result(list(tmp_path.stat())[:10]))
+
+
+def test_many_have_one_mark(tmp_path: Path) -> None:
+    """As each by itself has: another one whenever one is written, comes or goes; none of what just changed."""
+    paths = [str(tmp_path / name) for name in ("a", "b", "none", "a/below")]
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").symlink_to("a")
+    later = time.time() + 10
+    first = marks.of_all(paths, later)
+    assert first == marks.of_all(paths, later) != "" == marks.of_all(paths, later - 10)
+    said = [one.lasting(later) if (one := marks.stamp(path)) else "-" for path in paths]
+    assert first == marks.digest("\n".join(said).encode())
+    found = {first, marks.of_all(paths[::-1], later)}
+    before = (tmp_path / "a").stat()
+    (tmp_path / "a").write_text("x")
+    os.utime(tmp_path / "a", ns=(before.st_atime_ns, before.st_mtime_ns))
+    found.add(marks.of_all(paths, later))
+    (tmp_path / "none").touch()
+    found.add(marks.of_all(paths, later))
+    (tmp_path / "b").unlink()
+    assert len(found | {marks.of_all(paths, later)}) == 5

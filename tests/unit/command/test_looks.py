@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from secreg_host.base import marks
 from secreg_host.base.paths import Paths
 from secreg_host.command import asking, cli, images
 from secreg_host.images import survey
@@ -301,6 +303,31 @@ def test_what_is_in_doubt_is_asked(store: Store, root: Path, capsys: Capture, mo
     monkeypatch.setattr(asking, "agreed", lambda question: bool(asked.append(question)) or len(asked) == 2)
     assert typed(root, "check", "--repair") == 0
     assert len(asked) == 2 and Path(twice.current("1")).read_text() in asked[1]
+
+
+@pytest.mark.promise("looks-are-quick-again")
+def test_a_list_that_was_made_ahead_is_told_only_where_nothing_is_new(
+    root: Path, store: Store, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is made of what was there while that is looked at again. Seen red: with it told whatever was found."""
+    monkeypatch.setattr(marks, "COARSE", -60.0)
+
+    def told(*words: str) -> str:
+        assert typed(root, "list", *words) == 0
+        return capsys.readouterr().out
+
+    first = told()
+    assert told() == first and told("team/app") == first
+    store.push("team/more", "two", "2.0")
+    assert "team/more" in told()
+    store.delete("team/app", store.push("team/app", "three", "1.0"))
+    one = Repository(store.tree, "team/app")
+    assert "1.0" not in told("team/app") == told("team/app")
+    Path(one.current("latest")).unlink()
+    assert "team/app:latest: it is a tag of nothing" in told()
+    shutil.rmtree(one.path)
+    assert "team/app" not in told()
+    assert typed(root, "list", "team/app") == 1
 
 
 @pytest.mark.real

@@ -13,6 +13,7 @@ from secreg_host.base.process import Account
 from secreg_host.host.host import Host
 from secreg_host.images import looking
 from secreg_host.images.layout import Repository, Tree
+from secreg_host.images.overview import Overview
 from secreg_host.images.trash import Trash
 from tests.stores import Store
 
@@ -50,6 +51,26 @@ def test_several_look_and_the_next_look_knows(
     assert weights[0] == weights[1] != {}
     found = host.paths.looked.stat()
     assert (found.st_mode & 0o777, found.st_uid) == (0o600, os.geteuid())
+
+
+@pytest.mark.promise("looks-are-quick-again")
+def test_what_was_there_is_told_while_it_is_looked_at_again(
+    store: Store, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it, and right unless there are news. Seen red: with what is read of the record while others look left
+    out."""
+    monkeypatch.setattr(marks, "COARSE", -60.0)
+    store.push("a", "one", "1")
+    host, told = served(host, store), list[Overview]()
+    first = looking.everything(host, store.tree.root)
+    again = looking.everything(host, store.tree.root, told.append)
+    assert not again.news and told[0].repositories == again.repositories == first.repositories
+    assert told[0].manifests == again.manifests == first.manifests != {}
+    assert told[0].weights == again.weights != {}
+    store.push("b", "two", "1")
+    served(host, store)
+    news = looking.everything(host, store.tree.root, told.append)
+    assert news.news and (set(told[1].repositories), set(news.repositories)) == ({"a"}, {"a", "b"})
 
 
 @pytest.mark.promise("as-the-registrys-user")
