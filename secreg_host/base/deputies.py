@@ -24,7 +24,7 @@ from pathlib import Path
 
 from secreg_host.base import bugs, distant, utf8, waiting
 from secreg_host.base.errors import SecregError
-from secreg_host.base.paths import DESCRIPTORS
+from secreg_host.base.paths import AUTOGROUP, DESCRIPTORS
 from secreg_host.base.process import Account
 
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -71,11 +71,14 @@ def conversing(
     answer: Ask,
     kept: int | None = None,
     shut: Shut = lambda: False,
+    *,
+    gentle: bool = False,
 ) -> Iterator[Iterator[str]]:
     """As `telling`; `work` may ask meanwhile, and who reads its lines has `answer` say what it is told. kept: a
-    descriptor that stays open in the fork, such as a lock: whoever is left of the two holds it."""
-    kind = socket.SOCK_STREAM
-    with _deputy(account, place, lambda to: _tell(to, lambda: work(_asking(to))), kind, kept, shut) as ours:
+    descriptor that stays open in the fork, such as a lock: whoever is left of the two holds it. gentle:
+    whoever else wants the processor or the disk has them first."""
+    kind, act = socket.SOCK_STREAM, lambda to: _tell(to, lambda: work(_asking(to)))
+    with _deputy(account, place, act, kind, kept, shut, gentle=gentle) as ours:
         yield _lines(ours, answer)
 
 
@@ -136,13 +139,15 @@ def _deputy(
     kind: socket.SocketKind,
     kept: int | None = None,
     shut: Shut = lambda: False,
+    *,
+    gentle: bool = False,
 ) -> Iterator[socket.socket]:
     """The other end of the socket to which a fork does `work`. It is ended with the block. kept: a descriptor that it
-    needs besides."""
+    needs besides; gentle: as in `conversing`."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     child = os.fork()
     if child == 0:
-        _act(account, place, work, theirs, kept, shut)
+        _act(account, place, work, theirs, kept, shut, gentle=gentle)
     theirs.close()
     try:
         yield ours
@@ -154,17 +159,38 @@ def _deputy(
             os.waitpid(child, 0)
 
 
-def _act(account: Account, place: Path, work: Work, theirs: socket.socket, kept: int | None, shut: Shut) -> None:
+def _act(
+    account: Account, place: Path, work: Work, theirs: socket.socket, kept: int | None, shut: Shut, *, gentle: bool
+) -> None:
     """In the fork: nothing of the process that it was made by stays open in it."""
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
+        if gentle:
+            _stand_back()
         _detach({theirs.fileno(), *(() if kept is None else (kept,))})
         with _failures(theirs):
             distant.become(account.name, account.uid, account.gid, place, shut)
             work(theirs)
     finally:
         os._exit(0)
+
+
+NICE = 10
+"""Of a session of its own among all others, which have 0: a tenth of what each of them has."""
+
+
+def _stand_back() -> None:
+    """In the fork, while it sees /proc: be of the idle class (a process of that has the disk last, too: ioprio_set(2)),
+    in a session of its own. The class counts among those of one session alone, and sessions share a processor equally,
+    where no control groups do (sched(7), "The autogroup feature"). What isn't allowed, or there, is left out: a unit
+    has settings of its own."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    with contextlib.suppress(OSError):
+        AUTOGROUP.write_text(str(NICE))
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _detach(kept: set[int]) -> None:

@@ -30,6 +30,7 @@ PROCESSES_SHOWN = (PROC, Path("/dev/fd"))
 """Where a process can be led to its own descriptors and to other processes' files."""
 
 DESCRIPTORS = PROC / "self/fd"
+AUTOGROUP = PROC / "self/autogroup"
 """A way to what is open already, whatever stands at its place by now."""
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

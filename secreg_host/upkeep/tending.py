@@ -3,7 +3,6 @@ disk; what he tells is entries, line by line."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -94,20 +93,19 @@ class Freeing:
     forget: Callable[[], None]
 
     def as_owner(self, work: Callable[[Settle], Iterable[Entry]]) -> Iterator[Entry]:
-        """What `work` tells as the store's user, when nobody else needs anything (a process of that class has the disk
-        last, too: ioprio_set(2)); it is given what it waits by. Raises SecregError."""
+        """What `work` tells as the store's user, when nobody else needs anything; it is given what it waits by. Raises
+        SecregError."""
 
         def lines(ask: Ask) -> Iterator[str]:
             os.umask(site.UMASK)
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
             doing = settling.teller(ask) if shown.shown else lambda _: None
             return (json.dumps(entry) for entry in work(Settle(settling.settler(self.keeping, ask), doing)))
 
         account, shown = self.host.accounts.registry, progress.to_terminal()
         with shown.steps() as tell:
             answer = settling.answerer(self.keeping, self.forget, tell)
-            with deputies.conversing(account, self.images, lines, answer, self.lock, readable.closed) as told:
+            shut = readable.closed
+            with deputies.conversing(account, self.images, lines, answer, self.lock, shut, gentle=True) as told:
                 yield from _read(told, self.host, self.images)
 
 

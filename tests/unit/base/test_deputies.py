@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from secreg_host.base import deputies, distant
+from secreg_host.base import deputies, distant, paths
 from secreg_host.base.errors import SecregError
 from secreg_host.base.process import Account
 
@@ -85,6 +85,26 @@ def test_no_link_leads_out_of_where_one_is_shut_in(tmp_path: Path) -> None:
         assert list(lines) == ["alone", *paths[3:]]
     with deputies.conversing(NOBODY, inside, work, str.upper, shut=lambda: True) as lines:
         assert list(lines) == ["HEARD", *paths[3:]]
+
+
+def test_one_that_is_gentle_comes_last_in_whatever_session(tmp_path: Path) -> None:
+    """Seen red: of the idle class alone, which counts for nothing beside what has a session of its own."""
+    here = os.sched_getscheduler(0), os.getsid(0)
+
+    def work(_: deputies.Ask) -> Iterator[str]:
+        yield f"{os.sched_getscheduler(0)} {os.getsid(0)} {os.getpid()}"
+        yield paths.AUTOGROUP.read_text().strip() if paths.AUTOGROUP.exists() else ""
+
+    with deputies.conversing(ME, tmp_path, work, str, gentle=True) as lines:
+        (said, group) = lines
+    scheduler, session, process = map(int, said.split())
+    assert (scheduler, session) == (os.SCHED_IDLE, process)
+    assert group == "" or os.geteuid() != 0 or group.endswith(f" nice {deputies.NICE}"), (
+        "others may set it now and then"
+    )
+    with deputies.conversing(ME, tmp_path, work, str) as lines:
+        scheduler, session, _ = map(int, next(lines).split())
+    assert (scheduler, session) == here == (os.sched_getscheduler(0), os.getsid(0))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="chroot(2) is root's")

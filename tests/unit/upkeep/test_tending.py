@@ -50,6 +50,17 @@ def test_the_lock_is_held_until_the_deputy_has_ended(
         pass
 
 
+def test_space_is_freed_behind_everybody_else(host: Host, tmp_path: Path) -> None:
+    """Also by hand, from a terminal whose session is another one than the registry's."""
+
+    def work(_: Settle) -> Iterator[Entry]:
+        yield "freed", str(os.sched_getscheduler(0)), str(os.getsid(0) == os.getpid())
+
+    with holding.alone(tmp_path / "lock", "gc") as lock:
+        told = list(Freeing(host, tmp_path, Keeping(), lock, lambda: None).as_owner(work))
+    assert told == [("freed", str(os.SCHED_IDLE), "True")]
+
+
 def test_a_full_disk_is_told_with_what_helps(host: Host, tmp_path: Path) -> None:
     def work(_: Settle) -> Iterator[Entry]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "docker/registry/v2/_trash")
