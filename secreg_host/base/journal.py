@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from secreg_host.base import masking
+from secreg_host.base import marks, masking
 from secreg_host.base.paths import JOURNAL
 
 PROGRAM = "secreg_host"
@@ -52,6 +52,14 @@ def in_journal() -> bool:
     return "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty()
 
 
+def _reads_lines() -> bool:
+    """Whether the journal itself reads stderr: a command of a unit may have put a pipe or a file there since, whose
+    reader knows nothing of priorities."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # none, or closed
+        return os.environ.get("JOURNAL_STREAM") == marks.stream(sys.stderr.fileno())
+    return False
+
+
 class Handler(logging.Handler):
     """Entries (`entry`) go to the journal where there is one; all else goes to stderr, line by line, each with its
     priority where that is the journal (sd-daemon(3)). What can't be told changes nothing of what is done."""
@@ -67,7 +75,7 @@ class Handler(logging.Handler):
             with contextlib.suppress(OSError):
                 _send(record, fields)
                 return
-        prefix = f"<{PRIORITIES[record.levelno]}>" if in_journal() else ""
+        prefix = f"<{PRIORITIES[record.levelno]}>" if _reads_lines() else ""
         with contextlib.suppress(OSError, ValueError):  # it is full, or closed
             for line in self.format(record).splitlines():
                 print(f"{prefix}{line}", file=sys.stderr, flush=True)

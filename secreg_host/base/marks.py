@@ -124,6 +124,13 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def stream(descriptor: int) -> str:
+    """What `descriptor` leads to, as systemd says it of what it gave a unit (systemd.exec(5), JOURNAL_STREAM). Raises
+    OSError."""
+    found = os.fstat(descriptor)
+    return f"{found.st_dev}:{found.st_ino}"
+
+
 def along(path: Path, *, far: bool = True, link: Link | None = None) -> Iterator[Path]:
     """`path` and every link on the way to where its bytes are, as absolute paths without links in front; unless `far`,
     only as far as it leads through file systems that answer. link: `leads`, or what remembers it for many paths."""

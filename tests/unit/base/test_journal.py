@@ -45,16 +45,27 @@ def test_a_terminal_gets_the_plain_text(capsys: pytest.CaptureFixture[str], monk
     assert capsys.readouterr().err == "one\ntwo\n100 %\n"
 
 
-def test_each_line_has_its_priority_where_the_journal_reads(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+def told(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of some logging to the file `path`."""
+    with path.open("w") as stderr, monkeypatch.context() as within:
+        within.setattr(sys, "stderr", stderr)
+        log.info("one\ntwo")
+        log.warning("three")
+        log.error("four")
+        log.debug("ran %s", "x")
+    return path.read_text().splitlines()
+
+
+def test_each_line_has_its_priority_where_the_journal_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nowhere else: what a unit started may have its stderr read by a pipe of a script's. Seen red: by the
+    environment alone, which all have that are started there."""
+    for name in ("journal", "pipe"):
+        (tmp_path / name).touch()
+    found = (tmp_path / "journal").stat()
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
     journal.start(debug=True)
-    log.info("one\ntwo")
-    log.warning("three")
-    log.error("four")
-    log.debug("ran %s", "x")
-    said = capsys.readouterr().err.splitlines()
+    assert told(tmp_path / "pipe", monkeypatch)[:4] == ["one", "two", "three", "four"]
+    said = told(tmp_path / "journal", monkeypatch)
     assert said[:4] == ["<6>one", "<6>two", "<4>three", "<3>four"]
     assert said[4].startswith("<7>debug: ") and said[4].endswith(" ms one: ran x")
 
