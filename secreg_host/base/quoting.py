@@ -168,3 +168,12 @@ FILTERS: dict[str, Callable[[object], Quoted]] = {
     "openssl": openssl,
 }
 """For templates, by name."""
+
+
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What steers a terminal, turns the order of what is shown, or can't be shown at all."""
+
+
+def plain(text: str) -> str:
+    """`text`, which anybody may have written, for a terminal: nothing in it steers that."""
+    return STEERING.sub("?", text)

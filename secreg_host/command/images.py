@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from secreg_host.base.quoting import plain
 from secreg_host.command.amounts import bytes_of, columns, numbered
 from secreg_host.images import dates, manifests, pushers, usage
 from secreg_host.images.looking import Room
 from secreg_host.images.overview import Held, Named, Overview
 from secreg_host.images.pushers import Pushers
 from secreg_host.images.usage import Weight
-from secreg_host.upkeep.listing import plain
 
 SHORT = 19
 """Characters of a digest that are shown: enough to tell it from others by eye; --json has all."""

@@ -242,7 +242,7 @@ def later(about: dict[str, Any]) -> Problem | None:
     said = str(about.get("version", ""))
     if _parts(said) <= _parts(__version__):
         return None
-    shown = listing.plain(said[:SHOWN])
+    shown = quoting.plain(said[:SHOWN])
     what = f"the backup was made by version {shown}, and this is {__version__}: it may not know all of it"
     return Problem("restore", what, "install that version, or a later one")
 

@@ -16,14 +16,13 @@ from typing import NamedTuple
 from secreg_host.base import deputies
 from secreg_host.base.errors import SecregError
 from secreg_host.host.host import Host
-from secreg_host.images import emptying, linking, mending, owners, readable, relinking, remembered, site, usage
+from secreg_host.images import linking, mending, owners, readable, relinking, remembered, site, usage
 from secreg_host.images.driver import Space
 from secreg_host.images.filesystem import Filesystem
 from secreg_host.images.layout import HERE, Malformed, Repository
 from secreg_host.images.looker import Look, Share
 from secreg_host.images.mending import Cut, Was
 from secreg_host.images.overview import Overview
-from secreg_host.images.purging import Purge
 
 LOOKERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -106,6 +105,8 @@ def back(host: Host, place: Path) -> list[str]:
     """Bring back the bytes that a collection which was killed had moved away; of which digests. Nobody collects
     meanwhile. Raises SecregError."""
 
+    from secreg_host.images.purging import Purge  # what a list does without is loaded only where it is needed
+
     def work() -> Iterable[str]:
         os.umask(site.UMASK)
         return Purge(HERE).undo()
@@ -171,6 +172,8 @@ def room(host: Host, place: Path) -> Room:
             for upload in driver.list(one.uploads):
                 if seen := driver.look(f"{one.uploads}/{upload}/data"):
                     yield str(seen.size)
+
+    from secreg_host.images import emptying  # as in `back`
 
     def in_trash() -> Iterable[str]:
         return map(json.dumps, emptying.frees(HERE))

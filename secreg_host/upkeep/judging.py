@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from secreg_host.base.quoting import plain
 from secreg_host.images import closure, manifests
 from secreg_host.images.closure import Flaw
 from secreg_host.images.manifests import Manifest, Unreadable
 from secreg_host.images.survey import NONE, Entry
-from secreg_host.upkeep import hashing, listing
+from secreg_host.upkeep import hashing
 from secreg_host.upkeep.listing import Section
 from secreg_host.upkeep.place import Place
 
@@ -25,7 +26,7 @@ class Broken(NamedTuple):
 
     def __str__(self) -> str:
         where = f"{self.repository}:{self.tag}" if self.tag else self.repository
-        return ": ".join(one for one in (where, self.digest, listing.plain(self.why)) if one)
+        return ": ".join(one for one in (where, self.digest, plain(self.why)) if one)
 
 
 Read = Callable[[str], Manifest]

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from secreg_host.base import files, marks, utf8
 from secreg_host.base.errors import SecregError
+from secreg_host.base.quoting import plain
 from secreg_host.images.closure import Flaw
 from secreg_host.images.layout import DIGEST, LONGEST, NAME, TAG
 from secreg_host.images.survey import NONE, Entry
@@ -35,8 +36,6 @@ SIZE, NUMBER = re.compile("[0-9]{1,18}"), re.compile("-?[0-9]{1,18}")
 """Numbers that the kernel takes."""
 
 LINE_BYTES = 1 << 20
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What steers a terminal, turns the order of what is shown, or can't be shown at all."""
 
 
 class Damaged(SecregError):
@@ -98,11 +97,6 @@ def entry_of(line: str) -> Entry:
     if word == "broken":
         values[2] = str(json.loads(values[2]))
     return (word, *values)
-
-
-def plain(text: str) -> str:
-    """`text` of a list, which anybody may have written, for a terminal: nothing in it steers that."""
-    return CONTROL.sub("?", text)
 
 
 class Writer:

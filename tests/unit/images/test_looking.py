@@ -63,7 +63,7 @@ def test_what_was_there_is_told_while_it_is_looked_at_again(
     store.push("a", "one", "1")
     host, told = served(host, store), list[Overview]()
     first = looking.everything(host, store.tree.root)
-    again = looking.everything(host, store.tree.root, told.append)
+    again = looking.everything(host, store.tree.root, lambda found: told.append(replace(found)))
     assert not again.news and told[0].repositories == again.repositories == first.repositories
     assert told[0].manifests == again.manifests == first.manifests != {}
     assert told[0].weights == again.weights != {}
