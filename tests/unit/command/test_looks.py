@@ -344,6 +344,8 @@ def test_a_list_loads_nothing_that_applies_or_deletes() -> None:
         "secreg_host.queue",
         "secreg_host.services",
         "secreg_host.command.deletes",
+        "secreg_host.upkeep.listing",
+        "secreg_host.images.trash",
         "asyncio",
     )
     assert [one for one in names if one.startswith(needless)] == []
