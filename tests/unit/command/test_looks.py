@@ -332,8 +332,7 @@ def test_a_list_that_was_made_ahead_is_told_only_where_nothing_is_new(
 
 @pytest.mark.real
 def test_a_list_loads_nothing_that_applies_or_deletes() -> None:
-    """Half of what a list took when nothing had changed was loading that. Seen red: with the modules of all actions
-    loaded for their options."""
+    """Two fifths of what a list loaded was that. Seen red: with the modules of all actions loaded for their options."""
     code = "import sys; from secreg_host.command import cli; from secreg_host.command.verbs import images\n"
     code += "cli.build_parser('images'); images._loaded('list'); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=CHECKOUT)
